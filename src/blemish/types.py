@@ -1,0 +1,50 @@
+"""The nouns that rooms hand to each other.
+
+Images are RGB in [-1, 1], masks are in [0, 1] with 1 on the defect; both are channels-first.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from jaxtyping import Float
+from torch import Tensor
+
+Space = Literal["z", "w", "w+"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Images with their defect masks."""
+
+    image: Float[Tensor, "n 3 h w"]
+    mask: Float[Tensor, "n 1 h w"]
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def __getitem__(self, index: slice | Tensor) -> "Sample":
+        return Sample(image=self.image[index], mask=self.mask[index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """What a generator is driven by.
+
+    Attributes:
+        w: One row for each layer of the backbone.
+        w_defect: One row for each layer of the defect branch; None draws the good twin.
+        noise: Noise maps `n 1 r r` by layer name; layers that are absent use their constants.
+        space: The space in which the codes were searched.
+    """
+
+    w: Float[Tensor, "n layers d"]
+    w_defect: Float[Tensor, "n defect_layers d"] | None = None
+    noise: dict[str, Tensor] | None = None
+    space: Space = "w"
+
+    def __len__(self) -> int:
+        return self.w.shape[0]
+
+    def good(self) -> Self:
+        """The same part without its defect."""
+        return replace(self, w_defect=None)
