@@ -1,0 +1,147 @@
+"""Bundles: folders that models live in, as JSON and safetensors, never as pickles.
+
+    config.json              what the model is, how it was trained, its licence
+    generator.safetensors    and one such file for each further network
+    statistics.safetensors   what is known of its latent space
+    README.md                the model card
+
+Whatever is read is checked: a torn file, a number that is not finite, a shape that does not fit.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from blemish.errors import BundleError
+from blemish.files import write_atomically
+
+FORMAT = 1
+EMBEDDED = Path(__file__).parent / "bundles"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder a model lives in; see the module's docstring."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says."""
+        file = self.path / "config.json"
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise _broken(file, f"can't be read as JSON ({error})") from error
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise _broken(file, f"is not of bundle format {FORMAT}")
+        return config
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the configuration and the weights; the same model, the same digest."""
+        total = hashlib.sha256()
+        for file in sorted([self.path / "config.json", *self.path.glob("*.safetensors")]):
+            total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        return total.hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle carries the network or the statistics of that name."""
+        return (self.path / f"{name}.safetensors").is_file()
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of `name.safetensors`, in float32."""
+        return load_tensors(self.path / f"{name}.safetensors")[0]
+
+    def load_into(self, module: nn.Module, name: str) -> None:
+        """Fill a network with the weights of `name.safetensors`."""
+        try:
+            module.load_state_dict(self.tensors(name))
+        except RuntimeError as error:
+            file = self.path / f"{name}.safetensors"
+            raise _broken(file, f"does not fit config.json ({str(error)[:300]})") from error
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace `config.json`."""
+        text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
+        write_atomically(self.path / "config.json", (text + "\n").encode())
+        self.__dict__.pop("config", None)
+
+    def write(self, name: str, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
+        """Replace `name.safetensors`; in half precision it is half as large."""
+        save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
+
+
+def find_bundle(name: str | Path) -> Bundle:
+    """The bundle in a folder, or the embedded one of that name.
+
+    Raises:
+        BundleError: Neither is there.
+    """
+    for path in (Path(name), EMBEDDED / str(name)):
+        if (path / "config.json").is_file():
+            return Bundle(path)
+    known = ", ".join(embedded_bundles()) or "none"
+    raise BundleError(
+        got=f"the bundle '{name}', which is no folder with a config.json",
+        expected=f"a bundle's folder, or the name of an embedded one ({known})",
+        todo="Check the path, or train one with 'blemish train generator DATA --out BUNDLE'.",
+    )
+
+
+def embedded_bundles() -> list[str]:
+    """Names of the bundles that ship inside the package."""
+    return sorted(file.parent.name for file in EMBEDDED.glob("*/config.json"))
+
+
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    half: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a safetensors file, whole or not at all."""
+    ready = {name: _stored(tensor, half) for name, tensor in tensors.items()}
+    write_atomically(path, save(ready, dict(metadata or {})))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors, floats as float32, and its metadata.
+
+    Raises:
+        BundleError: The file is missing, torn, or holds numbers that are not finite.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise _broken(path, f"can't be read as safetensors ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise _broken(path, f"holds NaN or infinite numbers in '{name}'")
+    wide = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    return wide, metadata
+
+
+def _stored(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if half and tensor.dtype == torch.float32 else tensor
+
+
+def _broken(file: Path, complaint: str) -> BundleError:
+    return BundleError(
+        got=f"{file}, which {complaint}",
+        expected="a file as Blemish wrote it",
+        todo="Fetch or train the bundle again; nothing of this one was used.",
+    )

@@ -1,0 +1,75 @@
+"""Masks that no photograph gave: the part's silhouette, drawn strokes and blobs."""
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+LIGHTNESS_WEIGHT = 0.5
+
+
+def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Where the part is, taken to be what differs from the picture's border.
+
+    Each pixel's distance to the border's colours in CIELAB, where lightness counts half so that a
+    shadow stays background, is cut at Otsu's threshold (1979); the largest piece is filled.
+
+    Returns:
+        All true where the part fills the picture, so that nothing stands out from the border.
+    """
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    far = _distance_to_border(lab * np.float32([LIGHTNESS_WEIGHT, 1, 1]))
+    if np.percentile(far, 99) < 8:
+        return np.ones(picture.shape[:2], bool)
+    scale = 255 / max(float(far.max()), 1e-6)
+    _, binary = cv2.threshold(
+        (far * scale).astype(np.uint8), 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU
+    )
+    return _filled(_largest(binary))
+
+
+def _distance_to_border(lab: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    h, w = lab.shape[:2]
+    ring = max(1, min(h, w) // 32)
+    inner = np.zeros((h, w), bool)
+    inner[ring : h - ring, ring : w - ring] = True
+    return np.linalg.norm(lab - np.median(lab[~inner], axis=0), axis=2)
+
+
+def _largest(binary: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(binary)
+    return (labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
+
+
+def _filled(binary: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    outlines, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(np.zeros_like(binary), outlines, -1, 1, cv2.FILLED).astype(bool)
+
+
+def components(mask: Bool[np.ndarray, "h w"], *, least: int) -> list[Bool[np.ndarray, "h w"]]:
+    """The connected pieces of a mask that have at least so many pixels, or the mask as it is."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    large = [k for k in range(1, len(stats)) if stats[k, cv2.CC_STAT_AREA] >= least]
+    return [labels == k for k in large] or [mask.astype(bool)]
+
+
+def draw_stroke(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side side"]:
+    """A wandering stroke of even width, somewhere in the middle of a square."""
+    steps = rng.integers(3, 9)
+    turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.6, steps))
+    stride = side * rng.uniform(0.02, 0.07)
+    start = side * rng.uniform(0.3, 0.7, 2)
+    path = start + np.cumsum(stride * np.stack([np.cos(turns), np.sin(turns)], 1), axis=0)
+    canvas = np.zeros((side, side), np.uint8)
+    width = max(1, round(side * rng.uniform(0.02, 0.07)))
+    points = np.round(path * 16).astype(np.int32)
+    cv2.polylines(canvas, [points], False, 1, width, cv2.LINE_8, shift=4)
+    return canvas.astype(bool)
+
+
+def draw_blob(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side side"]:
+    """A ragged blob, somewhere in the middle of a square: smooth noise under a bump, cut."""
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (side, side)).astype(np.float32), (0, 0), side / 28)
+    y, x = np.mgrid[:side, :side] / side
+    centre, radius = rng.uniform(0.32, 0.68, 2), rng.uniform(0.04, 0.13)
+    bump = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * radius**2))
+    return bump + 0.25 * noise / noise.std() * bump**0.5 > 0.5

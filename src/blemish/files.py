@@ -1,0 +1,155 @@
+"""Whole files or none.
+
+A file is written under a dotted name beside its place, brought to the disk, then renamed: whoever
+looks sees the old file or the new one. What the disk refuses becomes an `OutputError` here.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from blemish.errors import OutputError
+
+_REFUSALS = {
+    errno.ENOSPC: ("no space is left", "Free some space or choose another folder."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space or choose another folder."),
+    errno.EACCES: ("it may not be written", "Change its permissions or choose another folder."),
+    errno.EPERM: ("it may not be written", "Change its permissions or choose another folder."),
+    errno.EROFS: ("its disk is read-only", "Choose a folder on another disk."),
+    errno.ENOTDIR: ("a file is where a folder must be", "Move that file or choose another folder."),
+    errno.EEXIST: ("something else is in its place", "Move that or choose another name."),
+    errno.EISDIR: ("a folder is in its place", "Move that folder or choose another name."),
+    errno.ENOENT: ("its folder does not exist", "Create the folder first."),
+    errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter name."),
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a place to write to, which becomes `path` if nothing is raised.
+
+    Args:
+        path: The file to create or to replace; its folder must exist.
+
+    Yields:
+        A dotted path in the same folder with the same suffix; it is removed on any exception.
+
+    Raises:
+        OutputError: The disk is full or read-only, or something is in the way.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    with _refusals(path, temporary):
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+        except BaseException:
+            _discard(temporary)
+            raise
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes the whole of `data` or leaves `path` as it was.
+
+    Raises:
+        OutputError: The disk is full or read-only, or something is in the way.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def ensure_writable(folder: Path) -> None:
+    """Creates `folder` with its parents and proves that a file can be written into it.
+
+    Raises:
+        OutputError: It is read-only or full, or a file is in its place.
+    """
+    probe = folder / f".{os.getpid()}.probe"
+    with _refusals(folder, probe, *folder.parents):
+        _refuse_read_only(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"blemish")
+        finally:
+            _discard(probe)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Adds one line in one write and brings it to the disk.
+
+    A line that an interrupted run left half-written is dropped first, so that it spoils no other.
+
+    Args:
+        path: A text file, created if it is missing; one process writes to it.
+        text: The line, without its newline.
+
+    Raises:
+        OutputError: The disk is full or read-only, or something is in the way.
+    """
+    assert "\n" not in text
+    with _refusals(path), path.open("a+b") as file:
+        _drop_torn_line(file)
+        file.write(text.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[str]:
+    """The whole lines of a file; a last one without newline was torn and is left out.
+
+    Args:
+        path: What `append_line` wrote; a missing file has no lines.
+    """
+    if not path.exists():
+        return []
+    *whole, _torn = path.read_bytes().split(b"\n")
+    return [line.decode(errors="replace") for line in whole]
+
+
+@contextmanager
+def _refusals(path: Path, *touched: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # The body may also read; a failure there is not the output's, and is left to its reader.
+        elsewhere = error.filename is not None and Path(error.filename) not in (path, *touched)
+        if error.errno is None or elsewhere:
+            raise
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: OSError) -> OutputError:
+    default = (error.strerror or "it can't be written", "Choose another folder.")
+    reason, todo = _REFUSALS.get(error.errno or 0, default)
+    return OutputError(got=f"{path}: {reason}", expected="a place that can be written", todo=todo)
+
+
+def _refuse_read_only(folder: Path) -> None:
+    existing = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    # Root passes every permission check, so a container would fill a folder that its owner closed:
+    # we keep to the owner's bit whoever runs us.
+    if existing.is_dir() and not existing.stat().st_mode & 0o200:
+        raise _refusal(existing, PermissionError(errno.EACCES, "read-only"))
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _discard(path: Path) -> None:
+    with suppress(OSError):  # The first failure is the one to report.
+        path.unlink(missing_ok=True)
+
+
+def _drop_torn_line(file: BinaryIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,0 +1,70 @@
+"""What training keeps beside the weights: averages, and how hard to augment."""
+
+from copy import deepcopy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def average_of(module: nn.Module) -> nn.Module:
+    """A frozen copy that `follow` keeps up to date."""
+    return deepcopy(module).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, module: nn.Module, *, decay: float) -> None:
+    """Exponential moving average of parameters; buffers are copied."""
+    for mean, value in zip(average.parameters(), module.parameters(), strict=True):
+        mean.copy_(value.lerp(mean, decay))
+    for mean, value in zip(average.buffers(), module.buffers(), strict=True):
+        mean.copy_(value)
+
+
+def ema_decay(nimg: int, *, batch: int, half_life_nimg: float, ramp: float) -> float:
+    """Decay per step for a half-life in images, shorter at the start (Karras et al., 2020b)."""
+    half_life = min(half_life_nimg, max(nimg * ramp, 1e-8))
+    return 0.5 ** (batch / half_life)
+
+
+class AdaptiveAugmentation(nn.Module):
+    """Keeps the share of real pictures that the critic calls real near a target.
+
+    ADA (Karras et al., 2020b): when sign(D(real)) exceeds the target on average, the critic is
+    memorising, and every augmentation is applied with a higher probability.
+
+    Args:
+        target: Of the mean sign, 0.6 in the paper.
+        speed_nimg: Images over which the probability may go from 0 to 1.
+        cap: Highest probability; above about 0.8 augmentations leak into the samples.
+    """
+
+    probability: Tensor
+
+    def __init__(self, *, target: float, speed_nimg: int, cap: float) -> None:
+        super().__init__()
+        self.register_buffer("probability", torch.zeros([]))
+        self.target, self.speed_nimg, self.cap = target, speed_nimg, cap
+
+    @torch.no_grad()
+    def update(self, logits_real: Float[Tensor, " n"], *, nimg: int) -> None:
+        """Take in the critic's verdicts on `nimg` real pictures."""
+        direction = (logits_real.sign().mean() - self.target).sign()
+        moved = self.probability + direction * nimg / self.speed_nimg
+        self.probability.copy_(moved.clamp(0, self.cap))
+
+
+class PathLength(nn.Module):
+    """The running mean that path lengths are pulled towards (Karras et al., 2020, eq. 4)."""
+
+    mean: Tensor
+
+    def __init__(self, *, decay: float = 0.01) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros([]))
+        self.decay = decay
+
+    def penalty(self, lengths: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Squared distance of each length to the mean, which takes the lengths in."""
+        self.mean.copy_(self.mean.lerp(lengths.detach().mean(), self.decay))
+        return (lengths - self.mean).square()

@@ -1,0 +1,92 @@
+"""The residual critic of StyleGAN2, which judges an image, or an image with its mask.
+
+Its features serve as the domain's own perceptual space.
+"""
+
+from math import log2, sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from blemish.generator.layers import Conv, FullyConnected
+from blemish.generator.network import GeneratorConfig
+
+
+def minibatch_deviation(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor, "n 1 h w"]:
+    """Mean deviation inside groups of samples, as one more channel (Karras et al., 2018, §3)."""
+    n, _, h, w = x.shape
+    size = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    members = x.reshape(size, n // size, *x.shape[1:]).float()
+    deviation = (members.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    return deviation.repeat(size)[:, None, None, None].expand(n, 1, h, w).to(x.dtype)
+
+
+class CriticBlock(nn.Module):
+    """Two convolutions that halve the size, beside a shortcut."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, image_channels: int, clamp: float | None
+    ) -> None:
+        super().__init__()
+        if image_channels:
+            self.fromrgb = Conv(image_channels, inputs, kernel=1, clamp=clamp)
+        self.conv0 = Conv(inputs, inputs, kernel=3, clamp=clamp)
+        self.conv1 = Conv(inputs, outputs, kernel=3, down=True, gain=sqrt(0.5), clamp=clamp)
+        self.skip = Conv(
+            inputs, outputs, kernel=1, down=True, bias=False, activation=False, gain=sqrt(0.5)
+        )
+        self.register_buffer("resample_filter", self.conv0.resample_filter.clone())
+
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o p q"]:
+        return self.skip(x) + self.conv1(self.conv0(x))
+
+
+class CriticEpilogue(nn.Module):
+    """From 4² features to one verdict."""
+
+    def __init__(self, channels: int, *, group: int, clamp: float | None) -> None:
+        super().__init__()
+        self.conv = Conv(channels + 1, channels, kernel=3, clamp=clamp)
+        self.fc = FullyConnected(channels * 16, channels, activation=True)
+        self.out = FullyConnected(channels, 1)
+        self.group = group
+
+    def forward(self, x: Float[Tensor, "n c 4 4"]) -> Float[Tensor, " n"]:
+        x = torch.cat([x, minibatch_deviation(x, self.group)], dim=1)
+        return self.out(self.fc(self.conv(x).flatten(1))).squeeze(1).float()
+
+
+class Critic(nn.Module):
+    """Judges pictures; higher is more like the real ones.
+
+    Args:
+        config: Of the generator that it is trained against.
+        image_channels: 3 for images, 4 for images with masks.
+        group: Samples that are compared for their spread.
+    """
+
+    def __init__(self, config: GeneratorConfig, *, image_channels: int = 3, group: int = 4) -> None:
+        super().__init__()
+        self.resolutions = [2**k for k in range(int(log2(config.resolution)), 2, -1)]
+        for r in self.resolutions:
+            block = CriticBlock(
+                config.channels(r),
+                config.channels(r // 2),
+                image_channels=image_channels if r == config.resolution else 0,
+                clamp=config.conv_clamp,
+            )
+            self.add_module(f"b{r}", block)
+        self.b4 = CriticEpilogue(config.channels(4), group=group, clamp=config.conv_clamp)
+
+    def features(self, stack: Float[Tensor, "n c h w"]) -> list[Tensor]:
+        """What each block sees, from fine to coarse; the last is `n c 4 4`."""
+        x = self.get_submodule(f"b{self.resolutions[0]}.fromrgb")(stack)
+        found = []
+        for r in self.resolutions:
+            x = self.get_submodule(f"b{r}")(x)
+            found.append(x)
+        return found
+
+    def forward(self, stack: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        return self.b4(self.features(stack)[-1])

@@ -1,0 +1,459 @@
+"""Stage 2: the defect branch, on a frozen backbone.
+
+Each half of a batch is drawn under masks that are *given* (method of conditioning) or under masks
+that the branch draws itself (DFMGAN). A matching critic sees image and mask together, tanh(10·m)
+standing for a drawn mask. Beside the game, each real defect has a latent code of its own which,
+under its moved mask, must give back its pixels (generative latent optimisation, Bojanowski et al.,
+2018): that is what ties codes to looks when there are only a dozen defects.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.folder import DefectFolder, load
+from blemish.errors import DataError
+from blemish.generator.adapt import AdaptiveAugmentation, average_of, ema_decay, follow
+from blemish.generator.critic import Critic
+from blemish.generator.loop import Schedule, choose, descend, gather, run
+from blemish.generator.losses import (
+    logistic_critic,
+    logistic_generator,
+    mode_seeking,
+    r1_penalty,
+)
+from blemish.generator.network import DefectConfig, Drawing, Generator, GeneratorConfig
+from blemish.generator.restore import shape_of
+from blemish.generator.stitch import Defects, cut_defects, draw_masks, parts_of, stitch
+from blemish.pictures import grid, to_picture
+from blemish.types import Codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefectTraining:
+    """Options of stage 2.
+
+    Attributes:
+        schedule: Length and seed.
+        learning_rate: Of Adam with β (0, 0.99).
+        r1_gamma: Weight of R1 times two.
+        r1_every: Steps between R1 penalties, each weighted by the interval.
+        reals: What the critic takes for real: defects stitched onto drawn twins, or photographs.
+        taking: Share of a batch that is drawn under given masks, the rest under the branch's own.
+        reconstruction: Weight of giving back real defects from their codes.
+        outside: Weight of leaving the twin alone outside the mask.
+        mask_weight: Weight of the branch's own logits agreeing with the mask that it was given.
+        mode_weight: Weight of mode seeking.
+        mode_every: Steps between terms of mode seeking, each weighted by the interval.
+        code_noise: Deviation of the noise on the latent codes of real defects.
+        ema_kimg: Half-life of the average that is kept.
+        ada_target: Mean sign of the critic on real pictures that augmentation aims at.
+        ada_kimg: Over which its probability may go from 0 to 1.
+        ada_cap: Its highest probability.
+        symmetries: What may be done to a photograph so that it still could be one.
+        placements: What may be done to a defect so that it still could be one.
+    """
+
+    schedule: Schedule = field(default_factory=Schedule)
+    learning_rate: float = 2.5e-3
+    r1_gamma: float = 0.1
+    r1_every: int = 16
+    reals: Literal["stitched", "photographs"] = "stitched"
+    taking: float = 0.5
+    reconstruction: float = 4
+    outside: float = 4
+    mask_weight: float = 0.1
+    mode_weight: float = 0.1
+    mode_every: int = 4
+    code_noise: float = 0.3
+    ema_kimg: float = 3
+    ada_target: float = 0.6
+    ada_kimg: float = 100
+    ada_cap: float = 0.6
+    symmetries: Symmetries = field(default_factory=Symmetries)
+    placements: Symmetries = field(default_factory=Symmetries)
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of the generator's loss."""
+        return {
+            "generator": 1.0,
+            "inside": self.reconstruction,
+            "outside": self.outside,
+            "mask": self.mask_weight,
+            "mode": self.mode_weight,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Twins to place defects on.
+
+    Attributes:
+        w: What the backbone was driven by.
+        twin: What it drew.
+        part: Where the part is.
+    """
+
+    w: Float[Tensor, "n layers d"]
+    twin: Float[Tensor, "n 3 h w"]
+    part: Float[Tensor, "n 1 h w"]
+
+    def __len__(self) -> int:
+        return len(self.twin)
+
+    def __getitem__(self, index: slice) -> "Scene":
+        return Scene(w=self.w[index], twin=self.twin[index], part=self.part[index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Game:
+    """What the critic shall judge.
+
+    Attributes:
+        stack: Images with masks in [-1, 1].
+        kind: Types of the defects.
+        rows: Defect codes.
+        taking: So many, the first, were drawn under given masks.
+        outside: How far those went from their twins outside the mask.
+    """
+
+    stack: Float[Tensor, "n 4 h w"]
+    kind: Int[Tensor, " n"]
+    rows: Float[Tensor, "n defect_layers d"]
+    taking: int
+    outside: Float[Tensor, " taking"]
+
+
+class DefectStage:
+    """What `loop.run` trains; see the module's docstring."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        critic: Critic,
+        training: DefectTraining,
+        defects: Defects,
+        fabric: Fabric,
+    ) -> None:
+        self.generator = generator.to(fabric.device)
+        self.critic = critic.to(fabric.device)
+        self.average = average_of(self.generator)
+        rng = torch.Generator().manual_seed(training.schedule.seed)
+        self.latents = nn.Embedding(len(defects), generator.config.z_dim)
+        self.latents.weight.data = torch.randn(self.latents.weight.shape, generator=rng)
+        self.latents.to(fabric.device)
+        self.ada = AdaptiveAugmentation(
+            target=training.ada_target,
+            speed_nimg=round(training.ada_kimg * 1000),
+            cap=training.ada_cap,
+        )
+        self.training, self.defects, self.fabric = training, defects, fabric
+        self.parameters = [*free_defect_branch(self.generator), *self.latents.parameters()]
+        adam: dict[str, Any] = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
+        self.generator_adam = torch.optim.Adam(self.parameters, **adam)
+        self.critic_adam = torch.optim.Adam(self.critic.parameters(), **adam)
+
+    def state(self) -> nn.ModuleDict:
+        names = ("generator", "average", "critic", "latents", "ada")
+        return nn.ModuleDict({name: getattr(self, name) for name in names})
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"generator": self.generator_adam, "critic": self.critic_adam}
+
+    def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        scene = self._scene(rng)
+        values = self._improve_critic(index, scene, rng)
+        values |= self._improve_generator(index, scene, rng)
+        batch = self.training.schedule.batch
+        half_life = self.training.ema_kimg * 1000
+        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
+        follow(self.average, self.generator, decay=decay)
+        return values
+
+    def _improve_critic(self, index: int, scene: Scene, rng: torch.Generator) -> dict[str, float]:
+        penalised = index % self.training.r1_every == 0
+        with torch.no_grad():
+            fake = self._game(scene, rng).stack
+        real = self._before_critic(self._real(scene, rng), rng).requires_grad_(penalised)
+        fake = self._before_critic(fake, rng)
+        with self.fabric.autocast():
+            logits_real, logits_fake = self.critic(real), self.critic(fake)
+        loss = logistic_critic(logits_real, logits_fake).mean()
+        values = {"critic": loss.item(), "sign_real": logits_real.sign().mean().item()}
+        if penalised:
+            slope = r1_penalty(logits_real, real).mean()
+            values["r1"] = slope.item()
+            loss = loss + slope * (self.training.r1_gamma / 2 * self.training.r1_every)
+        descend(self.fabric, loss, list(self.critic.parameters()), self.critic_adam)
+        self.ada.update(
+            gather(self.fabric, logits_real.detach()), nimg=self.training.schedule.batch
+        )
+        return values | {"ada": self.ada.probability.item()}
+
+    def _improve_generator(
+        self, index: int, scene: Scene, rng: torch.Generator
+    ) -> dict[str, float]:
+        game = self._game(scene, rng)
+        terms = self._give_back(scene[: max(1, len(scene) // 2)], rng)
+        terms["outside"] = torch.cat([terms.pop("outside"), game.outside])
+        if index % self.training.mode_every == 0:
+            terms["mode"] = self._seek_modes(scene, game, rng) * self.training.mode_every
+        self.critic.requires_grad_(False)
+        seen = self._before_critic(game.stack, rng)
+        with self.fabric.autocast():
+            terms["generator"] = logistic_generator(self.critic(seen))
+        self.critic.requires_grad_(True)
+        weights = self.training.weights()
+        loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
+        descend(self.fabric, loss, self.parameters, self.generator_adam)
+        return {k: v.mean().item() for k, v in terms.items()}
+
+    def _game(self, scene: Scene, rng: torch.Generator) -> "Game":
+        """Draw a defect on each part, the first share of them under given masks."""
+        kind = self.defects.kind[choose(len(scene), len(self.defects), rng)]
+        rows = self._defect_rows(kind, rng)
+        taking = round(len(scene) * self.training.taking) if self._takes_mask() else 0
+        stacks, outside = [], scene.twin.new_zeros(0)
+        if taking:
+            real = self.defects.mask[choose(taking, len(self.defects), rng)]
+            mask = draw_masks(scene.part[:taking], real, self.training.placements, rng)
+            image = self._draw(scene.w[:taking], rows[:taking], mask, rng).image
+            stacks.append(torch.cat([image, 2 * mask - 1], dim=1))
+            outside = _mean_within((image - scene.twin[:taking]).abs(), 1 - mask)
+        if taking < len(scene):
+            drawing = self._draw(scene.w[taking:], rows[taking:], None, rng)
+            stacks.append(torch.cat([drawing.image, _as_seen(drawing)], dim=1))
+        return Game(stack=torch.cat(stacks), kind=kind, rows=rows, taking=taking, outside=outside)
+
+    def _seek_modes(self, scene: Scene, game: "Game", rng: torch.Generator) -> Tensor:
+        """Two codes on one part shall draw two masks; nothing to seek where none was drawn."""
+        drawn = slice(game.taking, None)
+        if game.taking == len(scene):
+            return scene.twin.new_zeros(1)
+        rows = self._defect_rows(game.kind[drawn], rng)
+        other = self._draw(scene.w[drawn], rows, None, rng)
+        mask = game.stack[drawn, 3:]
+        terms = mode_seeking(game.rows[drawn, 0], rows[:, 0], mask, _as_seen(other))
+        return terms.clamp(max=10)
+
+    def _give_back(self, scene: Scene, rng: torch.Generator) -> dict[str, Tensor]:
+        """Real defects from their own codes, under their own masks, on drawn parts."""
+        if not self._takes_mask() or not self.training.reconstruction:
+            return {"outside": scene.twin.new_zeros(0)}
+        chosen = choose(len(scene), len(self.defects), rng)
+        target, mask = self._stitch(scene, chosen, rng)
+        noise = torch.randn(len(scene), self.latents.embedding_dim, generator=rng)
+        z = self.latents(chosen.to(mask.device)) + noise.to(mask.device) * self.training.code_noise
+        kind = self.defects.kind[chosen].to(mask.device)
+        rows = self._rows(self.generator.defect_mapping(z, kind))
+        drawing = self._draw(scene.w, rows, mask, rng)
+        assert drawing.mask_logits is not None
+        far = (drawing.image - target).abs()
+        return {
+            "inside": _mean_within(far, mask),
+            "outside": _mean_within(far, 1 - mask),
+            "mask": F.binary_cross_entropy_with_logits(
+                drawing.mask_logits, mask, reduction="none"
+            ).mean(dim=(1, 2, 3)),
+        }
+
+    def _real(self, scene: Scene, rng: torch.Generator) -> Float[Tensor, "n 4 h w"]:
+        chosen = choose(len(scene), len(self.defects), rng)
+        if self.training.reals == "stitched":
+            image, mask = self._stitch(scene, chosen, rng)
+        else:
+            whole = torch.cat([self.defects.image, self.defects.mask], dim=1)[chosen]
+            moved = augment_stack(whole, self.training.symmetries, generator=rng)
+            moved = moved.to(self.fabric.device)
+            image, mask = moved[:, :3], (moved[:, 3:] > 0.5).float()
+        return torch.cat([image, 2 * mask - 1], dim=1)
+
+    def _stitch(
+        self, scene: Scene, chosen: Int[Tensor, " n"], rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return stitch(scene.twin, scene.part, self.defects, chosen, self.training.placements, rng)
+
+    @torch.no_grad()
+    def _scene(self, rng: torch.Generator) -> Scene:
+        n = self.training.schedule.batch // self.fabric.world_size
+        z = torch.randn(n, self.generator.config.z_dim, generator=rng).to(self.fabric.device)
+        codes = self.generator.codes(z)
+        with self.fabric.autocast():
+            twin = self.generator.draw(codes).image.float()
+        return Scene(w=codes.w, twin=twin, part=parts_of(twin))
+
+    def _draw(
+        self,
+        w: Float[Tensor, "n layers d"],
+        w_defect: Float[Tensor, "n defect_layers d"],
+        mask: Float[Tensor, "n 1 h w"] | None,
+        rng: torch.Generator,
+    ) -> Drawing:
+        noise = _defect_noise(self.generator, len(w), rng)
+        codes = Codes(w=w, w_defect=w_defect, noise=noise)
+        with self.fabric.autocast():
+            drawing = self.generator.draw(codes, mask=mask)
+        return replace(drawing, image=drawing.image.float())
+
+    def _defect_rows(
+        self, kind: Int[Tensor, " n"], rng: torch.Generator
+    ) -> Float[Tensor, "n defect_layers d"]:
+        z = torch.randn(len(kind), self.generator.config.z_dim, generator=rng)
+        device = self.fabric.device
+        return self._rows(self.generator.defect_mapping(z.to(device), kind.to(device)))
+
+    def _rows(self, w: Float[Tensor, "n d"]) -> Float[Tensor, "n defect_layers d"]:
+        return w[:, None].expand(-1, self.generator.config.defect_layers, -1)
+
+    def _before_critic(
+        self, stack: Float[Tensor, "n 4 h w"], rng: torch.Generator
+    ) -> Float[Tensor, "n 4 h w"]:
+        p = self.ada.probability
+        return augment_stack(stack, self.training.symmetries, generator=rng, probability=p)
+
+    def _takes_mask(self) -> bool:
+        defect = self.generator.config.defect
+        return defect is not None and defect.takes_mask
+
+    def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
+        bundle = Bundle(out)
+        Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
+        bundle.write("generator", self.average.state_dict())
+        bundle.write("match_critic", self.critic.state_dict())
+        trained = {**bundle.config["training"], "defects": asdict(self.training)}
+        about = {"generator": asdict(self.generator.config), "training": trained}
+        bundle.write_config({**bundle.config, **about, "defects_nimg": nimg})
+
+    @torch.no_grad()
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Columns of twin, defect under a given mask, that mask, own defect, own mask."""
+        return defect_grid(self.average, self.defects, self.training.placements)
+
+
+@torch.no_grad()
+def defect_grid(
+    generator: nn.Module, defects: Defects, placements: Symmetries, *, n: int = 16, seed: int = 0
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Twins, defects under given masks, these masks, defects of the branch's own, their masks."""
+    assert isinstance(generator, Generator)
+    rng = torch.Generator().manual_seed(seed)
+    device = next(generator.parameters()).device
+    z, z_defect = (torch.randn(n, generator.config.z_dim, generator=rng) for _ in range(2))
+    kind = defects.kind[choose(n, len(defects), rng)]
+    codes = generator.codes(z.to(device), z_defect.to(device), kind.to(device))
+    twin = generator(codes.good()).image
+    real = defects.mask[choose(n, len(defects), rng)]
+    mask = draw_masks(parts_of(twin), real, placements, rng)
+    own = generator(codes)
+    rows = [to_picture(twin), _as_picture(own.mask), to_picture(own.image)]
+    if generator.config.defect is not None and generator.config.defect.takes_mask:
+        rows += [_as_picture(mask), to_picture(generator(codes, mask=mask).image)]
+    return grid([picture for row in rows for picture in row], n)
+
+
+def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
+    """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
+    free = []
+    for name, parameter in generator.named_parameters():
+        wanted = name.startswith("defect_mapping.") or name.startswith("synthesis.res_")
+        parameter.requires_grad_(wanted)
+        free += [parameter] if wanted else []
+    return free
+
+
+def with_branch(bundle: Bundle, config: GeneratorConfig, *, seed: int) -> Generator:
+    """The bundle's backbone with a fresh defect branch of that shape."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        generator = Generator(config)
+    tensors = {k: v for k, v in bundle.tensors("generator").items() if ".res_" not in k}
+    tensors = {k: v for k, v in tensors.items() if not k.startswith("defect_mapping.")}
+    generator.load_state_dict({**generator.state_dict(), **tensors})
+    return generator
+
+
+def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
+    """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
+    critic = Critic(config, image_channels=4)
+    tensors = bundle.tensors("critic")
+    name = f"b{config.resolution}.fromrgb.weight"
+    # An equalised layer divides by the root of its inputs, which are four now.
+    widened = tensors[name] * (4 / 3) ** 0.5
+    tensors[name] = torch.cat([widened, torch.zeros_like(widened[:, :1])], dim=1)
+    critic.load_state_dict(tensors)
+    return critic
+
+
+def train_defects(
+    data: DefectFolder,
+    bundle: Bundle,
+    defect: DefectConfig,
+    training: DefectTraining,
+    fabric: Fabric,
+    *,
+    resume: bool = False,
+    third: bool = True,
+) -> None:
+    """Train stage 2 on the defects of a folder, inside a bundle that has a backbone.
+
+    Args:
+        data: Its defective photographs are read, with their masks.
+        bundle: Made by stage 1; it gets the defect branch and the matching critic.
+        defect: Shape of the branch; its `types` say which defects are learnt.
+        third: Learn from the first third of each type by name, the field's few-shot protocol.
+
+    Raises:
+        DataError: There is no defect, or a file can't be read.
+        TrainingError: The run diverged; the last checkpoint is kept.
+    """
+    chosen = [p for kind in defect.types for p in _first(data.defects(kind), third)]
+    if not chosen:
+        raise DataError(
+            got=f"{data.root}, with no photograph of a defect",
+            expected="test/<type>/ with a photograph and ground_truth/<type>/ with its mask",
+            todo="Add some, or check the folder with 'blemish data check'.",
+        )
+    config = replace(shape_of(bundle), defect=defect)
+    pictures, masks = load(chosen, config.resolution)
+    defects = cut_defects(pictures, masks, [defect.types.index(p.kind) for p in chosen])
+    generator = with_branch(bundle, config, seed=training.schedule.seed)
+    stage = DefectStage(generator, matching_critic(bundle, config), training, defects, fabric)
+    run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
+
+
+def _first(photographs: Any, third: bool) -> Any:
+    return photographs[: max(1, len(photographs) // 3)] if third else photographs
+
+
+def _mean_within(far: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Tensor:
+    inside = (far * mask).sum(dim=(1, 2, 3))
+    return inside / (3 * mask.sum(dim=(1, 2, 3))).clamp(min=1)
+
+
+def _as_seen(drawing: Drawing) -> Float[Tensor, "n 1 h w"]:
+    """A drawn mask as the critic sees it (DFMGAN, §3.3)."""
+    assert drawing.mask_logits is not None
+    return torch.tanh(10 * drawing.mask_logits.float())
+
+
+def _as_picture(mask: Float[Tensor, "n 1 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
+    return to_picture(mask.expand(-1, 3, -1, -1) * 2 - 1)
+
+
+def _defect_noise(generator: Generator, n: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """Fresh noise for the branch; the backbone keeps its constants, so that twins stay twins."""
+    device = next(generator.parameters()).device
+    return {
+        name: torch.randn(n, 1, layer.resolution, layer.resolution, generator=rng).to(device)
+        for name, layer in generator.synthesis.layers()
+        if name.startswith("res_")
+    }

@@ -1,0 +1,207 @@
+r"""Layers of StyleGAN2 (Karras et al., 2020), arranged for speed without a compiled extension.
+
+A modulated convolution multiplies the weight $w_{oik}$ by a style $s_i$ per sample and divides by
+its norm (eq. 1 and 3). Since convolution is linear in both, scaling the *activations* instead,
+
+    y_o = d_o \sum_i w_{oi} * (s_i x_i),    d_o = (\sum_{ik} (s_i w_{oik})^2 + \epsilon)^{-1/2},
+
+needs one weight for the whole batch. Parameters carry the published names.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+SQRT2 = sqrt(2)
+
+
+def activate(x: Tensor, *, gain: float = SQRT2, clamp: float | None = None) -> Tensor:
+    """Leaky ReLU of slope 0.2, times a gain, then clamped to ±clamp·gain/√2."""
+    x = F.leaky_relu(x, 0.2) * gain
+    return x if clamp is None else x.clamp(-clamp * gain / SQRT2, clamp * gain / SQRT2)
+
+
+def normalise(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Scale each row to a mean square of one."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def binomial_filter() -> Float[Tensor, "4 4"]:
+    """The separable filter [1, 3, 3, 1], normalised to a sum of one."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    return torch.outer(taps, taps) / 64
+
+
+def blur(
+    x: Float[Tensor, "n c h w"],
+    kernel: Float[Tensor, "k k"],
+    *,
+    padding: int,
+    gain: float = 1,
+    stride: int = 1,
+) -> Float[Tensor, "n c p q"]:
+    """Filter every channel alike."""
+    taps = (kernel * gain).to(x.dtype).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(x, taps, padding=padding, stride=stride, groups=x.shape[1])
+
+
+def upsample(
+    x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "4 4"]
+) -> Float[Tensor, "n c h2 w2"]:
+    """Double the size: zeros between the pixels, then the filter, its zeros skipped by stride."""
+    taps = (kernel * 4).to(x.dtype).expand(x.shape[1], 1, -1, -1)
+    return F.conv_transpose2d(x, taps, stride=2, padding=1, groups=x.shape[1])
+
+
+def conv_up(
+    x: Float[Tensor, "n i h w"], weight: Float[Tensor, "o i 3 3"], kernel: Float[Tensor, "4 4"]
+) -> Float[Tensor, "n o h2 w2"]:
+    """Convolve at twice the resolution, then filter."""
+    doubled = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    return blur(doubled, kernel, padding=1, gain=4)
+
+
+def modulated_conv(
+    x: Float[Tensor, "n i h w"],
+    weight: Float[Tensor, "o i k k"],
+    style: Float[Tensor, "n i"],
+    convolve: Callable[[Tensor, Tensor], Tensor],
+    *,
+    demodulate: bool = True,
+) -> Float[Tensor, "n o p q"]:
+    """Convolve with a weight scaled per sample, by scaling what goes in and what comes out."""
+    y = convolve(x * style[:, :, None, None].to(x.dtype), weight)
+    if not demodulate:
+        return y
+    power = style.float().square() @ weight.float().square().sum(dim=(2, 3)).T
+    return y * (power + 1e-8).rsqrt()[:, :, None, None].to(y.dtype)
+
+
+class FullyConnected(nn.Module):
+    """A dense layer at an equalised learning rate (Karras et al., 2018, §4.1)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        activation: bool = False,
+        lr_multiplier: float = 1,
+        bias: float = 0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / lr_multiplier))
+        self.weight_gain, self.bias_gain = lr_multiplier / sqrt(inputs), lr_multiplier
+        self.activation = activation
+
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return activate(y) if self.activation else y
+
+
+class Conv(nn.Module):
+    """A convolution of the critic at an equalised learning rate, halving the size if asked."""
+
+    resample_filter: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        down: bool = False,
+        bias: bool = True,
+        activation: bool = True,
+        gain: float = 1,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.register_buffer("resample_filter", binomial_filter())
+        self.weight_gain = 1 / sqrt(inputs * kernel**2)
+        self.kernel, self.down, self.activation, self.gain = kernel, down, activation, gain
+        self.clamp = clamp
+
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o p q"]:
+        y = self.convolve(x, self.weight * self.weight_gain)
+        if self.bias is not None:
+            y = y + self.bias[:, None, None].to(y.dtype)
+        return (
+            activate(y, gain=self.gain * SQRT2, clamp=self.clamp)
+            if self.activation
+            else y * self.gain
+        )
+
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        if not self.down:
+            return F.conv2d(x, weight, padding=self.kernel // 2)
+        if self.kernel == 1:  # filter and skip first: the pixels dropped are never convolved
+            return F.conv2d(blur(x, self.resample_filter, padding=1, stride=2), weight)
+        return F.conv2d(blur(x, self.resample_filter, padding=2), weight, stride=2)
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated convolution, noise, bias, activation."""
+
+    resample_filter: Tensor
+    noise_const: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        w_dim: int,
+        resolution: int,
+        up: bool = False,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.affine = FullyConnected(w_dim, inputs, bias=1)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("resample_filter", binomial_filter())
+        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.resolution, self.up, self.clamp = resolution, up, clamp
+
+    def forward(
+        self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], noise: Tensor | None
+    ) -> Float[Tensor, "n o p q"]:
+        y = modulated_conv(x, self.weight, self.affine(w), self.convolve)
+        if noise is not None:
+            y = y + (noise * self.noise_strength).to(y.dtype)
+        return activate(y + self.bias[:, None, None].to(y.dtype), clamp=self.clamp)
+
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        if self.up:
+            return conv_up(x, weight, self.resample_filter)
+        return F.conv2d(x, weight, padding=1)
+
+
+class ToRGB(nn.Module):
+    """A modulated 1×1 convolution to colours, or to mask logits."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, w_dim: int, clamp: float | None = None
+    ) -> None:
+        super().__init__()
+        self.affine = FullyConnected(w_dim, inputs, bias=1)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.weight_gain, self.clamp = 1 / sqrt(inputs), clamp
+
+    def forward(
+        self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "n o h w"]:
+        style = self.affine(w) * self.weight_gain
+        y = modulated_conv(x, self.weight, style, F.conv2d, demodulate=False)
+        y = y.float() + self.bias[:, None, None]
+        return y if self.clamp is None else y.clamp(-self.clamp, self.clamp)

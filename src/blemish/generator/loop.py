@@ -1,0 +1,252 @@
+"""The one training loop, which every stage runs in.
+
+A stage says what a step is; the loop seeds it, watches for numbers that are not finite, tells how
+it goes and writes whole checkpoints. Step k draws all its randomness from (seed, k), so a run that
+was interrupted and resumed is the run that was not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.checkpoint import load_tensors, save_tensors
+from blemish.errors import OptionError, TrainingError
+from blemish.files import ensure_writable
+from blemish.pictures import write_picture
+from blemish.tracking import Statistics, draw_curves, progress_bar
+
+Device = Literal["auto", "cpu", "cuda"]
+Parameters = list[nn.Parameter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long a stage runs and how often it tells.
+
+    Attributes:
+        batch: Pictures per step, over all processes.
+        kimg: Thousands of pictures that the critic is shown.
+        snapshot_kimg: Between checkpoints.
+        log_steps: Steps that a line of `stats.jsonl` stands for.
+        seed: Of everything random.
+    """
+
+    batch: int = 16
+    kimg: float = 300
+    snapshot_kimg: float = 4
+    log_steps: int = 25
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.kimg <= 0 or self.snapshot_kimg <= 0 or self.log_steps < 1:
+            raise OptionError(
+                got=f"a schedule of batch {self.batch}, {self.kimg} kimg, a snapshot every "
+                f"{self.snapshot_kimg} kimg and a line every {self.log_steps} steps",
+                expected="numbers above zero",
+                todo="Correct the option.",
+            )
+
+    @property
+    def steps(self) -> int:
+        return max(1, round(self.kimg * 1000 / self.batch))
+
+    @property
+    def snapshot_steps(self) -> int:
+        return max(1, round(self.snapshot_kimg * 1000 / self.batch))
+
+
+class Stage(Protocol):
+    """A kind of training: what it holds, and what one step does."""
+
+    def state(self) -> nn.ModuleDict:
+        """Everything with weights or buffers that a checkpoint must hold."""
+        ...
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """By name, in a fixed order."""
+        ...
+
+    def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        """One step; returns what to log."""
+        ...
+
+    def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
+        """Write the bundle as it stands, and the generator for later choice into the folder."""
+        ...
+
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """A grid of samples."""
+        ...
+
+
+def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
+    """Device, precision and processes; bfloat16 where there is an accelerator.
+
+    Raises:
+        OptionError: CUDA is asked for and absent.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise OptionError(
+            got="--device cuda, on a machine where PyTorch finds no CUDA device",
+            expected="auto, cpu, or a machine with a CUDA device",
+            todo="Use --device cpu, or run 'blemish doctor' to see what PyTorch finds.",
+        )
+    cuda = device != "cpu" and torch.cuda.is_available()
+    return Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision="bf16-mixed" if cuda else "32-true",
+    )
+
+
+def step_rng(seed: int, index: int, rank: int = 0) -> torch.Generator:
+    """The generator of a step's randomness, in one process."""
+    state = np.random.SeedSequence([seed, index, rank]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def choose(n: int, of: int, rng: torch.Generator) -> Int[Tensor, " n"]:
+    """Indices of `n` out of `of` items, with replacement."""
+    return torch.randint(of, (n,), generator=rng)
+
+
+def descend(
+    fabric: Fabric, loss: Tensor, parameters: Parameters, optimiser: torch.optim.Optimizer
+) -> None:
+    """Step down the mean slope of all processes.
+
+    Raises:
+        TrainingError: A slope is not finite; no weight has been touched by it.
+    """
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    slopes = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([slope.flatten() for slope in slopes])
+    if fabric.world_size > 1:
+        reduced = fabric.all_reduce(flat, reduce_op="mean")
+        assert isinstance(reduced, Tensor)
+        flat = reduced
+    if not flat.isfinite().all():
+        raise TrainingError("a slope is NaN or infinite")
+    sizes = [slope.numel() for slope in slopes]
+    for slope, piece in zip(slopes, flat.split(sizes), strict=True):
+        slope.copy_(piece.view_as(slope))
+    optimiser.step()
+
+
+def gather(fabric: Fabric, values: Tensor) -> Tensor:
+    """The values of all processes, on the CPU."""
+    gathered = fabric.all_gather(values)
+    assert isinstance(gathered, Tensor)
+    return gathered.flatten().cpu()
+
+
+def run(
+    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, *, resume: bool, name: str
+) -> None:
+    """Train a stage to the end of its schedule.
+
+    Args:
+        stage: On `fabric`'s device.
+        schedule: Its length; a resumed run may have a longer one than it began with.
+        fabric: Launched.
+        out: The bundle's folder.
+        resume: Continue from the state there, or begin where there is none.
+        name: Of the folder under `training/` for the state, statistics and pictures.
+
+    Raises:
+        TrainingError: Numbers ceased to be finite; the last whole checkpoint is kept.
+    """
+    folder = out / "training" / name
+    ensure_writable(folder)
+    start = _restore(stage, folder / "state.safetensors", schedule) if resume else 0
+    if fabric.global_rank == 0:
+        told = Statistics(folder / "stats.jsonl", resume_step=start)
+    else:
+        told = None
+    with progress_bar(quiet=fabric.global_rank != 0) as bar:
+        line = bar.add_task(
+            "training",
+            total=schedule.steps * schedule.batch,
+            completed=start * schedule.batch,
+            note="images",
+        )
+        for index in range(start, schedule.steps):
+            rng = step_rng(schedule.seed, index, fabric.global_rank)
+            values = _guarded_step(stage, index, rng, folder)
+            done, nimg = index + 1, (index + 1) * schedule.batch
+            bar.update(line, completed=nimg)
+            if told is None:
+                continue
+            told.add(values)
+            if done % schedule.log_steps == 0:
+                means = told.flush(step=done, nimg=nimg)
+                bar.update(line, note=" ".join(f"{k} {v:.3g}" for k, v in means.items()))
+            if done % schedule.snapshot_steps == 0 or done == schedule.steps:
+                _save(stage, folder, schedule, done)
+                stage.snapshot(out, folder, nimg)
+                write_picture(folder / f"samples-{nimg // 1000:06d}.png", stage.picture())
+                draw_curves(told.path, folder / "curves.png")
+
+
+def _guarded_step(
+    stage: Stage, index: int, rng: torch.Generator, folder: Path
+) -> Mapping[str, float]:
+    try:
+        values = stage.step(index, rng)
+        bad = [name for name, value in values.items() if not isfinite(value)]
+        if bad:
+            raise TrainingError(f"{', '.join(bad)} is NaN or infinite")
+    except TrainingError as error:
+        raise TrainingError(
+            f"Got a training that diverged at step {index}: {error}. Expected finite numbers. "
+            f"The last good state is kept in {folder}; resume with a lower learning rate."
+        ) from error
+    return values
+
+
+def _save(stage: Stage, folder: Path, schedule: Schedule, done: int) -> None:
+    tensors = {f"module.{k}": v for k, v in stage.state().state_dict().items()}
+    for name, optimiser in stage.optimisers().items():
+        for k, slots in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{name}.{k}.{slot}": v for slot, v in slots.items()}
+    about = {"step": str(done), "batch": str(schedule.batch), "seed": str(schedule.seed)}
+    save_tensors(folder / "state.safetensors", tensors, metadata=about)
+
+
+def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
+    if not file.exists():
+        return 0
+    tensors, about = load_tensors(file)
+    same = {"batch": str(schedule.batch), "seed": str(schedule.seed)}
+    if any(about.get(k) != v for k, v in same.items()):
+        raise OptionError(
+            got=f"--resume with batch {schedule.batch} and seed {schedule.seed}",
+            expected=f"those that {file} was made with, {about.get('batch')} and {about.get('seed')}",
+            todo="Use the same options, or begin anew in another folder.",
+        )
+    modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
+    stage.state().load_state_dict(modules)
+    for name, optimiser in stage.optimisers().items():
+        _restore_optimiser(optimiser, f"optimiser.{name}.", tensors)
+    return int(about["step"])
+
+
+def _restore_optimiser(
+    optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]
+) -> None:
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(prefix):
+            k, slot = name.removeprefix(prefix).split(".")
+            slots.setdefault(int(k), {})[slot] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})

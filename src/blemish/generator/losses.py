@@ -1,0 +1,84 @@
+"""Losses of the generator and its critics: functions of tensors, a value per item.
+
+Weights, means and schedules belong to the stages in `train.py` and `defects.py`.
+"""
+
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def logistic_generator(logits_fake: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Non-saturating logistic loss of the generator (Goodfellow et al., 2014)."""
+    return F.softplus(-logits_fake)
+
+
+def logistic_critic(
+    logits_real: Float[Tensor, " n"], logits_fake: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Logistic loss of the critic."""
+    return F.softplus(-logits_real) + F.softplus(logits_fake)
+
+
+def r1_penalty(logits: Float[Tensor, " n"], real: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Squared slope of the critic at real samples (Mescheder et al., 2018).
+
+    Args:
+        logits: The critic's verdict on `real`.
+        real: Images, or images and masks stacked along channels, tracking gradients.
+
+    Returns:
+        The penalty of each sample, before weighting.
+    """
+    (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return slope.float().square().sum(dim=(1, 2, 3))
+
+
+def path_lengths(
+    image: Float[Tensor, "n c h w"], w: Float[Tensor, "n layers d"], noise: Float[Tensor, "n c h w"]
+) -> Float[Tensor, " n"]:
+    """Length of the step in image space for a step in w (Karras et al., 2020, eq. 4).
+
+    Args:
+        image: Drawn from `w`, with its graph.
+        w: Tracking gradients.
+        noise: Standard normal, *not* yet divided by the resolution.
+    """
+    scaled = noise / sqrt(image.shape[2] * image.shape[3])
+    (slope,) = torch.autograd.grad((image * scaled).sum(), w, create_graph=True)
+    return slope.float().square().sum(dim=2).mean(dim=1).sqrt()
+
+
+def mode_seeking(
+    w_first: Float[Tensor, "n d"],
+    w_second: Float[Tensor, "n d"],
+    mask_first: Float[Tensor, "n 1 h w"],
+    mask_second: Float[Tensor, "n 1 h w"],
+) -> Float[Tensor, " n"]:
+    """Distance of two defect codes over the distance of what they drew (Mao et al., 2019).
+
+    DFMGAN's form, ‖w₁ - w₂‖₁ / ‖M₁ - M₂‖₁, both as means over elements.
+    """
+    far = (mask_first - mask_second).abs().mean(dim=(1, 2, 3))
+    return (w_first - w_second).abs().mean(dim=1) / (far + 1e-5)
+
+
+def multiscale_l1(
+    drawn: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"], *, scales: int = 4
+) -> Float[Tensor, " n"]:
+    """Mean absolute difference, averaged over pictures halved in size again and again."""
+    total = torch.zeros(drawn.shape[0], device=drawn.device)
+    for _ in range(scales):
+        total = total + (drawn - target).abs().mean(dim=(1, 2, 3))
+        drawn, target = F.avg_pool2d(drawn, 2), F.avg_pool2d(target, 2)
+    return total / scales
+
+
+def kl_to_normal(
+    mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]
+) -> Float[Tensor, " n"]:
+    """Divergence of a diagonal Gaussian from the standard one, in nats (Kingma & Welling, 2014)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)

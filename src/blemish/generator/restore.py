@@ -1,0 +1,42 @@
+"""From a bundle to its networks."""
+
+import torch
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BundleError
+from blemish.generator.critic import Critic
+from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+
+
+def shape_of(bundle: Bundle) -> GeneratorConfig:
+    """The generator's configuration, as `config.json` has it.
+
+    Raises:
+        BundleError: It does not describe a generator of ours.
+    """
+    try:
+        fields = dict(bundle.config["generator"])
+        if fields.get("defect") is not None:
+            branch = dict(fields["defect"])
+            fields["defect"] = DefectConfig(**branch | {"types": tuple(branch["types"])})
+        return GeneratorConfig(**fields)
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            got=f"{bundle.path / 'config.json'}, whose 'generator' can't be understood ({error})",
+            expected="the fields of GeneratorConfig",
+            todo="Fetch or train the bundle again.",
+        ) from error
+
+
+def load_generator(bundle: Bundle, device: torch.device | str = "cpu") -> Generator:
+    """The bundle's generator, frozen."""
+    generator = Generator(shape_of(bundle))
+    bundle.load_into(generator, "generator")
+    return generator.eval().requires_grad_(False).to(device)
+
+
+def load_critic(bundle: Bundle, device: torch.device | str = "cpu") -> Critic:
+    """The bundle's critic of images, frozen."""
+    critic = Critic(shape_of(bundle))
+    bundle.load_into(critic, "critic")
+    return critic.eval().requires_grad_(False).to(device)

@@ -1,0 +1,125 @@
+"""Real defects, moved onto the generator's own parts.
+
+On a few dozen photographs a critic soon tells drawn parts from real ones and forgets the defect.
+With a real defect stitched onto a *drawn* twin both of its sides have the same background, and what
+is left to judge is the defect; the same pairs show the branch what each code shall look like.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
+from blemish.pictures import mask_to_tensor, to_picture, to_tensor
+
+LEAST_PIXELS = 6
+TRIES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defects:
+    """Single defects cut from photographs: a photograph with three pieces of paint gives three.
+
+    Attributes:
+        image: The photograph.
+        mask: The one piece.
+        kind: Index of its type.
+    """
+
+    image: Float[Tensor, "n 3 h w"]
+    mask: Float[Tensor, "n 1 h w"]
+    kind: Int[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+
+def cut_defects(
+    pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"], kinds: Sequence[int]
+) -> Defects:
+    """Every connected piece of every mask, with its photograph."""
+    pieces = [
+        (index, piece)
+        for index, mask in enumerate(masks)
+        for piece in components(mask > 0, least=LEAST_PIXELS)
+    ]
+    owners = [index for index, _ in pieces]
+    return Defects(
+        image=to_tensor(pictures[owners]),
+        mask=mask_to_tensor(np.stack([piece for _, piece in pieces])),
+        kind=torch.tensor([kinds[index] for index in owners]),
+    )
+
+
+@torch.no_grad()
+def parts_of(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """The silhouettes of pictures, as masks."""
+    shapes = [silhouette(picture) for picture in to_picture(image.cpu())]
+    return mask_to_tensor(np.stack(shapes)).to(image.device)
+
+
+@torch.no_grad()
+def stitch(
+    twin: Float[Tensor, "n 3 h w"],
+    part: Float[Tensor, "n 1 h w"],
+    defects: Defects,
+    chosen: Int[Tensor, " n"],
+    symmetries: Symmetries,
+    rng: torch.Generator,
+) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 1 h w"]]:
+    """Move the chosen defects at random and paste them onto twins, where the part is.
+
+    Returns:
+        The pictures, and masks of zeros and ones; where no try fell on the part, an empty one.
+    """
+    source = torch.cat([defects.image, defects.mask], dim=1)[chosen]
+    image, mask = twin.clone(), torch.zeros_like(part)
+    for _ in range(TRIES):
+        moved = augment_stack(source, symmetries, generator=rng).to(twin.device)
+        placed = (moved[:, 3:] > 0.5).float() * part
+        enough = placed.sum(dim=(1, 2, 3)) >= LEAST_PIXELS
+        fresh = (enough & (mask.sum(dim=(1, 2, 3)) == 0)).float()[:, None, None, None]
+        mask = mask + placed * fresh
+        image = torch.lerp(image, moved[:, :3], placed * fresh)
+    return image, mask
+
+
+def draw_masks(
+    part: Float[Tensor, "n 1 h w"],
+    real: Float[Tensor, "n 1 h w"],
+    symmetries: Symmetries,
+    rng: torch.Generator,
+    *,
+    share_real: float = 0.6,
+) -> Float[Tensor, "n 1 h w"]:
+    """Masks to be met: real ones moved, strokes and blobs, all on the part.
+
+    Args:
+        part: Where the part is.
+        real: A real mask for each item, taken for about `share_real` of them.
+    """
+    dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
+    moved = augment_stack(real, symmetries, generator=rng) > 0.5
+    masks = [
+        moved[k, 0].numpy() if dice.random() < share_real else _drawn(real.shape[-1], dice)
+        for k in range(len(real))
+    ]
+    placed = mask_to_tensor(np.stack(masks)).to(part.device) * part
+    empty = placed.sum(dim=(1, 2, 3), keepdim=True) < LEAST_PIXELS
+    return torch.where(empty, part * _middle(part), placed)
+
+
+def _drawn(side: int, dice: np.random.Generator) -> np.ndarray:
+    return draw_stroke(side, dice) if dice.random() < 0.5 else draw_blob(side, dice)
+
+
+def _middle(part: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "1 1 h w"]:
+    """A disc in the middle, for the rare item whose mask missed the part in every try."""
+    side = part.shape[-1]
+    axis = torch.arange(side, device=part.device) - (side - 1) / 2
+    return (axis[:, None].square() + axis.square() < (side / 12) ** 2).float()[None, None]

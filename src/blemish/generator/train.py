@@ -1,0 +1,260 @@
+"""Stage 1: a generator of good parts (StyleGAN2-ADA, arranged for a few dozen photographs).
+
+Warm start by reconstruction, then the logistic game with lazy R1, path lengths, style mixing and
+augmentation before the critic that is limited to the object's own symmetries.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.folder import DefectFolder, load
+from blemish.generator.adapt import AdaptiveAugmentation, PathLength, average_of, ema_decay, follow
+from blemish.generator.critic import Critic
+from blemish.generator.loop import Schedule, choose, descend, gather, run
+from blemish.generator.losses import (
+    kl_to_normal,
+    logistic_critic,
+    logistic_generator,
+    multiscale_l1,
+    path_lengths,
+    r1_penalty,
+)
+from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.warmstart import LatentEncoder, sample_latent
+from blemish.pictures import grid, to_picture, to_tensor
+from blemish.types import Codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorTraining:
+    """Options of stage 1; the defaults are StyleGAN2-ADA's where it has one.
+
+    Attributes:
+        schedule: Length and seed.
+        learning_rate: Of Adam with β (0, 0.99).
+        r1_gamma: Weight of R1 times two.
+        r1_every: Steps between R1 penalties, each weighted by the interval.
+        path_weight: Of the path length penalty; 0 leaves it out.
+        path_every: Steps between path length penalties.
+        mixing: Probability that coarse and fine rows come from two latents.
+        ema_kimg: Half-life of the average that is kept.
+        ada_target: Mean sign of the critic on real pictures that augmentation aims at.
+        ada_kimg: Over which its probability may go from 0 to 1.
+        ada_cap: Its highest probability.
+        warm_steps: Steps of reconstruction before the critic comes in.
+        warm_kl: Weight of the latent's divergence during the warm start.
+        symmetries: What may be done to a photograph so that it still could be one.
+    """
+
+    schedule: Schedule = field(default_factory=Schedule)
+    learning_rate: float = 2.5e-3
+    r1_gamma: float = 0.1
+    r1_every: int = 16
+    path_weight: float = 2
+    path_every: int = 4
+    mixing: float = 0.9
+    ema_kimg: float = 5
+    ada_target: float = 0.6
+    ada_kimg: float = 100
+    ada_cap: float = 0.6
+    warm_steps: int = 500
+    warm_kl: float = 2e-4
+    symmetries: Symmetries = field(default_factory=Symmetries)
+
+
+class GeneratorStage:
+    """What `loop.run` trains; see the module's docstring."""
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        training: GeneratorTraining,
+        pictures: UInt8[np.ndarray, "n h w 3"],
+        fabric: Fabric,
+    ) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(training.schedule.seed)
+            self.generator = Generator(config).to(fabric.device)
+            self.critic = Critic(config).to(fabric.device)
+            self.encoder = LatentEncoder(config).to(fabric.device)
+        self.average = average_of(self.generator)
+        self.ada = AdaptiveAugmentation(
+            target=training.ada_target,
+            speed_nimg=round(training.ada_kimg * 1000),
+            cap=training.ada_cap,
+        )
+        self.path = PathLength().to(fabric.device)
+        self.config, self.training, self.fabric = config, training, fabric
+        self.images = to_tensor(pictures)
+        adam = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
+        self.generator_adam = torch.optim.Adam(self.generator.parameters(), **adam)
+        self.critic_adam = torch.optim.Adam(self.critic.parameters(), **adam)
+        self.warm_parameters = [*self.generator.parameters(), *self.encoder.parameters()]
+        self.warm_adam = torch.optim.Adam(self.warm_parameters, **adam)
+
+    def state(self) -> nn.ModuleDict:
+        names = ("generator", "average", "critic", "encoder", "ada", "path")
+        return nn.ModuleDict({name: getattr(self, name) for name in names})
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {
+            "generator": self.generator_adam,
+            "critic": self.critic_adam,
+            "warm": self.warm_adam,
+        }
+
+    def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        warm = index < self.training.warm_steps
+        values = self._reconstruct(rng) if warm else self._play(index, rng)
+        batch = self.training.schedule.batch
+        half_life = self.training.ema_kimg * 1000
+        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
+        follow(self.average, self.generator, decay=decay)
+        return values
+
+    def _reconstruct(self, rng: torch.Generator) -> dict[str, float]:
+        real = self._real(rng)
+        noise = self._normal(rng, self.config.z_dim)
+        with self.fabric.autocast():
+            mean, log_variance = self.encoder(real)
+            z = sample_latent(mean, log_variance, noise)
+            image = self.generator.draw(self.generator.codes(z)).image
+        far = multiscale_l1(image, real).mean()
+        spread = kl_to_normal(mean, log_variance).mean()
+        loss = far + self.training.warm_kl * spread
+        descend(self.fabric, loss, self.warm_parameters, self.warm_adam)
+        return {"warm_l1": far.item(), "warm_kl": spread.item()}
+
+    def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        values = self._improve_critic(index, rng) | self._improve_generator(rng)
+        if self.training.path_weight and index % self.training.path_every == 0:
+            values |= self._smooth(rng)
+        return values
+
+    def _improve_critic(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        penalised = index % self.training.r1_every == 0
+        with torch.no_grad():
+            fake = self._draw(rng)
+        real = self._before_critic(self._real(rng), rng).requires_grad_(penalised)
+        fake = self._before_critic(fake, rng)
+        with self.fabric.autocast():
+            logits_real, logits_fake = self.critic(real), self.critic(fake)
+        loss = logistic_critic(logits_real, logits_fake).mean()
+        values = {"critic": loss.item(), "sign_real": logits_real.sign().mean().item()}
+        if penalised:
+            slope = r1_penalty(logits_real, real).mean()
+            values["r1"] = slope.item()
+            loss = loss + slope * (self.training.r1_gamma / 2 * self.training.r1_every)
+        descend(self.fabric, loss, list(self.critic.parameters()), self.critic_adam)
+        self.ada.update(
+            gather(self.fabric, logits_real.detach()), nimg=self.training.schedule.batch
+        )
+        return values | {"ada": self.ada.probability.item()}
+
+    def _improve_generator(self, rng: torch.Generator) -> dict[str, float]:
+        self.critic.requires_grad_(False)
+        fake = self._before_critic(self._draw(rng), rng)
+        with self.fabric.autocast():
+            logits = self.critic(fake)
+        self.critic.requires_grad_(True)
+        loss = logistic_generator(logits).mean()
+        descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
+        return {"generator": loss.item()}
+
+    def _smooth(self, rng: torch.Generator) -> dict[str, float]:
+        """Path length regularisation on half a batch."""
+        z = self._normal(rng, self.config.z_dim)
+        z = z[: max(1, len(z) // 2)]
+        r = self.config.resolution
+        noise = torch.randn(z.shape[0], 3, r, r, generator=rng).to(z.device)
+        w = self.generator.codes(z).w
+        lengths = path_lengths(self.generator.draw(Codes(w=w)).image, w, noise)
+        weight = self.training.path_weight * self.training.path_every
+        loss = self.path.penalty(lengths).mean() * weight
+        descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
+        return {"path": lengths.mean().item()}
+
+    def _draw(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+        """Pictures of fresh latents, some with their fine rows from another latent."""
+        first, second = (self._normal(rng, self.config.z_dim) for _ in range(2))
+        first, second = (self.generator.codes(z).w for z in (first, second))
+        n, layers = first.shape[:2]
+        cut = torch.randint(1, layers, (n,), generator=rng)
+        cut = torch.where(torch.rand(n, generator=rng) < self.training.mixing, cut, layers)
+        coarse = (torch.arange(layers) < cut[:, None]).to(first.device)
+        w = torch.where(coarse[:, :, None], first, second)
+        with self.fabric.autocast():
+            return self.generator.draw(Codes(w=w), noise="random", rng=rng).image.float()
+
+    def _real(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+        chosen = choose(self._share(), len(self.images), rng)
+        moved = augment_stack(self.images[chosen], self.training.symmetries, generator=rng)
+        return moved.to(self.fabric.device)
+
+    def _before_critic(
+        self, image: Float[Tensor, "n 3 h w"], rng: torch.Generator
+    ) -> Float[Tensor, "n 3 h w"]:
+        p = self.ada.probability
+        return augment_stack(image, self.training.symmetries, generator=rng, probability=p)
+
+    def _normal(self, rng: torch.Generator, width: int) -> Float[Tensor, "n d"]:
+        return torch.randn(self._share(), width, generator=rng).to(self.fabric.device)
+
+    def _share(self) -> int:
+        return self.training.schedule.batch // self.fabric.world_size
+
+    @torch.no_grad()
+    def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
+        bundle = Bundle(out)
+        statistics = {"w_avg": self._mean_w()}
+        for mapping in (self.generator.mapping, self.average.mapping):
+            mapping.w_avg.copy_(statistics["w_avg"])
+        about = {"generator": asdict(self.config), "training": {"generator": asdict(self.training)}}
+        bundle.write("generator", self.average.state_dict())
+        Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
+        bundle.write("critic", self.critic.state_dict())
+        bundle.write_config({**about, "nimg": nimg})
+
+    def _mean_w(self, n: int = 10_000) -> Float[Tensor, " d"]:
+        z = torch.randn(n, self.config.z_dim, generator=torch.Generator().manual_seed(0))
+        return self.average.mapping(z.to(self.fabric.device)).mean(dim=0)
+
+    @torch.no_grad()
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        rng = torch.Generator().manual_seed(0)
+        z = torch.randn(32, self.config.z_dim, generator=rng).to(self.fabric.device)
+        return grid(list(to_picture(self.average.draw(self.average.codes(z)).image)), 8)
+
+
+def train_generator(
+    data: DefectFolder,
+    config: GeneratorConfig,
+    training: GeneratorTraining,
+    fabric: Fabric,
+    out: Path,
+    *,
+    resume: bool = False,
+    everything: bool = False,
+) -> None:
+    """Train stage 1 on the good parts of a folder, into a bundle.
+
+    Args:
+        data: Only its good photographs are read.
+        everything: Learn from `test/good` as well; a bundle so trained can't be tested on them.
+
+    Raises:
+        DataError: There is no good photograph, or one can't be read.
+        TrainingError: The run diverged; the last checkpoint is kept.
+    """
+    good = data.good() if everything else data.good("train")
+    pictures, _ = load(good, config.resolution)
+    stage = GeneratorStage(config, training, pictures, fabric)
+    run(stage, training.schedule, fabric, out, resume=resume, name="generator")

@@ -1,0 +1,36 @@
+"""A small encoder that is trained with the generator before the critic comes in.
+
+On a few dozen photographs an adversarial game from random weights spends most of its time on the
+coarse shape. A variational autoencoder (Kingma & Welling, 2014) whose decoder is the generator
+finds that in a few hundred steps.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from blemish.generator.critic import Critic
+from blemish.generator.layers import FullyConnected
+from blemish.generator.network import GeneratorConfig
+
+
+class LatentEncoder(nn.Module):
+    """Image to a Gaussian over z, on the critic's trunk."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.trunk = Critic(config)
+        self.head = FullyConnected(config.channels(4) * 16, 2 * config.z_dim)
+
+    def forward(
+        self, image: Float[Tensor, "n 3 h w"]
+    ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
+        """Mean and log-variance."""
+        mean, log_variance = self.head(self.trunk.features(image)[-1].flatten(1)).chunk(2, dim=1)
+        return mean, log_variance.clamp(-8, 2)
+
+
+def sample_latent(
+    mean: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"], noise: Float[Tensor, "n z"]
+) -> Float[Tensor, "n z"]:
+    """A draw that slopes pass through, from standard normal noise."""
+    return mean + noise * (log_variance / 2).exp()
