@@ -1,13 +1,16 @@
 """What training keeps beside the weights: averages, and how hard to augment."""
 
 from copy import deepcopy
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def average_of(module: nn.Module) -> nn.Module:
+
+def average_of(module: Module) -> Module:
     """A frozen copy that `follow` keeps up to date."""
     return deepcopy(module).eval().requires_grad_(False)
 

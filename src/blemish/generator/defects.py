@@ -341,10 +341,9 @@ class DefectStage:
 
 @torch.no_grad()
 def defect_grid(
-    generator: nn.Module, defects: Defects, placements: Symmetries, *, n: int = 16, seed: int = 0
+    generator: Generator, defects: Defects, placements: Symmetries, *, n: int = 16, seed: int = 0
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Twins, defects under given masks, these masks, defects of the branch's own, their masks."""
-    assert isinstance(generator, Generator)
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
     z, z_defect = (torch.randn(n, generator.config.z_dim, generator=rng) for _ in range(2))
@@ -364,7 +363,7 @@ def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
     """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
     free = []
     for name, parameter in generator.named_parameters():
-        wanted = name.startswith("defect_mapping.") or name.startswith("synthesis.res_")
+        wanted = name.startswith(("defect_mapping.", "synthesis.res_"))
         parameter.requires_grad_(wanted)
         free += [parameter] if wanted else []
     return free
@@ -409,6 +408,9 @@ def train_defects(
         data: Its defective photographs are read, with their masks.
         bundle: Made by stage 1; it gets the defect branch and the matching critic.
         defect: Shape of the branch; its `types` say which defects are learnt.
+        training: Options.
+        fabric: Launched.
+        resume: Continue from the state in the bundle.
         third: Learn from the first third of each type by name, the field's few-shot protocol.
 
     Raises:

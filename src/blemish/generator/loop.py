@@ -231,7 +231,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     if any(about.get(k) != v for k, v in same.items()):
         raise OptionError(
             got=f"--resume with batch {schedule.batch} and seed {schedule.seed}",
-            expected=f"those that {file} was made with, {about.get('batch')} and {about.get('seed')}",
+            expected=f"batch {about.get('batch')} and seed {about.get('seed')}, as in {file}",
             todo="Use the same options, or begin anew in another folder.",
         )
     modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}

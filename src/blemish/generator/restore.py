@@ -1,5 +1,7 @@
 """From a bundle to its networks."""
 
+from typing import Any
+
 import torch
 
 from blemish.checkpoint import Bundle
@@ -17,8 +19,9 @@ def shape_of(bundle: Bundle) -> GeneratorConfig:
     try:
         fields = dict(bundle.config["generator"])
         if fields.get("defect") is not None:
-            branch = dict(fields["defect"])
-            fields["defect"] = DefectConfig(**branch | {"types": tuple(branch["types"])})
+            branch: dict[str, Any] = dict(fields["defect"])
+            branch["types"] = tuple(branch["types"])
+            fields["defect"] = DefectConfig(**branch)
         return GeneratorConfig(**fields)
     except (KeyError, TypeError) as error:
         raise BundleError(

@@ -101,7 +101,10 @@ def draw_masks(
 
     Args:
         part: Where the part is.
-        real: A real mask for each item, taken for about `share_real` of them.
+        real: A real mask for each item.
+        symmetries: How real masks are moved.
+        rng: Source of everything random.
+        share_real: So many take the real mask, the rest a drawn one.
     """
     dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
     moved = augment_stack(real, symmetries, generator=rng) > 0.5

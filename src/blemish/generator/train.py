@@ -248,6 +248,11 @@ def train_generator(
 
     Args:
         data: Only its good photographs are read.
+        config: Shape of the generator.
+        training: Options.
+        fabric: Launched.
+        out: Folder of the bundle.
+        resume: Continue from the state in that folder.
         everything: Learn from `test/good` as well; a bundle so trained can't be tested on them.
 
     Raises:
