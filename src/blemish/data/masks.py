@@ -17,7 +17,7 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
         All true where the part fills the picture, so that nothing stands out from the border.
     """
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    far = _distance_to_border(lab * np.float32([LIGHTNESS_WEIGHT, 1, 1]))
+    far = _distance_to_border(lab * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32))
     if np.percentile(far, 99) < 8:
         return np.ones(picture.shape[:2], bool)
     scale = 255 / max(float(far.max()), 1e-6)

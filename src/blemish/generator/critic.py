@@ -6,6 +6,7 @@ Its features serve as the domain's own perceptual space.
 from math import log2, sqrt
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -90,3 +91,21 @@ class Critic(nn.Module):
 
     def forward(self, stack: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         return self.b4(self.features(stack)[-1])
+
+
+def inside_statistics(
+    critic: Critic, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, "n s"]:
+    """Mean and deviation of a matching critic's features inside masks, layer behind layer.
+
+    Layers coarser than 8² are left out: there a defect is less than a pixel.
+    """
+    found = []
+    for features in critic.features(torch.cat([image, 2 * mask - 1], dim=1)):
+        if features.shape[2] >= 8:
+            weight = F.adaptive_avg_pool2d(mask, list(features.shape[2:]))
+            weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+            mean = (features * weight).sum(dim=(2, 3))
+            spread = ((features - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3))
+            found += [mean, (spread + 1e-6).sqrt()]
+    return torch.cat(found, dim=1)

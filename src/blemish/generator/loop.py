@@ -7,7 +7,7 @@ was interrupted and resumed is the run that was not.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,13 +18,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from blemish.checkpoint import load_tensors, save_tensors
-from blemish.errors import OptionError, TrainingError
+from blemish.errors import OptionError, OutputError, TrainingError
 from blemish.files import ensure_writable
 from blemish.pictures import write_picture
 from blemish.tracking import Statistics, draw_curves, progress_bar
 
 Device = Literal["auto", "cpu", "cuda"]
 Parameters = list[nn.Parameter]
+STATE = "state.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,17 @@ class Schedule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.kimg <= 0 or self.snapshot_kimg <= 0 or self.log_steps < 1:
+        lengths = (self.batch, self.kimg, self.snapshot_kimg, self.log_steps)
+        if not all(0 < length < inf for length in lengths):
             raise OptionError(
                 got=f"a schedule of batch {self.batch}, {self.kimg} kimg, a snapshot every "
                 f"{self.snapshot_kimg} kimg and a line every {self.log_steps} steps",
                 expected="numbers above zero",
                 todo="Correct the option.",
+            )
+        if not 0 <= self.seed < 2**63:
+            raise OptionError(
+                got=f"seed {self.seed}", expected="0 up to 2^63 - 1", todo="Choose another."
             )
 
     @property
@@ -91,7 +97,7 @@ def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
     """Device, precision and processes; bfloat16 where there is an accelerator.
 
     Raises:
-        OptionError: CUDA is asked for and absent.
+        OptionError: CUDA is asked for and absent, or has fewer devices than processes.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise OptionError(
@@ -100,12 +106,22 @@ def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
             todo="Use --device cpu, or run 'blemish doctor' to see what PyTorch finds.",
         )
     cuda = device != "cpu" and torch.cuda.is_available()
+    _refuse_processes(processes, at_most=torch.cuda.device_count() if cuda else None)
     return Fabric(
         accelerator="cuda" if cuda else "cpu",
         devices=processes,
         strategy="ddp" if processes > 1 else "auto",
         precision="bf16-mixed" if cuda else "32-true",
     )
+
+
+def _refuse_processes(processes: int, *, at_most: int | None) -> None:
+    if processes < 1 or (at_most is not None and processes > at_most):
+        raise OptionError(
+            got=f"{processes} processes",
+            expected="1 or more" if at_most is None else f"1 to {at_most}, one for each device",
+            todo="Correct --processes.",
+        )
 
 
 def step_rng(seed: int, index: int, rank: int = 0) -> torch.Generator:
@@ -120,14 +136,15 @@ def choose(n: int, of: int, rng: torch.Generator) -> Int[Tensor, " n"]:
 
 
 def descend(
-    fabric: Fabric, loss: Tensor, parameters: Parameters, optimiser: torch.optim.Optimizer
+    fabric: Fabric, loss: Tensor, parameters: Parameters, *optimisers: torch.optim.Optimizer
 ) -> None:
     """Step down the mean slope of all processes.
 
     Raises:
         TrainingError: A slope is not finite; no weight has been touched by it.
     """
-    optimiser.zero_grad(set_to_none=True)
+    for parameter in parameters:
+        parameter.grad = None
     loss.backward()
     slopes = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([slope.flatten() for slope in slopes])
@@ -140,7 +157,8 @@ def descend(
     sizes = [slope.numel() for slope in slopes]
     for slope, piece in zip(slopes, flat.split(sizes), strict=True):
         slope.copy_(piece.view_as(slope))
-    optimiser.step()
+    for optimiser in optimisers:
+        optimiser.step()
 
 
 def gather(fabric: Fabric, values: Tensor) -> Tensor:
@@ -164,11 +182,14 @@ def run(
         name: Of the folder under `training/` for the state, statistics and pictures.
 
     Raises:
+        OptionError: The batch can't be shared out evenly, or the state is of other options.
+        OutputError: Without `resume`, there is a state already.
         TrainingError: Numbers ceased to be finite; the last whole checkpoint is kept.
     """
     folder = out / "training" / name
+    _refuse_uneven(schedule.batch, fabric.world_size)
     ensure_writable(folder)
-    start = _restore(stage, folder / "state.safetensors", schedule) if resume else 0
+    start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
     if fabric.global_rank == 0:
         told = Statistics(folder / "stats.jsonl", resume_step=start)
     else:
@@ -198,6 +219,25 @@ def run(
                 draw_curves(told.path, folder / "curves.png")
 
 
+def _refuse_uneven(batch: int, processes: int) -> None:
+    if batch % processes:
+        raise OptionError(
+            got=f"batch {batch} for {processes} processes",
+            expected="a batch that all share evenly",
+            todo="Change --batch or --processes.",
+        )
+
+
+def _from_scratch(folder: Path) -> int:
+    if (folder / STATE).exists():
+        raise OutputError(
+            got=f"{folder}, where a training has left its state",
+            expected="a folder without one",
+            todo="Carry that training on with --resume, or choose another folder.",
+        )
+    return 0
+
+
 def _guarded_step(
     stage: Stage, index: int, rng: torch.Generator, folder: Path
 ) -> Mapping[str, float]:
@@ -220,7 +260,7 @@ def _save(stage: Stage, folder: Path, schedule: Schedule, done: int) -> None:
         for k, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{k}.{slot}": v for slot, v in slots.items()}
     about = {"step": str(done), "batch": str(schedule.batch), "seed": str(schedule.seed)}
-    save_tensors(folder / "state.safetensors", tensors, metadata=about)
+    save_tensors(folder / STATE, tensors, metadata=about)
 
 
 def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
@@ -235,7 +275,14 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
             todo="Use the same options, or begin anew in another folder.",
         )
     modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
-    stage.state().load_state_dict(modules)
+    try:
+        stage.state().load_state_dict(modules)
+    except RuntimeError as error:
+        raise OptionError(
+            got="--resume with networks or photographs of another number or shape",
+            expected=f"those of the training that left {file}",
+            todo="Use the same options, or begin anew in another folder.",
+        ) from error
     for name, optimiser in stage.optimisers().items():
         _restore_optimiser(optimiser, f"optimiser.{name}.", tensors)
     return int(about["step"])

@@ -1,27 +1,74 @@
 """Shapes and options that were found to work, by name, a line each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
-from blemish.generator.network import GeneratorConfig
+from blemish.errors import OptionError
+from blemish.generator.defects import DefectTraining
+from blemish.generator.loop import Schedule
+from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.restore import shape_of
 from blemish.generator.train import GeneratorTraining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A generator's shape and the options of its training."""
+    """A generator's shape and the options of its training.
+
+    Attributes:
+        shape: Of the backbone.
+        branch: Of the defect branch, whose types come from the folder.
+        training: Stage 1.
+        defects: Stage 2.
+    """
 
     shape: GeneratorConfig
+    branch: DefectConfig
     training: GeneratorTraining = field(default_factory=GeneratorTraining)
+    defects: DefectTraining = field(default_factory=DefectTraining)
 
 
 NUT = Symmetries(flip_vertical=True, rotate=True, shift=True, scale=True, colour=True)
+TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
 
 PRESETS: dict[str, Preset] = {
     "nut-64": Preset(
         shape=GeneratorConfig(
             resolution=64, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
+        branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(symmetries=NUT, path_every=16),
+        defects=DefectTraining(symmetries=NUT, placements=NUT),
+    ),
+    "tiny-16": Preset(  # too small for anything but to try the whole chain within seconds
+        shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
+        branch=DefectConfig(first_resolution=4),
+        training=GeneratorTraining(schedule=TINY, warm_steps=10),
+        defects=DefectTraining(schedule=TINY),
     ),
 }
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if name not in PRESETS:
+        raise OptionError(
+            got=f"the preset '{name}'", expected=" or ".join(PRESETS), todo="Choose one of these."
+        )
+    return PRESETS[name]
+
+
+def preset_of(bundle: Bundle) -> Preset:
+    """The preset that a bundle names, or else one of its shape, or else one made for its shape."""
+    named = str(bundle.config.get("preset"))
+    if named in PRESETS:
+        return PRESETS[named]
+    shape = replace(shape_of(bundle), defect=None)
+    branch = DefectConfig(first_resolution=max(4, shape.resolution // 4))
+    alike = (preset for preset in PRESETS.values() if preset.shape == shape)
+    return next(alike, Preset(shape=shape, branch=branch))

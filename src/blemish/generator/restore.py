@@ -38,6 +38,13 @@ def load_generator(bundle: Bundle, device: torch.device | str = "cpu") -> Genera
     return generator.eval().requires_grad_(False).to(device)
 
 
+def load_matching_critic(bundle: Bundle, device: torch.device | str = "cpu") -> Critic:
+    """The bundle's critic of images with masks, frozen."""
+    critic = Critic(shape_of(bundle), image_channels=4)
+    bundle.load_into(critic, "match_critic")
+    return critic.eval().requires_grad_(False).to(device)
+
+
 def load_critic(bundle: Bundle, device: torch.device | str = "cpu") -> Critic:
     """The bundle's critic of images, frozen."""
     critic = Critic(shape_of(bundle))

@@ -50,7 +50,9 @@ class GeneratorTraining:
         ada_kimg: Over which its probability may go from 0 to 1.
         ada_cap: Its highest probability.
         warm_steps: Steps of reconstruction before the critic comes in.
-        warm_kl: Weight of the latent's divergence during the warm start.
+        reconstruction: Weight of a step that gives back photographs; 0 leaves such steps out.
+        reconstruction_every: Steps of the game between them.
+        kl_weight: Weight of the latent's divergence wherever photographs are given back.
         symmetries: What may be done to a photograph so that it still could be one.
     """
 
@@ -66,7 +68,9 @@ class GeneratorTraining:
     ada_kimg: float = 100
     ada_cap: float = 0.6
     warm_steps: int = 500
-    warm_kl: float = 2e-4
+    reconstruction: float = 0
+    reconstruction_every: int = 2
+    kl_weight: float = 2e-4
     symmetries: Symmetries = field(default_factory=Symmetries)
 
 
@@ -97,8 +101,7 @@ class GeneratorStage:
         adam = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), **adam)
         self.critic_adam = torch.optim.Adam(self.critic.parameters(), **adam)
-        self.warm_parameters = [*self.generator.parameters(), *self.encoder.parameters()]
-        self.warm_adam = torch.optim.Adam(self.warm_parameters, **adam)
+        self.encoder_adam = torch.optim.Adam(self.encoder.parameters(), **adam)
 
     def state(self) -> nn.ModuleDict:
         names = ("generator", "average", "critic", "encoder", "ada", "path")
@@ -108,7 +111,7 @@ class GeneratorStage:
         return {
             "generator": self.generator_adam,
             "critic": self.critic_adam,
-            "warm": self.warm_adam,
+            "encoder": self.encoder_adam,
         }
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
@@ -120,7 +123,8 @@ class GeneratorStage:
         follow(self.average, self.generator, decay=decay)
         return values
 
-    def _reconstruct(self, rng: torch.Generator) -> dict[str, float]:
+    def _reconstruct(self, rng: torch.Generator, weight: float = 1) -> dict[str, float]:
+        """Photographs through the encoder and back."""
         real = self._real(rng)
         noise = self._normal(rng, self.config.z_dim)
         with self.fabric.autocast():
@@ -129,12 +133,15 @@ class GeneratorStage:
             image = self.generator.draw(self.generator.codes(z)).image
         far = multiscale_l1(image, real).mean()
         spread = kl_to_normal(mean, log_variance).mean()
-        loss = far + self.training.warm_kl * spread
-        descend(self.fabric, loss, self.warm_parameters, self.warm_adam)
-        return {"warm_l1": far.item(), "warm_kl": spread.item()}
+        loss = (far + self.training.kl_weight * spread) * weight
+        both = [*self.generator.parameters(), *self.encoder.parameters()]
+        descend(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
+        return {"l1": far.item(), "kl": spread.item()}
 
     def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
         values = self._improve_critic(index, rng) | self._improve_generator(rng)
+        if self.training.reconstruction and index % self.training.reconstruction_every == 0:
+            values |= self._reconstruct(rng, self.training.reconstruction)
         if self.training.path_weight and index % self.training.path_every == 0:
             values |= self._smooth(rng)
         return values

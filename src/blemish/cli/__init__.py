@@ -1,0 +1,131 @@
+"""The verbs: a function's signature is its command, and here errors become exit codes.
+
+0 is success, 2 bad input (one message: what we got, what we expected, what to do), 1 a failure of
+ours, 130 an interruption. Whatever a verb needs beyond the standard library it imports when it is
+called, so that help answers at once.
+"""
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
+from typing import Annotated, Any, Union
+
+import tyro
+
+from blemish import __version__
+from blemish.cli import data, doctor, train
+from blemish.errors import BlemishError, UserError
+
+Verb = Callable[..., None]
+
+VERBS: dict[str, Verb | dict[str, Verb]] = {
+    "data": {"check": data.check},
+    "train": {"generator": train.generator, "defects": train.defects},
+    "doctor": doctor.doctor,
+}
+DESCRIPTION = "Labelled defect images by GAN inversion."
+MARKERS = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone, tyro.conf.HelptextFromCommentsOff)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        args: Of the command line, by default those of this process.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: For help (0), and for a command line that can't be parsed (2).
+    """
+    _print_whatever_a_file_is_called()
+    try:
+        try:
+            parse(sys.argv[1:] if args is None else args)()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_quietly()
+    except (Exception, KeyboardInterrupt) as error:
+        return _tell(error)
+    return 0
+
+
+def parse(args: Sequence[str]) -> Callable[[], None]:
+    """The command with its arguments, ready to be called."""
+    if list(args) == ["--version"]:
+        return partial(print, f"blemish {__version__}")
+    return tyro.cli(
+        _choice(VERBS), prog="blemish", description=DESCRIPTION, args=args, config=MARKERS
+    )
+
+
+def _choice(verbs: Mapping[str, Any]) -> Any:
+    """The union type in which tyro sees subcommands."""
+    arms = [Annotated[Any, _subcommand(name, verb)] for name, verb in verbs.items()]
+    return Union[(*arms, Annotated[None, tyro.conf.Suppress])]  # tyro wants two arms at least
+
+
+def _subcommand(name: str, verb: Verb | Mapping[str, Any]) -> object:
+    if isinstance(verb, Mapping):
+        inner = partial(_choice, verb)
+        return tyro.conf.subcommand(name, constructor_factory=inner, description=", ".join(verb))
+    return tyro.conf.subcommand(name, constructor=_deferred(verb))
+
+
+def _deferred(verb: Verb) -> Callable[..., Callable[[], None]]:
+    # Called by tyro itself, a verb's own ValueError would be told as the user's mistake.
+    @wraps(verb)
+    def bind(*args: Any, **kwargs: Any) -> Any:
+        return partial(verb, *args, **kwargs)
+
+    return bind
+
+
+def _tell(error: BaseException) -> int:
+    if os.environ.get("BLEMISH_DEBUG"):
+        traceback.print_exception(error)
+    code, message = _explain(error)
+    first_process = os.environ.get("LOCAL_RANK", "0") == "0"
+    if first_process or code == 1:  # what is wrong with the input, all processes find
+        print(message, file=sys.stderr)
+    return code
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and message."""
+    if isinstance(error, UserError):
+        return error.exit_code, _lay_out(error)
+    if isinstance(error, BlemishError):
+        return error.exit_code, f"Error: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        todo = str(error) or "Run it again to begin anew."
+        return 130, f"Interrupted; nothing half-written is left. {todo}"
+    if isinstance(error, OSError) and error.filename is not None:
+        got = f"{error.filename}: {error.strerror}"
+        todo = "Correct the path or its permissions."
+        return 2, _lay_out(UserError(got=got, expected="a path that can be used", todo=todo))
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    hint = "Set BLEMISH_DEBUG=1 to see where."
+    return 1, f"Error: Blemish failed with {text}\n  {hint}"
+
+
+def _lay_out(error: UserError) -> str:
+    lines = (f"Error: got {error.got}.", f"Expected {error.expected}.", error.todo)
+    return "\n  ".join(" ".join(line.split("\n")) for line in lines)
+
+
+def _print_whatever_a_file_is_called() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_quietly() -> int:
+    """Whoever read our output has left; Python shall not complain while it closes the pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

@@ -1,0 +1,147 @@
+"""`blemish doctor`: what is here, what is missing, and the command that gets it."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Literal, get_args
+
+from blemish import __version__
+from blemish.cli.options import Flag, Json
+from blemish.errors import BlemishError
+
+PACKAGES = (
+    "torch",
+    "lightning_fabric",
+    "numpy",
+    "scipy",
+    "cv2",
+    "PIL",
+    "safetensors",
+    "matplotlib",
+)
+FETCH = "blemish doctor --fetch"
+TRAIN = "blemish train generator DATA --out BUNDLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: What kind of thing it is.
+        state: "missing" is what Blemish can do without; "broken" is what it can't.
+        text: A version, a digest, or what is wrong.
+        todo: A command that mends it.
+    """
+
+    about: Literal["version", "device", "bundle", "features"]
+    name: str
+    state: Literal["fine", "missing", "broken"] = "fine"
+    text: str
+    todo: str = ""
+
+
+def doctor(as_json: Json = False, fetch: Flag = False) -> None:
+    """Say what is installed, what is missing, and the command that gets it.
+
+    Args:
+        as_json: Print JSON in place of lines.
+        fetch: Download the weights of feature networks that are missing.
+    """
+    findings = list(examine(fetch=fetch))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    broken = [finding.name for finding in findings if finding.state == "broken"]
+    if broken:
+        raise BlemishError(f"{', '.join(broken)} can't be used; stdout says why.")
+
+
+def examine(*, fetch: bool = False) -> Iterator[Finding]:
+    """All findings; without a working PyTorch, those about versions alone."""
+    yield Finding(about="version", name="blemish", text=__version__)
+    yield Finding(about="version", name="python", text=platform.python_version())
+    versions = [_version(name) for name in PACKAGES]
+    yield from versions
+    if all(finding.state == "fine" for finding in versions):
+        yield from _devices()
+        yield from _bundles()
+        yield from _features(fetch)
+
+
+def _version(name: str) -> Finding:
+    try:
+        text = import_module(name).__version__
+    except Exception as error:  # a library that is absent, or of another build, fails in many ways
+        todo = "python -m pip install --force-reinstall blemish"
+        return Finding(about="version", name=name, state="broken", text=_first(error), todo=todo)
+    return Finding(about="version", name=name, text=str(text))
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    text = f"cores: {os.cpu_count()}, threads of PyTorch: {torch.get_num_threads()}"
+    yield Finding(about="device", name="cpu", text=text)
+    for index in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(index)
+        text = f"{card.name}, {card.total_memory / 2**30:.0f} GiB"
+        yield Finding(about="device", name=f"cuda:{index}", text=text)
+    if not torch.cuda.is_available():
+        text = "PyTorch finds none; training on the CPU is slower"
+        yield Finding(about="device", name="cuda", state="missing", text=text)
+
+
+def _bundles() -> Iterator[Finding]:
+    from blemish.checkpoint import embedded_bundles
+
+    yield from map(_bundle, embedded_bundles())
+    if not embedded_bundles():
+        text = "none is embedded in this version"
+        yield Finding(about="bundle", name="embedded", state="missing", text=text, todo=TRAIN)
+
+
+def _bundle(name: str) -> Finding:
+    from blemish.checkpoint import EMBEDDED, Bundle
+    from blemish.generator.restore import load_generator
+
+    try:
+        bundle = Bundle(EMBEDDED / name)
+        load_generator(bundle)
+        for file in bundle.path.glob("*.safetensors"):
+            bundle.tensors(file.stem)
+    except BlemishError as error:
+        todo = "python -m pip install --force-reinstall blemish"
+        return Finding(about="bundle", name=name, state="broken", text=str(error), todo=todo)
+    return Finding(about="bundle", name=name, text=f"sha256 {bundle.digest}")
+
+
+def _features(fetch: bool) -> Iterator[Finding]:
+    from blemish.features import NetworkName, load_features
+
+    for name in get_args(NetworkName):
+        try:
+            network = load_features(name, download=fetch)
+        except BlemishError as error:
+            text, todo = getattr(error, "got", str(error)), FETCH
+            yield Finding(about="features", name=name, state="missing", text=text, todo=todo)
+        else:
+            text = f"trained in the convention of {network.convention}"
+            yield Finding(about="features", name=name, text=text)
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        state = "" if finding.state == "fine" else f"{finding.state}: "
+        print(f"{finding.about:<9} {finding.name:<17} {state}{finding.text}")
+    todo = dict.fromkeys(finding.todo for finding in findings if finding.todo)
+    if todo:
+        print("\nTo get what is missing:", *todo, sep="\n  ")
+
+
+def _first(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,82 @@
+"""Terms of code search: functions of tensors, a value per item."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def squared_error(
+    a: Float[Tensor, "n c h w"],
+    b: Float[Tensor, "n c h w"],
+    where: Float[Tensor, "n 1 h w"] | None = None,
+) -> Float[Tensor, " n"]:
+    """Mean squared difference, over the places that count.
+
+    Args:
+        a: Pictures in about [-1, 1].
+        b: The same.
+        where: Weight of each place, in [0, 1]; all alike if absent.
+    """
+    far = (a - b).square().mean(dim=1, keepdim=True)
+    if where is None:
+        return far.mean(dim=(1, 2, 3))
+    return (far * where).sum(dim=(1, 2, 3)) / where.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def feature_error(
+    a: Sequence[Float[Tensor, "n c h w"]],
+    b: Sequence[Float[Tensor, "n c h w"]],
+    where: Float[Tensor, "n 1 h w"] | None = None,
+) -> Float[Tensor, " n"]:
+    """Squared difference of feature maps over their own spread, averaged over layers.
+
+    Dividing by the mean square of the target's features makes layers and networks comparable.
+    """
+    total = []
+    for x, y in zip(a, b, strict=True):
+        weight = None if where is None else F.adaptive_avg_pool2d(where, list(x.shape[2:]))
+        scale = y.square().mean(dim=(1, 2, 3)).clamp(min=1e-8)
+        total.append(squared_error(x, y, weight) / scale)
+    return torch.stack(total).mean(dim=0)
+
+
+def mask_error(
+    logits: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, " n"]:
+    """Euclidean distance of a drawn binary mask to the target, as a share of the target's norm.
+
+    The mask is binary forward and sigmoid backward, so that logits which are far from their cut
+    still feel it; the cross-entropy beside it keeps slopes where the sigmoid is flat.
+    """
+    soft = logits.sigmoid()
+    binary = (logits >= 0).to(logits.dtype) + soft - soft.detach()
+    norm = target.square().sum(dim=(1, 2, 3)).clamp(min=1)
+    far = (binary - target).square().sum(dim=(1, 2, 3)) / norm
+    doubt = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return far + doubt.sum(dim=(1, 2, 3)) / norm
+
+
+def noise_regularity(maps: Mapping[str, Float[Tensor, "n 1 h w"]]) -> Float[Tensor, " n"]:
+    """Squared mean product of neighbours at every scale down to 8² (Karras et al., 2020, eq. 9)."""
+    total = torch.zeros(1)
+    for noise in maps.values():
+        total = total.to(noise.device)
+        while True:
+            right = (noise * noise.roll(1, dims=3)).mean(dim=(1, 2, 3)).square()
+            down = (noise * noise.roll(1, dims=2)).mean(dim=(1, 2, 3)).square()
+            total = total + right + down
+            if noise.shape[2] <= 8:
+                break
+            noise = F.avg_pool2d(noise, 2) * 2
+    return total
+
+
+@torch.no_grad()
+def renormalise(maps: Mapping[str, Float[Tensor, "n 1 h w"]]) -> None:
+    """Bring each map back to mean zero and deviation one, in place."""
+    for noise in maps.values():
+        noise -= noise.mean(dim=(1, 2, 3), keepdim=True)
+        noise *= noise.square().mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12).rsqrt()

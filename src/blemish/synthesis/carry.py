@@ -1,0 +1,97 @@
+r"""The change that the model drew, carried back to the photograph's own pixels.
+
+The model works at its own resolution on what may be a larger photograph x. Only its change
+Δ = defective - twin is taken over, so that errors of the inversion stay behind:
+
+    y = x + α · up(Δ),
+
+with a cover α that is the mask at the photograph's full resolution, its edge softened by a fraction
+of a model pixel. Before it is enlarged, Δ is continued beyond the mask by normalised convolution
+(Knutsson & Westin, 1993), lest its fading at the edge of coarse pixels show as a pale rim.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+VISIBLE_LEVELS = 6
+REACH_SHARE = 1 / 64
+EDGE_SHARE = 1 / 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """A defective photograph, and the exact mask of the pixels that differ from the good one."""
+
+    picture: UInt8[np.ndarray, "h w 3"]
+    changed: Bool[np.ndarray, "h w"]
+
+
+def reach_px(height: int, width: int) -> int:
+    """How far beyond the requested mask a pixel may change: 1/64 of the longer side, at least 2."""
+    return max(2, ceil(max(height, width) * REACH_SHARE))
+
+
+def within_reach(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The mask dilated by the reach, in Euclidean distance."""
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return away <= reach_px(*mask.shape)
+
+
+def carry(
+    picture: UInt8[np.ndarray, "h w 3"],
+    change: Float[np.ndarray, "r r 3"],
+    drawn: Float[np.ndarray, "r r"],
+    cover: Float[np.ndarray, "h w"],
+    requested: Bool[np.ndarray, "h w"],
+) -> Carried:
+    """Put the model's change onto the photograph.
+
+    Args:
+        picture: The good photograph.
+        change: Defective minus twin, in levels of 0..255.
+        drawn: Where the model means the defect to be, in [0, 1].
+        cover: The same at the photograph's resolution.
+        requested: What the user asked for; nothing changes beyond its reach.
+
+    Returns:
+        The photograph with its defect. A pixel that would change by less than `VISIBLE_LEVELS` in
+        every channel is left as it was, so that the mask is exactly where bytes differ.
+    """
+    h, w = picture.shape[:2]
+    wide = cv2.resize(_continued(change, drawn), (w, h), interpolation=cv2.INTER_CUBIC)
+    fresh = np.rint(picture + cover[:, :, None] * wide).clip(0, 255).astype(np.uint8)
+    far = np.abs(fresh.astype(np.int16) - picture).max(axis=2)
+    changed = (far >= VISIBLE_LEVELS) & within_reach(requested)
+    return Carried(picture=np.where(changed[:, :, None], fresh, picture), changed=changed)
+
+
+def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """A mask with its edge softened as a lens would."""
+    sigma = max(0.5, max(mask.shape) * EDGE_SHARE)
+    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
+
+
+def enlarged_cover(
+    drawn: Float[np.ndarray, "r r"], height: int, width: int
+) -> Float[np.ndarray, "h w"]:
+    """A mask at the model's resolution, enlarged and its edge steepened."""
+    wide = cv2.resize(drawn.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip((wide - 0.25) * 2, 0, 1)
+
+
+def _continued(
+    change: Float[np.ndarray, "r r 3"], drawn: Float[np.ndarray, "r r"]
+) -> Float[np.ndarray, "r r 3"]:
+    weight = drawn.astype(np.float32)
+    outside = np.zeros_like(change)
+    for sigma in (4.0, 1.5, 0.7):  # coarse fills what fine leaves empty
+        total = cv2.GaussianBlur(weight, (0, 0), sigma)
+        mean = cv2.GaussianBlur(change * weight[:, :, None], (0, 0), sigma)
+        trust = np.clip(total * 20, 0, 1)[:, :, None]
+        mean = mean / np.maximum(total, 1e-6)[:, :, None]
+        outside = outside + trust * (mean - outside)
+    return outside + weight[:, :, None] * (change - outside)

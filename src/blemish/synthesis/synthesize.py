@@ -1,0 +1,283 @@
+"""From an order to items in a dataset: the four steps, in chunks that seeds fill."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.data.folder import DefectFolder, load
+from blemish.errors import BundleError, OptionError
+from blemish.generator.critic import Critic
+from blemish.generator.network import Generator
+from blemish.generator.restore import load_critic, load_generator, load_matching_critic
+from blemish.inversion.project import Projection, project
+from blemish.inversion.search import Step
+from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
+from blemish.synthesis.carry import (
+    Carried,
+    carry,
+    enlarged_cover,
+    reach_px,
+    soft_cover,
+    within_reach,
+)
+from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.defect import DefectSearch, Placed, Reference, place_defects
+from blemish.synthesis.order import Order
+from blemish.synthesis.reference import (
+    Distilled,
+    Stitched,
+    distil,
+    nearest_in_shape,
+    stitch_defect,
+)
+from blemish.types import Codes
+
+ReferenceName = Literal["none", "stitch", "distil"]
+"""Items are made in chunks of this size whatever is asked for, so that a carried-on run rounds
+as an unbroken one does."""
+CHUNK = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Options of a synthesis.
+
+    Attributes:
+        invert: Step A.
+        search: Steps B and C.
+        reference: Of the defect's look.
+        real: A folder with real defects, for references that need it.
+    """
+
+    invert: Projection = field(default_factory=Projection)
+    search: DefectSearch = field(default_factory=DefectSearch)
+    reference: ReferenceName = "none"
+    real: Path | None = None
+
+
+class Synthesizer:
+    """A bundle at work: invert a part once, then place as many defects on it as wanted.
+
+    Raises:
+        BundleError: The bundle has no defect branch, or one that the recipe can't use.
+    """
+
+    def __init__(self, bundle: Bundle, recipe: Recipe, *, device: str = "cpu") -> None:
+        self.bundle, self.recipe = bundle, recipe
+        self.generator: Generator = load_generator(bundle, device)
+        self.critic: Critic = load_critic(bundle, device)
+        self.device = device
+        if self.generator.config.defect is None:
+            raise BundleError(
+                got=f"{bundle.path}, a bundle without a defect branch",
+                expected="one that has learnt defects",
+                todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
+            )
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The defects that the bundle has learnt."""
+        defect = self.generator.config.defect
+        return defect.types if defect else ()
+
+    def invert(self, order: Order, *, seed: int, tell: Step | None = None) -> Codes:
+        """Step A: the codes of the part on the photograph."""
+        rng = torch.Generator().manual_seed(seed)
+        target = to_tensor(fit(order.picture, self._side))[None].to(self.device)
+        codes, _ = project(
+            self.generator, self.critic, target, self.recipe.invert, rngs=[rng], tell=tell
+        )
+        return codes
+
+    def make(
+        self, order: Order, twin: Codes, seeds: list[int], *, tell: Step | None = None
+    ) -> Iterator[Synthetic]:
+        """Steps B to D for each seed."""
+        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+        photograph = to_tensor(fit(order.picture, self._side))[None].to(self.device)
+        mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
+        placed = place_defects(
+            self.generator,
+            twin,
+            photograph,
+            mask,
+            self.types.index(order.kind),
+            self.recipe.search,
+            rngs=rngs,
+            reference=self._reference(order, mask, len(seeds)),
+            tell=tell,
+        )
+        for index, seed in enumerate(seeds):
+            yield self._finish(order, placed, index, seed, mask)
+
+    def name(self, order: Order, seed: int) -> str:
+        """Of an item: the same order, options, bundle and seed give the same name."""
+        asked = json.dumps([order.digest(), self.options(), self.bundle.digest, seed])
+        return f"{order.normal.stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
+
+    def options(self) -> dict[str, Any]:
+        """The recipe, as JSON holds it."""
+        return json.loads(json.dumps(asdict(self.recipe), default=str))
+
+    @property
+    def _side(self) -> int:
+        return self.generator.config.resolution
+
+    def _finish(
+        self, order: Order, placed: Placed, index: int, seed: int, mask: Tensor
+    ) -> Synthetic:
+        carried, drawn = self._carry(order, placed, index, mask)
+        codes = placed.codes
+        return Synthetic(
+            name=self.name(order, seed),
+            kind=order.kind,
+            picture=carried.picture,
+            changed=carried.changed,
+            twin=order.picture,
+            requested=order.requested,
+            codes=_item(codes, index),
+            facts={
+                "seed": seed,
+                "normal": str(order.normal),
+                "requested": str(order.mask),
+                "bundle": {"name": self.bundle.path.name, "digest": self.bundle.digest},
+                "options": self.options(),
+                "scores": _scores(order, carried, drawn)
+                | {name: round(values[index].item(), 5) for name, values in placed.terms.items()},
+            },
+        )
+
+    def _carry(
+        self, order: Order, placed: Placed, index: int, mask: Tensor
+    ) -> tuple[Carried, np.ndarray]:
+        """Step D, and the generator's own mask at the photograph's size."""
+        h, w = order.requested.shape
+        change = (placed.defective - placed.twin)[index].permute(1, 2, 0).cpu().numpy() * 127.5
+        own = placed.mask_logits[index, 0].sigmoid().cpu().numpy()
+        own_cover = enlarged_cover(own, h, w)
+        if self.recipe.search.control == "condition":
+            drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
+        else:
+            drawn, cover = own, own_cover
+        carried = carry(order.picture, change, drawn, cover, order.requested)
+        return carried, own_cover > 0.5
+
+    def _reference(self, order: Order, mask: Tensor, n: int) -> Reference | None:
+        if self.recipe.reference == "none":
+            return None
+        if self.recipe.reference == "distil":
+            return self._distilled(order.kind)
+        return self._stitched(order, mask, n)
+
+    def _distilled(self, kind: str) -> Distilled:
+        critic = load_matching_critic(self.bundle, self.device)
+        if self.recipe.real is not None:
+            pictures, masks = self._real(kind)
+            real = torch.from_numpy(masks).float()[:, None].to(self.device)
+            return distil(critic, to_tensor(pictures).to(self.device), real)
+        known = self.bundle.tensors("statistics") if self.bundle.has("statistics") else {}
+        names = [f"distil.{kind}.mean", f"distil.{kind}.deviation"]
+        if any(name not in known for name in names):
+            raise _no_real("distil")
+        return Distilled(critic, *(known[name].to(self.device) for name in names))
+
+    def _stitched(self, order: Order, mask: Tensor, n: int) -> Stitched:
+        pictures, masks = self._real(order.kind)
+        target = mask[0, 0].cpu().numpy() > 0.5
+        photograph = fit(order.picture, self._side)
+        best = nearest_in_shape(target, [m > 0 for m in masks])
+        pasted = [
+            stitch_defect(photograph, target, pictures[k], masks[k] > 0)
+            for k in (best[index % len(best)] for index in range(n))
+        ]
+        return Stitched(to_tensor(np.stack(pasted)).to(self.device))
+
+    def _real(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        if self.recipe.real is None:
+            raise _no_real(self.recipe.reference)
+        photographs = DefectFolder(self.recipe.real).defects(kind)
+        if not photographs:
+            raise OptionError(
+                got=f"--real {self.recipe.real}, which holds no '{kind}'",
+                expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
+                todo="Point it to a folder that has some.",
+            )
+        return load(photographs, self._side)
+
+
+def synthesize(
+    synthesizer: Synthesizer,
+    order: Order,
+    dataset: Dataset,
+    *,
+    count: int,
+    seed: int,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Make items for seeds `seed … seed + count - 1` and add those that are not there yet.
+
+    Returns:
+        The manifest's rows of these items, made now or before.
+
+    Raises:
+        OptionError: `count` is below one.
+    """
+    if count < 1:
+        raise OptionError(got=f"--count {count}", expected="at least 1", todo="Ask for some.")
+    seeds = list(range(seed, seed + count))
+    names = {s: synthesizer.name(order, s) for s in seeds}
+    known = {row["name"]: row for row in dataset.rows()}
+    twin: Codes | None = None
+    for first in range(seed, seed + count, CHUNK):
+        chunk = list(range(first, first + CHUNK))
+        missing = [s for s in chunk if s in names and names[s] not in known]
+        if not missing:
+            continue
+        if twin is None:
+            twin = synthesizer.invert(order, seed=seed, tell=lambda k: tell(f"inverting, step {k}"))
+        made = synthesizer.make(order, twin, chunk, tell=lambda k: tell(f"placing, step {k}"))
+        for item in made:
+            if item.facts["seed"] in missing:
+                known[item.name] = dataset.add(item)
+                tell(f"made {item.name}")
+    dataset.contact_sheet()
+    return [known[names[s]] for s in seeds]
+
+
+def _item(codes: Codes, index: int) -> Codes:
+    assert codes.w_defect is not None
+    here = slice(index, index + 1)
+    noise = {name: map[here] for name, map in (codes.noise or {}).items()}
+    return replace(codes, w=codes.w[here], w_defect=codes.w_defect[here], noise=noise)
+
+
+def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, float | int]:
+    beyond = (carried.picture != order.picture).any(axis=2) & ~within_reach(order.requested)
+    return {
+        "iou_requested": round(_iou(carried.changed, order.requested), 4),
+        "iou_generator_mask": round(_iou(carried.changed, drawn), 4),
+        "area": round(float(carried.changed.mean()), 6),
+        "reach_px": reach_px(*order.requested.shape),
+        "pixels_changed_beyond_reach": int(beyond.sum()),
+    }
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 1.0
+
+
+def _no_real(name: str) -> OptionError:
+    return OptionError(
+        got=f"--reference {name} without real defects to learn from",
+        expected="--real DIR, a folder with photographs and masks of such defects",
+        todo="Add --real, or use --reference none.",
+    )
