@@ -5,6 +5,7 @@ ours, 130 an interruption. Whatever a verb needs beyond the standard library it 
 called, so that help answers at once.
 """
 
+import errno
 import io
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from blemish import __version__
-from blemish.cli import data, doctor, train
+from blemish.cli import data, doctor, synthesis, train
 from blemish.errors import BlemishError, UserError
 
 Verb = Callable[..., None]
@@ -24,6 +25,9 @@ Verb = Callable[..., None]
 VERBS: dict[str, Verb | dict[str, Verb]] = {
     "data": {"check": data.check},
     "train": {"generator": train.generator, "defects": train.defects},
+    "invert": synthesis.invert,
+    "synthesize": synthesis.synthesize,
+    "demo": synthesis.demo,
     "doctor": doctor.doctor,
 }
 DESCRIPTION = "Labelled defect images by GAN inversion."
@@ -105,11 +109,11 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
         todo = str(error) or "Run it again to begin anew."
         return 130, f"Interrupted; nothing half-written is left. {todo}"
-    if isinstance(error, OSError) and error.filename is not None:
-        got = f"{error.filename}: {error.strerror}"
-        todo = "Correct the path or its permissions."
-        return 2, _lay_out(UserError(got=got, expected="a path that can be used", todo=todo))
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
+        got = f"{error.filename or 'an output'}: {error.strerror}"
+        todo = "Check the path, its permissions and its disk."
+        return 2, _lay_out(UserError(got=got, expected="a place that can be used", todo=todo))
+    text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
     hint = "Set BLEMISH_DEBUG=1 to see where."
     return 1, f"Error: Blemish failed with {text}\n  {hint}"
 

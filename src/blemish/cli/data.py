@@ -34,7 +34,7 @@ def check(data: Data, as_json: Json = False) -> None:
             print(f"{complaint.path} {complaint.text}")
     if found.complaints:
         raise DataError(
-            got=f"{data}, with {len(found.complaints)} complaints, listed on stdout",
-            expected="none",
-            todo="Mend or move away these files, then check again.",
+            got=f"{data}, with what stdout lists, file by file ({len(found.complaints)} in all)",
+            expected="a folder without complaints",
+            todo="Mend these files or move them away, then check again.",
         )

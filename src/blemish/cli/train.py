@@ -103,7 +103,7 @@ def generator(
     training = replace(
         chosen.training,
         schedule=run.schedule(chosen.training.schedule),
-        symmetries=_parsed(symmetries) or chosen.training.symmetries,
+        symmetries=_chosen(symmetries, chosen.training.symmetries),
     )
     folder = DefectFolder(data)
     _refuse_no_good(folder, everything)
@@ -156,8 +156,8 @@ def defects(
     training = replace(
         preset.defects,
         schedule=run.schedule(preset.defects.schedule),
-        symmetries=_parsed(symmetries) or _symmetries_of(found) or preset.defects.symmetries,
-        placements=_parsed(placements) or preset.defects.placements,
+        symmetries=_chosen(symmetries, _symmetries_of(found) or preset.defects.symmetries),
+        placements=_chosen(placements, preset.defects.placements),
     )
     if run.dry_run:
         about = {"branch": asdict(branch), "training": asdict(training)}
@@ -171,10 +171,14 @@ def defects(
     _tell(fabric, f"{bundle} has its defects: {', '.join(branch.types)}.")
 
 
-def _parsed(symmetries: str | None) -> "Symmetries | None":
+def _chosen(names: str | None, default: "Symmetries") -> "Symmetries":
+    """The named symmetries, as far as the default ones go."""
     from blemish.data import Symmetries
 
-    return None if symmetries is None else Symmetries.parse(symmetries)
+    if names is None:
+        return default
+    far = {k: v for k, v in asdict(default).items() if not isinstance(v, bool)}
+    return replace(Symmetries.parse(names), **far)
 
 
 def _symmetries_of(bundle: "Bundle") -> "Symmetries | None":

@@ -103,7 +103,7 @@ def inside_statistics(
     found = []
     for features in critic.features(torch.cat([image, 2 * mask - 1], dim=1)):
         if features.shape[2] >= 8:
-            weight = F.adaptive_avg_pool2d(mask, list(features.shape[2:]))
+            weight = F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3]))
             weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
             mean = (features * weight).sum(dim=(2, 3))
             spread = ((features - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3))

@@ -23,7 +23,7 @@ from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import DataError
 from blemish.generator.adapt import AdaptiveAugmentation, average_of, ema_decay, follow
-from blemish.generator.critic import Critic
+from blemish.generator.critic import Critic, inside_statistics
 from blemish.generator.loop import Schedule, choose, descend, gather, run
 from blemish.generator.losses import (
     logistic_critic,
@@ -329,9 +329,24 @@ class DefectStage:
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("generator", self.average.state_dict())
         bundle.write("match_critic", self.critic.state_dict())
+        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        bundle.write("statistics", {**known, **self._looks()})
         trained = {**bundle.config["training"], "defects": asdict(self.training)}
         about = {"generator": asdict(self.generator.config), "training": trained}
         bundle.write_config({**bundle.config, **about, "defects_nimg": nimg})
+
+    @torch.no_grad()
+    def _looks(self) -> dict[str, Tensor]:
+        """What the critic's features are inside real defects of each type, for distilling."""
+        defect = self.generator.config.defect
+        found, device = {}, self.fabric.device
+        for index, kind in enumerate(defect.types if defect else ()):
+            mine = self.defects.kind == index
+            image, mask = self.defects.image[mine].to(device), self.defects.mask[mine].to(device)
+            inside = inside_statistics(self.critic, image, mask)
+            found[f"distil.{kind}.mean"] = inside.mean(dim=0)
+            found[f"distil.{kind}.deviation"] = inside.std(dim=0, unbiased=False)
+        return found
 
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:

@@ -8,7 +8,6 @@ its norm (eq. 1 and 3). Since convolution is linear in both, scaling the *activa
 needs one weight for the whole batch. Parameters carry the published names.
 """
 
-from collections.abc import Callable
 from math import sqrt
 
 import torch
@@ -69,12 +68,24 @@ def modulated_conv(
     x: Float[Tensor, "n i h w"],
     weight: Float[Tensor, "o i k k"],
     style: Float[Tensor, "n i"],
-    convolve: Callable[[Tensor, Tensor], Tensor],
     *,
+    up: Float[Tensor, "4 4"] | None = None,
     demodulate: bool = True,
 ) -> Float[Tensor, "n o p q"]:
-    """Convolve with a weight scaled per sample, by scaling what goes in and what comes out."""
-    y = convolve(x * style[:, :, None, None].to(x.dtype), weight)
+    """Convolve with a weight scaled per sample, by scaling what goes in and what comes out.
+
+    Args:
+        x: Feature maps.
+        weight: Shared by the batch, with an odd side `k`.
+        style: What each input channel is scaled by.
+        up: The filter for doubling the size, if it shall be doubled; `k` must be 3.
+        demodulate: Whether each output channel's weight has unit norm.
+    """
+    x = x * style[:, :, None, None].to(x.dtype)
+    if up is None:
+        y = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    else:
+        y = conv_up(x, weight, up)
     if not demodulate:
         return y
     power = style.float().square() @ weight.float().square().sum(dim=(2, 3)).T
@@ -175,15 +186,11 @@ class SynthesisLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], noise: Tensor | None
     ) -> Float[Tensor, "n o p q"]:
-        y = modulated_conv(x, self.weight, self.affine(w), self.convolve)
+        up = self.resample_filter if self.up else None
+        y = modulated_conv(x, self.weight, self.affine(w), up=up)
         if noise is not None:
             y = y + (noise * self.noise_strength).to(y.dtype)
         return activate(y + self.bias[:, None, None].to(y.dtype), clamp=self.clamp)
-
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        if self.up:
-            return conv_up(x, weight, self.resample_filter)
-        return F.conv2d(x, weight, padding=1)
 
 
 class ToRGB(nn.Module):
@@ -202,6 +209,6 @@ class ToRGB(nn.Module):
         self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"]
     ) -> Float[Tensor, "n o h w"]:
         style = self.affine(w) * self.weight_gain
-        y = modulated_conv(x, self.weight, style, F.conv2d, demodulate=False)
+        y = modulated_conv(x, self.weight, style, demodulate=False)
         y = y.float() + self.bias[:, None, None]
         return y if self.clamp is None else y.clamp(-self.clamp, self.clamp)

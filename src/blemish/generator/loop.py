@@ -93,11 +93,11 @@ class Stage(Protocol):
         ...
 
 
-def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
-    """Device, precision and processes; bfloat16 where there is an accelerator.
+def choose_device(device: Device) -> Literal["cpu", "cuda"]:
+    """The device to work on.
 
     Raises:
-        OptionError: CUDA is asked for and absent, or has fewer devices than processes.
+        OptionError: CUDA is asked for and absent.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise OptionError(
@@ -105,7 +105,16 @@ def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
             expected="auto, cpu, or a machine with a CUDA device",
             todo="Use --device cpu, or run 'blemish doctor' to see what PyTorch finds.",
         )
-    cuda = device != "cpu" and torch.cuda.is_available()
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
+    """Device, precision and processes; bfloat16 where there is an accelerator.
+
+    Raises:
+        OptionError: CUDA is asked for and absent, or has fewer devices than processes.
+    """
+    cuda = choose_device(device) == "cuda"
     _refuse_processes(processes, at_most=torch.cuda.device_count() if cuda else None)
     return Fabric(
         accelerator="cuda" if cuda else "cpu",

@@ -305,7 +305,7 @@ class Synthesis(nn.Module):
         if self.config.defect.gate == "hard":
             return hard
         soft = logits.sigmoid()
-        return hard + soft - soft.detach()
+        return hard + (soft - soft.detach())
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,16 @@ class Preset:
 
 
 NUT = Symmetries(flip_vertical=True, rotate=True, shift=True, scale=True, colour=True)
+PAINT = Symmetries(
+    flip=True,
+    flip_vertical=True,
+    rotate=True,
+    shift=True,
+    scale=True,
+    degrees=180,
+    shift_by=0.12,
+    scale_by=0.3,
+)
 TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
 
 PRESETS: dict[str, Preset] = {
@@ -39,11 +49,27 @@ PRESETS: dict[str, Preset] = {
         ),
         branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(symmetries=NUT, path_every=16),
-        defects=DefectTraining(symmetries=NUT, placements=NUT),
+        defects=DefectTraining(symmetries=NUT, placements=PAINT),
+    ),
+    "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
+        shape=GeneratorConfig(
+            resolution=128, z_dim=64, w_dim=128, channel_base=4096, channel_max=128
+        ),
+        branch=DefectConfig(first_resolution=32),
+        training=GeneratorTraining(symmetries=NUT, path_every=16, r1_gamma=0.2),
+        defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.2),
+    ),
+    "nut-256": Preset(  # not yet tried in earnest
+        shape=GeneratorConfig(
+            resolution=256, z_dim=128, w_dim=256, channel_base=8192, channel_max=256
+        ),
+        branch=DefectConfig(first_resolution=64),
+        training=GeneratorTraining(symmetries=NUT, path_every=16, r1_gamma=0.8),
+        defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.8),
     ),
     "tiny-16": Preset(  # too small for anything but to try the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
-        branch=DefectConfig(first_resolution=4),
+        branch=DefectConfig(first_resolution=8),
         training=GeneratorTraining(schedule=TINY, warm_steps=10),
         defects=DefectTraining(schedule=TINY),
     ),
@@ -69,6 +95,6 @@ def preset_of(bundle: Bundle) -> Preset:
     if named in PRESETS:
         return PRESETS[named]
     shape = replace(shape_of(bundle), defect=None)
-    branch = DefectConfig(first_resolution=max(4, shape.resolution // 4))
+    branch = DefectConfig(first_resolution=max(8, shape.resolution // 4))
     alike = (preset for preset in PRESETS.values() if preset.shape == shape)
     return next(alike, Preset(shape=shape, branch=branch))

@@ -5,10 +5,15 @@ for every sample (eq. 1-3), resampling by zeros between the pixels and one dense
 is folded, skipped or transposed, so that a mistake in the fast path finds no companion here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from blemish.generator import layers, network
 
 Padding = tuple[int, int]
 
@@ -125,3 +130,37 @@ def _down_reference(x: Tensor, weights: Tensor, kernel: Tensor) -> Tensor:
     margin = 1 + weights.shape[-1] // 2
     filtered = fir_reference(x, kernel, padding=(margin, margin))
     return _conv_per_sample(filtered, weights, padding=0)[:, :, ::2, ::2]
+
+
+@contextmanager
+def slow_path() -> Iterator[None]:
+    """Inside, every network runs on this file's operators: the same weights, the slow way.
+
+    Operators are swapped for the whole process, so nothing else may draw in the meantime.
+    """
+    slow = [
+        (layers, "modulated_conv", _modulated_conv),
+        (layers, "blur", _blur),
+        (layers, "upsample", upsample_reference),
+        (network, "upsample", upsample_reference),
+    ]
+    fast = [(module, name, getattr(module, name)) for module, name, _ in slow]
+    try:
+        for swap in slow:
+            setattr(*swap)
+        yield
+    finally:
+        for swap in fast:
+            setattr(*swap)
+
+
+def _modulated_conv(
+    x: Tensor, weight: Tensor, style: Tensor, *, up: Tensor | None = None, demodulate: bool = True
+) -> Tensor:
+    factor = 1 if up is None else 2
+    return modulated_conv2d_reference(x, weight, style, demodulate=demodulate, up=factor, kernel=up)
+
+
+def _blur(x: Tensor, kernel: Tensor, *, padding: int, gain: float = 1, stride: int = 1) -> Tensor:
+    y = fir_reference(x, kernel, padding=(padding, padding), gain=gain)
+    return y[:, :, ::stride, ::stride]

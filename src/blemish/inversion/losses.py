@@ -37,7 +37,7 @@ def feature_error(
     """
     total = []
     for x, y in zip(a, b, strict=True):
-        weight = None if where is None else F.adaptive_avg_pool2d(where, list(x.shape[2:]))
+        weight = None if where is None else F.adaptive_avg_pool2d(where, (x.shape[2], x.shape[3]))
         scale = y.square().mean(dim=(1, 2, 3)).clamp(min=1e-8)
         total.append(squared_error(x, y, weight) / scale)
     return torch.stack(total).mean(dim=0)

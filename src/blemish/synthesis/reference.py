@@ -87,7 +87,8 @@ def stitch_defect(
     moved_mask = cv2.warpAffine(source_mask.astype(np.uint8), affine, (w, h)) > 0
     if not moved_mask.any():
         return photograph
-    rows, columns = distance_transform_edt(~moved_mask, return_distances=False, return_indices=True)
+    nearest = distance_transform_edt(~moved_mask, return_distances=False, return_indices=True)
+    rows, columns = np.asarray(nearest)
     return np.where(mask[:, :, None], moved[rows, columns], photograph)
 
 

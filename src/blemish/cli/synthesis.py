@@ -1,0 +1,259 @@
+"""`blemish invert`, `synthesize` and `demo`: the main job."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from blemish.cli.options import Device, Json
+from blemish.errors import OptionError
+
+if TYPE_CHECKING:
+    from blemish.synthesis.synthesize import Recipe
+
+SpaceName = Literal["z", "w", "w+"]
+
+
+def invert(
+    image: Path,
+    bundle: str = "hazelnut",
+    space: SpaceName = "w+",
+    steps: int = 200,
+    noise_weight: float = 0,
+    seed: int = 0,
+    out: Path = Path("inversion"),
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Find the generator's codes for a photograph.
+
+    Args:
+        image: The photograph, of any size.
+        bundle: Folder of a bundle, or the name of an embedded one.
+        space: Where to search.
+        steps: Of the optimiser.
+        noise_weight: Of the regularity of noise maps; 0 leaves the maps alone, the paper has 1e5.
+        seed: Of the search.
+        out: Folder for the codes, the pictures and the figures.
+        device: What to search on; auto takes CUDA where it is found.
+        json: Print the figures as JSON.
+    """
+    from blemish.checkpoint import find_bundle
+    from blemish.files import ensure_writable
+    from blemish.generator.loop import choose_device
+    from blemish.inversion.invert import invert as find
+    from blemish.inversion.project import Projection
+    from blemish.inversion.search import Search
+    from blemish.pictures import read_picture
+
+    found, picture = find_bundle(bundle), read_picture(image)
+    how = Projection(space=space, search=Search(steps=steps), noise_weight=noise_weight)
+    ensure_writable(out)
+    with _Progress("inverting", steps) as progress:
+        result = find(
+            found, picture, how, seed=seed, device=choose_device(device), tell=progress.step
+        )
+    facts = result.save(out, found)
+    if json:
+        _print_json(facts)
+    else:
+        print(f"{out}: PSNR {result.psnr:.2f} dB in {space}; see {out / 'comparison.png'}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the defect is placed.
+
+    Attributes:
+        space: Where codes are searched.
+        steps: Of inverting the photograph, and of fitting the defect where that needs a search.
+        mask_control: How the mask is met: handed to the branch, or by searching codes, or both
+            codes and noise maps.
+        reference: What the inside shall look like: none leaves it to the branch, stitch is a real
+            defect warped under the mask, distil the statistics of real defects.
+        real: Folder with real defects for --reference; distil can do without where the bundle
+            carries the statistics.
+        mask_weight: Of the mask's distance to the target.
+        image_weight: Of the picture's distance to the photograph outside the mask.
+        reference_weight: Of the distance to the reference inside the mask.
+        stay_weight: Of the defect code's distance to where it started.
+        noise_weight: Of the regularity of noise maps, where they are searched.
+    """
+
+    space: SpaceName = "w+"
+    steps: int = 200
+    mask_control: Literal["codes", "noise", "condition"] = "condition"
+    reference: Literal["none", "stitch", "distil"] = "none"
+    real: Annotated[Path | None, arg(help_behavior_hint="(default: none)")] = None
+    mask_weight: float = 1
+    image_weight: float = 10
+    reference_weight: float = 1
+    stay_weight: float = 0.1
+    noise_weight: float = 1
+
+    def recipe(self) -> "Recipe":
+        from blemish.inversion.project import Projection
+        from blemish.inversion.search import Search
+        from blemish.synthesis.defect import DefectSearch
+        from blemish.synthesis.synthesize import Recipe
+
+        return Recipe(
+            invert=Projection(space=self.space, search=Search(steps=self.steps)),
+            search=DefectSearch(
+                control=self.mask_control,
+                space=self.space,
+                steps=self.steps,
+                mask_weight=self.mask_weight,
+                image_weight=self.image_weight,
+                reference_weight=self.reference_weight,
+                stay_weight=self.stay_weight,
+                noise_weight=self.noise_weight,
+            ),
+            reference=self.reference,
+            real=self.real,
+        )
+
+
+Flat = Annotated[Options, arg(name="")]
+
+
+def synthesize(
+    normal: Path,
+    mask: Path,
+    defect: str,
+    bundle: str = "hazelnut",
+    count: int = 1,
+    seed: int = 0,
+    out: Path = Path("synthesized"),
+    device: Device = "auto",
+    json: Json = False,
+    options: Flat = Options(),
+) -> None:
+    """Place a defect on a photograph of a good part.
+
+    Args:
+        normal: The photograph.
+        mask: Where the defect shall be: a picture of the photograph's size, bright there.
+        defect: Its type, one that the bundle has learnt.
+        bundle: Folder of a bundle, or the name of an embedded one.
+        count: How many different defects to make; their seeds follow each other.
+        seed: Of the first.
+        out: Folder of the data set; items that are there already are not made again.
+        device: What to work on; auto takes CUDA where it is found.
+        json: Print the manifest's rows of these items as JSON.
+        options: How the defect is placed.
+    """
+    from blemish.checkpoint import find_bundle
+    from blemish.generator.loop import choose_device
+    from blemish.synthesis.dataset import Dataset
+    from blemish.synthesis.order import read_order
+    from blemish.synthesis.synthesize import Synthesizer
+    from blemish.synthesis.synthesize import synthesize as make
+
+    if count < 1:
+        raise OptionError(got=f"--count {count}", expected="1 or more", todo="Ask for some.")
+    recipe = options.recipe()
+    worker = Synthesizer(find_bundle(bundle), recipe, device=choose_device(device))
+    order = read_order(normal, mask, defect, worker.types)
+    dataset = Dataset(out)
+    with _Progress("placing", count) as progress:
+        rows = make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
+    if json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            iou = row["scores"]["iou_requested"]
+            print(f"{out / row['files']['image']}  IoU with the requested mask {iou:.2f}")
+        print(f"{out / 'contact_sheet.png'} shows them.")
+
+
+def demo(
+    out: Path = Path("blemish-demo"),
+    bundle: str = "hazelnut",
+    parts: int = 6,
+    count: int = 2,
+    steps: int = 100,
+    seed: int = 0,
+) -> None:
+    """Do the main job on parts and masks that the bundle draws itself.
+
+    Args:
+        out: Folder for the data set, the contact sheet and the report.
+        bundle: Folder of a bundle, or the name of an embedded one.
+        parts: Good parts to draw.
+        count: Defects on each.
+        steps: Of inverting each part.
+        seed: Of the first part.
+    """
+    from blemish.checkpoint import find_bundle
+    from blemish.synthesis.dataset import Dataset
+    from blemish.synthesis.order import read_order
+    from blemish.synthesis.scenes import draw_scene
+    from blemish.synthesis.synthesize import Synthesizer
+    from blemish.synthesis.synthesize import synthesize as make
+
+    if min(parts, count) < 1:
+        got = f"--parts {parts} --count {count}"
+        raise OptionError(got=got, expected="1 or more of each", todo="Ask for some.")
+    worker = Synthesizer(find_bundle(bundle), Options(steps=steps).recipe())
+    dataset, began = Dataset(out), time.monotonic()
+    rows: list[dict[str, Any]] = []
+    with _Progress("parts", parts) as progress:
+        for index in range(parts):
+            files = draw_scene(worker.generator, out / "parts", seed + index)
+            order = read_order(*files, worker.types[0], worker.types)
+            rows += make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
+            progress.step(index)
+    took = time.monotonic() - began
+    _report(out, bundle, rows, took)
+    print(f"{len(rows)} items in {took:.0f} s:")
+    for name in ("test", "contact_sheet.png", "manifest.jsonl", "report.html"):
+        print(f"  {out / name}")
+
+
+def _report(out: Path, bundle: str, rows: list[dict[str, Any]], took: float) -> None:
+    from blemish.evaluation.report import Page
+
+    page = Page(f"{len(rows)} defects by the bundle '{bundle}'")
+    page.text(
+        f"Made in {took:.0f} s on this machine: parts and masks drawn by the bundle, each part "
+        "inverted, each mask handed to the defect branch, the change carried back to the part."
+    )
+    page.picture(out / "contact_sheet.png", "good part, requested mask, result, mask of the change")
+    header = ("item", "seed", "IoU with request", "area", "pixels changed beyond reach")
+    names = ("iou_requested", "area", "pixels_changed_beyond_reach")
+    body = [(r["name"], r["seed"], *(r["scores"][name] for name in names)) for r in rows]
+    page.table(header, body)
+    page.write(out / "report.html")
+
+
+class _Progress:
+    """A line on stderr, with the time that remains."""
+
+    def __init__(self, what: str, total: int) -> None:
+        from blemish.tracking import progress_bar
+
+        self.bar = progress_bar()
+        self.line = self.bar.add_task(what, total=total, note="")
+
+    def __enter__(self) -> "_Progress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def step(self, index: int) -> None:
+        self.bar.update(self.line, completed=index + 1)
+
+    def say(self, what: str) -> None:
+        self.bar.update(self.line, note=what, advance=int(what.startswith("made")))
+
+
+def _print_json(value: object) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()

@@ -1,0 +1,56 @@
+"""A page to look at: one HTML file that needs no other."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from blemish.files import write_atomically
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; background: #fff; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+img { max-width: 100%; image-rendering: auto; border: 1px solid #ddd; }
+figure { margin: 1rem 0; } figcaption { color: #555; }
+"""
+
+
+@dataclass(slots=True)
+class Page:
+    """A title, and what is put below it in order."""
+
+    title: str
+    parts: list[str] = field(default_factory=list)
+
+    def text(self, words: str) -> None:
+        """Add a paragraph."""
+        self.parts.append(f"<p>{escape(words)}</p>")
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Add a table; numbers are aligned to the right."""
+        head = "".join(f"<th>{escape(name)}</th>" for name in header)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+        self.parts.append(f"<table><tr>{head}</tr>{body}</table>")
+
+    def picture(self, file: Path, caption: str) -> None:
+        """Add a PNG, which becomes part of the page."""
+        data = base64.b64encode(file.read_bytes()).decode()
+        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        self.parts.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
+
+    def write(self, path: Path) -> None:
+        """Write the page, whole or not at all."""
+        head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(self.title)}'
+        body = f"</title><style>{STYLE}</style><h1>{escape(self.title)}</h1>"
+        write_atomically(path, "\n".join([head + body, *self.parts, "</html>\n"]).encode())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f'<td class="number">{value:.3g}</td>'
+    kind = ' class="number"' if isinstance(value, int) else ""
+    return f"<td{kind}>{escape(str(value))}</td>"

@@ -1,0 +1,46 @@
+"""Parts and masks that the bundle draws itself: the main job without any photograph."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
+from blemish.files import ensure_writable
+from blemish.generator.network import Generator
+from blemish.pictures import to_picture, write_picture
+
+SIDE = 256
+TRIES = 100
+
+
+@torch.no_grad()
+def draw_part(generator: Generator, seed: int) -> np.ndarray:
+    """A good part as uint8 `h w 3`, enlarged to at least 256² as a photograph would be."""
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(1, generator.config.z_dim, generator=rng).to(generator.mapping.w_avg.device)
+    picture = to_picture(generator(generator.codes(z, psi=0.7)).image[0])
+    side = max(SIDE, generator.config.resolution)
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def draw_mask(picture: np.ndarray, seed: int) -> np.ndarray:
+    """A stroke or a blob as bool `h w`, on the part."""
+    dice, part = np.random.default_rng(seed), silhouette(picture)
+    for _ in range(TRIES):
+        shape = draw_stroke if dice.random() < 0.5 else draw_blob
+        mask = shape(len(picture), dice)
+        if mask.any() and (mask & part).sum() > 0.8 * mask.sum():
+            return max(components(mask & part, least=1), key=np.sum)
+    raise AssertionError("no mask fell on the part")
+
+
+def draw_scene(generator: Generator, folder: Path, seed: int) -> tuple[Path, Path]:
+    """Write a drawn part and a drawn mask; returns their files."""
+    ensure_writable(folder)
+    picture = draw_part(generator, seed)
+    normal, mask = folder / f"part_{seed:04d}.png", folder / f"part_{seed:04d}_mask.png"
+    write_picture(normal, picture)
+    write_picture(mask, draw_mask(picture, seed))
+    return normal, mask
