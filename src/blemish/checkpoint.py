@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from blemish.errors import BundleError
-from blemish.files import write_atomically
+from blemish.files import ensure_writable, write_atomically
 
 FORMAT = 1
 EMBEDDED = Path(__file__).parent / "bundles"
@@ -79,6 +79,15 @@ class Bundle:
     def write(self, name: str, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
         """Replace `name.safetensors`; in half precision it is half as large."""
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
+
+
+def pack(bundle: Bundle, out: Path) -> Bundle:
+    """Copy what is needed to use a bundle, in half precision and without its training folder."""
+    ensure_writable(out)
+    for file in sorted(bundle.path.glob("*.safetensors")):
+        Bundle(out).write(file.stem, bundle.tensors(file.stem), half=True)
+    Bundle(out).write_config({k: v for k, v in bundle.config.items() if k != "format"})
+    return Bundle(out)
 
 
 def find_bundle(name: str | Path) -> Bundle:

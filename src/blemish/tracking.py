@@ -16,9 +16,10 @@ def progress_bar(*, quiet: bool = False) -> Progress:
     """A progress line on stderr, with the time that remains."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[note]}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
         console=Console(file=sys.stderr),
         disable=quiet,
     )
@@ -46,8 +47,8 @@ class Statistics:
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def flush(self, *, step: int, nimg: int) -> dict[str, float]:
-        """Write the window's means and start the next one."""
+    def flush(self, *, step: int, nimg: int) -> str:
+        """Write the window's means and start the next one; returns them for a person to read."""
         means = {k: self.sums[k] / self.counts[k] for k in self.sums}
         now = monotonic()
         speed = (nimg - self.nimg_then) / (now - self.started) if self.nimg_then >= 0 else None
@@ -55,7 +56,8 @@ class Statistics:
         row = {"step": step, "kimg": round(nimg / 1000, 3), **means, "images_per_s": speed}
         append_line(self.path, json.dumps(row))
         self.sums, self.counts = {}, {}
-        return means
+        pace = "" if speed is None else f" {speed:.1f} images/s"
+        return f"{nimg / 1000:.1f} kimg{pace} " + " ".join(f"{k} {v:.3g}" for k, v in means.items())
 
 
 def draw_curves(stats: Path, picture: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from blemish.cli.options import Data, Device, Flag
-from blemish.errors import BundleError, DataError, OptionError, OutputError
+from blemish.errors import BundleError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -106,7 +106,6 @@ def generator(
         symmetries=_chosen(symmetries, chosen.training.symmetries),
     )
     folder = DefectFolder(data)
-    _refuse_no_good(folder, everything)
     if run.dry_run:
         about = {"preset": preset, "shape": asdict(chosen.shape), "training": asdict(training)}
         return _show(run, data=data, out=out, everything=everything, **about)
@@ -121,6 +120,7 @@ def generator(
             out,
             resume=run.resume,
             everything=everything,
+            preset=preset,
         )
     _tell(fabric, f"{out} has its generator. Next: blemish train defects {data} --bundle {out}")
 
@@ -216,15 +216,6 @@ def _trainable(path: Path) -> "Bundle":
             todo=f"Copy {bundle.path} and train the copy.",
         )
     return bundle
-
-
-def _refuse_no_good(folder: "DefectFolder", everything: bool) -> None:
-    if not folder.good(None if everything else "train"):
-        raise DataError(
-            got=f"{folder.root}, with no photograph of a good part to learn from",
-            expected="train/good/ with some dozens of them",
-            todo="Add some, or check the folder with 'blemish data check'.",
-        )
 
 
 def _refuse_other_bundle(out: Path) -> None:

@@ -5,7 +5,9 @@ its norm (eq. 1 and 3). Since convolution is linear in both, scaling the *activa
 
     y_o = d_o \sum_i w_{oi} * (s_i x_i),    d_o = (\sum_{ik} (s_i w_{oik})^2 + \epsilon)^{-1/2},
 
-needs one weight for the whole batch. Parameters carry the published names.
+needs one weight for the whole batch. The gain √2 that follows a leaky ReLU goes ahead of it, into
+what is multiplied anyway (the ReLU is homogeneous), so that bias, noise and ReLU work in place.
+Parameters carry the published names.
 """
 
 from math import sqrt
@@ -18,10 +20,10 @@ from torch import Tensor, nn
 SQRT2 = sqrt(2)
 
 
-def activate(x: Tensor, *, gain: float = SQRT2, clamp: float | None = None) -> Tensor:
-    """Leaky ReLU of slope 0.2, times a gain, then clamped to ±clamp·gain/√2."""
-    x = F.leaky_relu(x, 0.2) * gain
-    return x if clamp is None else x.clamp(-clamp * gain / SQRT2, clamp * gain / SQRT2)
+def activate(x: Tensor, *, limit: float | None = None) -> Tensor:
+    """Leaky ReLU of slope 0.2, in place, then clamped to ±limit; its gain is in `x` already."""
+    x = F.leaky_relu(x, 0.2, inplace=True)
+    return x if limit is None else x.clamp(-limit, limit)
 
 
 def normalise(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -71,6 +73,7 @@ def modulated_conv(
     *,
     up: Float[Tensor, "4 4"] | None = None,
     demodulate: bool = True,
+    gain: float = 1,
 ) -> Float[Tensor, "n o p q"]:
     """Convolve with a weight scaled per sample, by scaling what goes in and what comes out.
 
@@ -79,17 +82,16 @@ def modulated_conv(
         weight: Shared by the batch, with an odd side `k`.
         style: What each input channel is scaled by.
         up: The filter for doubling the size, if it shall be doubled; `k` must be 3.
-        demodulate: Whether each output channel's weight has unit norm.
+        demodulate: Whether each output channel's weight is brought to unit norm.
+        gain: What that norm is, if it is brought to one.
     """
     x = x * style[:, :, None, None].to(x.dtype)
-    if up is None:
-        y = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
-    else:
-        y = conv_up(x, weight, up)
+    k = weight.shape[-1]
+    y = F.conv2d(x, weight, padding=k // 2) if up is None else conv_up(x, weight, up)
     if not demodulate:
         return y
     power = style.float().square() @ weight.float().square().sum(dim=(2, 3)).T
-    return y * (power + 1e-8).rsqrt()[:, :, None, None].to(y.dtype)
+    return y * ((power + 1e-8).rsqrt() * gain)[:, :, None, None].to(y.dtype)
 
 
 class FullyConnected(nn.Module):
@@ -107,8 +109,8 @@ class FullyConnected(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
         self.bias = nn.Parameter(torch.full((outputs,), bias / lr_multiplier))
-        self.weight_gain, self.bias_gain = lr_multiplier / sqrt(inputs), lr_multiplier
-        self.activation = activation
+        gain = lr_multiplier * (SQRT2 if activation else 1)
+        self.weight_gain, self.bias_gain, self.activation = gain / sqrt(inputs), gain, activation
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
@@ -136,26 +138,22 @@ class Conv(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.register_buffer("resample_filter", binomial_filter())
-        self.weight_gain = 1 / sqrt(inputs * kernel**2)
-        self.kernel, self.down, self.activation, self.gain = kernel, down, activation, gain
-        self.clamp = clamp
+        self.limit = None if clamp is None else clamp * gain
+        self.bias_gain = gain * (SQRT2 if activation else 1)
+        self.weight_gain = self.bias_gain / sqrt(inputs * kernel**2)
+        self.kernel, self.down, self.activation = kernel, down, activation
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o p q"]:
-        y = self.convolve(x, self.weight * self.weight_gain)
-        if self.bias is not None:
-            y = y + self.bias[:, None, None].to(y.dtype)
-        return (
-            activate(y, gain=self.gain * SQRT2, clamp=self.clamp)
-            if self.activation
-            else y * self.gain
-        )
+        bias = None if self.bias is None else self.bias * self.bias_gain
+        y = self.convolve(x, self.weight * self.weight_gain, bias)
+        return activate(y, limit=self.limit) if self.activation else y
 
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not self.down:
-            return F.conv2d(x, weight, padding=self.kernel // 2)
+            return F.conv2d(x, weight, bias, padding=self.kernel // 2)
         if self.kernel == 1:  # filter and skip first: the pixels dropped are never convolved
-            return F.conv2d(blur(x, self.resample_filter, padding=1, stride=2), weight)
-        return F.conv2d(blur(x, self.resample_filter, padding=2), weight, stride=2)
+            return F.conv2d(blur(x, self.resample_filter, padding=1, stride=2), weight, bias)
+        return F.conv2d(blur(x, self.resample_filter, padding=2), weight, bias, stride=2)
 
 
 class SynthesisLayer(nn.Module):
@@ -187,10 +185,11 @@ class SynthesisLayer(nn.Module):
         self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], noise: Tensor | None
     ) -> Float[Tensor, "n o p q"]:
         up = self.resample_filter if self.up else None
-        y = modulated_conv(x, self.weight, self.affine(w), up=up)
+        y = modulated_conv(x, self.weight, self.affine(w), up=up, gain=SQRT2)
+        y = y.add_((self.bias * SQRT2)[:, None, None].to(y.dtype))
         if noise is not None:
-            y = y + (noise * self.noise_strength).to(y.dtype)
-        return activate(y + self.bias[:, None, None].to(y.dtype), clamp=self.clamp)
+            y = y.add_((noise * (self.noise_strength * SQRT2)).to(y.dtype))
+        return activate(y, limit=self.clamp)
 
 
 class ToRGB(nn.Module):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -69,6 +69,7 @@ class Schedule:
         return max(1, round(self.snapshot_kimg * 1000 / self.batch))
 
 
+@runtime_checkable  # for the tests, which check types
 class Stage(Protocol):
     """A kind of training: what it holds, and what one step does."""
 
@@ -219,8 +220,7 @@ def run(
                 continue
             told.add(values)
             if done % schedule.log_steps == 0:
-                means = told.flush(step=done, nimg=nimg)
-                bar.update(line, note=" ".join(f"{k} {v:.3g}" for k, v in means.items()))
+                bar.update(line, note=told.flush(step=done, nimg=nimg))
             if done % schedule.snapshot_steps == 0 or done == schedule.steps:
                 _save(stage, folder, schedule, done)
                 stage.snapshot(out, folder, nimg)

@@ -155,10 +155,18 @@ def slow_path() -> Iterator[None]:
 
 
 def _modulated_conv(
-    x: Tensor, weight: Tensor, style: Tensor, *, up: Tensor | None = None, demodulate: bool = True
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor,
+    *,
+    up: Tensor | None = None,
+    demodulate: bool = True,
+    gain: float = 1,
 ) -> Tensor:
     factor = 1 if up is None else 2
-    return modulated_conv2d_reference(x, weight, style, demodulate=demodulate, up=factor, kernel=up)
+    return gain * modulated_conv2d_reference(
+        x, weight, style, demodulate=demodulate, up=factor, kernel=up
+    )
 
 
 def _blur(x: Tensor, kernel: Tensor, *, padding: int, gain: float = 1, stride: int = 1) -> Tensor:

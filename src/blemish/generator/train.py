@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder, load
+from blemish.errors import DataError
 from blemish.generator.adapt import AdaptiveAugmentation, PathLength, average_of, ema_decay, follow
 from blemish.generator.critic import Critic
 from blemish.generator.loop import Schedule, choose, descend, gather, run
@@ -83,6 +84,7 @@ class GeneratorStage:
         training: GeneratorTraining,
         pictures: UInt8[np.ndarray, "n h w 3"],
         fabric: Fabric,
+        preset: str | None = None,
     ) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
@@ -97,6 +99,7 @@ class GeneratorStage:
         )
         self.path = PathLength().to(fabric.device)
         self.config, self.training, self.fabric = config, training, fabric
+        self.preset = preset
         self.images = to_tensor(pictures)
         adam = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), **adam)
@@ -228,7 +231,7 @@ class GeneratorStage:
         bundle.write("generator", self.average.state_dict())
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("critic", self.critic.state_dict())
-        bundle.write_config({**about, "nimg": nimg})
+        bundle.write_config({"preset": self.preset, **about, "nimg": nimg})
 
     def _mean_w(self, n: int = 10_000) -> Float[Tensor, " d"]:
         z = torch.randn(n, self.config.z_dim, generator=torch.Generator().manual_seed(0))
@@ -250,6 +253,7 @@ def train_generator(
     *,
     resume: bool = False,
     everything: bool = False,
+    preset: str | None = None,
 ) -> None:
     """Train stage 1 on the good parts of a folder, into a bundle.
 
@@ -261,12 +265,19 @@ def train_generator(
         out: Folder of the bundle.
         resume: Continue from the state in that folder.
         everything: Learn from `test/good` as well; a bundle so trained can't be tested on them.
+        preset: Name to record in the bundle, for the stages that follow.
 
     Raises:
         DataError: There is no good photograph, or one can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
     good = data.good() if everything else data.good("train")
+    if not good:
+        raise DataError(
+            got=f"{data.root}, with no photograph of a good part to learn from",
+            expected="train/good/ with some dozens of them",
+            todo="Add some, or check the folder with 'blemish data check'.",
+        )
     pictures, _ = load(good, config.resolution)
-    stage = GeneratorStage(config, training, pictures, fabric)
+    stage = GeneratorStage(config, training, pictures, fabric, preset)
     run(stage, training.schedule, fabric, out, resume=resume, name="generator")

@@ -1,0 +1,169 @@
+"""Measure a bundle and write its card: `python -m benchmarks.card BUNDLE DATA --out PACKED`.
+
+Packs the bundle in half precision, measures the packed one, and writes README.md and samples.png
+beside it. Facts that no measurement gives (data, licence, how it was trained) are options.
+SqueezeNet's weights are needed (see `blemish.features.load_features`): set BLEMISH_WEIGHTS.
+"""
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor
+
+from blemish.checkpoint import Bundle, find_bundle, pack
+from blemish.data.augment import Symmetries
+from blemish.data.folder import DefectFolder, load
+from blemish.evaluation.metrics import kernel_distance, memorisation_rate, psnr
+from blemish.evaluation.snapshots import draw_samples
+from blemish.features import load_features, pooled
+from blemish.files import write_atomically
+from blemish.generator.defects import defect_grid
+from blemish.generator.restore import load_critic, load_generator, shape_of
+from blemish.generator.stitch import cut_defects
+from blemish.inversion.project import Projection, project
+from blemish.pictures import to_tensor, write_picture
+from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.order import read_order
+from blemish.synthesis.synthesize import Recipe, Synthesizer, synthesize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What only the trainer knows.
+
+    Attributes:
+        title: Of the card.
+        data: What it was trained on, with its attribution.
+        licence: Of the weights.
+        story: How the training went.
+    """
+
+    title: str
+    data: str
+    licence: str
+    story: str
+
+
+def main(bundle: Path, data: Path, /, out: Path, facts: Facts, n: int = 500) -> None:
+    """Pack, measure, and write the card.
+
+    Args:
+        bundle: As training left it.
+        data: With photographs to measure on.
+        out: Folder of the packed bundle.
+        facts: What only the trainer knows.
+        n: Samples to draw.
+    """
+    packed = pack(find_bundle(bundle), out)
+    folder = DefectFolder(data)
+    figures = measure(packed, folder, n) | synthesis_figures(packed, folder)
+    draw_grid(packed, folder, out / "samples.png")
+    write_atomically(out / "README.md", card(packed, facts, figures).encode())
+    print(card(packed, facts, figures))
+
+
+def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
+    """Samples against photographs, and how well photographs are inverted."""
+    side = shape_of(bundle).resolution
+    good, held_out = (_images(folder, split, side) for split in (None, "test"))
+    features = partial(pooled, load_features("squeezenet"))
+    generator, critic = load_generator(bundle), load_critic(bundle)
+    drawn = features(draw_samples(generator, n))
+    rngs = [torch.Generator().manual_seed(k) for k in range(len(held_out))]
+    codes, _ = project(generator, critic, held_out, Projection(), rngs=rngs)
+    fidelity = psnr(generator(codes).image, held_out)
+    return {
+        f"kernel distance, {n} samples to {len(good)} good photographs": (
+            f"{kernel_distance(drawn, features(good)):.3f}"
+        ),
+        "share of samples that copy a photograph": (
+            f"{memorisation_rate(drawn, features(good)):.3f}"
+        ),
+        f"PSNR of {len(held_out)} photographs inverted in w+, 200 steps, median": (
+            f"{fidelity.median():.1f} dB"
+        ),
+    }
+
+
+def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
+    """Real masks placed on other photographs: how much of what was asked for changed."""
+    worker, found = Synthesizer(bundle, Recipe()), {}
+    photograph = folder.good("test")[0].path
+    dataset = Dataset(Path(os.environ.get("TMPDIR", "/tmp")) / f"blemish-card-{os.getpid()}")
+    for kind in worker.types:
+        masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
+        ious = []
+        for mask in masks[:5]:
+            order = read_order(photograph, mask, kind, worker.types)
+            rows = synthesize(worker, order, dataset, count=1, seed=0)
+            ious.append(rows[0]["scores"]["iou_requested"])
+        name = f"IoU of what changed with the requested mask, {kind}, {len(ious)} masks, median"
+        found[name] = f"{median(ious):.2f}"
+    return found
+
+
+def draw_grid(bundle: Bundle, folder: DefectFolder, out: Path) -> None:
+    """Twins, own masks and defects, given masks and defects under them; all drawn by the bundle."""
+    generator = load_generator(bundle)
+    defect = generator.config.defect
+    assert defect is not None
+    photographs = [p for kind in defect.types for p in folder.defects(kind)]
+    pictures, masks = load(photographs, generator.config.resolution)
+    defects = cut_defects(pictures, masks, [defect.types.index(p.kind) for p in photographs])
+    placements = Symmetries(**bundle.config["training"]["defects"]["placements"])
+    write_picture(out, defect_grid(generator, defects, placements, n=12, seed=1))
+
+
+def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
+    """The card's text."""
+    shape = shape_of(bundle)
+    size = sum(file.stat().st_size for file in bundle.path.glob("*.safetensors")) / 1e6
+    rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    hardware = f"{os.cpu_count()} cores, {platform.machine()}, PyTorch {torch.__version__}"
+    return f"""# {facts.title}
+
+| | |
+| --- | --- |
+| resolution | {shape.resolution}² |
+| defect types | {", ".join(shape.defect.types) if shape.defect else "none"} |
+| data | {facts.data} |
+| licence of the weights | {facts.licence} |
+| stage 1 | {bundle.config["nimg"] / 1000:.1f} kimg |
+| stage 2 | {bundle.config["defects_nimg"] / 1000:.1f} kimg |
+| size | {size:.1f} MB, half precision |
+
+{facts.story}
+
+![Good twins, own masks and defects, given masks and defects](samples.png)
+
+*Rows: good twins, the branch's own masks, the defects under them, given masks, the defects under
+those. Everything in the picture was drawn by the bundle; the given masks are real ones, moved, and
+drawn strokes and blobs.*
+
+## Figures
+
+| measure | value |
+| --- | ---: |
+{rows}
+
+Measured on {datetime.now(UTC).date()} on {hardware} by `python -m benchmarks.card`, on the packed
+weights, distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
+"""
+
+
+def _images(folder: DefectFolder, split: str | None, side: int) -> Tensor:
+    assert split in (None, "train", "test")
+    pictures, _ = load(folder.good(split), side)
+    return to_tensor(np.asarray(pictures))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

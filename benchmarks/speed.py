@@ -1,0 +1,215 @@
+"""How much faster the generator is than the same weights on the slow reference operators.
+
+    python -m benchmarks.speed [--quick] [--repeats N]
+
+The slow path (`blemish.generator.reference`) convolves with a weight of its own for each sample and
+resamples through zeros between the pixels. Both paths take turns in one process, and the median of
+their times counts. Memory is measured in a fresh process for each row and path, on Linux: by how
+much two calls raise its highest resident memory (`VmHWM`, which `getrusage` would take over from
+the parent).
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+import tyro
+from torch import Tensor, nn
+
+from blemish.files import write_atomically
+from blemish.generator.critic import Critic
+from blemish.generator.losses import logistic_critic, logistic_generator
+from blemish.generator.network import Drawing, Generator
+from blemish.generator.presets import find_preset
+from blemish.generator.reference import slow_path
+from blemish.types import Codes
+
+PRESETS = ("nut-64", "nut-128", "nut-256")
+REPORT = Path(__file__).with_suffix(".md")
+PATHS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "slow": slow_path,
+    "fast": nullcontext,
+}
+HEADER = (
+    "| preset | workload | batch | slow, s | fast, s | ratio | slow, MiB | fast, MiB |",
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+
+
+class Bench:
+    """A generator with its defect branch, codes for it, and what is to be done with them."""
+
+    def __init__(self, preset: str, batch: int) -> None:
+        torch.manual_seed(0)
+        chosen = find_preset(preset)
+        branch = replace(chosen.branch, types=("crack", "print"))
+        config = replace(chosen.shape, defect=branch)
+        self.generator, self.critic = Generator(config), Critic(config, image_channels=4)
+        z, z_defect = torch.randn(2, batch, config.z_dim).unbind()
+        codes = self.generator.codes(z, z_defect, torch.zeros(batch, dtype=torch.long))
+        assert codes.w_defect is not None
+        self.w = codes.w.detach().clone().requires_grad_()
+        self.w_defect = codes.w_defect.detach().clone().requires_grad_()
+        self.target = torch.rand(batch, 4, config.resolution, config.resolution) * 2 - 1
+
+    def forward(self) -> Tensor:
+        """Image and mask, nothing kept for slopes."""
+        with torch.no_grad():
+            return _stack(self._draw())
+
+    def optimisation(self) -> Tensor:
+        """The slope with respect to the codes, the weights frozen."""
+        self.generator.requires_grad_(False)
+        loss = (_stack(self._draw()) - self.target).square().mean()
+        return torch.cat([t.flatten() for t in torch.autograd.grad(loss, [self.w, self.w_defect])])
+
+    def training(self) -> Tensor:
+        """The slopes of the critic's weights, then those of the generator's."""
+        self.generator.requires_grad_(True)
+        fake = _stack(self._draw())
+        logits = self.critic(self.target), self.critic(fake.detach())
+        judged = _slopes(logistic_critic(*logits).mean(), self.critic)
+        return torch.cat(
+            [judged, _slopes(logistic_generator(self.critic(fake)).mean(), self.generator)]
+        )
+
+    def _draw(self) -> Drawing:
+        return self.generator.draw(Codes(w=self.w, w_defect=self.w_defect))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What is measured together."""
+
+    preset: str
+    workload: str
+    batch: int
+
+    def seconds(self, repeats: int) -> dict[str, float]:
+        """The median time on either path, which take turns after one call each."""
+        work = getattr(Bench(self.preset, self.batch), self.workload)
+        results = {name: _timed(work, path)[1] for name, path in PATHS.items()}
+        far = (results["slow"] - results["fast"]).norm() / results["slow"].norm()
+        assert far < 1e-3, f"the paths disagree by {far:.1e}"
+        turns = [{k: _timed(work, path)[0] for k, path in PATHS.items()} for _ in range(repeats)]
+        return {name: median(turn[name] for turn in turns) for name in PATHS}
+
+    def peak_mib(self, path: str) -> float:
+        """Memory that the workload takes on that path, in a process of its own."""
+        code = f"from benchmarks.speed import Row; {self!r}.tell_peak({path!r})"
+        command = [sys.executable, "-c", code]
+        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+    def tell_peak(self, path: str) -> None:
+        work = getattr(Bench(self.preset, self.batch), self.workload)
+        Path("/proc/self/clear_refs").write_text("5")  # the highest so far is what it is now
+        before = _highest_mib()
+        for _ in range(2):
+            _timed(work, PATHS[path])
+        print(_highest_mib() - before)
+
+
+ROWS = [
+    Row(preset=preset, workload=workload, batch=batch)
+    for preset in PRESETS
+    for workload, batch in [
+        ("forward", 1),
+        ("forward", 8),
+        ("optimisation", 1),
+        ("optimisation", 8),
+        ("training", 4),
+    ]
+]
+
+
+def main(quick: bool = False, repeats: int = 5) -> None:
+    """Measure, print a table, and write it to benchmarks/speed.md.
+
+    Args:
+        quick: The smallest preset, one turn, and no file: to see that the benchmark runs.
+        repeats: Turns of either path.
+    """
+    rows = [row for row in ROWS if not quick or row.preset == PRESETS[0]]
+    lines = list(HEADER)
+    print(*lines, sep="\n", flush=True)
+    for row in rows:
+        lines.append(_line(row, 1 if quick else repeats))
+        print(lines[-1], flush=True)
+    if not quick:
+        write_atomically(REPORT, _report(lines, repeats).encode())
+
+
+def _line(row: Row, repeats: int) -> str:
+    seconds = row.seconds(repeats)
+    peaks = {path: row.peak_mib(path) for path in PATHS}
+    ratio = seconds["slow"] / seconds["fast"]
+    cells = [row.preset, row.workload, row.batch]
+    cells += [f"{seconds['slow']:.3f}", f"{seconds['fast']:.3f}", f"{ratio:.1f}"]
+    cells += [f"{peaks['slow']:.0f}", f"{peaks['fast']:.0f}"]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _report(lines: list[str], repeats: int) -> str:
+    about = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {torch.get_num_threads()} threads, "
+        f"PyTorch {torch.__version__}, Python {platform.python_version()}, float32. "
+        f"Medians of {repeats} turns."
+    )
+    command = f"    python -m benchmarks.speed --repeats {repeats}"
+    return "\n".join(
+        ["# Speed of the generator", "", about, "", command, "", *_method(), *lines, ""]
+    )
+
+
+def _method() -> list[str]:
+    how = " ".join((__doc__ or "").split("\n\n")[2].split())
+    workloads = (
+        "Forward draws image and mask; optimisation takes the slope with respect to the codes, "
+        "the weights frozen; training takes the slopes of the critic's weights and of the "
+        "generator's. Shapes are those of the presets, the defect branch on."
+    )
+    return [how, "", workloads, ""]
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()} ({os.cpu_count()} cores)"
+
+
+def _timed(
+    work: Callable[[], Tensor], path: Callable[[], AbstractContextManager[None]]
+) -> tuple[float, Tensor]:
+    with path():
+        start = perf_counter()
+        result = work()
+        return perf_counter() - start, result
+
+
+def _stack(drawing: Drawing) -> Tensor:
+    assert drawing.mask_logits is not None
+    return torch.cat([drawing.image, drawing.mask_logits.tanh()], dim=1)
+
+
+def _slopes(loss: Tensor, module: nn.Module) -> Tensor:
+    slopes = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
+    return torch.cat([slope.flatten() for slope in slopes if slope is not None])
+
+
+def _highest_mib() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,87 @@
+"""Which snapshot of a training to keep: near the real ones, yet no copy of them.
+
+A small set is overfitted long before a run ends, so the last snapshot is seldom the best. Each is
+judged by the kernel distance of its samples to photographs, and by how many of them sit closer to
+a training photograph than photographs sit to each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.checkpoint import load_tensors
+from blemish.evaluation.metrics import kernel_distance, memorisation_rate
+from blemish.generator.network import Generator, GeneratorConfig
+
+Features = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n d"]]
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is known of a snapshot.
+
+    Attributes:
+        kimg: When it was taken.
+        kernel_distance: To the photographs, unbiased; lower is nearer.
+        memorised: Share of samples that are closer to a training photograph than nearly all
+            training photographs are to each other.
+    """
+
+    kimg: int
+    kernel_distance: float
+    memorised: float
+
+
+@torch.no_grad()
+def draw_samples(
+    generator: Generator, n: int, *, seed: int = 0, psi: float = 1
+) -> Float[Tensor, "n 3 h w"]:
+    """Good parts of fresh latents, in [-1, 1]."""
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(n, generator.config.z_dim, generator=rng)
+    return torch.cat([generator(generator.codes(part, psi=psi)).image for part in z.split(BATCH)])
+
+
+def judge_snapshots(
+    folder: Path,
+    config: GeneratorConfig,
+    real: Float[Tensor, "m 3 h w"],
+    features: Features,
+    *,
+    n: int = 500,
+) -> list[Verdict]:
+    """Judge every `generator-*.safetensors` of a training folder.
+
+    Args:
+        folder: `training/generator` inside a bundle.
+        config: Shape of the snapshots.
+        real: The photographs that the run has learnt from, in [-1, 1].
+        features: From pictures to the space in which distances are taken.
+        n: Samples drawn from each.
+    """
+    wanted, verdicts = features(real), []
+    for file in sorted(folder.glob("generator-*.safetensors")):
+        generator = Generator(config)
+        generator.load_state_dict(load_tensors(file)[0])
+        found = features(draw_samples(generator.eval(), n))
+        verdicts.append(
+            Verdict(
+                kimg=int(file.stem.split("-")[1]),
+                kernel_distance=kernel_distance(found, wanted),
+                memorised=memorisation_rate(found, wanted),
+            )
+        )
+    return verdicts
+
+
+def best(verdicts: list[Verdict], *, most_memorised: float = 0.1) -> Verdict:
+    """The nearest of those that copy little; where all copy, the one that copies least."""
+    honest = [v for v in verdicts if v.memorised <= most_memorised]
+    if honest:
+        return min(honest, key=lambda v: v.kernel_distance)
+    return min(verdicts, key=lambda v: v.memorised)
