@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, write_atomically
+from blemish.types import Codes, Space
 
 FORMAT = 1
 EMBEDDED = Path(__file__).parent / "bundles"
+_NOISE = "noise."
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,29 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise _broken(path, f"holds NaN or infinite numbers in '{name}'")
     wide = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     return wide, metadata
+
+
+def save_codes(path: Path, codes: Codes) -> None:
+    """Write codes to a safetensors file, noise maps under `noise.<layer>`, whole or not at all."""
+    noise = {f"{_NOISE}{name}": map for name, map in (codes.noise or {}).items()}
+    defect = {} if codes.w_defect is None else {"w_defect": codes.w_defect}
+    save_tensors(path, {"w": codes.w, **defect, **noise}, metadata={"space": codes.space})
+
+
+def load_codes(path: Path) -> Codes:
+    """Read what `save_codes` wrote.
+
+    Raises:
+        BundleError: The file is missing or torn, or holds something else.
+    """
+    tensors, about = load_tensors(path)
+    space: Any = about.get("space")
+    if "w" not in tensors or space not in get_args(Space):
+        raise _broken(path, "holds no codes")
+    noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
+    return Codes(
+        w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space
+    )
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

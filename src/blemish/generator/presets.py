@@ -49,7 +49,12 @@ PRESETS: dict[str, Preset] = {
         ),
         branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(symmetries=NUT, path_every=16),
-        defects=DefectTraining(symmetries=NUT, placements=PAINT),
+        defects=DefectTraining(
+            symmetries=NUT,
+            placements=PAINT,
+            taking=0.625,
+            schedule=Schedule(kimg=40, snapshot_kimg=2),
+        ),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
         shape=GeneratorConfig(

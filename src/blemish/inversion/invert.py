@@ -10,14 +10,18 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from blemish.checkpoint import Bundle, save_tensors
+from blemish.checkpoint import Bundle, save_codes
+from blemish.errors import DataError
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.restore import load_critic, load_generator
+from blemish.generator.critic import Critic
+from blemish.generator.network import Generator
 from blemish.inversion.losses import squared_error
 from blemish.inversion.project import Projection, project
 from blemish.inversion.search import Step
-from blemish.pictures import fit, grid, to_picture, to_tensor, write_picture
+from blemish.pictures import fit, grid, read_picture, to_picture, to_tensor, write_picture
 from blemish.types import Codes
+
+LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +48,7 @@ class Inversion:
     def save(self, out: Path, bundle: Bundle) -> dict[str, object]:
         """Write codes, pictures and figures into a folder; returns the figures."""
         ensure_writable(out)
-        noise = {f"noise.{name}": map for name, map in (self.codes.noise or {}).items()}
-        save_tensors(out / "codes.safetensors", {"w": self.codes.w, **noise})
+        save_codes(out / "codes.safetensors", self.codes)
         pictures = [to_picture(self.target[0]), to_picture(self.image[0])]
         write_picture(out / "reconstruction.png", pictures[1])
         write_picture(out / "comparison.png", grid([*pictures, self._difference()], 3))
@@ -63,26 +66,43 @@ class Inversion:
         return to_picture((self.image - self.target).abs()[0] * 2 - 1)
 
 
+def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Read a picture that is large enough to be a photograph.
+
+    Raises:
+        DataError: It can't be read, or is smaller than `LEAST_SIDE` squared.
+    """
+    picture = read_picture(path)
+    h, w = picture.shape[:2]
+    if min(h, w) < LEAST_SIDE:
+        raise DataError(
+            got=f"{path}, a picture of {w} × {h} pixels",
+            expected=f"a photograph of at least {LEAST_SIDE} × {LEAST_SIDE} pixels",
+            todo="Give the photograph as the camera took it.",
+        )
+    return picture
+
+
 def invert(
-    bundle: Bundle,
+    generator: Generator,
+    critic: Critic,
     picture: UInt8[np.ndarray, "h w 3"],
     how: Projection,
     *,
     seed: int = 0,
-    device: str = "cpu",
     tell: Step | None = None,
 ) -> Inversion:
     """Find the codes of a photograph.
 
     Args:
-        bundle: With a generator and its critic.
+        generator: Frozen; the search is on its device.
+        critic: Of the same bundle.
         picture: Of any size; it is resized to the generator's square.
         how: Options.
         seed: Of the search's randomness.
-        device: To search on.
         tell: Called behind each step with its number.
     """
-    generator, critic = load_generator(bundle, device), load_critic(bundle, device)
+    device = generator.mapping.w_avg.device
     target = to_tensor(fit(picture, generator.config.resolution))[None].to(device)
     rng = torch.Generator().manual_seed(seed)
     codes, found = project(generator, critic, target, how, rngs=[rng], tell=tell)

@@ -18,7 +18,7 @@ from torch import Tensor
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
 from blemish.inversion.losses import feature_error, noise_regularity, renormalise, squared_error
-from blemish.inversion.search import Search, Step, Terms, search
+from blemish.inversion.search import Search, Step, Terms, refuse_weights, search
 from blemish.types import Codes, Space
 
 SHAKE = 0.05
@@ -43,6 +43,13 @@ class Projection:
     pixel_weight: float = 10
     feature_weight: float = 1
     noise_weight: float = 0
+
+    def __post_init__(self) -> None:
+        refuse_weights(
+            pixel_weight=self.pixel_weight,
+            feature_weight=self.feature_weight,
+            noise_weight=self.noise_weight,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +94,9 @@ def project(
         The codes, and the terms of the loss at the end.
     """
     statistics = w_statistics(generator)
-    code = _start(generator, target, how.space, statistics, rngs)
+    code = _start(generator, target, where, how.space, statistics, rngs)
     noise = _noise_start(generator, rngs) if how.noise_weight else {}
-    wanted = [map.detach() for map in critic.features(target)]
+    wanted = [map.detach() for map in critic.features(_seen(target, where))]
     shake = _shaker(code, statistics, how.space, rngs)
 
     def terms(time: float) -> Terms:
@@ -97,7 +104,7 @@ def project(
         image = generator.draw(Codes(w=rows, noise=noise or None)).image
         found = {
             "pixels": squared_error(image, target, where),
-            "features": feature_error(critic.features(image), wanted, where),
+            "features": feature_error(critic.features(_seen(image, where)), wanted, where),
         }
         return found | ({"noise": noise_regularity(noise)} if noise else {})
 
@@ -122,28 +129,39 @@ def draws(shape: tuple[int, ...], rngs: list[torch.Generator]) -> Float[Tensor, 
 def _start(
     generator: Generator,
     target: Float[Tensor, "n 3 h w"],
+    where: Float[Tensor, "n 1 h w"] | None,
     space: Space,
     statistics: WStatistics,
     rngs: list[torch.Generator],
 ) -> Tensor:
     n, config = len(target), generator.config
     if space == "z":
-        return _best_latent(generator, target, rngs).requires_grad_()
+        return _best_latent(generator, target, where, rngs).requires_grad_()
     shape = (n, config.w_dim) if space == "w" else (n, config.layers, config.w_dim)
     return statistics.mean.expand(shape).clone().requires_grad_()
 
 
+def _seen(
+    image: Float[Tensor, "n 3 h w"], where: Float[Tensor, "n 1 h w"] | None
+) -> Float[Tensor, "n 3 h w"]:
+    # Features look beyond their place: what does not count must be gone before they are taken.
+    return image if where is None else image * where
+
+
 @torch.no_grad()
 def _best_latent(
-    generator: Generator, target: Float[Tensor, "n 3 h w"], rngs: list[torch.Generator]
+    generator: Generator,
+    target: Float[Tensor, "n 3 h w"],
+    where: Float[Tensor, "n 1 h w"] | None,
+    rngs: list[torch.Generator],
 ) -> Float[Tensor, "n z"]:
     """Of a few latents per item the one whose picture is nearest; z has no mean to start from."""
     found = []
-    for item, rng in zip(target, rngs, strict=True):
+    for index, rng in enumerate(rngs):
         z = torch.randn(Z_CANDIDATES, generator.config.z_dim, generator=rng).to(target.device)
-        far = squared_error(
-            generator.draw(generator.codes(z)).image, item.expand(len(z), -1, -1, -1)
-        )
+        item = target[index].expand(len(z), -1, -1, -1)
+        counts = None if where is None else where[index].expand(len(z), -1, -1, -1)
+        far = squared_error(generator.draw(generator.codes(z)).image, item, counts)
         found.append(z[far.argmin()])
     return torch.stack(found)
 

@@ -16,6 +16,7 @@ from blemish.errors import OptionError
 
 Terms = dict[str, Float[Tensor, " n"]]
 Step = Callable[[int], None]
+HEAVIEST = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +42,33 @@ class Search:
                 expected="no fewer than 0 steps, and a rate above 0 and below 100",
                 todo="Correct the option.",
             )
+        if not (0 < self.ramp_up <= 1 and 0 < self.ramp_down <= 1):
+            raise OptionError(
+                got=f"ramps over {self.ramp_up} and {self.ramp_down} of the steps",
+                expected="shares above 0 and up to 1",
+                todo="Correct the option.",
+            )
 
     def rate(self, time: float) -> float:
         """The learning rate at a time in [0, 1]."""
         down = min(1.0, (1 - time) / self.ramp_down)
         up = min(1.0, time / self.ramp_up)
         return self.learning_rate * (0.5 - 0.5 * cos(down * pi)) * up
+
+
+def refuse_weights(**weights: float) -> None:
+    """Check the weights of a loss.
+
+    Raises:
+        OptionError: One is negative, no number, or so large that the loss would overflow.
+    """
+    for name, weight in weights.items():
+        if not 0 <= weight <= HEAVIEST:
+            raise OptionError(
+                got=f"a {name.replace('_', ' ')} of {weight}",
+                expected=f"a number from 0 to {HEAVIEST:.0e}",
+                todo="Correct the option.",
+            )
 
 
 def search(

@@ -9,9 +9,9 @@ from jaxtyping import Bool, UInt8
 
 from blemish.data.masks import silhouette
 from blemish.errors import DataError, OptionError
-from blemish.pictures import read_mask, read_picture
+from blemish.inversion.invert import read_photograph
+from blemish.pictures import read_mask
 
-LEAST_SIDE = 32
 LEAST_ON_PART = 0.5
 
 
@@ -54,20 +54,9 @@ def read_order(normal: Path, mask: Path, kind: str, types: tuple[str, ...]) -> O
             expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
             todo="Choose one with --defect, or train another bundle.",
         )
-    picture, requested = read_picture(normal), read_mask(mask)
-    _refuse_small(normal, picture)
+    picture, requested = read_photograph(normal), read_mask(mask)
     _refuse_unfit(mask, requested, picture)
     return Order(normal=normal, mask=mask, kind=kind, picture=picture, requested=requested)
-
-
-def _refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    h, w = picture.shape[:2]
-    if min(h, w) < LEAST_SIDE:
-        raise DataError(
-            got=f"{path}, a picture of {w}x{h} pixels",
-            expected=f"a photograph of at least {LEAST_SIDE}x{LEAST_SIDE} pixels",
-            todo="Give the photograph as the camera took it.",
-        )
 
 
 def _refuse_unfit(
@@ -76,7 +65,7 @@ def _refuse_unfit(
     (h, w), (height, width) = requested.shape, picture.shape[:2]
     if (h, w) != (height, width):
         raise DataError(
-            got=f"{path}, a mask of {w}x{h} pixels for a photograph of {width}x{height}",
+            got=f"{path}, a mask of {w} × {h} pixels for a photograph of {width} × {height}",
             expected="a mask of the photograph's own size",
             todo="Draw the mask over the photograph, pixel for pixel.",
         )
