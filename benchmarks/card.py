@@ -5,19 +5,18 @@ beside it. Facts that no measurement gives (data, licence, how it was trained) a
 SqueezeNet's weights are needed (see `blemish.features.load_features`): set BLEMISH_WEIGHTS.
 """
 
-import os
-import platform
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 import tyro
 from torch import Tensor
 
+from benchmarks.hardware import hardware, today
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
@@ -97,14 +96,15 @@ def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Real masks placed on other photographs: how much of what was asked for changed."""
     worker, found = Synthesizer(bundle, Recipe()), {}
     photograph = folder.good("test")[0].path
-    dataset = Dataset(Path(os.environ.get("TMPDIR", "/tmp")) / f"blemish-card-{os.getpid()}")
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
-        ious = []
-        for mask in masks[:5]:
-            order = read_order(photograph, mask, kind, worker.types)
-            rows = synthesize(worker, order, dataset, count=1, seed=0)
-            ious.append(rows[0]["scores"]["iou_requested"])
+        orders = [read_order(photograph, mask, kind, worker.types) for mask in masks[:5]]
+        with TemporaryDirectory() as place:
+            made = [
+                synthesize(worker, order, Dataset(Path(place)), count=1, seed=0)[0]
+                for order in orders
+            ]
+        ious = [row["scores"]["iou_requested"] for row in made]
         name = f"IoU of what changed with the requested mask, {kind}, {len(ious)} masks, median"
         found[name] = f"{median(ious):.2f}"
     return found
@@ -127,7 +127,6 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
     shape = shape_of(bundle)
     size = sum(file.stat().st_size for file in bundle.path.glob("*.safetensors")) / 1e6
     rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
-    hardware = f"{os.cpu_count()} cores, {platform.machine()}, PyTorch {torch.__version__}"
     return f"""# {facts.title}
 
 | | |
@@ -154,8 +153,8 @@ drawn strokes and blobs.*
 | --- | ---: |
 {rows}
 
-Measured on {datetime.now(UTC).date()} on {hardware} by `python -m benchmarks.card`, on the packed
-weights, distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
+Measured on {today()} by `python -m benchmarks.card` on the packed weights ({hardware()});
+distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 """
 
 

@@ -163,9 +163,7 @@ def load_codes(path: Path) -> Codes:
     if "w" not in tensors or space not in get_args(Space):
         raise _broken(path, "holds no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
-    return Codes(
-        w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space
-    )
+    return Codes(w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space)
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

@@ -13,8 +13,8 @@ branch (`condition`), which leaves nothing to be searched for unless there is a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -23,12 +23,13 @@ from torch import Tensor
 from blemish.generator.network import Drawing, Generator
 from blemish.inversion.losses import mask_error, noise_regularity, renormalise, squared_error
 from blemish.inversion.project import draws
-from blemish.inversion.search import Search, Step, Terms, search
+from blemish.inversion.search import Search, Step, Terms, refuse_weights, search
 from blemish.types import Codes, Space
 
 MaskControl = Literal["codes", "noise", "condition"]
 
 
+@runtime_checkable  # for the tests, which check types
 class Reference(Protocol):
     """What the inside of the defect shall look like (term c)."""
 
@@ -64,6 +65,19 @@ class DefectSearch:
     reference_weight: float = 1
     stay_weight: float = 0.1
     noise_weight: float = 1
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in fields(self) if f.name.endswith("_weight")]
+        refuse_weights(**{name: getattr(self, name) for name in names})
+        self.fit()
+
+    def fit(self) -> Search:
+        """Length and rate of step B."""
+        return Search(steps=self.steps, learning_rate=self.learning_rate)
+
+    def polish(self) -> Search:
+        """Length and rate of step C."""
+        return Search(steps=self.steps // 4, learning_rate=self.learning_rate / 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +165,8 @@ def place_defects(
         drawing, rows = draw()
         good = generator.draw(Codes(w=leaves.w)).image
     assert drawing.mask_logits is not None
-    codes = replace(twin, w=leaves.w.detach(), w_defect=rows.detach(), noise=leaves.noise)
+    still = {name: map.detach() for name, map in leaves.noise.items()}
+    codes = replace(twin, w=leaves.w.detach(), w_defect=rows.detach(), noise=still)
     return Placed(
         codes=codes,
         defective=drawing.image.detach(),
@@ -176,11 +191,10 @@ def _fit_and_polish(
     after = (lambda: renormalise(branch)) if free else None
     for leaf in (leaves.latent, *free):
         leaf.requires_grad_()
-    fit = Search(steps=how.steps, learning_rate=how.learning_rate)
-    search([leaves.latent, *free], terms, weights, fit, after=after, tell=tell)
+    search([leaves.latent, *free], terms, weights, how.fit(), after=after, tell=tell)
     leaves.w = leaves.w.clone().requires_grad_()
-    polish = Search(steps=how.steps // 4, learning_rate=how.learning_rate / 5)
-    return search([leaves.latent, leaves.w, *free], terms, weights, polish, after=after, tell=tell)
+    both = [leaves.latent, leaves.w, *free]
+    return search(both, terms, weights, how.polish(), after=after, tell=tell)
 
 
 def _start(

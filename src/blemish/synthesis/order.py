@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from blemish.pictures import read_mask
 LEAST_ON_PART = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """A photograph of a good part, and where which defect shall be.
 
@@ -33,10 +34,12 @@ class Order:
     picture: UInt8[np.ndarray, "h w 3"]
     requested: Bool[np.ndarray, "h w"]
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of what was asked for, by content and not by file name."""
         total = hashlib.sha256(f"{self.kind} {self.picture.shape}".encode())
-        total.update(self.picture.tobytes() + self.requested.tobytes())
+        total.update(self.picture.tobytes())
+        total.update(self.requested.tobytes())
         return total.hexdigest()
 
 

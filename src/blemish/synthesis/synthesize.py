@@ -264,6 +264,7 @@ def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, floa
     return {
         "iou_requested": round(_iou(carried.changed, order.requested), 4),
         "iou_generator_mask": round(_iou(carried.changed, drawn), 4),
+        "iou_generator_requested": round(_iou(drawn, order.requested), 4),
         "area": round(float(carried.changed.mean()), 6),
         "reach_px": reach_px(*order.requested.shape),
         "pixels_changed_beyond_reach": int(beyond.sum()),

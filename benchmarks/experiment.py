@@ -1,0 +1,94 @@
+"""The experiment of the brief, side by side: `python -m benchmarks.experiment BUNDLE DATA`.
+
+The same photograph, masks and seeds by each way to meet a mask: codes, codes and noise maps,
+conditioning. Two overlaps with the requested mask are reported: of what changed in the photograph,
+and of the mask that the generator itself drew. Writes benchmarks/experiment.md and, where the
+photographs may not be shown, no picture.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import get_args
+
+import tyro
+
+from benchmarks.hardware import heading
+from blemish.checkpoint import Bundle, find_bundle
+from blemish.data.folder import DefectFolder
+from blemish.files import write_atomically
+from blemish.inversion.search import Search
+from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.defect import DefectSearch, MaskControl
+from blemish.synthesis.order import Order, read_order
+from blemish.synthesis.synthesize import Recipe, Synthesizer, synthesize
+
+HERE = Path(__file__).parent
+
+
+def main(
+    bundle: str,
+    data: Path,
+    /,
+    defect: str = "colour",
+    masks: int = 6,
+    count: int = 2,
+    steps: int = 200,
+) -> None:
+    """Measure the three ways and write the table.
+
+    Args:
+        bundle: Folder or name of a bundle.
+        data: With good test photographs, and masks of the defect.
+        defect: Its type.
+        masks: So many real masks, taken over all by file name.
+        count: Seeds for each mask.
+        steps: Of inversion and of search.
+    """
+    found, folder = find_bundle(bundle), DefectFolder(data)
+    worker = Synthesizer(found, Recipe())
+    orders = _orders(worker, folder, defect, masks)
+    lines = [
+        "| mask met by | IoU of what changed | IoU of the generator's own mask | seconds per item |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for control in get_args(MaskControl):
+        lines.append(_row(found, orders, control, count, steps))
+        print(lines[-1])
+    about = (
+        f"Bundle `{found.path.name}`, {len(orders)} real masks of '{defect}' on another photograph "
+        f"each, {count} seeds a mask, {steps} steps; medians."
+    )
+    command = f"python -m benchmarks.experiment {bundle} DATA --defect {defect} --masks {masks}"
+    command += f" --count {count} --steps {steps}"
+    text = "\n".join([heading("Three ways to meet a mask", command), about, "", *lines, ""])
+    write_atomically(HERE / "experiment.md", text.encode())
+
+
+def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) -> list[Order]:
+    good, orders = folder.good("test"), []
+    defects = [p.mask_path for p in folder.defects(defect) if p.mask_path is not None]
+    for index, mask in enumerate(defects[:: max(1, len(defects) // masks)][:masks]):
+        photograph = good[index % len(good)].path
+        orders.append(read_order(photograph, mask, defect, worker.types))
+    return orders
+
+
+def _row(bundle: Bundle, orders: list[Order], control: MaskControl, count: int, steps: int) -> str:
+    recipe = Recipe(search=DefectSearch(control=control, steps=steps))
+    recipe = replace(recipe, invert=replace(recipe.invert, search=Search(steps=steps)))
+    worker, changed, own, began = Synthesizer(bundle, recipe), [], [], time.perf_counter()
+    with TemporaryDirectory() as folder:
+        dataset = Dataset(Path(folder))
+        for order in orders:
+            for row in synthesize(worker, order, dataset, count=count, seed=0):
+                changed.append(row["scores"]["iou_requested"])
+                own.append(row["scores"]["iou_generator_requested"])
+    seconds = (time.perf_counter() - began) / len(changed)
+    return f"| {control} | {median(changed):.2f} | {median(own):.2f} | {seconds:.1f} |"
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
