@@ -51,7 +51,7 @@ def main(
     worker = Synthesizer(found, Recipe())
     orders = _orders(worker, folder, defect, masks)
     lines = [
-        "| mask met by | IoU of what changed | IoU of the generator's own mask | seconds per item |",
+        "| mask met by | IoU of what changed | IoU of the drawn mask | seconds per item |",
         "| --- | ---: | ---: | ---: |",
     ]
     for control in get_args(MaskControl):

@@ -9,14 +9,11 @@ much two calls raise its highest resident memory (`VmHWM`, which `getrusage` wou
 the parent).
 """
 
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,6 +22,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from benchmarks.hardware import heading
 from blemish.files import write_atomically
 from blemish.generator.critic import Critic
 from blemish.generator.losses import logistic_critic, logistic_generator
@@ -159,32 +157,15 @@ def _line(row: Row, repeats: int) -> str:
 
 
 def _report(lines: list[str], repeats: int) -> str:
-    about = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {torch.get_num_threads()} threads, "
-        f"PyTorch {torch.__version__}, Python {platform.python_version()}, float32. "
-        f"Medians of {repeats} turns."
-    )
-    command = f"    python -m benchmarks.speed --repeats {repeats}"
-    return "\n".join(
-        ["# Speed of the generator", "", about, "", command, "", *_method(), *lines, ""]
-    )
-
-
-def _method() -> list[str]:
     how = " ".join((__doc__ or "").split("\n\n")[2].split())
-    workloads = (
-        "Forward draws image and mask; optimisation takes the slope with respect to the codes, "
-        "the weights frozen; training takes the slopes of the critic's weights and of the "
-        "generator's. Shapes are those of the presets, the defect branch on."
+    what = (
+        f"In float32, medians of {repeats} turns. Forward draws image and mask; optimisation takes "
+        "the slope with respect to the codes, the weights frozen; training takes the slopes of the "
+        "critic's weights, then of the generator's. Shapes are those of the presets, with the "
+        "defect branch."
     )
-    return [how, "", workloads, ""]
-
-
-def _processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()} ({os.cpu_count()} cores)"
+    head = heading("Speed of the generator", f"python -m benchmarks.speed --repeats {repeats}")
+    return "\n".join([head, how, "", what, "", *lines, ""])
 
 
 def _timed(

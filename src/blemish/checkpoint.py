@@ -64,10 +64,16 @@ class Bundle:
         """The tensors of `name.safetensors`, in float32."""
         return load_tensors(self.path / f"{name}.safetensors")[0]
 
-    def load_into(self, module: nn.Module, name: str) -> None:
-        """Fill a network with the weights of `name.safetensors`."""
+    def load_into(
+        self, module: nn.Module, name: str, change: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Fill a network with the weights of `name.safetensors`, or with `change` where it says.
+
+        Raises:
+            BundleError: Names or shapes differ from the network's.
+        """
         try:
-            module.load_state_dict(self.tensors(name))
+            module.load_state_dict({**self.tensors(name), **(change or {})})
         except RuntimeError as error:
             file = self.path / f"{name}.safetensors"
             raise _broken(file, f"does not fit config.json ({str(error)[:300]})") from error

@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -45,18 +47,19 @@ def invert(
     from blemish.checkpoint import find_bundle
     from blemish.files import ensure_writable
     from blemish.generator.loop import choose_device
+    from blemish.generator.restore import load_critic, load_generator
     from blemish.inversion.invert import invert as find
+    from blemish.inversion.invert import read_photograph
     from blemish.inversion.project import Projection
-    from blemish.inversion.search import Search
-    from blemish.pictures import read_picture
+    from blemish.inversion.search import Search, refuse_seeds
 
-    found, picture = find_bundle(bundle), read_picture(image)
     how = Projection(space=space, search=Search(steps=steps), noise_weight=noise_weight)
+    refuse_seeds(seed)
+    on, found, picture = choose_device(device), find_bundle(bundle), read_photograph(image)
+    generator, critic = load_generator(found, on), load_critic(found, on)
     ensure_writable(out)
     with _Progress("inverting", steps) as progress:
-        result = find(
-            found, picture, how, seed=seed, device=choose_device(device), tell=progress.step
-        )
+        result = find(generator, critic, picture, how, seed=seed, tell=progress.step)
     facts = result.save(out, found)
     if json:
         _print_json(facts)
@@ -149,25 +152,25 @@ def synthesize(
     """
     from blemish.checkpoint import find_bundle
     from blemish.generator.loop import choose_device
+    from blemish.inversion.search import refuse_seeds
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import read_order
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
-    if count < 1:
-        raise OptionError(got=f"--count {count}", expected="1 or more", todo="Ask for some.")
-    recipe = options.recipe()
-    worker = Synthesizer(find_bundle(bundle), recipe, device=choose_device(device))
+    refuse_seeds(seed, count)
+    recipe, on = options.recipe(), choose_device(device)
+    worker = Synthesizer(find_bundle(bundle), recipe, device=on)
     order = read_order(normal, mask, defect, worker.types)
+    worker.prepare(defect)
     dataset = Dataset(out)
-    with _Progress("placing", count) as progress:
+    with _carried_on(), _Progress("placing", count) as progress:
         rows = make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
     if json:
         _print_json(rows)
     else:
         for row in rows:
-            iou = row["scores"]["iou_requested"]
-            print(f"{out / row['files']['image']}  IoU with the requested mask {iou:.2f}")
+            print(_line(out, row))
         print(f"{out / 'contact_sheet.png'} shows them.")
 
 
@@ -190,6 +193,7 @@ def demo(
         seed: Of the first part.
     """
     from blemish.checkpoint import find_bundle
+    from blemish.inversion.search import refuse_seeds
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import read_order
     from blemish.synthesis.scenes import draw_scene
@@ -199,20 +203,37 @@ def demo(
     if min(parts, count) < 1:
         got = f"--parts {parts} --count {count}"
         raise OptionError(got=got, expected="1 or more of each", todo="Ask for some.")
+    refuse_seeds(seed, max(parts, count))
     worker = Synthesizer(find_bundle(bundle), Options(steps=steps).recipe())
     dataset, began = Dataset(out), time.monotonic()
     rows: list[dict[str, Any]] = []
-    with _Progress("parts", parts) as progress:
+    with _carried_on(), _Progress("placing", parts * count) as progress:
         for index in range(parts):
             files = draw_scene(worker.generator, out / "parts", seed + index)
             order = read_order(*files, worker.types[0], worker.types)
             rows += make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
-            progress.step(index)
+            progress.step((index + 1) * count - 1)
     took = time.monotonic() - began
     _report(out, bundle, rows, took)
     print(f"{len(rows)} items in {took:.0f} s:")
     for name in ("test", "contact_sheet.png", "manifest.jsonl", "report.html"):
         print(f"  {out / name}")
+
+
+def _line(out: Path, row: dict[str, Any]) -> str:
+    if "image" not in row["files"]:
+        return f"Seed {row['seed']} changed nothing; its line in the manifest has the scores."
+    iou = row["scores"]["iou_requested"]
+    return f"{out / row['files']['image']}  IoU with the requested mask {iou:.2f}"
+
+
+@contextmanager
+def _carried_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint = "Run the same again to carry on; what has been made is kept."
+        raise KeyboardInterrupt(hint) from None
 
 
 def _report(out: Path, bundle: str, rows: list[dict[str, Any]], took: float) -> None:

@@ -1,10 +1,11 @@
 """Stage 2: the defect branch, on a frozen backbone.
 
-Each half of a batch is drawn under masks that are *given* (method of conditioning) or under masks
-that the branch draws itself (DFMGAN). A matching critic sees image and mask together, tanh(10·m)
-standing for a drawn mask. Beside the game, each real defect has a latent code of its own which,
-under its moved mask, must give back its pixels (generative latent optimisation, Bojanowski et al.,
-2018): that is what ties codes to looks when there are only a dozen defects.
+One share of a batch is drawn under masks that are *given*, the other under masks that the branch
+draws itself (DFMGAN). A matching critic sees image and mask together, tanh(10·m) standing for a
+drawn mask. Beside the game an encoder takes each real defect, stitched onto a drawn part, to a code
+which must give back its pixels, and its place where no mask is handed over (a variational
+autoencoder, as in `warmstart`): that is what ties codes to looks when there are only a dozen
+defects.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -26,16 +26,21 @@ from blemish.generator.adapt import AdaptiveAugmentation, average_of, ema_decay,
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.generator.loop import Schedule, choose, descend, gather, run
 from blemish.generator.losses import (
+    kl_to_normal,
     logistic_critic,
     logistic_generator,
     mode_seeking,
+    overlap_error,
     r1_penalty,
 )
 from blemish.generator.network import DefectConfig, Drawing, Generator, GeneratorConfig
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, cut_defects, draw_masks, parts_of, stitch
+from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.types import Codes
+
+BRANCH = ("defect_mapping.", "synthesis.res_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +56,10 @@ class DefectTraining:
         taking: Share of a batch that is drawn under given masks, the rest under the branch's own.
         reconstruction: Weight of giving back real defects from their codes.
         outside: Weight of leaving the twin alone outside the mask.
-        mask_weight: Weight of the branch's own logits agreeing with the mask that it was given.
+        mask_weight: Weight of the branch's own mask agreeing with the real one.
         mode_weight: Weight of mode seeking.
         mode_every: Steps between terms of mode seeking, each weighted by the interval.
-        code_noise: Deviation of the noise on the latent codes of real defects.
+        kl_weight: Of the divergence of a real defect's code from the prior.
         ema_kimg: Half-life of the average that is kept.
         ada_target: Mean sign of the critic on real pictures that augmentation aims at.
         ada_kimg: Over which its probability may go from 0 to 1.
@@ -71,10 +76,10 @@ class DefectTraining:
     taking: float = 0.5
     reconstruction: float = 4
     outside: float = 4
-    mask_weight: float = 0.1
+    mask_weight: float = 1
     mode_weight: float = 0.1
     mode_every: int = 4
-    code_noise: float = 0.3
+    kl_weight: float = 2e-3
     ema_kimg: float = 3
     ada_target: float = 0.6
     ada_kimg: float = 100
@@ -90,6 +95,7 @@ class DefectTraining:
             "outside": self.outside,
             "mask": self.mask_weight,
             "mode": self.mode_weight,
+            "kl": self.kl_weight,
         }
 
 
@@ -147,23 +153,23 @@ class DefectStage:
         self.generator = generator.to(fabric.device)
         self.critic = critic.to(fabric.device)
         self.average = average_of(self.generator)
-        rng = torch.Generator().manual_seed(training.schedule.seed)
-        self.latents = nn.Embedding(len(defects), generator.config.z_dim)
-        self.latents.weight.data = torch.randn(self.latents.weight.shape, generator=rng)
-        self.latents.to(fabric.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(training.schedule.seed)
+            encoder = LatentEncoder(generator.config, image_channels=4)
+        self.encoder = encoder.to(fabric.device)
         self.ada = AdaptiveAugmentation(
             target=training.ada_target,
             speed_nimg=round(training.ada_kimg * 1000),
             cap=training.ada_cap,
         )
         self.training, self.defects, self.fabric = training, defects, fabric
-        self.parameters = [*free_defect_branch(self.generator), *self.latents.parameters()]
+        self.parameters = [*free_defect_branch(self.generator), *self.encoder.parameters()]
         adam: dict[str, Any] = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
         self.generator_adam = torch.optim.Adam(self.parameters, **adam)
         self.critic_adam = torch.optim.Adam(self.critic.parameters(), **adam)
 
     def state(self) -> nn.ModuleDict:
-        names = ("generator", "average", "critic", "latents", "ada")
+        names = ("generator", "average", "critic", "encoder", "ada")
         return nn.ModuleDict({name: getattr(self, name) for name in names})
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -246,24 +252,34 @@ class DefectStage:
         return terms.clamp(max=10)
 
     def _give_back(self, scene: Scene, rng: torch.Generator) -> dict[str, Tensor]:
-        """Real defects from their own codes, under their own masks, on drawn parts."""
-        if not self._takes_mask() or not self.training.reconstruction:
+        """Real defects through the encoder and back, on drawn parts.
+
+        The first half is drawn under its given mask, so that its code is left to carry the look;
+        the other under the branch's own, so that its code must carry the place as well.
+        """
+        if not self.training.reconstruction:
             return {"outside": scene.twin.new_zeros(0)}
         chosen = choose(len(scene), len(self.defects), rng)
         target, mask = self._stitch(scene, chosen, rng)
-        noise = torch.randn(len(scene), self.latents.embedding_dim, generator=rng)
-        z = self.latents(chosen.to(mask.device)) + noise.to(mask.device) * self.training.code_noise
+        noise = torch.randn(len(scene), self.generator.config.z_dim, generator=rng)
+        with self.fabric.autocast():
+            mean, log_variance = self.encoder(torch.cat([target, 2 * mask - 1], dim=1))
+        z = sample_latent(mean.float(), log_variance.float(), noise.to(mask.device))
         kind = self.defects.kind[chosen].to(mask.device)
         rows = self._rows(self.generator.defect_mapping(z, kind))
-        drawing = self._draw(scene.w, rows, mask, rng)
-        assert drawing.mask_logits is not None
-        far = (drawing.image - target).abs()
+        half = (len(scene) + 1) // 2 if self._takes_mask() else 0
+        drawings = [
+            self._draw(scene.w[part], rows[part], mask[part] if given else None, rng)
+            for part, given in ((slice(half), True), (slice(half, None), False))
+            if len(mask[part])
+        ]
+        far = (torch.cat([drawing.image for drawing in drawings]) - target).abs()
+        logits = torch.cat([_logits(drawing) for drawing in drawings])
         return {
             "inside": _mean_within(far, mask),
             "outside": _mean_within(far, 1 - mask),
-            "mask": F.binary_cross_entropy_with_logits(
-                drawing.mask_logits, mask, reduction="none"
-            ).mean(dim=(1, 2, 3)),
+            "mask": overlap_error(logits, mask),
+            "kl": kl_to_normal(mean.float(), log_variance.float()),
         }
 
     def _real(self, scene: Scene, rng: torch.Generator) -> Float[Tensor, "n 4 h w"]:
@@ -331,7 +347,7 @@ class DefectStage:
         bundle.write("match_critic", self.critic.state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
         bundle.write("statistics", {**known, **self._looks()})
-        trained = {**bundle.config["training"], "defects": asdict(self.training)}
+        trained = {**bundle.config.get("training", {}), "defects": asdict(self.training)}
         about = {"generator": asdict(self.generator.config), "training": trained}
         bundle.write_config({**bundle.config, **about, "defects_nimg": nimg})
 
@@ -378,7 +394,7 @@ def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
     """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
     free = []
     for name, parameter in generator.named_parameters():
-        wanted = name.startswith(("defect_mapping.", "synthesis.res_"))
+        wanted = name.startswith(BRANCH)
         parameter.requires_grad_(wanted)
         free += [parameter] if wanted else []
     return free
@@ -389,21 +405,18 @@ def with_branch(bundle: Bundle, config: GeneratorConfig, *, seed: int) -> Genera
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         generator = Generator(config)
-    tensors = {k: v for k, v in bundle.tensors("generator").items() if ".res_" not in k}
-    tensors = {k: v for k, v in tensors.items() if not k.startswith("defect_mapping.")}
-    generator.load_state_dict({**generator.state_dict(), **tensors})
+    fresh = {k: v for k, v in generator.state_dict().items() if k.startswith(BRANCH)}
+    bundle.load_into(generator, "generator", fresh)
     return generator
 
 
 def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
     """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
     critic = Critic(config, image_channels=4)
-    tensors = bundle.tensors("critic")
     name = f"b{config.resolution}.fromrgb.weight"
     # An equalised layer divides by the root of its inputs, which are four now.
-    widened = tensors[name] * (4 / 3) ** 0.5
-    tensors[name] = torch.cat([widened, torch.zeros_like(widened[:, :1])], dim=1)
-    critic.load_state_dict(tensors)
+    three = bundle.tensors("critic")[name] * (4 / 3) ** 0.5
+    bundle.load_into(critic, "critic", {name: torch.cat([three, 0 * three[:, :1]], dim=1)})
     return critic
 
 
@@ -458,8 +471,12 @@ def _mean_within(far: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) 
 
 def _as_seen(drawing: Drawing) -> Float[Tensor, "n 1 h w"]:
     """A drawn mask as the critic sees it (DFMGAN, §3.3)."""
+    return torch.tanh(10 * _logits(drawing))
+
+
+def _logits(drawing: Drawing) -> Float[Tensor, "n 1 h w"]:
     assert drawing.mask_logits is not None
-    return torch.tanh(10 * drawing.mask_logits.float())
+    return drawing.mask_logits.float()
 
 
 def _as_picture(mask: Float[Tensor, "n 1 h w"]) -> UInt8[np.ndarray, "n h w 3"]:

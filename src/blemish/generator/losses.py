@@ -82,3 +82,16 @@ def kl_to_normal(
 ) -> Float[Tensor, " n"]:
     """Divergence of a diagonal Gaussian from the standard one, in nats (Kingma & Welling, 2014)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+
+
+def overlap_error(
+    logits: Float[Tensor, "n 1 h w"], mask: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, " n"]:
+    """One minus the soft Dice coefficient (Milletari et al., 2016), plus the cross-entropy.
+
+    Dice does not drown a small mask in its background; the entropy has slopes where Dice has none.
+    """
+    soft = logits.sigmoid()
+    both, total = (soft * mask).sum(dim=(1, 2, 3)), (soft + mask).sum(dim=(1, 2, 3))
+    doubt = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
+    return 1 - (2 * both + 1) / (total + 1) + doubt.mean(dim=(1, 2, 3))

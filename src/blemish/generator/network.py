@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from blemish.errors import OptionError
 from blemish.generator.layers import (
     FullyConnected,
     SynthesisLayer,
@@ -56,6 +57,14 @@ class DefectConfig:
     refine: bool = True
     takes_mask: bool = True
     float16_logits: bool = False
+
+    def __post_init__(self) -> None:
+        if self.first_resolution < 8:
+            raise OptionError(
+                got=f"a defect branch that begins at {self.first_resolution}²",
+                expected="8² or finer: it takes the backbone's features of half that size",
+                todo="Correct first_resolution.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,18 +14,18 @@ from blemish.generator.network import GeneratorConfig
 
 
 class LatentEncoder(nn.Module):
-    """Image to a Gaussian over z, on the critic's trunk."""
+    """Image, or image with mask, to a Gaussian over z, on the critic's trunk."""
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: GeneratorConfig, *, image_channels: int = 3) -> None:
         super().__init__()
-        self.trunk = Critic(config)
+        self.trunk = Critic(config, image_channels=image_channels)
         self.head = FullyConnected(config.channels(4) * 16, 2 * config.z_dim)
 
     def forward(
-        self, image: Float[Tensor, "n 3 h w"]
+        self, stack: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
         """Mean and log-variance."""
-        mean, log_variance = self.head(self.trunk.features(image)[-1].flatten(1)).chunk(2, dim=1)
+        mean, log_variance = self.head(self.trunk.features(stack)[-1].flatten(1)).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 2)
 
 

@@ -27,8 +27,8 @@ def squared_error(
 
 
 def feature_error(
-    a: Sequence[Float[Tensor, "n c h w"]],
-    b: Sequence[Float[Tensor, "n c h w"]],
+    a: Sequence[Float[Tensor, "n _c _h _w"]],
+    b: Sequence[Float[Tensor, "n _c _h _w"]],
     where: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
     """Squared difference of feature maps over their own spread, averaged over layers.
@@ -59,7 +59,7 @@ def mask_error(
     return far + doubt.sum(dim=(1, 2, 3)) / norm
 
 
-def noise_regularity(maps: Mapping[str, Float[Tensor, "n 1 h w"]]) -> Float[Tensor, " n"]:
+def noise_regularity(maps: Mapping[str, Float[Tensor, "n 1 _h _w"]]) -> Float[Tensor, " n"]:
     """Squared mean product of neighbours at every scale down to 8² (Karras et al., 2020, eq. 9)."""
     total = torch.zeros(1)
     for noise in maps.values():
@@ -75,7 +75,7 @@ def noise_regularity(maps: Mapping[str, Float[Tensor, "n 1 h w"]]) -> Float[Tens
 
 
 @torch.no_grad()
-def renormalise(maps: Mapping[str, Float[Tensor, "n 1 h w"]]) -> None:
+def renormalise(maps: Mapping[str, Float[Tensor, "n 1 _h _w"]]) -> None:
     """Bring each map back to mean zero and deviation one, in place."""
     for noise in maps.values():
         noise -= noise.mean(dim=(1, 2, 3), keepdim=True)

@@ -3,9 +3,13 @@
 test/<type>/<name>.png                 the part with its defect
 ground_truth/<type>/<name>_mask.png    the exact mask of what changed
 twin/<name>.png                        the same photograph without it
+requested/<name>.png                   the mask that was asked for
 codes/<name>.safetensors               what the generator was driven by
 manifest.jsonl                         a line for each item, written behind its files
 contact_sheet.png                      the last items at a glance
+
+An item in which nothing changed has a line, twin and codes, but no picture and no mask: they would
+teach a detector that a good part is a bad one.
 """
 
 import json
@@ -18,9 +22,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from blemish.checkpoint import save_tensors
+from blemish.checkpoint import save_codes
+from blemish.errors import DataError
 from blemish.files import append_line, ensure_writable, read_lines
-from blemish.pictures import grid, read_mask, read_picture, write_picture
+from blemish.pictures import grid, read_picture, write_picture
 from blemish.types import Codes
 
 SHEET_ROWS = 12
@@ -65,8 +70,12 @@ class Dataset:
         self.manifest = root / "manifest.jsonl"
 
     def rows(self) -> list[dict[str, Any]]:
-        """The manifest, an item a row, oldest first."""
-        return [json.loads(line) for line in read_lines(self.manifest)]
+        """The manifest, an item a row, oldest first.
+
+        Raises:
+            DataError: A line of it is not of ours.
+        """
+        return [self._row(k, line) for k, line in enumerate(read_lines(self.manifest), 1)]
 
     def paths(self, kind: str, name: str) -> dict[str, Path]:
         """Where the files of an item are, relative to the folder."""
@@ -79,44 +88,48 @@ class Dataset:
         }
 
     def add(self, item: Synthetic) -> dict[str, Any]:
-        """Write an item's files, then its line: an item with a line is whole."""
+        """Write an item's files, the picture last, then its line: an item with a line is whole."""
         paths = self.paths(item.kind, item.name)
+        pictures = {"twin": item.twin, "requested": item.requested}
+        if item.changed.any():
+            pictures |= {"mask": item.changed, "image": item.picture}
+        paths = {kind: path for kind, path in paths.items() if kind in (*pictures, "codes")}
         for path in paths.values():
             ensure_writable((self.root / path).parent)
-        write_picture(self.root / paths["image"], item.picture)
-        write_picture(self.root / paths["mask"], item.changed)
-        write_picture(self.root / paths["twin"], item.twin)
-        write_picture(self.root / paths["requested"], item.requested)
-        save_tensors(self.root / paths["codes"], _tensors(item.codes))
+        save_codes(self.root / paths["codes"], item.codes)
+        for kind, picture in pictures.items():
+            write_picture(self.root / paths[kind], picture)
         files = {kind: path.as_posix() for kind, path in paths.items()}
         row = {"name": item.name, "type": item.kind, "files": files, **item.facts}
-        append_line(self.manifest, json.dumps(row, ensure_ascii=False))
+        append_line(self.manifest, json.dumps(row))
         return row
 
     def contact_sheet(self) -> Path:
-        """Draw the last items: good, asked for, made, changed."""
+        """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
         path = self.root / "contact_sheet.png"
         cells = [cell for row in self.rows()[-SHEET_ROWS:] for cell in self._cells(row)]
         write_picture(path, grid(cells, 8 if len(cells) > 16 else 4))
         return path
 
     def _cells(self, row: Mapping[str, Any]) -> list[UInt8[np.ndarray, "s s 3"]]:
-        files = {kind: self.root / path for kind, path in row["files"].items()}
-        pictures = [
-            read_picture(files["twin"]),
-            _grey(read_mask(files["requested"])),
-            read_picture(files["image"]),
-            _grey(read_mask(files["mask"])),
-        ]
-        side = (SHEET_SIDE, SHEET_SIDE)
-        return [cv2.resize(p, side, interpolation=cv2.INTER_AREA) for p in pictures]
+        kinds = ("twin", "requested", "image", "mask")
+        return [self._cell(row["files"].get(kind)) for kind in kinds]
 
+    def _cell(self, path: str | None) -> UInt8[np.ndarray, "s s 3"]:
+        if path is None or not (self.root / path).exists():
+            return np.zeros((SHEET_SIDE, SHEET_SIDE, 3), np.uint8)
+        picture = read_picture(self.root / path)
+        return cv2.resize(picture, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
 
-def _grey(mask: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    return np.repeat(mask[:, :, None].astype(np.uint8) * 255, 3, axis=2)
-
-
-def _tensors(codes: Codes) -> dict[str, Any]:
-    noise = {f"noise.{name}": map for name, map in (codes.noise or {}).items()}
-    defect = {} if codes.w_defect is None else {"w_defect": codes.w_defect}
-    return {"w": codes.w, **defect, **noise}
+    def _row(self, number: int, line: str) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            row = None
+        if not isinstance(row, dict) or "name" not in row or "files" not in row:
+            raise DataError(
+                got=f"{self.manifest}, whose line {number} is no item's",
+                expected="a manifest as Blemish wrote it",
+                todo="Choose another folder for what is to be made.",
+            )
+        return row

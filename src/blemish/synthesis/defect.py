@@ -69,7 +69,7 @@ class DefectSearch:
     def __post_init__(self) -> None:
         names = [f.name for f in fields(self) if f.name.endswith("_weight")]
         refuse_weights(**{name: getattr(self, name) for name in names})
-        self.fit()
+        self.fit()  # refuses what is wrong with these
 
     def fit(self) -> Search:
         """Length and rate of step B."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +16,10 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import BundleError, OptionError
 from blemish.generator.critic import Critic
-from blemish.generator.network import Generator
+from blemish.generator.network import DefectConfig, Generator
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic
 from blemish.inversion.project import Projection, project
-from blemish.inversion.search import Step
+from blemish.inversion.search import Step, refuse_seeds
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 from blemish.synthesis.carry import (
     Carried,
@@ -41,9 +42,10 @@ from blemish.synthesis.reference import (
 from blemish.types import Codes
 
 ReferenceName = Literal["none", "stitch", "distil"]
-"""Items are made in chunks of this size whatever is asked for, so that a carried-on run rounds
-as an unbroken one does."""
+# Items are made in chunks of this size, from the same seeds, whatever is asked for: so an item is
+# rounded in the same way by whatever run makes it.
 CHUNK = 4
+STEM_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,8 @@ class Synthesizer:
         self.generator: Generator = load_generator(bundle, device)
         self.critic: Critic = load_critic(bundle, device)
         self.device = device
-        if self.generator.config.defect is None:
-            raise BundleError(
-                got=f"{bundle.path}, a bundle without a defect branch",
-                expected="one that has learnt defects",
-                todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
-            )
+        self._real, self._distilled = cache(self._load_real), cache(self._distil)
+        _refuse_branch(bundle, self.generator.config.defect, recipe)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -88,9 +86,22 @@ class Synthesizer:
         defect = self.generator.config.defect
         return defect.types if defect else ()
 
-    def invert(self, order: Order, *, seed: int, tell: Step | None = None) -> Codes:
-        """Step A: the codes of the part on the photograph."""
-        rng = torch.Generator().manual_seed(seed)
+    def prepare(self, kind: str) -> None:
+        """Read what the recipe needs for a type of defect, before any time is spent.
+
+        Raises:
+            OptionError: It needs real defects, and there are none.
+            DataError: One can't be read.
+            BundleError: The bundle lacks what the reference needs.
+        """
+        if self.recipe.reference == "distil":
+            self._distilled(kind)
+        elif self.recipe.reference == "stitch":
+            self._real(kind)
+
+    def invert(self, order: Order, *, tell: Step | None = None) -> Codes:
+        """Step A: the codes of the part on the photograph, which all of its items share."""
+        rng = torch.Generator().manual_seed(0)
         target = to_tensor(fit(order.picture, self._side))[None].to(self.device)
         codes, _ = project(
             self.generator, self.critic, target, self.recipe.invert, rngs=[rng], tell=tell
@@ -120,8 +131,9 @@ class Synthesizer:
 
     def name(self, order: Order, seed: int) -> str:
         """Of an item: the same order, options, bundle and seed give the same name."""
-        asked = json.dumps([order.digest(), self.options(), self.bundle.digest, seed])
-        return f"{order.normal.stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
+        asked = json.dumps([order.digest, self.options(), self.bundle.digest, seed])
+        stem = order.normal.stem[:STEM_LENGTH].lstrip(".")  # a dot in front would hide the file
+        return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def options(self) -> dict[str, Any]:
         """The recipe, as JSON holds it."""
@@ -177,7 +189,7 @@ class Synthesizer:
             return self._distilled(order.kind)
         return self._stitched(order, mask, n)
 
-    def _distilled(self, kind: str) -> Distilled:
+    def _distil(self, kind: str) -> Distilled:
         critic = load_matching_critic(self.bundle, self.device)
         if self.recipe.real is not None:
             pictures, masks = self._real(kind)
@@ -200,17 +212,19 @@ class Synthesizer:
         ]
         return Stitched(to_tensor(np.stack(pasted)).to(self.device))
 
-    def _real(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    def _load_real(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures and masks of real defects, those left out whose mask is empty."""
         if self.recipe.real is None:
             raise _no_real(self.recipe.reference)
-        photographs = DefectFolder(self.recipe.real).defects(kind)
-        if not photographs:
+        pictures, masks = load(DefectFolder(self.recipe.real).defects(kind), self._side)
+        marked = masks.any(axis=(1, 2))
+        if not marked.any():
             raise OptionError(
                 got=f"--real {self.recipe.real}, which holds no '{kind}'",
                 expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
                 todo="Point it to a folder that has some.",
             )
-        return load(photographs, self._side)
+        return pictures[marked], masks[marked]
 
 
 def synthesize(
@@ -228,21 +242,21 @@ def synthesize(
         The manifest's rows of these items, made now or before.
 
     Raises:
-        OptionError: `count` is below one.
+        OptionError: `count` is below one, or a seed out of range.
+        OutputError: The folder can't be written into.
     """
-    if count < 1:
-        raise OptionError(got=f"--count {count}", expected="at least 1", todo="Ask for some.")
-    seeds = list(range(seed, seed + count))
+    refuse_seeds(seed, count)
+    seeds = range(seed, seed + count)
     names = {s: synthesizer.name(order, s) for s in seeds}
     known = {row["name"]: row for row in dataset.rows()}
     twin: Codes | None = None
-    for first in range(seed, seed + count, CHUNK):
+    for first in range(seed // CHUNK * CHUNK, seed + count, CHUNK):
         chunk = list(range(first, first + CHUNK))
         missing = [s for s in chunk if s in names and names[s] not in known]
         if not missing:
             continue
         if twin is None:
-            twin = synthesizer.invert(order, seed=seed, tell=lambda k: tell(f"inverting, step {k}"))
+            twin = synthesizer.invert(order, tell=lambda k: tell(f"inverting, step {k}"))
         made = synthesizer.make(order, twin, chunk, tell=lambda k: tell(f"placing, step {k}"))
         for item in made:
             if item.facts["seed"] in missing:
@@ -253,6 +267,7 @@ def synthesize(
 
 
 def _item(codes: Codes, index: int) -> Codes:
+    """One item's rows and noise maps, still a batch of one."""
     assert codes.w_defect is not None
     here = slice(index, index + 1)
     noise = {name: map[here] for name, map in (codes.noise or {}).items()}
@@ -274,6 +289,21 @@ def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, floa
 def _iou(a: np.ndarray, b: np.ndarray) -> float:
     union = (a | b).sum()
     return float((a & b).sum() / union) if union else 1.0
+
+
+def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, recipe: Recipe) -> None:
+    if branch is None or not branch.types:
+        raise BundleError(
+            got=f"{bundle.path}, a bundle that knows no type of defect",
+            expected="one that has learnt defects",
+            todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
+        )
+    if recipe.search.control == "condition" and not branch.takes_mask:
+        raise BundleError(
+            got=f"{bundle.path}, a bundle whose defect branch takes no mask",
+            expected="one that does, or another way to meet the mask",
+            todo="Use --mask-control codes or noise.",
+        )
 
 
 def _no_real(name: str) -> OptionError:
