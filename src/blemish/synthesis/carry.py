@@ -70,8 +70,9 @@ def carry(
 
 
 def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """A mask with its edge softened as a lens would."""
-    sigma = max(0.5, max(mask.shape) * EDGE_SHARE)
+    """A mask with its edge softened as a lens would, less so where it would wipe out a scratch."""
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
+    sigma = max(0.5, min(depth / 2, max(mask.shape) * EDGE_SHARE))
     return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
 
 

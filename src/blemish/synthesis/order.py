@@ -47,8 +47,8 @@ def read_order(normal: Path, mask: Path, kind: str, types: tuple[str, ...]) -> O
     """Read and check what a user asks for.
 
     Raises:
-        DataError: A file can't be read, the photograph is too small, the mask is empty, of another
-            size, or off the part.
+        DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
+            another size, or off the part.
         OptionError: The bundle does not know the type.
     """
     if kind not in types:
@@ -63,7 +63,7 @@ def read_order(normal: Path, mask: Path, kind: str, types: tuple[str, ...]) -> O
 
 
 def _refuse_unfit(
-    path: Path, requested: Bool[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"]
+    path: Path, requested: Bool[np.ndarray, "h w"], picture: UInt8[np.ndarray, "height width 3"]
 ) -> None:
     (h, w), (height, width) = requested.shape, picture.shape[:2]
     if (h, w) != (height, width):
@@ -72,11 +72,11 @@ def _refuse_unfit(
             expected="a mask of the photograph's own size",
             todo="Draw the mask over the photograph, pixel for pixel.",
         )
-    if not requested.any():
+    if not requested.any() or requested.all():
         raise DataError(
-            got=f"{path}, a mask without a single marked pixel",
+            got=f"{path}, a mask with {'every' if requested.all() else 'no'} pixel marked",
             expected="a mask that is bright (at least half) where the defect shall be",
-            todo="Paint the place of the defect white.",
+            todo="Paint the place of the defect white, all else black.",
         )
     on_part = (requested & silhouette(picture)).sum() / requested.sum()
     if on_part < LEAST_ON_PART:
