@@ -42,7 +42,7 @@ class Bundle:
         file = self.path / "config.json"
         try:
             config = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise _broken(file, f"can't be read as JSON ({error})") from error
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise _broken(file, f"is not of bundle format {FORMAT}")
@@ -82,11 +82,17 @@ class Bundle:
         """Replace `config.json`."""
         text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
         write_atomically(self.path / "config.json", (text + "\n").encode())
-        self.__dict__.pop("config", None)
+        self._forget()
 
     def write(self, name: str, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
         """Replace `name.safetensors`; in half precision it is half as large."""
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was read before a write is no longer so."""
+        for known in ("config", "digest"):
+            self.__dict__.pop(known, None)
 
 
 def pack(bundle: Bundle, out: Path) -> Bundle:

@@ -22,36 +22,25 @@ from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import DataError
-from blemish.generator.adapt import AdaptiveAugmentation, average_of, ema_decay, follow
+from blemish.generator.adapt import average_of
+from blemish.generator.branch import free_defect_branch, matching_critic, with_branch
 from blemish.generator.critic import Critic, inside_statistics
-from blemish.generator.loop import Schedule, choose, descend, gather, run
-from blemish.generator.losses import (
-    kl_to_normal,
-    logistic_critic,
-    logistic_generator,
-    mode_seeking,
-    overlap_error,
-    r1_penalty,
-)
-from blemish.generator.network import DefectConfig, Drawing, Generator, GeneratorConfig
+from blemish.generator.game import Game, Judge
+from blemish.generator.loop import choose, descend, run
+from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
+from blemish.generator.network import DefectConfig, Drawing, Generator
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, cut_defects, draw_masks, parts_of, stitch
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.types import Codes
 
-BRANCH = ("defect_mapping.", "synthesis.res_")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DefectTraining:
-    """Options of stage 2.
+class DefectTraining(Game):
+    """Options of stage 2, beside those of the hand.
 
     Attributes:
-        schedule: Length and seed.
-        learning_rate: Of Adam with β (0, 0.99).
-        r1_gamma: Weight of R1 times two.
-        r1_every: Steps between R1 penalties, each weighted by the interval.
         reals: What the critic takes for real: defects stitched onto drawn twins, or photographs.
         taking: Share of a batch that is drawn under given masks, the rest under the branch's own.
         reconstruction: Weight of giving back real defects from their codes.
@@ -60,18 +49,10 @@ class DefectTraining:
         mode_weight: Weight of mode seeking.
         mode_every: Steps between terms of mode seeking, each weighted by the interval.
         kl_weight: Of the divergence of a real defect's code from the prior.
-        ema_kimg: Half-life of the average that is kept.
-        ada_target: Mean sign of the critic on real pictures that augmentation aims at.
-        ada_kimg: Over which its probability may go from 0 to 1.
-        ada_cap: Its highest probability.
-        symmetries: What may be done to a photograph so that it still could be one.
         placements: What may be done to a defect so that it still could be one.
     """
 
-    schedule: Schedule = field(default_factory=Schedule)
-    learning_rate: float = 2.5e-3
-    r1_gamma: float = 0.1
-    r1_every: int = 16
+    ema_kimg: float = 3
     reals: Literal["stitched", "photographs"] = "stitched"
     taking: float = 0.5
     reconstruction: float = 4
@@ -80,11 +61,6 @@ class DefectTraining:
     mode_weight: float = 0.1
     mode_every: int = 4
     kl_weight: float = 2e-3
-    ema_kimg: float = 3
-    ada_target: float = 0.6
-    ada_kimg: float = 100
-    ada_cap: float = 0.6
-    symmetries: Symmetries = field(default_factory=Symmetries)
     placements: Symmetries = field(default_factory=Symmetries)
 
     def weights(self) -> dict[str, float]:
@@ -121,7 +97,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Game:
+class Hand:
     """What the critic shall judge.
 
     Attributes:
@@ -151,79 +127,48 @@ class DefectStage:
         fabric: Fabric,
     ) -> None:
         self.generator = generator.to(fabric.device)
-        self.critic = critic.to(fabric.device)
         self.average = average_of(self.generator)
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             encoder = LatentEncoder(generator.config, image_channels=4)
         self.encoder = encoder.to(fabric.device)
-        self.ada = AdaptiveAugmentation(
-            target=training.ada_target,
-            speed_nimg=round(training.ada_kimg * 1000),
-            cap=training.ada_cap,
-        )
+        self.judge = Judge(critic, training, fabric)
         self.training, self.defects, self.fabric = training, defects, fabric
         self.parameters = [*free_defect_branch(self.generator), *self.encoder.parameters()]
-        adam: dict[str, Any] = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
-        self.generator_adam = torch.optim.Adam(self.parameters, **adam)
-        self.critic_adam = torch.optim.Adam(self.critic.parameters(), **adam)
+        self.generator_adam = training.adam(self.parameters)
 
     def state(self) -> nn.ModuleDict:
-        names = ("generator", "average", "critic", "encoder", "ada")
-        return nn.ModuleDict({name: getattr(self, name) for name in names})
+        names = ("generator", "average", "encoder")
+        mine = {name: getattr(self, name) for name in names}
+        return nn.ModuleDict(mine | self.judge.modules())
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"generator": self.generator_adam, "critic": self.critic_adam}
+        return {"generator": self.generator_adam, "critic": self.judge.adam}
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)
-        values = self._improve_critic(index, scene, rng)
-        values |= self._improve_generator(index, scene, rng)
-        batch = self.training.schedule.batch
-        half_life = self.training.ema_kimg * 1000
-        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
-        follow(self.average, self.generator, decay=decay)
-        return values
-
-    def _improve_critic(self, index: int, scene: Scene, rng: torch.Generator) -> dict[str, float]:
-        penalised = index % self.training.r1_every == 0
         with torch.no_grad():
-            fake = self._game(scene, rng).stack
-        real = self._before_critic(self._real(scene, rng), rng).requires_grad_(penalised)
-        fake = self._before_critic(fake, rng)
-        with self.fabric.autocast():
-            logits_real, logits_fake = self.critic(real), self.critic(fake)
-        loss = logistic_critic(logits_real, logits_fake).mean()
-        values = {"critic": loss.item(), "sign_real": logits_real.sign().mean().item()}
-        if penalised:
-            slope = r1_penalty(logits_real, real).mean()
-            values["r1"] = slope.item()
-            loss = loss + slope * (self.training.r1_gamma / 2 * self.training.r1_every)
-        descend(self.fabric, loss, list(self.critic.parameters()), self.critic_adam)
-        self.ada.update(
-            gather(self.fabric, logits_real.detach()), nimg=self.training.schedule.batch
-        )
-        return values | {"ada": self.ada.probability.item()}
+            fake = self._deal(scene, rng).stack
+        values = self.judge.learn(index, self._real(scene, rng), fake, rng)
+        values |= self._improve_generator(index, scene, rng)
+        self.training.follow(self.average, self.generator, index)
+        return values
 
     def _improve_generator(
         self, index: int, scene: Scene, rng: torch.Generator
     ) -> dict[str, float]:
-        game = self._game(scene, rng)
+        hand = self._deal(scene, rng)
         terms = self._give_back(scene[: max(1, len(scene) // 2)], rng)
-        terms["outside"] = torch.cat([terms.pop("outside"), game.outside])
+        terms["outside"] = torch.cat([terms.pop("outside"), hand.outside])
         if index % self.training.mode_every == 0:
-            terms["mode"] = self._seek_modes(scene, game, rng) * self.training.mode_every
-        self.critic.requires_grad_(False)
-        seen = self._before_critic(game.stack, rng)
-        with self.fabric.autocast():
-            terms["generator"] = logistic_generator(self.critic(seen))
-        self.critic.requires_grad_(True)
+            terms["mode"] = self._seek_modes(scene, hand, rng) * self.training.mode_every
+        terms["generator"] = self.judge.displeasure(hand.stack, rng)
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
         descend(self.fabric, loss, self.parameters, self.generator_adam)
         return {k: v.mean().item() for k, v in terms.items()}
 
-    def _game(self, scene: Scene, rng: torch.Generator) -> "Game":
+    def _deal(self, scene: Scene, rng: torch.Generator) -> Hand:
         """Draw a defect on each part, the first share of them under given masks."""
         kind = self.defects.kind[choose(len(scene), len(self.defects), rng)]
         rows = self._defect_rows(kind, rng)
@@ -238,17 +183,17 @@ class DefectStage:
         if taking < len(scene):
             drawing = self._draw(scene.w[taking:], rows[taking:], None, rng)
             stacks.append(torch.cat([drawing.image, _as_seen(drawing)], dim=1))
-        return Game(stack=torch.cat(stacks), kind=kind, rows=rows, taking=taking, outside=outside)
+        return Hand(stack=torch.cat(stacks), kind=kind, rows=rows, taking=taking, outside=outside)
 
-    def _seek_modes(self, scene: Scene, game: "Game", rng: torch.Generator) -> Tensor:
+    def _seek_modes(self, scene: Scene, hand: Hand, rng: torch.Generator) -> Tensor:
         """Two codes on one part shall draw two masks; nothing to seek where none was drawn."""
-        drawn = slice(game.taking, None)
-        if game.taking == len(scene):
+        drawn = slice(hand.taking, None)
+        if hand.taking == len(scene):
             return scene.twin.new_zeros(1)
-        rows = self._defect_rows(game.kind[drawn], rng)
+        rows = self._defect_rows(hand.kind[drawn], rng)
         other = self._draw(scene.w[drawn], rows, None, rng)
-        mask = game.stack[drawn, 3:]
-        terms = mode_seeking(game.rows[drawn, 0], rows[:, 0], mask, _as_seen(other))
+        mask = hand.stack[drawn, 3:]
+        terms = mode_seeking(hand.rows[drawn, 0], rows[:, 0], mask, _as_seen(other))
         return terms.clamp(max=10)
 
     def _give_back(self, scene: Scene, rng: torch.Generator) -> dict[str, Tensor]:
@@ -330,12 +275,6 @@ class DefectStage:
     def _rows(self, w: Float[Tensor, "n d"]) -> Float[Tensor, "n defect_layers d"]:
         return w[:, None].expand(-1, self.generator.config.defect_layers, -1)
 
-    def _before_critic(
-        self, stack: Float[Tensor, "n 4 h w"], rng: torch.Generator
-    ) -> Float[Tensor, "n 4 h w"]:
-        p = self.ada.probability
-        return augment_stack(stack, self.training.symmetries, generator=rng, probability=p)
-
     def _takes_mask(self) -> bool:
         defect = self.generator.config.defect
         return defect is not None and defect.takes_mask
@@ -344,7 +283,7 @@ class DefectStage:
         bundle = Bundle(out)
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("generator", self.average.state_dict())
-        bundle.write("match_critic", self.critic.state_dict())
+        bundle.write("match_critic", self.judge.critic.state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
         bundle.write("statistics", {**known, **self._looks()})
         trained = {**bundle.config.get("training", {}), "defects": asdict(self.training)}
@@ -359,7 +298,7 @@ class DefectStage:
         for index, kind in enumerate(defect.types if defect else ()):
             mine = self.defects.kind == index
             image, mask = self.defects.image[mine].to(device), self.defects.mask[mine].to(device)
-            inside = inside_statistics(self.critic, image, mask)
+            inside = inside_statistics(self.judge.critic, image, mask)
             found[f"distil.{kind}.mean"] = inside.mean(dim=0)
             found[f"distil.{kind}.deviation"] = inside.std(dim=0, unbiased=False)
         return found
@@ -388,36 +327,6 @@ def defect_grid(
     if generator.config.defect is not None and generator.config.defect.takes_mask:
         rows += [_as_picture(mask), to_picture(generator(codes, mask=mask).image)]
     return grid([picture for row in rows for picture in row], n)
-
-
-def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
-    """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
-    free = []
-    for name, parameter in generator.named_parameters():
-        wanted = name.startswith(BRANCH)
-        parameter.requires_grad_(wanted)
-        free += [parameter] if wanted else []
-    return free
-
-
-def with_branch(bundle: Bundle, config: GeneratorConfig, *, seed: int) -> Generator:
-    """The bundle's backbone with a fresh defect branch of that shape."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        generator = Generator(config)
-    fresh = {k: v for k, v in generator.state_dict().items() if k.startswith(BRANCH)}
-    bundle.load_into(generator, "generator", fresh)
-    return generator
-
-
-def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
-    """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
-    critic = Critic(config, image_channels=4)
-    name = f"b{config.resolution}.fromrgb.weight"
-    # An equalised layer divides by the root of its inputs, which are four now.
-    three = bundle.tensors("critic")[name] * (4 / 3) ** 0.5
-    bundle.load_into(critic, "critic", {name: torch.cat([three, 0 * three[:, :1]], dim=1)})
-    return critic
 
 
 def train_defects(

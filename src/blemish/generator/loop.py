@@ -219,13 +219,14 @@ def run(
             if told is None:
                 continue
             told.add(values)
-            if done % schedule.log_steps == 0:
+            due = done % schedule.snapshot_steps == 0 or done == schedule.steps
+            if due or done % schedule.log_steps == 0:
                 bar.update(line, note=told.flush(step=done, nimg=nimg))
-            if done % schedule.snapshot_steps == 0 or done == schedule.steps:
-                _save(stage, folder, schedule, done)
+            if due:
                 stage.snapshot(out, folder, nimg)
                 write_picture(folder / f"samples-{nimg // 1000:06d}.png", stage.picture())
                 draw_curves(told.path, folder / "curves.png")
+                _save(stage, folder, schedule, done)  # last: what it says is done, is done
 
 
 def _refuse_uneven(batch: int, processes: int) -> None:

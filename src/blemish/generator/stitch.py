@@ -6,7 +6,7 @@ is left to judge is the defect; the same pairs show the branch what each code sh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ def draw_masks(
         share_real: So many take the real mask, the rest a drawn one.
     """
     dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
-    moved = augment_stack(real, symmetries, generator=rng) > 0.5
+    moved = augment_stack(real, replace(symmetries, colour=False), generator=rng) > 0.5
     masks = [
         moved[k, 0].numpy() if dice.random() < share_real else _drawn(real.shape[-1], dice)
         for k in range(len(real))

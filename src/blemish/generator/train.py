@@ -4,7 +4,7 @@ Warm start by reconstruction, then the logistic game with lazy R1, path lengths,
 augmentation before the critic that is limited to the object's own symmetries.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
-from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.augment import augment_stack
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import DataError
-from blemish.generator.adapt import AdaptiveAugmentation, PathLength, average_of, ema_decay, follow
+from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
-from blemish.generator.loop import Schedule, choose, descend, gather, run
-from blemish.generator.losses import (
-    kl_to_normal,
-    logistic_critic,
-    logistic_generator,
-    multiscale_l1,
-    path_lengths,
-    r1_penalty,
-)
+from blemish.generator.game import Game, Judge
+from blemish.generator.loop import choose, descend, run
+from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture, to_tensor
@@ -35,44 +29,26 @@ from blemish.types import Codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratorTraining:
-    """Options of stage 1; the defaults are StyleGAN2-ADA's where it has one.
+class GeneratorTraining(Game):
+    """Options of stage 1, beside those of the game.
 
     Attributes:
-        schedule: Length and seed.
-        learning_rate: Of Adam with β (0, 0.99).
-        r1_gamma: Weight of R1 times two.
-        r1_every: Steps between R1 penalties, each weighted by the interval.
         path_weight: Of the path length penalty; 0 leaves it out.
         path_every: Steps between path length penalties.
         mixing: Probability that coarse and fine rows come from two latents.
-        ema_kimg: Half-life of the average that is kept.
-        ada_target: Mean sign of the critic on real pictures that augmentation aims at.
-        ada_kimg: Over which its probability may go from 0 to 1.
-        ada_cap: Its highest probability.
         warm_steps: Steps of reconstruction before the critic comes in.
         reconstruction: Weight of a step that gives back photographs; 0 leaves such steps out.
         reconstruction_every: Steps of the game between them.
         kl_weight: Weight of the latent's divergence wherever photographs are given back.
-        symmetries: What may be done to a photograph so that it still could be one.
     """
 
-    schedule: Schedule = field(default_factory=Schedule)
-    learning_rate: float = 2.5e-3
-    r1_gamma: float = 0.1
-    r1_every: int = 16
     path_weight: float = 2
     path_every: int = 4
     mixing: float = 0.9
-    ema_kimg: float = 5
-    ada_target: float = 0.6
-    ada_kimg: float = 100
-    ada_cap: float = 0.6
     warm_steps: int = 500
     reconstruction: float = 0
     reconstruction_every: int = 2
     kl_weight: float = 2e-4
-    symmetries: Symmetries = field(default_factory=Symmetries)
 
 
 class GeneratorStage:
@@ -89,41 +65,33 @@ class GeneratorStage:
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             self.generator = Generator(config).to(fabric.device)
-            self.critic = Critic(config).to(fabric.device)
+            critic = Critic(config)
             self.encoder = LatentEncoder(config).to(fabric.device)
         self.average = average_of(self.generator)
-        self.ada = AdaptiveAugmentation(
-            target=training.ada_target,
-            speed_nimg=round(training.ada_kimg * 1000),
-            cap=training.ada_cap,
-        )
+        self.judge = Judge(critic, training, fabric)
         self.path = PathLength().to(fabric.device)
         self.config, self.training, self.fabric = config, training, fabric
         self.preset = preset
         self.images = to_tensor(pictures)
-        adam = {"lr": training.learning_rate, "betas": (0.0, 0.99), "eps": 1e-8}
-        self.generator_adam = torch.optim.Adam(self.generator.parameters(), **adam)
-        self.critic_adam = torch.optim.Adam(self.critic.parameters(), **adam)
-        self.encoder_adam = torch.optim.Adam(self.encoder.parameters(), **adam)
+        self.generator_adam = training.adam(list(self.generator.parameters()))
+        self.encoder_adam = training.adam(list(self.encoder.parameters()))
 
     def state(self) -> nn.ModuleDict:
-        names = ("generator", "average", "critic", "encoder", "ada", "path")
-        return nn.ModuleDict({name: getattr(self, name) for name in names})
+        names = ("generator", "average", "encoder", "path")
+        mine = {name: getattr(self, name) for name in names}
+        return nn.ModuleDict(mine | self.judge.modules())
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {
             "generator": self.generator_adam,
-            "critic": self.critic_adam,
+            "critic": self.judge.adam,
             "encoder": self.encoder_adam,
         }
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         warm = index < self.training.warm_steps
         values = self._reconstruct(rng) if warm else self._play(index, rng)
-        batch = self.training.schedule.batch
-        half_life = self.training.ema_kimg * 1000
-        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
-        follow(self.average, self.generator, decay=decay)
+        self.training.follow(self.average, self.generator, index)
         return values
 
     def _reconstruct(self, rng: torch.Generator, weight: float = 1) -> dict[str, float]:
@@ -142,42 +110,17 @@ class GeneratorStage:
         return {"l1": far.item(), "kl": spread.item()}
 
     def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        values = self._improve_critic(index, rng) | self._improve_generator(rng)
+        with torch.no_grad():
+            fake = self._draw(rng)
+        values = self.judge.learn(index, self._real(rng), fake, rng)
+        loss = self.judge.displeasure(self._draw(rng), rng).mean()
+        descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
+        values["generator"] = loss.item()
         if self.training.reconstruction and index % self.training.reconstruction_every == 0:
             values |= self._reconstruct(rng, self.training.reconstruction)
         if self.training.path_weight and index % self.training.path_every == 0:
             values |= self._smooth(rng)
         return values
-
-    def _improve_critic(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        penalised = index % self.training.r1_every == 0
-        with torch.no_grad():
-            fake = self._draw(rng)
-        real = self._before_critic(self._real(rng), rng).requires_grad_(penalised)
-        fake = self._before_critic(fake, rng)
-        with self.fabric.autocast():
-            logits_real, logits_fake = self.critic(real), self.critic(fake)
-        loss = logistic_critic(logits_real, logits_fake).mean()
-        values = {"critic": loss.item(), "sign_real": logits_real.sign().mean().item()}
-        if penalised:
-            slope = r1_penalty(logits_real, real).mean()
-            values["r1"] = slope.item()
-            loss = loss + slope * (self.training.r1_gamma / 2 * self.training.r1_every)
-        descend(self.fabric, loss, list(self.critic.parameters()), self.critic_adam)
-        self.ada.update(
-            gather(self.fabric, logits_real.detach()), nimg=self.training.schedule.batch
-        )
-        return values | {"ada": self.ada.probability.item()}
-
-    def _improve_generator(self, rng: torch.Generator) -> dict[str, float]:
-        self.critic.requires_grad_(False)
-        fake = self._before_critic(self._draw(rng), rng)
-        with self.fabric.autocast():
-            logits = self.critic(fake)
-        self.critic.requires_grad_(True)
-        loss = logistic_generator(logits).mean()
-        descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
-        return {"generator": loss.item()}
 
     def _smooth(self, rng: torch.Generator) -> dict[str, float]:
         """Path length regularisation on half a batch."""
@@ -209,12 +152,6 @@ class GeneratorStage:
         moved = augment_stack(self.images[chosen], self.training.symmetries, generator=rng)
         return moved.to(self.fabric.device)
 
-    def _before_critic(
-        self, image: Float[Tensor, "n 3 h w"], rng: torch.Generator
-    ) -> Float[Tensor, "n 3 h w"]:
-        p = self.ada.probability
-        return augment_stack(image, self.training.symmetries, generator=rng, probability=p)
-
     def _normal(self, rng: torch.Generator, width: int) -> Float[Tensor, "n d"]:
         return torch.randn(self._share(), width, generator=rng).to(self.fabric.device)
 
@@ -230,7 +167,7 @@ class GeneratorStage:
         about = {"generator": asdict(self.config), "training": {"generator": asdict(self.training)}}
         bundle.write("generator", self.average.state_dict())
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
-        bundle.write("critic", self.critic.state_dict())
+        bundle.write("critic", self.judge.critic.state_dict())
         bundle.write_config({"preset": self.preset, **about, "nimg": nimg})
 
     def _mean_w(self, n: int = 10_000) -> Float[Tensor, " d"]:

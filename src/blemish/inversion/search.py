@@ -86,6 +86,7 @@ def refuse_seeds(seed: int, count: int = 1) -> None:
         )
 
 
+@torch.enable_grad()
 def search(
     parameters: list[Tensor],
     terms: Callable[[float], Terms],

@@ -163,7 +163,7 @@ def place_defects(
         found = _fit_and_polish(leaves, terms, how, tell)
     with torch.no_grad():
         drawing, rows = draw()
-        good = generator.draw(Codes(w=leaves.w)).image
+        good = generator.draw(Codes(w=leaves.w, noise=leaves.noise)).image
     assert drawing.mask_logits is not None
     still = {name: map.detach() for name, map in leaves.noise.items()}
     codes = replace(twin, w=leaves.w.detach(), w_defect=rows.detach(), noise=still)

@@ -1,0 +1,40 @@
+"""From a bundle that draws good parts to networks that learn defects."""
+
+import torch
+from torch import nn
+
+from blemish.checkpoint import Bundle
+from blemish.generator.critic import Critic
+from blemish.generator.network import Generator, GeneratorConfig
+
+BRANCH = ("defect_mapping.", "synthesis.res_")
+
+
+def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
+    """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
+    free = []
+    for name, parameter in generator.named_parameters():
+        wanted = name.startswith(BRANCH)
+        parameter.requires_grad_(wanted)
+        free += [parameter] if wanted else []
+    return free
+
+
+def with_branch(bundle: Bundle, config: GeneratorConfig, *, seed: int) -> Generator:
+    """The bundle's backbone with a fresh defect branch of that shape."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        generator = Generator(config)
+    fresh = {k: v for k, v in generator.state_dict().items() if k.startswith(BRANCH)}
+    bundle.load_into(generator, "generator", fresh)
+    return generator
+
+
+def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
+    """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
+    critic = Critic(config, image_channels=4)
+    name = f"b{config.resolution}.fromrgb.weight"
+    # An equalised layer divides by the root of its inputs, which are four now.
+    three = bundle.tensors("critic")[name] * (4 / 3) ** 0.5
+    bundle.load_into(critic, "critic", {name: torch.cat([three, 0 * three[:, :1]], dim=1)})
+    return critic

@@ -1,0 +1,109 @@
+"""The adversarial game that both stages play: its options, and the critic's side of it."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.data.augment import Symmetries, augment_stack
+from blemish.generator.adapt import AdaptiveAugmentation, ema_decay, follow
+from blemish.generator.critic import Critic
+from blemish.generator.loop import Parameters, Schedule, descend, gather
+from blemish.generator.losses import logistic_critic, logistic_generator, r1_penalty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Game:
+    """Options of the game.
+
+    Attributes:
+        schedule: Length and seed.
+        learning_rate: Of Adam with β (0, 0.99).
+        r1_gamma: Weight of R1 times two.
+        r1_every: Steps between R1 penalties, each weighted by the interval.
+        ema_kimg: Half-life of the average that is kept.
+        ada_target: Mean sign of the critic on real pictures that augmentation aims at.
+        ada_kimg: Over which its probability may go from 0 to 1.
+        ada_cap: Its highest probability.
+        symmetries: What may be done to a photograph so that it still could be one.
+    """
+
+    schedule: Schedule = field(default_factory=Schedule)
+    learning_rate: float = 2.5e-3
+    r1_gamma: float = 0.1
+    r1_every: int = 16
+    ema_kimg: float = 5
+    ada_target: float = 0.6
+    ada_kimg: float = 100
+    ada_cap: float = 0.6
+    symmetries: Symmetries = field(default_factory=Symmetries)
+
+    def adam(self, parameters: Parameters) -> torch.optim.Adam:
+        """The optimiser of either side."""
+        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.0, 0.99), eps=1e-8)
+
+    def follow(self, average: nn.Module, module: nn.Module, index: int) -> None:
+        """Move the average that is kept, behind step `index`."""
+        batch, half_life = self.schedule.batch, self.ema_kimg * 1000
+        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
+        follow(average, module, decay=decay)
+
+
+class Judge:
+    """A critic that sees everything augmented, and learns to tell real from drawn."""
+
+    def __init__(self, critic: Critic, game: Game, fabric: Fabric) -> None:
+        self.critic = critic.to(fabric.device)
+        self.ada = AdaptiveAugmentation(
+            target=game.ada_target, speed_nimg=round(game.ada_kimg * 1000), cap=game.ada_cap
+        )
+        self.parameters: Parameters = list(self.critic.parameters())
+        self.adam = game.adam(self.parameters)
+        self.game, self.fabric = game, fabric
+
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint must hold."""
+        return {"critic": self.critic, "ada": self.ada}
+
+    def learn(
+        self,
+        index: int,
+        real: Float[Tensor, "n c h w"],
+        fake: Float[Tensor, "n c h w"],
+        rng: torch.Generator,
+    ) -> dict[str, float]:
+        """One step of the critic; returns what to log."""
+        penalised = index % self.game.r1_every == 0
+        real = self._augmented(real, rng).requires_grad_(penalised)
+        fake = self._augmented(fake, rng)
+        with self.fabric.autocast():
+            logits_real, logits_fake = self.critic(real), self.critic(fake)
+        loss = logistic_critic(logits_real, logits_fake).mean()
+        values = {"critic": loss.item(), "sign_real": logits_real.sign().mean().item()}
+        if penalised:
+            slope = r1_penalty(logits_real, real).mean()
+            values["r1"] = slope.item()
+            loss = loss + slope * (self.game.r1_gamma / 2 * self.game.r1_every)
+        descend(self.fabric, loss, self.parameters, self.adam)
+        verdicts = gather(self.fabric, logits_real.detach())
+        self.ada.update(verdicts, nimg=self.game.schedule.batch)
+        return values | {"ada": self.ada.probability.item()}
+
+    def displeasure(
+        self, fake: Float[Tensor, "n c h w"], rng: torch.Generator
+    ) -> Float[Tensor, " n"]:
+        """The generator's loss; slopes reach the pictures and spare the critic."""
+        self.critic.requires_grad_(False)
+        seen = self._augmented(fake, rng)
+        with self.fabric.autocast():
+            loss = logistic_generator(self.critic(seen))
+        self.critic.requires_grad_(True)
+        return loss
+
+    def _augmented(
+        self, stack: Float[Tensor, "n c h w"], rng: torch.Generator
+    ) -> Float[Tensor, "n c h w"]:
+        p = self.ada.probability
+        return augment_stack(stack, self.game.symmetries, generator=rng, probability=p)
