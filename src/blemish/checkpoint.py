@@ -36,7 +36,7 @@ class Bundle:
 
     path: Path
 
-    @cached_property
+    @property
     def config(self) -> dict[str, Any]:
         """What `config.json` says."""
         file = self.path / "config.json"
@@ -65,15 +65,27 @@ class Bundle:
         return load_tensors(self.path / f"{name}.safetensors")[0]
 
     def load_into(
-        self, module: nn.Module, name: str, change: Mapping[str, Tensor] | None = None
+        self,
+        module: nn.Module,
+        name: str,
+        change: Mapping[str, Tensor] | None = None,
+        *,
+        without: tuple[str, ...] = (),
     ) -> None:
         """Fill a network with the weights of `name.safetensors`, or with `change` where it says.
+
+        Args:
+            module: The network.
+            name: Of the file.
+            change: Weights that come before those of the file.
+            without: The file's weights whose names begin so are passed over.
 
         Raises:
             BundleError: Names or shapes differ from the network's.
         """
         try:
-            module.load_state_dict({**self.tensors(name), **(change or {})})
+            known = {k: v for k, v in self.tensors(name).items() if not k.startswith(without)}
+            module.load_state_dict({**known, **(change or {})})
         except RuntimeError as error:
             file = self.path / f"{name}.safetensors"
             raise _broken(file, f"does not fit config.json ({str(error)[:300]})") from error
@@ -82,17 +94,12 @@ class Bundle:
         """Replace `config.json`."""
         text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
         write_atomically(self.path / "config.json", (text + "\n").encode())
-        self._forget()
+        self.__dict__.pop("digest", None)
 
     def write(self, name: str, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
         """Replace `name.safetensors`; in half precision it is half as large."""
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
-        self._forget()
-
-    def _forget(self) -> None:
-        """What was read before a write is no longer so."""
-        for known in ("config", "digest"):
-            self.__dict__.pop(known, None)
+        self.__dict__.pop("digest", None)
 
 
 def pack(bundle: Bundle, out: Path) -> Bundle:

@@ -67,7 +67,9 @@ class PathLength(nn.Module):
         self.register_buffer("mean", torch.zeros([]))
         self.decay = decay
 
-    def penalty(self, lengths: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Squared distance of each length to the mean, which takes the lengths in."""
-        self.mean.copy_(self.mean.lerp(lengths.detach().mean(), self.decay))
+    def penalty(
+        self, lengths: Float[Tensor, " n"], seen: Float[Tensor, " m"]
+    ) -> Float[Tensor, " n"]:
+        """Squared distance of each length to the mean, which takes in those of all processes."""
+        self.mean.copy_(self.mean.lerp(seen.mean(), self.decay))
         return (lengths - self.mean).square()

@@ -26,7 +26,7 @@ def with_branch(bundle: Bundle, config: GeneratorConfig, *, seed: int) -> Genera
         torch.manual_seed(seed)
         generator = Generator(config)
     fresh = {k: v for k, v in generator.state_dict().items() if k.startswith(BRANCH)}
-    bundle.load_into(generator, "generator", fresh)
+    bundle.load_into(generator, "generator", fresh, without=BRANCH)
     return generator
 
 

@@ -163,6 +163,7 @@ class DefectStage:
         if index % self.training.mode_every == 0:
             terms["mode"] = self._seek_modes(scene, hand, rng) * self.training.mode_every
         terms["generator"] = self.judge.displeasure(hand.stack, rng)
+        terms = {k: v for k, v in terms.items() if len(v)}  # the mean of nothing is not a number
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
         descend(self.fabric, loss, self.parameters, self.generator_adam)

@@ -20,7 +20,7 @@ from blemish.errors import DataError
 from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
-from blemish.generator.loop import choose, descend, run
+from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.warmstart import LatentEncoder, sample_latent
@@ -131,7 +131,8 @@ class GeneratorStage:
         w = self.generator.codes(z).w
         lengths = path_lengths(self.generator.draw(Codes(w=w)).image, w, noise)
         weight = self.training.path_weight * self.training.path_every
-        loss = self.path.penalty(lengths).mean() * weight
+        seen = gather(self.fabric, lengths.detach()).to(lengths.device)
+        loss = self.path.penalty(lengths, seen).mean() * weight
         descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
         return {"path": lengths.mean().item()}
 

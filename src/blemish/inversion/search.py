@@ -66,7 +66,7 @@ def refuse_weights(**weights: float) -> None:
     for name, weight in weights.items():
         if not 0 <= weight <= HEAVIEST:
             raise OptionError(
-                got=f"a {name.replace('_', ' ')} of {weight}",
+                got=f"the {name.replace('_', ' ')} {weight}",
                 expected=f"a number from 0 to {HEAVIEST:.0e}",
                 todo="Correct the option.",
             )

@@ -61,13 +61,15 @@ class Dataset:
     """The folder; items are known by name.
 
     Raises:
-        OutputError: The folder can't be written into.
+        DataError: It holds a manifest that is not of ours.
+        OutputError: It can't be written into.
     """
 
     def __init__(self, root: Path) -> None:
-        ensure_writable(root)
         self.root = root
         self.manifest = root / "manifest.jsonl"
+        self.rows()
+        ensure_writable(root)
 
     def rows(self) -> list[dict[str, Any]]:
         """The manifest, an item a row, oldest first.

@@ -1,0 +1,163 @@
+from collections.abc import Callable
+from math import cos, inf, nan, pi
+
+import pytest
+import torch
+from torch import Tensor
+
+from blemish.errors import OptionError
+from blemish.inversion.search import (
+    SEED_LIMIT,
+    Search,
+    Terms,
+    refuse_seeds,
+    refuse_weights,
+    search,
+)
+
+
+def bowl(point: Tensor, bottom: Tensor) -> Callable[[float], Terms]:
+    return lambda _: {"far": (point - bottom).square().sum(dim=1)}
+
+
+def descend(start: Tensor, bottom: Tensor, how: Search) -> Tensor:
+    point = start.clone().requires_grad_()
+    search([point], bowl(point, bottom), {"far": 1}, how)
+    return point.detach()
+
+
+@pytest.mark.parametrize(
+    "time, share",
+    [
+        (0.0, 0.0),
+        (0.025, 0.5),
+        (0.05, 1.0),
+        (0.5, 1.0),
+        (0.75, 1.0),
+        (0.875, 0.5),
+        (1 - 0.25 / 3, 0.5 - 0.5 * cos(pi / 3)),
+        (1.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("height", [0.1, 3])
+def test_the_rate_has_two_ramps(time: float, share: float, height: float) -> None:
+    assert Search(learning_rate=height).rate(time) == pytest.approx(share * height)
+
+
+def test_the_rate_rises_then_falls() -> None:
+    how = Search(ramp_up=0.3, ramp_down=0.4)
+    rates = [how.rate(k / 100) for k in range(101)]
+    assert rates[:30] == sorted(rates[:30])
+    assert {*rates[30:61]} == {how.learning_rate}
+    assert rates[60:] == sorted(rates[60:], reverse=True)
+
+
+def test_a_bowl_is_descended_to_its_bottom() -> None:
+    bottom = torch.randn(3, 4)
+    found = descend(torch.zeros(3, 4), bottom, Search(steps=250))
+    torch.testing.assert_close(found, bottom, atol=1e-2, rtol=0)
+
+
+def test_a_batch_is_its_items() -> None:
+    start, bottom, how = torch.randn(5, 3), torch.randn(5, 3), Search(steps=30)
+    together = descend(start, bottom, how)
+    apart = [descend(start[k : k + 1], bottom[k : k + 1], how) for k in range(5)]
+    torch.testing.assert_close(together, torch.cat(apart))
+
+
+def test_weights_choose_between_terms() -> None:
+    point = torch.zeros(1, 2, requires_grad=True)
+
+    def terms(_: float) -> Terms:
+        return {"left": (point + 1).square().sum(dim=1), "right": (point - 1).square().sum(dim=1)}
+
+    found = search([point], terms, {"left": 0, "right": 2}, Search(steps=150))
+    assert found["right"].item() < 1e-3
+    assert found["left"].item() == pytest.approx(8, rel=0.05), "terms come back unweighted"
+
+
+def test_after_and_tell_are_called_behind_each_step() -> None:
+    point, heard = torch.ones(1, 1, requires_grad=True), []
+
+    def hold() -> None:
+        with torch.no_grad():
+            point.clamp_(min=0.9)
+        heard.append("after")
+
+    terms = bowl(point, torch.zeros(1, 1))
+    found = search([point], terms, {"far": 1}, Search(steps=20), after=hold, tell=heard.append)
+    assert heard == [word for k in range(20) for word in ("after", k)]
+    assert found["far"].item() == pytest.approx(0.81)
+
+
+def test_terms_hear_of_the_time() -> None:
+    point, times = torch.ones(1, 1, requires_grad=True), []
+
+    def terms(time: float) -> Terms:
+        times.append(time)
+        return {"far": point.square().sum(dim=1)}
+
+    search([point], terms, {"far": 1}, Search(steps=4))
+    assert times == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_no_step_moves_nothing() -> None:
+    start, bottom = torch.randn(2, 3), torch.randn(2, 3)
+    assert torch.equal(descend(start, bottom, Search(steps=0)), start)
+
+
+def test_what_comes_back_tracks_no_slope() -> None:
+    point = torch.ones(2, 1, requires_grad=True)
+    found = search([point], bowl(point, torch.zeros(2, 1)), {"far": 1}, Search(steps=1))
+    assert found["far"].shape == (2,)
+    assert not found["far"].requires_grad
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": -1},
+        {"learning_rate": 0},
+        {"learning_rate": -1},
+        {"learning_rate": 100},
+        {"learning_rate": nan},
+        {"ramp_up": 0},
+        {"ramp_up": 1.1},
+        {"ramp_down": 0},
+        {"ramp_down": nan},
+    ],
+)
+def test_bad_options_are_refused(options: dict) -> None:
+    with pytest.raises(OptionError):
+        Search(**options)
+
+
+@pytest.mark.parametrize("weight", [-1, -1e-9, nan, inf, 1e10])
+def test_bad_weights_are_refused_by_name(weight: float) -> None:
+    with pytest.raises(OptionError, match="mask weight"):
+        refuse_weights(image_weight=1, mask_weight=weight)
+
+
+@pytest.mark.parametrize("weight", [0, 1e5, 1e9])
+def test_good_weights_pass(weight: float) -> None:
+    refuse_weights(image_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "seed, count, word",
+    [
+        (0, 0, "--count 0"),
+        (0, -3, "--count -3"),
+        (-1, 1, "--seed -1"),
+        (SEED_LIMIT, 1, "--seed"),
+        (SEED_LIMIT - 2, 3, "--seed"),
+    ],
+)
+def test_bad_seeds_are_refused(seed: int, count: int, word: str) -> None:
+    with pytest.raises(OptionError, match=word):
+        refuse_seeds(seed, count)
+
+
+@pytest.mark.parametrize("seed, count", [(0, 1), (SEED_LIMIT - 3, 3)])
+def test_good_seeds_pass(seed: int, count: int) -> None:
+    refuse_seeds(seed, count)

@@ -1,0 +1,251 @@
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import part, spot
+
+from blemish.checkpoint import load_codes
+from blemish.data import DefectFolder, check
+from blemish.errors import DataError, OutputError
+from blemish.files import append_line
+from blemish.pictures import read_mask, read_picture
+from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, Synthetic
+from blemish.types import Codes
+
+KINDS = ("image", "mask", "twin", "requested", "codes")
+
+
+def item(seed: int = 0, *, kind: str = "crack", name: str | None = None) -> Synthetic:
+    twin, requested = part(40, 52, seed=seed), spot(40, 52)
+    picture, changed = twin.copy(), requested & (np.arange(52) < 28)
+    picture[changed] = 255 - picture[changed]
+    return Synthetic(
+        name=name or f"nut_{seed}",
+        kind=kind,
+        picture=picture,
+        changed=changed,
+        twin=twin,
+        requested=requested,
+        codes=Codes(
+            w=torch.full((1, 6, 16), float(seed)),
+            w_defect=torch.ones(1, 5, 16),
+            noise={"res_b8.conv0": torch.zeros(1, 1, 8, 8)},
+        ),
+        facts={"seed": seed, "scores": {"area": 0.1}},
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return Dataset(tmp_path / "deep" / "made")
+
+
+def test_an_item_comes_back_as_it_was(dataset: Dataset) -> None:
+    given = item(3)
+    row = dataset.add(given)
+    assert dataset.rows() == [row]
+    assert row["name"] == "nut_3"
+    assert row["type"] == "crack"
+    assert row["seed"] == 3
+    files = {kind: dataset.root / path for kind, path in row["files"].items()}
+    assert {*files} == {*KINDS}
+    assert np.array_equal(read_picture(files["image"]), given.picture)
+    assert np.array_equal(read_picture(files["twin"]), given.twin)
+    assert np.array_equal(read_mask(files["mask"]), given.changed)
+    assert np.array_equal(read_mask(files["requested"]), given.requested)
+    codes = load_codes(files["codes"])
+    assert torch.equal(codes.w, given.codes.w)
+    assert codes.noise and {*codes.noise} == {"res_b8.conv0"}
+
+
+def test_the_layout_is_that_of_its_docstring(dataset: Dataset) -> None:
+    files = dataset.add(item(0, kind="paint"))["files"]
+    assert files == {
+        "image": "test/paint/nut_0.png",
+        "mask": "ground_truth/paint/nut_0_mask.png",
+        "twin": "twin/nut_0.png",
+        "requested": "requested/nut_0.png",
+        "codes": "codes/nut_0.safetensors",
+    }
+
+
+def test_a_detector_can_read_it(dataset: Dataset) -> None:
+    for seed, kind in enumerate(("crack", "crack", "paint")):
+        dataset.add(item(seed, kind=kind))
+    found = check(dataset.root)
+    assert not found.complaints
+    assert [(row.split, row.kind, row.count) for row in found.rows] == [
+        ("test", "crack", 2),
+        ("test", "paint", 1),
+    ]
+    assert DefectFolder(dataset.root).types == ("crack", "paint")
+
+
+def test_an_item_in_which_nothing_changed_is_no_sample(dataset: Dataset) -> None:
+    given = item(1)
+    row = dataset.add(replace(given, picture=given.twin, changed=given.changed & False))
+    assert {*row["files"]} == {"twin", "requested", "codes"}
+    assert all((dataset.root / path).exists() for path in row["files"].values())
+    assert not (dataset.root / "test").exists()
+    dataset.add(item(2))
+    assert not check(dataset.root).complaints
+    sheet = read_picture(dataset.contact_sheet())
+    assert not sheet[:SHEET_SIDE, -2 * SHEET_SIDE : -SHEET_SIDE - 2].any()
+
+
+def test_rows_stay_in_order_through_another_object(dataset: Dataset) -> None:
+    for seed in (5, 1, 3):
+        Dataset(dataset.root).add(item(seed))
+    assert [row["seed"] for row in dataset.rows()] == [5, 1, 3]
+
+
+def test_the_line_comes_last(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path, text: str) -> None:
+        row = json.loads(text)
+        assert all((dataset.root / file).exists() for file in row["files"].values())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("blemish.synthesis.dataset.append_line", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dataset.add(item())
+    assert not dataset.rows()
+
+
+def test_the_picture_comes_behind_its_mask(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        "blemish.synthesis.dataset.write_picture",
+        lambda path, _: written.append(path.relative_to(dataset.root).parts[0]),
+    )
+    dataset.add(item())
+    assert written[-2:] == ["ground_truth", "test"]
+
+
+def test_a_torn_line_is_no_item(dataset: Dataset) -> None:
+    first = dataset.add(item(0))
+    with dataset.manifest.open("a") as file:
+        file.write('{"name": "nut_1", "fil')
+    assert dataset.rows() == [first]
+    second = dataset.add(item(2))
+    assert dataset.rows() == [first, second]
+
+
+@pytest.mark.parametrize("line", ["hello", "{}", "[]", '{"name": "x"}', "3", "", '{"files": {}}'])
+def test_a_stranger_s_manifest_is_refused(dataset: Dataset, line: str) -> None:
+    dataset.add(item(0))
+    append_line(dataset.manifest, line)
+    with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 is no item's"):
+        dataset.rows()
+    with pytest.raises(DataError):
+        Dataset(dataset.root)
+
+
+def test_names_of_any_kind(dataset: Dataset) -> None:
+    names = ["Nuß 1", "\udcff", "a'b\"c", "[red]", "日本"]
+    for seed, name in enumerate(names):
+        try:
+            dataset.add(item(seed, name=name))
+        except (OSError, OutputError, UnicodeEncodeError) as error:
+            assert name == "\udcff", error  # not every disk takes such a name
+    assert [row["name"] for row in dataset.rows() if row["name"] != "\udcff"] == [
+        name for name in names if name != "\udcff"
+    ]
+    dataset.contact_sheet()
+
+
+@pytest.mark.parametrize(
+    "n, rows, columns", [(1, 1, 4), (4, 4, 4), (5, 3, 8), (12, 6, 8), (SHEET_ROWS + 3, 6, 8)]
+)
+def test_the_contact_sheet_has_its_size(dataset: Dataset, n: int, rows: int, columns: int) -> None:
+    made = [dataset.add(item(seed)) for seed in range(n)]
+    path = dataset.contact_sheet()
+    assert path == dataset.root / "contact_sheet.png"
+    sheet, step = read_picture(path), SHEET_SIDE + 2
+    assert sheet.shape == (rows * step - 2, columns * step - 2, 3)
+    oldest = read_picture(dataset.root / made[max(0, n - SHEET_ROWS)]["files"]["twin"])
+    shown = sheet[:SHEET_SIDE, :SHEET_SIDE].reshape(SHEET_SIDE, -1).mean()
+    assert shown == pytest.approx(oldest.mean(), abs=2), "the last items, oldest first"
+
+
+def test_the_contact_sheet_shows_the_four(dataset: Dataset) -> None:
+    given = item(0)
+    dataset.add(given)
+    sheet, step = read_picture(dataset.contact_sheet()), SHEET_SIDE + 2
+    twin, requested, image, mask = (
+        sheet[:, k * step : k * step + SHEET_SIDE].astype(float).mean() for k in range(4)
+    )
+    assert twin == pytest.approx(given.twin.mean(), abs=2)
+    assert image == pytest.approx(given.picture.mean(), abs=2)
+    assert requested == pytest.approx(255 * given.requested.mean(), abs=2)
+    assert mask == pytest.approx(255 * given.changed.mean(), abs=2)
+
+
+def test_the_contact_sheet_passes_over_what_a_user_removed(dataset: Dataset) -> None:
+    rows = [dataset.add(item(seed)) for seed in range(2)]
+    (dataset.root / rows[0]["files"]["image"]).unlink()
+    sheet, step = read_picture(dataset.contact_sheet()), SHEET_SIDE + 2
+    gone = sheet[:SHEET_SIDE, 2 * step : 2 * step + SHEET_SIDE]
+    assert not gone.any()
+    assert sheet[step:, 2 * step : 2 * step + SHEET_SIDE].any()
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_full_disk_leaves_no_half_file(
+    dataset: Dataset, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = dataset.add(item(0))
+    whole, write, left = {*dataset.root.rglob("*")}, Path.write_bytes, [after]
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if data == b"blemish":  # the probe of a folder is small enough
+            return write(path, data)
+        if not left[0]:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        left[0] -= 1
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    if after < len(KINDS):
+        with pytest.raises(OutputError, match="no space is left"):
+            dataset.add(item(1))
+        assert dataset.rows() == [first]
+    else:
+        dataset.add(item(1))
+    monkeypatch.undo()
+
+    fresh = {*dataset.root.rglob("*")} - whole
+    assert len([path for path in fresh if path.is_file()]) == min(after, len(KINDS))
+    assert not [path for path in fresh if path.name.startswith(".")]
+    again = dataset.add(item(1))
+    assert dataset.rows()[-1] == again
+    assert not check(dataset.root).complaints
+
+
+@pytest.mark.parametrize("closed", ["parent", "folder"])
+def test_a_closed_folder_is_told(closed: str, tmp_path: Path) -> None:
+    root = tmp_path / "made"
+    root.mkdir()
+    where = root if closed == "folder" else tmp_path
+    root = root if closed == "folder" else tmp_path / "other"
+    where.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="may not be written"):
+            Dataset(root)
+    finally:
+        where.chmod(0o700)
+    assert not [*root.iterdir()] if root.exists() else True
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "made").write_text("hello")
+    with pytest.raises(OutputError):
+        Dataset(tmp_path / "made")
+    with pytest.raises(OutputError):
+        Dataset(tmp_path / "made" / "deeper")

@@ -1,0 +1,420 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import part, spot, write_bundle, write_defects, write_scene
+
+import blemish.checkpoint
+from blemish.checkpoint import Bundle, load_codes
+from blemish.cli import main
+from blemish.data import check
+from blemish.pictures import read_picture, write_picture
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+BLEMISH = (sys.executable, "-m", "blemish")
+
+
+@pytest.fixture(scope="module")
+def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle, a part, a mask, and everything that can be wrong with them."""
+    root = tmp_path_factory.mktemp("props")
+    write_scene(root)
+    write_defects(root / "real")
+    write_picture(root / "dot.png", part(1, 1))
+    write_picture(root / "black.png", spot() & False)
+    write_picture(root / "white.png", spot() | True)
+    write_picture(root / "off.png", spot(at=(0.1, 0.1)))
+    write_picture(root / "wide.png", spot(64, 65))
+    for name in ("text.png", "file"):
+        (root / name).write_text("hello")
+    (root / "folder").mkdir()
+    for name in ("bundle", "torn", "unfit"):
+        write_bundle(root / name)
+    critic = root / "torn" / "critic.safetensors"
+    critic.write_bytes(critic.read_bytes()[:-9])
+    config = Bundle(root / "unfit").config
+    Bundle(root / "unfit").write_config({**config, "generator": {"resolution": 16}})
+    Bundle(root / "folder").write_config({})
+    return root
+
+
+@pytest.fixture
+def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own to work in, with all of that."""
+    for path in props.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that
+    return tmp_path
+
+
+INVERT = "invert --image nut.png --bundle bundle --device cpu --steps 2 --out out"
+MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle bundle"
+MAKE += " --device cpu --steps 2 --out out"
+DEMO = "demo --bundle bundle --parts 2 --count 2 --steps 2 --out out"
+
+
+def exit_code(line: str) -> int:
+    try:
+        return main(line.split())
+    except SystemExit as error:
+        assert isinstance(error.code, int)
+        return error.code
+
+
+def files_in(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_inverting(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(INVERT) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("out: PSNR ")
+    assert shown.out.endswith("dB in w+; see out/comparison.png\n")
+    assert {*files_in(place / "out")} == {
+        "codes.safetensors",
+        "comparison.png",
+        "inversion.json",
+        "reconstruction.png",
+    }
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+"])
+def test_inverting_in_each_space(
+    place: Path, space: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{INVERT} --space {space} --noise-weight 1 --json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["space"] == space
+    assert told == json.loads((place / "out" / "inversion.json").read_text())
+    codes = load_codes(place / "out" / "codes.safetensors")
+    assert codes.space == space
+    assert codes.noise
+
+
+def test_making(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(f"{MAKE} --count 3") == 0
+    *items, last = capsys.readouterr().out.splitlines()
+    assert last == "out/contact_sheet.png shows them."
+    assert len(items) == 3
+    for line in items:
+        name, iou = line.split("  IoU with the requested mask ")
+        assert np.array_equal(read_picture(place / "nut.png").shape, read_picture(Path(name)).shape)
+        assert 0.5 < float(iou) <= 1
+    assert not check(place / "out").complaints
+
+
+@pytest.mark.parametrize(
+    "control, reference",
+    [("codes", "none"), ("noise", "distil"), ("condition", "stitch --real real")],
+)
+def test_making_tells_json(
+    place: Path, control: str, reference: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = f"--mask-control {control} --reference {reference} --count 2 --seed 5 --json"
+    assert exit_code(f"{MAKE} {options}") == 0
+    rows = json.loads(capfd.readouterr().out)
+    manifest = (place / "out" / "manifest.jsonl").read_text().splitlines()
+    assert rows == [json.loads(line) for line in manifest]
+    assert [row["seed"] for row in rows] == [5, 6]
+    assert {row["options"]["search"]["control"] for row in rows} == {control}
+
+
+def test_making_more_keeps_what_is_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(f"{MAKE} --count 2") == 0
+    first = files_in(place / "out")
+    assert exit_code(f"{MAKE} --count 5 --json") == 0
+    then = files_in(place / "out")
+    del first["contact_sheet.png"]
+    manifest = first.pop("manifest.jsonl")
+    assert first.items() <= then.items()
+    assert then["manifest.jsonl"].startswith(manifest)
+    assert len(then["manifest.jsonl"].splitlines()) == 5
+
+
+def test_a_seed_that_changed_nothing_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("blemish.synthesis.carry.VISIBLE_LEVELS", 256)
+    assert exit_code(f"{MAKE} --seed 3") == 0
+    assert capsys.readouterr().out.startswith("Seed 3 changed nothing")
+
+
+def test_a_demonstration_needs_no_data(
+    props: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(blemish.checkpoint, "EMBEDDED", props)
+    assert exit_code(DEMO) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("4 items in ")
+    assert [line.strip() for line in shown[1:]] == [
+        "out/test",
+        "out/contact_sheet.png",
+        "out/manifest.jsonl",
+        "out/report.html",
+    ]
+    assert all(Path(line.strip()).exists() for line in shown[1:])
+    rows = [json.loads(line) for line in Path("out/manifest.jsonl").read_text().splitlines()]
+    assert len({row["name"] for row in rows}) == 4
+    assert all(row["scores"]["pixels_changed_beyond_reach"] == 0 for row in rows)
+    assert len([*Path("out/parts").glob("*.png")]) == 4
+    page = Path("out/report.html").read_text()
+    assert "http" not in page
+    assert all(row["name"] in page for row in rows)
+    assert not check(tmp_path / "out").complaints
+
+    before = files_in(tmp_path / "out")
+    assert exit_code(DEMO) == 0
+    after = files_in(tmp_path / "out")
+    del before["report.html"], after["report.html"]  # it tells the time that was taken
+    assert before == after
+
+
+REFUSED = [
+    (f"{INVERT} --image none.png", "none.png, which does not exist"),
+    (f"{INVERT} --image text.png", "text.png, which holds no picture"),
+    (f"{INVERT} --image folder", "folder, which is a folder"),
+    (f"{INVERT} --image dot.png", "dot.png, a picture of 1 × 1 pixels"),
+    (f"{INVERT} --bundle none", "the bundle 'none', which is no folder"),
+    (f"{INVERT} --bundle torn", "critic.safetensors, which can't be read as safetensors"),
+    (f"{INVERT} --bundle unfit", "generator.safetensors, which does not fit config.json"),
+    (f"{INVERT} --bundle folder", "whose 'generator' can't be understood"),
+    (f"{INVERT} --steps -1", "-1 steps"),
+    (f"{INVERT} --noise-weight -1", "the noise weight -1.0"),
+    (f"{INVERT} --noise-weight nan", "the noise weight nan"),
+    (f"{INVERT} --seed -1", "--seed -1"),
+    (f"{INVERT} --seed 9223372036854775808", "--seed 9223372036854775808"),
+    (f"{INVERT} --device cuda", "--device cuda"),
+    (f"{MAKE} --normal none.png", "none.png, which does not exist"),
+    (f"{MAKE} --normal text.png", "text.png, which holds no picture"),
+    (f"{MAKE} --normal dot.png", "dot.png, a picture of 1 × 1 pixels"),
+    (f"{MAKE} --mask none.png", "none.png, which does not exist"),
+    (f"{MAKE} --mask text.png", "text.png, which holds no picture"),
+    (f"{MAKE} --mask black.png", "black.png, a mask with no pixel marked"),
+    (f"{MAKE} --mask white.png", "white.png, a mask with every pixel marked"),
+    (f"{MAKE} --mask off.png", "off.png, a mask with 0% of its area on the part"),
+    (f"{MAKE} --mask wide.png", "wide.png, a mask of 65 × 64 pixels"),
+    (f"{MAKE} --mask dot.png", "dot.png, a mask of 1 × 1 pixels"),
+    (f"{MAKE} --defect rust", "the defect type 'rust'"),
+    (f"{MAKE} --bundle none", "the bundle 'none'"),
+    (f"{MAKE} --bundle torn", "critic.safetensors, which can't be read"),
+    (f"{MAKE} --bundle unfit", "does not fit config.json"),
+    (f"{MAKE} --count 0", "--count 0"),
+    (f"{MAKE} --count -2", "--count -2"),
+    (f"{MAKE} --seed -1", "--seed -1"),
+    (f"{MAKE} --seed 9223372036854775807 --count 2", "--seed 9223372036854775807"),
+    (f"{MAKE} --steps -1", "-1 steps"),
+    (f"{MAKE} --mask-weight nan", "the mask weight nan"),
+    (f"{MAKE} --stay-weight -0.5", "the stay weight -0.5"),
+    (f"{MAKE} --image-weight inf", "the image weight inf"),
+    (f"{MAKE} --reference stitch", "--reference stitch without real defects"),
+    (f"{MAKE} --reference stitch --real none", "none, which does not exist"),
+    (f"{MAKE} --reference stitch --real bundle", "bundle, without photographs"),
+    (f"{MAKE} --reference distil --real file", "file, which is a file"),
+    (f"{MAKE} --device cuda", "--device cuda"),
+    (f"{DEMO} --parts 0", "--parts 0 --count 2"),
+    (f"{DEMO} --count -1", "--count -1"),
+    (f"{DEMO} --steps -3", "-3 steps"),
+    (f"{DEMO} --seed -1", "--seed -1"),
+    (f"{DEMO} --bundle none", "the bundle 'none'"),
+]
+
+
+@pytest.mark.parametrize("line, got", REFUSED)
+def test_bad_input_is_refused_and_nothing_is_written(
+    line: str,
+    got: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    before = sorted(place.rglob("*"))
+    assert exit_code(line) == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    first, expected, todo = shown.err.splitlines()
+    assert first.startswith("Error: got ")
+    assert got in first
+    assert expected.startswith("  Expected ")
+    assert todo.startswith("  ") and todo.endswith(".")
+    assert sorted(place.rglob("*")) == before
+
+
+UNWRITABLE = [
+    ("file", "file: something else is in its place"),
+    ("file/deeper", "file/deeper: a file is where a folder must be"),
+    ("closed", "closed: it may not be written"),
+    ("closed/deeper", "closed: it may not be written"),
+]
+
+
+@pytest.mark.parametrize("out, got", UNWRITABLE)
+@pytest.mark.parametrize("command", [INVERT, MAKE, DEMO])
+def test_a_place_that_cannot_be_written(
+    command: str, out: str, got: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "closed").mkdir(mode=0o500)
+    before = sorted(place.rglob("*"))
+    assert exit_code(f"{command} --out {out}") == 2
+    assert capsys.readouterr().err.startswith(f"Error: got {got}")
+    assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [MAKE, DEMO])
+def test_a_folder_with_another_s_manifest(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "manifest.jsonl").write_text("{}\n")
+    assert exit_code(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is no item's")
+    assert [*(place / "out").iterdir()] == [place / "out" / "manifest.jsonl"]
+
+
+UNPARSABLE = [
+    "invert",
+    "synthesize --normal nut.png --mask nut_mask.png",
+    f"{MAKE} --mask-control magic",
+    f"{MAKE} --count many",
+    f"{MAKE} --reference stich",
+    f"{INVERT} --space v",
+    f"{DEMO} --part 2",
+]
+
+
+@pytest.mark.parametrize("line", UNPARSABLE)
+def test_what_cannot_be_parsed(line: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(line) == 2
+    assert not capsys.readouterr().out
+    assert not (place / "out").exists()
+
+
+def full_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, left = Path.write_bytes, [writes]
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if data != b"blemish" and not left[0]:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        left[0] -= data != b"blemish"
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+
+@pytest.mark.parametrize(
+    "command, writes", [(INVERT, 0), (INVERT, 3), (MAKE, 0), (MAKE, 4), (MAKE, 5), (DEMO, 8)]
+)
+def test_a_full_disk(
+    command: str,
+    writes: int,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full_after(writes, monkeypatch)
+    assert exit_code(command) == 2
+    told = capsys.readouterr().err
+    assert told.count("Error: got ") == 1
+    assert "no space is left" in told
+    assert "Traceback" not in told
+    written = files_in(place / "out")
+    assert not [name for name in written if Path(name).name.startswith(".")]
+    assert len([name for name in written if name != "manifest.jsonl"]) == writes
+
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    capsys.readouterr()
+    assert exit_code(command) == 0
+    written.pop("manifest.jsonl", None)
+    assert written.items() <= files_in(place / "out").items(), "what was written was whole"
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "command, place_of, todo",
+    [
+        (INVERT, "blemish.inversion.invert.project", "Run it again to begin anew."),
+        (MAKE, "blemish.synthesis.synthesize.project", "Run the same again to carry on"),
+        (MAKE, "blemish.synthesis.synthesize.place_defects", "Run the same again to carry on"),
+        (DEMO, "blemish.synthesis.synthesize.project", "Run the same again to carry on"),
+    ],
+)
+def test_ctrl_c_tells_how_to_go_on(
+    command: str,
+    place_of: str,
+    todo: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(place_of, interrupted)
+    assert exit_code(command) == 130
+    told = capsys.readouterr().err
+    assert told.count(f"Interrupted; nothing half-written is left. {todo}") == 1
+    assert "Traceback" not in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+def test_a_killed_run_is_carried_on_as_if_unbroken(place: Path) -> None:
+    command = f"{MAKE} --count 40"
+    process = subprocess.Popen(
+        [*BLEMISH, *command.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ONE_THREAD,
+    )
+    wait_for(lambda: lines_of(place / "out") > 0, process)
+    process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < lines_of(place / "out") < 40, "it was killed on its way"
+
+    assert exit_code(command) == 0
+    assert exit_code(f"{command} --out whole") == 0
+    broken = {k: v for k, v in files_in(place / "out").items() if not Path(k).name.startswith(".")}
+    assert broken == files_in(place / "whole")
+    assert lines_of(place / "out") == 40
+
+
+def lines_of(out: Path) -> int:
+    manifest = out / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_process_that_is_refused(place: Path) -> None:
+    command = [*BLEMISH, *MAKE.split(), "--mask", "black.png", "--json"]
+    process = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
+    assert process.returncode == 2
+    assert not process.stdout
+    assert len(process.stderr.splitlines()) == 3
+    assert not (place / "out").exists()

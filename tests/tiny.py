@@ -1,0 +1,111 @@
+"""A bundle too small to be of use, with every part of a real one, and pictures for it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from blemish.checkpoint import Bundle
+from blemish.generator.critic import Critic, inside_statistics
+from blemish.generator.defects import DefectTraining
+from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.train import GeneratorTraining
+from blemish.pictures import write_picture
+
+TYPES = ("crack", "paint")
+CONFIG = GeneratorConfig(
+    resolution=16,
+    z_dim=16,
+    w_dim=16,
+    channel_base=256,
+    channel_max=16,
+    defect=DefectConfig(first_resolution=8, types=TYPES),
+)
+
+
+def write_bundle(path: Path, config: GeneratorConfig = CONFIG) -> Bundle:
+    """What both stages of training leave, with random weights; whoever reads it finds no zeros."""
+    path.mkdir(parents=True)
+    bundle = Bundle(path)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        bundle.write("generator", _generator(config).state_dict())
+        bundle.write("critic", Critic(config).state_dict())
+        matching = Critic(config, image_channels=4)
+        bundle.write("match_critic", matching.state_dict())
+        bundle.write("statistics", _looks(matching, config))
+    trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
+    about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
+    bundle.write_config({**about, "nimg": 4, "defects_nimg": 4})
+    return bundle
+
+
+def part(height: int = 64, width: int = 64, *, seed: int = 0) -> np.ndarray:
+    """A disc with some texture on a plain ground."""
+    dice = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    inside = np.hypot((y - height / 2) / height, (x - width / 2) / width) < 0.4
+    colour = np.where(inside[:, :, None], dice.integers(90, 150, 3), (225, 220, 200))
+    texture = cv2.GaussianBlur(dice.normal(0, 20, (height, width, 1)), (0, 0), 2)[:, :, None]
+    return (colour + inside[:, :, None] * texture).clip(0, 255).astype(np.uint8)
+
+
+def spot(height: int = 64, width: int = 64, *, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+    """A mask: a disc of an eighth of the side, in the middle of the part unless told otherwise."""
+    y, x = np.mgrid[:height, :width]
+    return np.hypot((y + 0.5) / height - at[0], (x + 0.5) / width - at[1]) < 0.125
+
+
+def write_scene(folder: Path, height: int = 64, width: int = 64) -> tuple[Path, Path]:
+    """Files of a part and of a mask on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    normal, mask = folder / "nut.png", folder / "nut_mask.png"
+    write_picture(normal, part(height, width))
+    write_picture(mask, spot(height, width))
+    return normal, mask
+
+
+def write_defects(root: Path, *, n: int = 3, side: int = 48) -> Path:
+    """A folder of real defects of both types, in the layout of MVTec AD."""
+    for kind, colour in zip(TYPES, ((30, 30, 30), (230, 20, 20)), strict=True):
+        for k in range(n):
+            picture, mask = part(side, side, seed=k), spot(side, side, at=(0.4 + 0.05 * k, 0.5))
+            picture[mask] = colour
+            for place, levels in (
+                (f"test/{kind}/{k}", picture),
+                (f"ground_truth/{kind}/{k}", mask),
+            ):
+                (root / place).parent.mkdir(parents=True, exist_ok=True)
+                write_picture(root / f"{place}.png", levels)
+    return root
+
+
+@torch.no_grad()
+def _generator(config: GeneratorConfig) -> Generator:
+    generator = Generator(config)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.fill_(0.2)
+        elif name.endswith("frommask.weight"):
+            parameter.normal_()
+        elif name.endswith("torgb.weight"):
+            parameter.mul_(0.4)
+        elif name.endswith("bias") and "affine" not in name:
+            parameter.normal_(std=0.1)
+    z = torch.randn(1000, config.z_dim)
+    generator.mapping.w_avg.copy_(generator.mapping(z).mean(dim=0))
+    return generator
+
+
+@torch.no_grad()
+def _looks(critic: Critic, config: GeneratorConfig) -> dict[str, torch.Tensor]:
+    image = torch.rand(8, 3, config.resolution, config.resolution) * 2 - 1
+    mask = (torch.rand(8, 1, config.resolution, config.resolution) < 0.2).float()
+    found = {}
+    for k, kind in enumerate(config.defect.types if config.defect else ()):
+        inside = inside_statistics(critic, image[k::2], mask[k::2])
+        found[f"distil.{kind}.mean"] = inside.mean(dim=0)
+        found[f"distil.{kind}.deviation"] = inside.std(dim=0, unbiased=False)
+    return found
