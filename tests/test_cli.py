@@ -17,6 +17,7 @@ from blemish import __version__, cli
 from blemish.checkpoint import Bundle
 from blemish.cli import docs, doctor, main
 from blemish.errors import BundleError, OptionError, TrainingError
+from blemish.generator.loop import STATE
 from blemish.generator.network import GeneratorConfig
 from blemish.generator.presets import PRESETS, find_preset, preset_of
 from blemish.pictures import write_picture
@@ -246,7 +247,7 @@ def test_both_stages_and_their_refusals(
     assert_refused(capsys, *second, "--types", "rust,dent", got="has left its state")
     assert_refused(capsys, *second, "--resume", got="--resume with the types dent, rust")
     again = (*second, "--resume", "--types", "rust,dent")
-    assert_refused(capsys, *again, "--everything", got="of another number or shape")
+    assert_refused(capsys, *again, "--everything", got="--resume with photographs")
     assert exit_code(*again) == 0
 
 
@@ -291,7 +292,7 @@ def test_ctrl_c_then_resume(data: Path, tmp_path: Path) -> None:
         env=ONE_THREAD,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    wait_for(out / "config.json", process)
+    wait_for(out / "training" / "generator" / STATE, process)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130

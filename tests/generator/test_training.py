@@ -283,14 +283,16 @@ def test_a_run_is_not_resumed_with_other_options(
     parts: Path, fresh: Bundle, change: dict[str, int]
 ) -> None:
     before = state(fresh, "generator")
-    with pytest.raises(OptionError, match=r"--resume with batch . and seed .* batch 4 and seed 0"):
+    with pytest.raises(
+        OptionError, match=r"--resume with (batch 2.*batch 4|seed 1.*seed 0), as in"
+    ):
         train_first(parts, fresh.path, replace(schedule(8), **change), resume=True)
     assert_same_bits(state(fresh, "generator"), before)
 
 
 def test_a_run_is_not_resumed_with_another_shape(parts: Path, fresh: Bundle) -> None:
     training, fabric = first_stage(schedule(8)), make_fabric("cpu")
-    with pytest.raises(OptionError, match="another number or shape"):
+    with pytest.raises(OptionError, match="another shape"):
         train_generator(
             DefectFolder(parts), replace(SHAPE, w_dim=4), training, fabric, fresh.path, resume=True
         )

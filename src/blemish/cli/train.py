@@ -221,12 +221,11 @@ def _trainable(path: Path) -> "Bundle":
 def _refuse_other_bundle(out: Path) -> None:
     """A new generator would leave a stranger's bundle, or a defect branch, in pieces."""
     from blemish.checkpoint import Bundle
-    from blemish.generator.loop import STATE
     from blemish.generator.restore import shape_of
 
     if not (out / "config.json").exists():
         return
-    if not (out / "training" / "generator" / STATE).exists():
+    if not (out / "training" / "generator").is_dir():  # killed early, it has no state yet
         what = "a bundle that was not trained here"
     elif shape_of(Bundle(out)).defect is not None:
         what = "a bundle whose defect branch was trained on the generator that it has"

@@ -145,6 +145,9 @@ class DefectStage:
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": self.generator_adam, "critic": self.judge.adam}
 
+    def data(self) -> list[Tensor]:
+        return [self.defects.image, self.defects.mask, self.defects.kind]
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)
         with torch.no_grad():

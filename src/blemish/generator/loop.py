@@ -5,6 +5,7 @@ it goes and writes whole checkpoints. Step k draws all its randomness from (seed
 was interrupted and resumed is the run that was not.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -79,6 +80,10 @@ class Stage(Protocol):
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """By name, in a fixed order."""
+        ...
+
+    def data(self) -> list[Tensor]:
+        """What it learns from; a run can be resumed on the same data only."""
         ...
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
@@ -271,27 +276,37 @@ def _save(stage: Stage, folder: Path, schedule: Schedule, done: int) -> None:
     for name, optimiser in stage.optimisers().items():
         for k, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{k}.{slot}": v for slot, v in slots.items()}
-    about = {"step": str(done), "batch": str(schedule.batch), "seed": str(schedule.seed)}
+    about = {"step": str(done), **_identity(stage, schedule)}
     save_tensors(folder / STATE, tensors, metadata=about)
+
+
+def _identity(stage: Stage, schedule: Schedule) -> dict[str, str]:
+    """What must be the same for a run to be the one that it resumes."""
+    total = hashlib.sha256()
+    for tensor in stage.data():
+        total.update(tensor.numpy().tobytes())
+    seed, batch = str(schedule.seed), str(schedule.batch)
+    return {"batch": batch, "seed": seed, "photographs": total.hexdigest()[:16]}
 
 
 def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     if not file.exists():
         return 0
     tensors, about = load_tensors(file)
-    same = {"batch": str(schedule.batch), "seed": str(schedule.seed)}
-    if any(about.get(k) != v for k, v in same.items()):
+    mine = _identity(stage, schedule)
+    other = [name for name, value in mine.items() if about.get(name) != value]
+    if other:
         raise OptionError(
-            got=f"--resume with batch {schedule.batch} and seed {schedule.seed}",
-            expected=f"batch {about.get('batch')} and seed {about.get('seed')}, as in {file}",
-            todo="Use the same options, or begin anew in another folder.",
+            got="--resume with " + ", ".join(f"{name} {mine[name]}" for name in other),
+            expected=", ".join(f"{name} {about.get(name)}" for name in other) + f", as in {file}",
+            todo="Use the same options and data, or begin anew in another folder.",
         )
     modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
     try:
         stage.state().load_state_dict(modules)
     except RuntimeError as error:
         raise OptionError(
-            got="--resume with networks or photographs of another number or shape",
+            got="--resume with networks of another shape",
             expected=f"those of the training that left {file}",
             todo="Use the same options, or begin anew in another folder.",
         ) from error

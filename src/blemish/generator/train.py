@@ -88,6 +88,9 @@ class GeneratorStage:
             "encoder": self.encoder_adam,
         }
 
+    def data(self) -> list[Tensor]:
+        return [self.images]
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         warm = index < self.training.warm_steps
         values = self._reconstruct(rng) if warm else self._play(index, rng)
