@@ -137,7 +137,7 @@ def main(quick: bool = False, repeats: int = 5) -> None:
         repeats: Turns of either path.
     """
     rows = [row for row in ROWS if not quick or row.preset == PRESETS[0]]
-    lines = list(HEADER)
+    lines: list[str] = [*HEADER]
     print(*lines, sep="\n", flush=True)
     for row in rows:
         lines.append(_line(row, 1 if quick else repeats))

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from blemish.generator.critic import Critic
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.network import DefectConfig, Generator, GeneratorConfig, Noise
 from blemish.types import Codes
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
@@ -53,7 +53,7 @@ def test_mapping(stylegan: tuple[dict[str, Tensor], Generator, Critic]) -> None:
 
 
 @pytest.mark.parametrize("noise", ["const", "none"])
-def test_synthesis(stylegan: tuple[dict[str, Tensor], Generator, Critic], noise: str) -> None:
+def test_synthesis(stylegan: tuple[dict[str, Tensor], Generator, Critic], noise: Noise) -> None:
     io, generator, _ = stylegan
     image = generator.draw(Codes(w=io["w_plus"]), noise=noise).image
     torch.testing.assert_close(image, io[f"img_noise_{noise}"], **TOLERANCE)

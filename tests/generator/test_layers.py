@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ from blemish.generator.reference import (
 )
 
 # The demodulation is computed in float32 whatever comes in.
-CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}
 UP = binomial_filter().double()
 Operator = Callable[..., Tensor]
 

@@ -22,7 +22,7 @@ BRANCH = DefectConfig(first_resolution=8, types=("crack", "print"))
 TINY = GeneratorConfig(
     resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8, defect=BRANCH
 )
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def build(config: GeneratorConfig = TINY, **branch: Any) -> Generator:

@@ -15,7 +15,7 @@ from blemish.generator.stitch import (
 
 SIDE = 32
 STILL = Symmetries()
-MOVED = Symmetries(flip=True, rotate=True, shift=True, scale=True)
+MOVED = Symmetries(flip=True, rotate=True, shift=True, scale=True, colour=True)
 
 
 def rng(seed: int = 0) -> torch.Generator:

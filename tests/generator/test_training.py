@@ -39,7 +39,7 @@ BRANCH = DefectConfig(first_resolution=8, types=("crack", "print"))
 MOVES = Symmetries(flip=True, rotate=True, shift=True, colour=True)
 BATCH = 4
 # Adam's first steps are as long whatever the slope, and the sign of a tiny one is the processor's.
-GENTLY = {"learning_rate": 5e-5}
+GENTLY: dict[str, Any] = {"learning_rate": 5e-5}
 
 
 def schedule(steps: int, *, snapshot: int = 3, log: int = 1, **options: Any) -> Schedule:
@@ -345,7 +345,7 @@ def test_numbers_that_are_not_finite_end_a_run_and_spare_its_checkpoint(
     with pytest.raises(TrainingError, match=rf"diverged at step {len(told) + 1}.*NaN or infinite"):
         train(*first, plan, resume=True)
     assert_same_bits(state(fresh, name), before)
-    assert load_generator(fresh).synthesis.b4.const.isfinite().all()
+    assert load_generator(fresh).get_parameter("synthesis.b4.const").isfinite().all()
     monkeypatch.undo()
     monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
     train(*first, plan, resume=True)
@@ -359,7 +359,7 @@ def test_a_second_stage_of_every_kind_stays_finite(
     parts: Path, fresh: Bundle, taking: float, reconstruction: float, takes_mask: bool
 ) -> None:
     branch = replace(BRANCH, takes_mask=takes_mask)
-    options = {"taking": taking, "reconstruction": reconstruction}
+    options: dict[str, Any] = {"taking": taking, "reconstruction": reconstruction}
     train_second(parts, fresh, schedule(1), branch=branch, **options)
     assert load_generator(fresh).config.defect == branch
 

@@ -72,7 +72,8 @@ class Options:
     """How the defect is placed.
 
     Attributes:
-        space: Where codes are searched.
+        space: Where codes are searched; w keeps the part, and so the defect drawn on it, nearer
+            to what the generator knows than w+ does.
         steps: Of inverting the photograph, and of fitting the defect where that needs a search.
         mask_control: How the mask is met: handed to the branch, or by searching codes, or both
             codes and noise maps.
@@ -87,7 +88,7 @@ class Options:
         noise_weight: Of the regularity of noise maps, where they are searched.
     """
 
-    space: SpaceName = "w+"
+    space: SpaceName = "w"
     steps: int = 200
     mask_control: Literal["codes", "noise", "condition"] = "condition"
     reference: Literal["none", "stitch", "distil"] = "none"

@@ -57,7 +57,7 @@ class DefectSearch:
     """
 
     control: MaskControl = "condition"
-    space: Space = "w+"
+    space: Space = "w"
     steps: int = 200
     learning_rate: float = 0.05
     mask_weight: float = 1

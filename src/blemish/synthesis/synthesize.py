@@ -52,6 +52,9 @@ STEM_LENGTH = 40
 class Recipe:
     """Options of a synthesis.
 
+    The part is inverted in w by default: nearer to what the generator knows than a code in w+ that
+    fits every pixel, and the defect drawn on it comes out as strong as on a drawn part.
+
     Attributes:
         invert: Step A.
         search: Steps B and C.
@@ -59,7 +62,7 @@ class Recipe:
         real: A folder with real defects, for references that need it.
     """
 
-    invert: Projection = field(default_factory=Projection)
+    invert: Projection = field(default_factory=lambda: Projection(space="w"))
     search: DefectSearch = field(default_factory=DefectSearch)
     reference: ReferenceName = "none"
     real: Path | None = None
