@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blemish.errors import OptionError
 from blemish.generator.network import (
     DISTANCE_PX,
     DefectConfig,
@@ -387,3 +388,9 @@ def test_a_pyramid_keeps_the_share_of_the_mask() -> None:
         share = (level[:, 0].mean(dim=(1, 2)) + 1) / 2
         torch.testing.assert_close(share, mask.mean(dim=(1, 2, 3)))
     assert torch.equal(pyramid[32][:, :1], 2 * mask - 1)
+
+
+@pytest.mark.parametrize("resolution, first", [(48, 16), (64, 24), (32, 64), (2048, 64)])
+def test_sides_that_no_generator_has_are_refused(resolution: int, first: int) -> None:
+    with pytest.raises(OptionError, match="powers of two"):
+        GeneratorConfig(resolution=resolution, defect=DefectConfig(first_resolution=first))

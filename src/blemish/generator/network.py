@@ -80,6 +80,16 @@ class GeneratorConfig:
     conv_clamp: float | None = None
     defect: DefectConfig | None = None
 
+    def __post_init__(self) -> None:
+        sides = [4 * 2**k for k in range(9)]
+        finest = self.resolution if self.defect is None else self.defect.first_resolution
+        if self.resolution not in sides or finest not in sides or finest > self.resolution:
+            raise OptionError(
+                got=f"a generator of {self.resolution}² with its defect branch from {finest}²",
+                expected="powers of two up to 1024, the branch beginning no finer than the picture",
+                todo="Correct the resolutions.",
+            )
+
     def channels(self, resolution: int) -> int:
         return min(self.channel_base // resolution, self.channel_max)
 
