@@ -14,8 +14,9 @@ def hardware() -> str:
     lines = facts.read_text().splitlines() if facts.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor()
+    threads = torch.get_num_threads()
     return (
-        f"{processor} ({os.cpu_count()} cores), {torch.get_num_threads()} threads, "
+        f"{processor} ({os.cpu_count()} cores), {threads} thread{'s' * (threads > 1)}, "
         f"PyTorch {torch.__version__}, Python {platform.python_version()}"
     )
 

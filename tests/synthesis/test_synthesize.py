@@ -34,7 +34,8 @@ QUICK = Projection(search=Search(steps=2))
 
 
 def recipe(control: MaskControl = "condition", steps: int = 2, **more) -> Recipe:
-    return Recipe(invert=QUICK, search=DefectSearch(control=control, steps=steps), **more)
+    search = DefectSearch(control=control, steps=steps, space="w+")
+    return Recipe(invert=QUICK, search=search, **more)
 
 
 def files_in(root: Path) -> dict[str, bytes]:
