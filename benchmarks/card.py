@@ -16,7 +16,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.hardware import hardware, today
+from benchmarks._hardware import hardware, today
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load

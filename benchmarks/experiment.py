@@ -15,7 +15,7 @@ from typing import get_args
 
 import tyro
 
-from benchmarks.hardware import heading
+from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import DefectFolder
 from blemish.files import write_atomically

@@ -22,7 +22,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.hardware import heading
+from benchmarks._hardware import heading
 from blemish.files import write_atomically
 from blemish.generator.critic import Critic
 from blemish.generator.losses import logistic_critic, logistic_generator
