@@ -38,6 +38,10 @@ def recipe(control: MaskControl = "condition", steps: int = 2, **more) -> Recipe
     return Recipe(invert=QUICK, search=search, **more)
 
 
+def taken(real: Path, reference: str) -> Path | None:
+    return None if reference == "none" else real
+
+
 def files_in(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes()
@@ -83,7 +87,7 @@ def test_each_recipe_runs_to_a_sound_folder(
     control: MaskControl,
     reference: ReferenceName,
 ) -> None:
-    by = Synthesizer(bundle, recipe(control, 4, reference=reference, real=real))
+    by = Synthesizer(bundle, recipe(control, 4, reference=reference, real=taken(real, reference)))
     root, rows = make("made", 2, by=by)
     assert [row["seed"] for row in rows] == [0, 1]
     assert rows == Dataset(root).rows()
@@ -200,7 +204,7 @@ def test_a_set_made_in_pieces_is_that_made_at_once(
 def test_an_item_is_its_seed_s_whatever_it_is_made_with(
     make: Make, bundle: Bundle, real: Path, control: MaskControl, reference: ReferenceName
 ) -> None:
-    by = Synthesizer(bundle, recipe(control, reference=reference, real=real))
+    by = Synthesizer(bundle, recipe(control, reference=reference, real=taken(real, reference)))
     together, rows = make("together", 2, 3, by=by)
     for row in rows:
         alone, (again,) = make(f"alone{row['seed']}", 1, row["seed"], by=by)
@@ -382,7 +386,7 @@ def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) ->
     write_picture(root / "ground_truth/paint/1.png", spot(48, 48) & False)
     worker = Synthesizer(bundle, recipe(reference="stitch", real=root))
     worker.prepare("paint")
-    pictures, masks = worker._real("paint")
+    pictures, masks = worker.references.real("paint")
     assert len(pictures) == len(masks) == 2
 
 
@@ -423,7 +427,7 @@ def test_real_defects_are_read_once(
 ) -> None:
     by = Synthesizer(bundle, recipe(reference="stitch", real=real))
     by.prepare("paint")
-    monkeypatch.setattr("blemish.synthesis.synthesize.load", lambda *_: pytest.fail("read before"))
+    monkeypatch.setattr("blemish.synthesis.references.load", lambda *_: pytest.fail("read before"))
     make("made", CHUNK + 1, by=by)
 
 
@@ -443,3 +447,8 @@ def test_pictures_of_other_parts_give_other_items(make: Make, order: Order) -> N
     assert row["name"] != other_row["name"]
     assert np.array_equal(read_picture(second / other_row["files"]["twin"]), other.picture)
     assert np.array_equal(read_picture(first / row["files"]["twin"]), order.picture)
+
+
+def test_real_defects_without_a_reference_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--reference stitch"):
+        Synthesizer(bundle, recipe(real=tmp_path))

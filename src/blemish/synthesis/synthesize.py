@@ -4,20 +4,18 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.data.folder import DefectFolder, load
-from blemish.errors import BundleError, OptionError
+from blemish.errors import BundleError
 from blemish.generator.critic import Critic
 from blemish.generator.network import DefectConfig, Generator
-from blemish.generator.restore import load_critic, load_generator, load_matching_critic
+from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.project import Projection, project
 from blemish.inversion.search import Step, refuse_seeds
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
@@ -30,18 +28,11 @@ from blemish.synthesis.carry import (
     within_reach,
 )
 from blemish.synthesis.dataset import Dataset, Synthetic
-from blemish.synthesis.defect import DefectSearch, Placed, Reference, place_defects
+from blemish.synthesis.defect import DefectSearch, Placed, place_defects
 from blemish.synthesis.order import Order
-from blemish.synthesis.reference import (
-    Distilled,
-    Stitched,
-    distil,
-    nearest_in_shape,
-    stitch_defect,
-)
+from blemish.synthesis.references import ReferenceName, References
 from blemish.types import Codes
 
-ReferenceName = Literal["none", "stitch", "distil"]
 # Items are made in chunks of this size, from the same seeds, whatever is asked for: so an item is
 # rounded in the same way by whatever run makes it.
 CHUNK = 4
@@ -80,7 +71,7 @@ class Synthesizer:
         self.generator: Generator = load_generator(bundle, device)
         self.critic: Critic = load_critic(bundle, device)
         self.device = device
-        self._real, self._distilled = cache(self._load_real), cache(self._distil)
+        self.references = References(bundle, recipe.reference, recipe.real, device=device)
         _refuse_branch(bundle, self.generator.config.defect, recipe)
 
     @property
@@ -97,10 +88,7 @@ class Synthesizer:
             DataError: One can't be read.
             BundleError: The bundle lacks what the reference needs.
         """
-        if self.recipe.reference == "distil":
-            self._distilled(kind)
-        elif self.recipe.reference == "stitch":
-            self._real(kind)
+        self.references.prepare(kind)
 
     def invert(self, order: Order, *, tell: Step | None = None) -> Codes:
         """Step A: the codes of the part on the photograph, which all of its items share."""
@@ -126,7 +114,7 @@ class Synthesizer:
             self.types.index(order.kind),
             self.recipe.search,
             rngs=rngs,
-            reference=self._reference(order, mask, len(seeds)),
+            reference=self.references.choose(order.kind, photograph, mask, len(seeds)),
             tell=tell,
         )
         for index, seed in enumerate(seeds):
@@ -184,50 +172,6 @@ class Synthesizer:
             drawn, cover = own, own_cover
         carried = carry(order.picture, change, drawn, cover, order.requested)
         return carried, own_cover > 0.5
-
-    def _reference(self, order: Order, mask: Tensor, n: int) -> Reference | None:
-        if self.recipe.reference == "none":
-            return None
-        if self.recipe.reference == "distil":
-            return self._distilled(order.kind)
-        return self._stitched(order, mask, n)
-
-    def _distil(self, kind: str) -> Distilled:
-        critic = load_matching_critic(self.bundle, self.device)
-        if self.recipe.real is not None:
-            pictures, masks = self._real(kind)
-            real = torch.from_numpy(masks).float()[:, None].to(self.device)
-            return distil(critic, to_tensor(pictures).to(self.device), real)
-        known = self.bundle.tensors("statistics") if self.bundle.has("statistics") else {}
-        names = [f"distil.{kind}.mean", f"distil.{kind}.deviation"]
-        if any(name not in known for name in names):
-            raise _no_real("distil")
-        return Distilled(critic, *(known[name].to(self.device) for name in names))
-
-    def _stitched(self, order: Order, mask: Tensor, n: int) -> Stitched:
-        pictures, masks = self._real(order.kind)
-        target = mask[0, 0].cpu().numpy() > 0.5
-        photograph = fit(order.picture, self._side)
-        best = nearest_in_shape(target, [m > 0 for m in masks])
-        pasted = [
-            stitch_defect(photograph, target, pictures[k], masks[k] > 0)
-            for k in (best[index % len(best)] for index in range(n))
-        ]
-        return Stitched(to_tensor(np.stack(pasted)).to(self.device))
-
-    def _load_real(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures and masks of real defects, those left out whose mask is empty."""
-        if self.recipe.real is None:
-            raise _no_real(self.recipe.reference)
-        pictures, masks = load(DefectFolder(self.recipe.real).defects(kind), self._side)
-        marked = masks.any(axis=(1, 2))
-        if not marked.any():
-            raise OptionError(
-                got=f"--real {self.recipe.real}, which holds no '{kind}'",
-                expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
-                todo="Point it to a folder that has some.",
-            )
-        return pictures[marked], masks[marked]
 
 
 def synthesize(
@@ -307,11 +251,3 @@ def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, recipe: Recipe) 
             expected="one that does, or another way to meet the mask",
             todo="Use --mask-control codes or noise.",
         )
-
-
-def _no_real(name: str) -> OptionError:
-    return OptionError(
-        got=f"--reference {name} without real defects to learn from",
-        expected="--real DIR, a folder with photographs and masks of such defects",
-        todo="Add --real, or use --reference none.",
-    )

@@ -1,0 +1,112 @@
+"""From a reference's name to the reference: what a bundle carries, or a folder of real defects."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.data.folder import DefectFolder, load
+from blemish.errors import OptionError
+from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.pictures import to_picture, to_tensor
+from blemish.synthesis.defect import Reference
+from blemish.synthesis.reference import (
+    Distilled,
+    Stitched,
+    distil,
+    nearest_in_shape,
+    stitch_defect,
+)
+
+ReferenceName = Literal["none", "stitch", "distil"]
+
+
+class References:
+    """References of one kind, for any type of defect; what they need is read once.
+
+    Raises:
+        OptionError: Real defects are given to a reference that takes none.
+    """
+
+    def __init__(
+        self, bundle: Bundle, name: ReferenceName, real: Path | None, *, device: str = "cpu"
+    ) -> None:
+        if real is not None and name == "none":
+            raise OptionError(
+                got=f"--real {real} without a reference that learns from it",
+                expected="--reference stitch or --reference distil beside it",
+                todo="Add --reference, or leave --real out.",
+            )
+        self.bundle, self.name, self.folder, self.device = bundle, name, real, device
+        self.real, self.distilled = cache(self._load), cache(self._distil)
+
+    def prepare(self, kind: str) -> None:
+        """Read what is needed for a type; see `Synthesizer.prepare`."""
+        if self.name == "distil":
+            self.distilled(kind)
+        elif self.name == "stitch":
+            self.real(kind)
+
+    def choose(
+        self,
+        kind: str,
+        photograph: Float[Tensor, "1 3 h w"],
+        mask: Float[Tensor, "1 1 h w"],
+        n: int,
+    ) -> Reference | None:
+        """The reference for `n` defects under one mask."""
+        if self.name == "none":
+            return None
+        if self.name == "distil":
+            return self.distilled(kind)
+        return self._stitched(kind, photograph, mask, n)
+
+    def _stitched(self, kind: str, photograph: Tensor, mask: Tensor, n: int) -> Stitched:
+        """The real defects nearest in shape, one for each item, warped and pasted."""
+        pictures, masks = self.real(kind)
+        picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
+        best = nearest_in_shape(target, [m > 0 for m in masks])
+        pasted = [
+            stitch_defect(picture, target, pictures[k], masks[k] > 0)
+            for k in (best[index % len(best)] for index in range(n))
+        ]
+        return Stitched(to_tensor(np.stack(pasted)).to(self.device))
+
+    def _distil(self, kind: str) -> Distilled:
+        critic = load_matching_critic(self.bundle, self.device)
+        if self.folder is not None:
+            pictures, masks = self.real(kind)
+            real = torch.from_numpy(masks).float()[:, None].to(self.device)
+            return distil(critic, to_tensor(pictures).to(self.device), real)
+        known = self.bundle.tensors("statistics") if self.bundle.has("statistics") else {}
+        names = [f"distil.{kind}.mean", f"distil.{kind}.deviation"]
+        if any(name not in known for name in names):
+            raise self._no_real()
+        return Distilled(critic, *(known[name].to(self.device) for name in names))
+
+    def _load(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures and masks of real defects, those left out whose mask is empty."""
+        if self.folder is None:
+            raise self._no_real()
+        side = shape_of(self.bundle).resolution
+        pictures, masks = load(DefectFolder(self.folder).defects(kind), side)
+        marked = masks.any(axis=(1, 2))
+        if not marked.any():
+            raise OptionError(
+                got=f"--real {self.folder}, which holds no '{kind}'",
+                expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
+                todo="Point it to a folder that has some.",
+            )
+        return pictures[marked], masks[marked]
+
+    def _no_real(self) -> OptionError:
+        return OptionError(
+            got=f"--reference {self.name} without real defects to learn from",
+            expected="--real DIR, a folder with photographs and masks of such defects",
+            todo="Add --real, or use --reference none.",
+        )
