@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from blemish.generator.critic import Critic
+from blemish.generator.losses import path_lengths
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig, Noise
 from blemish.types import Codes
 
@@ -74,6 +75,14 @@ def test_critic_and_its_slope(stylegan: tuple[dict[str, Tensor], Generator, Crit
     torch.testing.assert_close(logits[:, None], io["d_logits_on_img_noise_const"], **TOLERANCE)
     (slope,) = torch.autograd.grad(logits.sum(), image)
     torch.testing.assert_close(slope, io["d_r1_grad"], **TOLERANCE)
+
+
+def test_path_lengths(stylegan: tuple[dict[str, Tensor], Generator, Critic]) -> None:
+    io, generator, _ = stylegan
+    w = io["w_plus"].clone().requires_grad_()
+    image = generator.draw(Codes(w=w), noise="none").image
+    found = path_lengths(image, w, io["pl_noise"] * 32)  # the file's is divided by the side already
+    torch.testing.assert_close(found, io["path_lengths"], rtol=1e-4, atol=1e-4)
 
 
 def test_dfmgan(shared: Path) -> None:
