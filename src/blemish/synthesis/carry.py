@@ -88,6 +88,7 @@ def _continued(
     change: Float[np.ndarray, "r r 3"], drawn: Float[np.ndarray, "r r"]
 ) -> Float[np.ndarray, "r r 3"]:
     weight = drawn.astype(np.float32)
+    weight = weight * cv2.blur(weight, (3, 3)) ** 2  # half-covered pixels know little of the inside
     outside = np.zeros_like(change)
     for sigma in (4.0, 1.5, 0.7):  # coarse fills what fine leaves empty
         total = cv2.GaussianBlur(weight, (0, 0), sigma)
