@@ -40,6 +40,9 @@ PAINT = Symmetries(
     shift_by=0.12,
     scale_by=0.3,
 )
+ALIGNED = Symmetries(flip=True, shift=True, colour=True, shift_by=0.03)
+RING = Symmetries(flip=True, flip_vertical=True, rotate=True, degrees=180)
+HOUR = Schedule(kimg=48, snapshot_kimg=2)  # of one core at 64²
 TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
 
 PRESETS: dict[str, Preset] = {
@@ -48,13 +51,18 @@ PRESETS: dict[str, Preset] = {
             resolution=64, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
         branch=DefectConfig(first_resolution=16),
-        training=GeneratorTraining(symmetries=NUT, path_every=16),
-        defects=DefectTraining(
-            symmetries=NUT,
-            placements=PAINT,
-            taking=0.625,
-            schedule=Schedule(kimg=40, snapshot_kimg=2),
+        training=GeneratorTraining(symmetries=NUT, path_every=16, kl_weight=3e-3, schedule=HOUR),
+        defects=DefectTraining(symmetries=NUT, placements=PAINT, taking=0.625, schedule=HOUR),
+    ),
+    "bottle-64": Preset(  # a rigid part that always lies the same way
+        shape=GeneratorConfig(
+            resolution=64, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
+        branch=DefectConfig(first_resolution=16),
+        training=GeneratorTraining(
+            symmetries=ALIGNED, path_every=16, kl_weight=3e-3, schedule=HOUR
+        ),
+        defects=DefectTraining(symmetries=ALIGNED, placements=RING, taking=0.625, schedule=HOUR),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
         shape=GeneratorConfig(
