@@ -20,18 +20,22 @@ from benchmarks._hardware import hardware, today
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
-from blemish.evaluation.metrics import kernel_distance, memorisation_rate, psnr
+from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.evaluation.snapshots import draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically
 from blemish.generator.defects import defect_grid
-from blemish.generator.restore import load_critic, load_generator, shape_of
-from blemish.generator.stitch import cut_defects
-from blemish.inversion.project import Projection, project
+from blemish.generator.restore import load_generator, shape_of
+from blemish.generator.stitch import read_defects
+from blemish.inversion.invert import judge
+from blemish.inversion.methods import name_of, usual_method
+from blemish.inversion.model import load_model
 from blemish.pictures import to_tensor, write_picture
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Recipe, Synthesizer, synthesize
+
+ABLATION = "../../../../docs/inversion.md#what-each-term-is-worth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +78,13 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
     side = shape_of(bundle).resolution
     good, held_out = (_images(folder, split, side) for split in (None, "test"))
     features = partial(pooled, load_features("squeezenet"))
-    generator, critic = load_generator(bundle), load_critic(bundle)
-    drawn = features(draw_samples(generator, n))
-    rngs = [torch.Generator().manual_seed(k) for k in range(len(held_out))]
-    codes, _ = project(generator, critic, held_out, Projection(), rngs=rngs)
-    fidelity = psnr(generator(codes).image, held_out)
+    drawn = features(draw_samples(load_generator(bundle), n))
+    model = load_model(bundle)
+    how = usual_method(model)
+    rngs = [torch.Generator().manual_seed(0) for _ in held_out]
+    inverted = judge(model, held_out, how.find(model, held_out, rngs=rngs), name_of(how))
+    places = [found.standing["percentile"] for found in inverted]
+    by = f"{len(held_out)} photographs by {name_of(how)} in {how.space}, median"
     return {
         f"kernel distance, {n} samples to {len(good)} good photographs": (
             f"{kernel_distance(drawn, features(good)):.3f}"
@@ -86,9 +92,8 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
         "share of samples that copy a photograph": (
             f"{memorisation_rate(drawn, features(good)):.3f}"
         ),
-        f"PSNR of {len(held_out)} photographs inverted in w+, 200 steps, median": (
-            f"{fidelity.median():.1f} dB"
-        ),
+        f"PSNR of {by}": f"{median(found.psnr for found in inverted):.1f} dB",
+        f"in-domain percentile of {by}": f"{median(places):.1f}",
     }
 
 
@@ -115,9 +120,8 @@ def draw_grid(bundle: Bundle, folder: DefectFolder, out: Path) -> None:
     generator = load_generator(bundle)
     defect = generator.config.defect
     assert defect is not None
-    photographs = [p for kind in defect.types for p in folder.defects(kind)]
-    pictures, masks = load(photographs, generator.config.resolution)
-    defects = cut_defects(pictures, masks, [defect.types.index(p.kind) for p in photographs])
+    defects = read_defects(folder, defect.types, generator.config.resolution, third=False)
+    assert defects is not None
     placements = Symmetries(**bundle.config["training"]["defects"]["placements"])
     write_picture(out, defect_grid(generator, defects, placements, n=12, seed=1))
 
@@ -137,9 +141,12 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | licence of the weights | {facts.licence} |
 | stage 1 | {bundle.config["nimg"] / 1000:.1f} kimg |
 | stage 2 | {bundle.config["defects_nimg"] / 1000:.1f} kimg |
+| encoder | {encoder_terms(bundle)} |
 | size | {size:.1f} MB, half precision |
 
 {facts.story}
+
+What each term of the encoder's loss is worth: [docs/inversion.md]({ABLATION}).
 
 ![Good twins, own masks and defects, given masks and defects](samples.png)
 
@@ -156,6 +163,20 @@ drawn strokes and blobs.*
 Measured on {today()} by `python -m benchmarks.card` on the packed weights ({hardware()});
 distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 """
+
+
+def encoder_terms(bundle: Bundle) -> str:
+    """How long the encoder was trained, and with which terms."""
+    how = bundle.config["training"]["encoder"]
+    terms = [
+        f"{name.removesuffix('_weight')} {value:g}"
+        for name, value in how.items()
+        if name.endswith("_weight") and value
+    ]
+    return (
+        f"{bundle.config['encoder_nimg'] / 1000:.1f} kimg, {how['pairs']:.0%} of them drawn pairs; "
+        f"features of: {how['features']}; weights: {', '.join(terms)}"
+    )
 
 
 def _images(folder: DefectFolder, split: str | None, side: int) -> Tensor:

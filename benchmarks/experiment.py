@@ -7,7 +7,6 @@ photographs may not be shown, no picture.
 """
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -19,7 +18,6 @@ from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import DefectFolder
 from blemish.files import write_atomically
-from blemish.inversion.search import Search
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.defect import DefectSearch, MaskControl
 from blemish.synthesis.order import Order, read_order
@@ -45,7 +43,7 @@ def main(
         defect: Its type.
         masks: So many real masks, taken over all by file name.
         count: Seeds for each mask.
-        steps: Of inversion and of search.
+        steps: Of the search.
     """
     found, folder = find_bundle(bundle), DefectFolder(data)
     worker = Synthesizer(found, Recipe())
@@ -78,7 +76,6 @@ def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) 
 
 def _row(bundle: Bundle, orders: list[Order], control: MaskControl, count: int, steps: int) -> str:
     recipe = Recipe(search=DefectSearch(control=control, steps=steps))
-    recipe = replace(recipe, invert=replace(recipe.invert, search=Search(steps=steps)))
     worker, changed, own, began = Synthesizer(bundle, recipe), [], [], time.perf_counter()
     with TemporaryDirectory() as folder:
         dataset = Dataset(Path(folder))

@@ -26,7 +26,7 @@ def follow(average: nn.Module, module: nn.Module, *, decay: float) -> None:
 
 def ema_decay(nimg: int, *, batch: int, half_life_nimg: float, ramp: float) -> float:
     """Decay per step for a half-life in images, shorter at the start (Karras et al., 2020b)."""
-    half_life = min(half_life_nimg, max(nimg * ramp, 1e-8))
+    half_life = max(min(half_life_nimg, nimg * ramp), 1e-8)
     return 0.5 ** (batch / half_life)
 
 

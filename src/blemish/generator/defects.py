@@ -10,7 +10,7 @@ defects.
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries, augment_stack
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
 from blemish.generator.adapt import average_of
 from blemish.generator.branch import free_defect_branch, matching_critic, with_branch
@@ -30,7 +30,7 @@ from blemish.generator.loop import choose, descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import DefectConfig, Drawing, Generator
 from blemish.generator.restore import shape_of
-from blemish.generator.stitch import Defects, cut_defects, draw_masks, parts_of, stitch
+from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.types import Codes
@@ -358,23 +358,17 @@ def train_defects(
         DataError: There is no defect, or a file can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
-    chosen = [p for kind in defect.types for p in _first(data.defects(kind), third)]
-    if not chosen:
+    config = replace(shape_of(bundle), defect=defect)
+    defects = read_defects(data, defect.types, config.resolution, third=third)
+    if defects is None:
         raise DataError(
             got=f"{data.root}, with no photograph of a defect",
             expected="test/<type>/ with a photograph and ground_truth/<type>/ with its mask",
             todo="Add some, or check the folder with 'blemish data check'.",
         )
-    config = replace(shape_of(bundle), defect=defect)
-    pictures, masks = load(chosen, config.resolution)
-    defects = cut_defects(pictures, masks, [defect.types.index(p.kind) for p in chosen])
     generator = with_branch(bundle, config, seed=training.schedule.seed)
     stage = DefectStage(generator, matching_critic(bundle, config), training, defects, fabric)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
-
-
-def _first(photographs: Any, third: bool) -> Any:
-    return photographs[: max(1, len(photographs) // 3)] if third else photographs
 
 
 def _mean_within(far: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Tensor:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.folder import DefectFolder, Photograph, load
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 
@@ -54,6 +55,31 @@ def cut_defects(
         mask=mask_to_tensor(np.stack([piece for _, piece in pieces])),
         kind=torch.tensor([kinds[index] for index in owners]),
     )
+
+
+def read_defects(
+    folder: DefectFolder, types: Sequence[str], resolution: int, *, third: bool
+) -> Defects | None:
+    """The defects of a folder, every piece for itself; None where it has none of these types.
+
+    Args:
+        folder: With defective photographs and their masks.
+        types: Which defects, in the order of their indices.
+        resolution: Of the squares that they are resized to.
+        third: Take the first third of each type by name, the field's few-shot protocol.
+
+    Raises:
+        DataError: A file can't be read, or a mask is missing.
+    """
+    chosen = [p for kind in types for p in _first(folder.defects(kind), third)]
+    if not chosen:
+        return None
+    pictures, masks = load(chosen, resolution)
+    return cut_defects(pictures, masks, [types.index(p.kind) for p in chosen])
+
+
+def _first(photographs: Sequence[Photograph], third: bool) -> Sequence[Photograph]:
+    return photographs[: max(1, len(photographs) // 3)] if third else photographs
 
 
 @torch.no_grad()
