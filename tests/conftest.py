@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny import write_bundle
 
+from blemish.checkpoint import Bundle
+from blemish.generator.critic import Critic
+from blemish.generator.network import Generator
+from blemish.generator.restore import load_critic, load_generator
 from blemish.pictures import write_picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -41,6 +46,22 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
             _write(root / "test" / kind / f"{k:03d}.png", picture)
             _write(root / "ground_truth" / kind / f"{k:03d}_mask.png", mask)
     return root
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Of random weights, with every part of a real one but an encoder; nobody writes into it."""
+    return write_bundle(tmp_path_factory.mktemp("tiny") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def generator(bundle: Bundle) -> Generator:
+    return load_generator(bundle)
+
+
+@pytest.fixture(scope="session")
+def critic(bundle: Bundle) -> Critic:
+    return load_critic(bundle)
 
 
 def _part(dice: np.random.Generator, side: int = 32) -> np.ndarray:

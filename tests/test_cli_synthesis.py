@@ -13,7 +13,7 @@ import pytest
 from tiny import part, spot, write_bundle, write_defects, write_scene
 
 import blemish.checkpoint
-from blemish.checkpoint import Bundle, load_codes
+from blemish.checkpoint import Bundle
 from blemish.cli import main
 from blemish.data import check
 from blemish.pictures import read_picture, write_picture
@@ -56,7 +56,6 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-INVERT = "invert --image nut.png --bundle bundle --device cpu --steps 2 --out out"
 MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle bundle"
 MAKE += " --device cpu --steps 2 --out out"
 DEMO = "demo --bundle bundle --parts 2 --count 2 --steps 2 --out out"
@@ -76,32 +75,6 @@ def files_in(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
-
-
-def test_inverting(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(INVERT) == 0
-    shown = capsys.readouterr()
-    assert shown.out.startswith("out: PSNR ")
-    assert shown.out.endswith("dB in w+; see out/comparison.png\n")
-    assert {*files_in(place / "out")} == {
-        "codes.safetensors",
-        "comparison.png",
-        "inversion.json",
-        "reconstruction.png",
-    }
-
-
-@pytest.mark.parametrize("space", ["z", "w", "w+"])
-def test_inverting_in_each_space(
-    place: Path, space: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert exit_code(f"{INVERT} --space {space} --noise-weight 1 --json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["space"] == space
-    assert told == json.loads((place / "out" / "inversion.json").read_text())
-    codes = load_codes(place / "out" / "codes.safetensors")
-    assert codes.space == space
-    assert codes.noise
 
 
 def test_making(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,20 +160,6 @@ def test_a_demonstration_needs_no_data(
 
 
 REFUSED = [
-    (f"{INVERT} --image none.png", "none.png, which does not exist"),
-    (f"{INVERT} --image text.png", "text.png, which holds no picture"),
-    (f"{INVERT} --image folder", "folder, which is a folder"),
-    (f"{INVERT} --image dot.png", "dot.png, a picture of 1 × 1 pixels"),
-    (f"{INVERT} --bundle none", "the bundle 'none', which is no folder"),
-    (f"{INVERT} --bundle torn", "critic.safetensors, which can't be read as safetensors"),
-    (f"{INVERT} --bundle unfit", "generator.safetensors, which does not fit config.json"),
-    (f"{INVERT} --bundle folder", "whose 'generator' can't be understood"),
-    (f"{INVERT} --steps -1", "-1 steps"),
-    (f"{INVERT} --noise-weight -1", "the noise weight -1.0"),
-    (f"{INVERT} --noise-weight nan", "the noise weight nan"),
-    (f"{INVERT} --seed -1", "--seed -1"),
-    (f"{INVERT} --seed 9223372036854775808", "--seed 9223372036854775808"),
-    (f"{INVERT} --device cuda", "--device cuda"),
     (f"{MAKE} --normal none.png", "none.png, which does not exist"),
     (f"{MAKE} --normal text.png", "text.png, which holds no picture"),
     (f"{MAKE} --normal dot.png", "dot.png, a picture of 1 × 1 pixels"),
@@ -266,7 +225,7 @@ UNWRITABLE = [
 
 
 @pytest.mark.parametrize("out, got", UNWRITABLE)
-@pytest.mark.parametrize("command", [INVERT, MAKE, DEMO])
+@pytest.mark.parametrize("command", [MAKE, DEMO])
 def test_a_place_that_cannot_be_written(
     command: str, out: str, got: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -290,12 +249,10 @@ def test_a_folder_with_another_s_manifest(
 
 
 UNPARSABLE = [
-    "invert",
     "synthesize --normal nut.png --mask nut_mask.png",
     f"{MAKE} --mask-control magic",
     f"{MAKE} --count many",
     f"{MAKE} --reference stich",
-    f"{INVERT} --space v",
     f"{DEMO} --part 2",
 ]
 
@@ -320,9 +277,7 @@ def full_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
 
 
-@pytest.mark.parametrize(
-    "command, writes", [(INVERT, 0), (INVERT, 3), (MAKE, 0), (MAKE, 4), (MAKE, 5), (DEMO, 8)]
-)
+@pytest.mark.parametrize("command, writes", [(MAKE, 0), (MAKE, 4), (MAKE, 5), (DEMO, 8)])
 def test_a_full_disk(
     command: str,
     writes: int,
@@ -355,10 +310,9 @@ def interrupted(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "command, place_of, todo",
     [
-        (INVERT, "blemish.inversion.invert.project", "Run it again to begin anew."),
-        (MAKE, "blemish.synthesis.synthesize.project", "Run the same again to carry on"),
+        (MAKE, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same again to carry on"),
         (MAKE, "blemish.synthesis.synthesize.place_defects", "Run the same again to carry on"),
-        (DEMO, "blemish.synthesis.synthesize.project", "Run the same again to carry on"),
+        (DEMO, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same again to carry on"),
     ],
 )
 def test_ctrl_c_tells_how_to_go_on(

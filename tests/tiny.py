@@ -8,11 +8,17 @@ import numpy as np
 import torch
 
 from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.generator.defects import DefectTraining
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining
-from blemish.pictures import write_picture
+from blemish.inversion.domain import fit_domain
+from blemish.inversion.encoder import Encoder
+from blemish.inversion.model import learn_strangeness
+from blemish.inversion.space import w_defect_statistics, w_statistics
+from blemish.pictures import fit, to_tensor, write_picture
 
 TYPES = ("crack", "paint")
 CONFIG = GeneratorConfig(
@@ -25,8 +31,11 @@ CONFIG = GeneratorConfig(
 )
 
 
-def write_bundle(path: Path, config: GeneratorConfig = CONFIG) -> Bundle:
-    """What both stages of training leave, with random weights; whoever reads it finds no zeros."""
+def write_bundle(path: Path, config: GeneratorConfig = CONFIG, *, encoder: bool = False) -> Bundle:
+    """What both stages of training leave, with random weights; whoever reads it finds no zeros.
+
+    With an encoder, the domain of the codes and the strangeness of parts are known as well.
+    """
     path.mkdir(parents=True)
     bundle = Bundle(path)
     with torch.random.fork_rng():
@@ -35,10 +44,14 @@ def write_bundle(path: Path, config: GeneratorConfig = CONFIG) -> Bundle:
         bundle.write("critic", Critic(config).state_dict())
         matching = Critic(config, image_channels=4)
         bundle.write("match_critic", matching.state_dict())
-        bundle.write("statistics", _looks(matching, config))
+        looks = _looks(matching, config)
+        if looks:
+            bundle.write("statistics", looks)
     trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
     about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
     bundle.write_config({**about, "nimg": 4, "defects_nimg": 4})
+    if encoder:
+        _add_encoder(bundle, config)
     return bundle
 
 
@@ -97,6 +110,22 @@ def _generator(config: GeneratorConfig) -> Generator:
     z = torch.randn(1000, config.z_dim)
     generator.mapping.w_avg.copy_(generator.mapping(z).mean(dim=0))
     return generator
+
+
+def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:
+    generator = load_generator(bundle)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = Encoder(config).eval().requires_grad_(False)
+    encoder.w_mean.copy_(w_statistics(generator).mean)
+    if config.defect is not None:
+        encoder.w_defect_mean.copy_(w_defect_statistics(generator).mean)
+    bundle.write("encoder", encoder.state_dict())
+    known = fit_domain(generator, encoder, n=100).tensors()
+    looks = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    bundle.write("statistics", looks | known)
+    pictures = [fit(part(seed=seed), config.resolution) for seed in range(4)]
+    learn_strangeness(bundle, to_tensor(np.stack(pictures)), Symmetries())
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ Images are RGB in [-1, 1], masks are in [0, 1] with 1 on the defect; both are ch
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,3 +49,9 @@ class Codes:
     def good(self) -> Self:
         """The same part without its defect."""
         return replace(self, w_defect=None)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on another device."""
+        noise = {name: map.to(device) for name, map in (self.noise or {}).items()}
+        w_defect = None if self.w_defect is None else self.w_defect.to(device)
+        return replace(self, w=self.w.to(device), w_defect=w_defect, noise=noise or None)

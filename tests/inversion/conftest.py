@@ -1,22 +1,26 @@
 import pytest
-from tiny import write_bundle
+import torch
 
-from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
-from blemish.generator.restore import load_critic, load_generator
+from blemish.inversion.domain import fit_domain
+from blemish.inversion.encoder import Encoder
+from blemish.inversion.model import Model
+from blemish.inversion.space import w_defect_statistics, w_statistics
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return write_bundle(tmp_path_factory.mktemp("tiny") / "bundle")
+def encoder(generator: Generator) -> Encoder:
+    """Of random weights, about the mean of w."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = Encoder(generator.config).eval().requires_grad_(False)
+    encoder.w_mean.copy_(w_statistics(generator).mean)
+    encoder.w_defect_mean.copy_(w_defect_statistics(generator).mean)
+    return encoder
 
 
 @pytest.fixture(scope="session")
-def generator(bundle: Bundle) -> Generator:
-    return load_generator(bundle)
-
-
-@pytest.fixture(scope="session")
-def critic(bundle: Bundle) -> Critic:
-    return load_critic(bundle)
+def model(generator: Generator, critic: Critic, encoder: Encoder) -> Model:
+    domain = fit_domain(generator, encoder, n=200)
+    return Model(generator=generator, critic=critic, encoder=encoder, domain=domain)

@@ -294,7 +294,7 @@ def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Order) -> Non
 def test_progress_is_told(worker: Synthesizer, order: Order, tmp_path: Path) -> None:
     heard: list[str] = []
     synthesize(worker, order, Dataset(tmp_path), count=2, seed=0, tell=heard.append)
-    assert heard[0] == "inverting, step 0"
+    assert heard[0] == "inverting, 0%"
     assert [words for words in heard if words.startswith("made")] == [
         f"made {worker.name(order, seed)}" for seed in (0, 1)
     ]

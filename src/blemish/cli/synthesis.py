@@ -1,7 +1,5 @@
-"""`blemish invert`, `synthesize` and `demo`: the main job."""
+"""`blemish synthesize` and `demo`: the main job."""
 
-import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,60 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Json
+from blemish.cli.inversion import OF_METHOD, How
+from blemish.cli.options import Device, Json, SpaceName
+from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
 
 if TYPE_CHECKING:
+    from blemish.checkpoint import Bundle
+    from blemish.inversion.methods import Method
     from blemish.synthesis.synthesize import Recipe
-
-SpaceName = Literal["z", "w", "w+"]
-
-
-def invert(
-    image: Path,
-    bundle: str = "hazelnut",
-    space: SpaceName = "w+",
-    steps: int = 200,
-    noise_weight: float = 0,
-    seed: int = 0,
-    out: Path = Path("inversion"),
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Find the generator's codes for a photograph.
-
-    Args:
-        image: The photograph, of any size.
-        bundle: Folder of a bundle, or the name of an embedded one.
-        space: Where to search.
-        steps: Of the optimiser.
-        noise_weight: Of the regularity of noise maps; 0 leaves the maps alone, the paper has 1e5.
-        seed: Of the search.
-        out: Folder for the codes, the pictures and the figures.
-        device: What to search on; auto takes CUDA where it is found.
-        json: Print the figures as JSON.
-    """
-    from blemish.checkpoint import find_bundle
-    from blemish.files import ensure_writable
-    from blemish.generator.loop import choose_device
-    from blemish.generator.restore import load_critic, load_generator
-    from blemish.inversion.invert import invert as find
-    from blemish.inversion.invert import read_photograph
-    from blemish.inversion.project import Projection
-    from blemish.inversion.search import Search, refuse_seeds
-
-    how = Projection(space=space, search=Search(steps=steps), noise_weight=noise_weight)
-    refuse_seeds(seed)
-    on, found, picture = choose_device(device), find_bundle(bundle), read_photograph(image)
-    generator, critic = load_generator(found, on), load_critic(found, on)
-    ensure_writable(out)
-    with _Progress("inverting", steps) as progress:
-        result = find(generator, critic, picture, how, seed=seed, tell=progress.step)
-    facts = result.save(out, found)
-    if json:
-        _print_json(facts)
-    else:
-        print(f"{out}: PSNR {result.psnr:.2f} dB in {space}; see {out / 'comparison.png'}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +25,14 @@ class Options:
     """How the defect is placed.
 
     Attributes:
-        space: Where codes are searched; w keeps the part, and so the defect drawn on it, nearer
-            to what the generator knows than w+ does.
-        steps: Of inverting the photograph, and of fitting the defect where that needs a search.
+        method: How the photograph is inverted, as in 'blemish invert'; auto is in-domain where the
+            bundle has an encoder, and else project.
+        space: Where its codes are searched.
+        steps: Of inverting it.
+        inverted: Folder that 'blemish invert' wrote for this photograph, so that it need not be
+            inverted again.
+        defect_space: Where the defect's code is searched, where that needs a search.
+        defect_steps: Of that search.
         mask_control: How the mask is met: handed to the branch, or by searching codes, or both
             codes and noise maps.
         reference: What the inside shall look like: none leaves it to the branch, stitch is a real
@@ -88,8 +46,14 @@ class Options:
         noise_weight: Of the regularity of noise maps, where they are searched.
     """
 
-    space: SpaceName = "w"
-    steps: int = 200
+    method: Literal["auto", "encode", "in-domain", "optimize", "project"] = "auto"
+    space: Annotated[
+        SpaceName | None, arg(help_behavior_hint="(default: w+, or w for project)")
+    ] = None
+    steps: Annotated[int | None, arg(help_behavior_hint=OF_METHOD)] = None
+    inverted: Annotated[Path | None, arg(name="from", help_behavior_hint="(default: none)")] = None
+    defect_space: SpaceName = "w"
+    defect_steps: int = 200
     mask_control: Literal["codes", "noise", "condition"] = "condition"
     reference: Literal["none", "stitch", "distil"] = "none"
     real: Annotated[Path | None, arg(help_behavior_hint="(default: none)")] = None
@@ -99,18 +63,18 @@ class Options:
     stay_weight: float = 0.1
     noise_weight: float = 1
 
-    def recipe(self) -> "Recipe":
-        from blemish.inversion.project import Projection
-        from blemish.inversion.search import Search
+    def recipe(self, bundle: "Bundle") -> "Recipe":
+        """The options as a synthesis takes them."""
         from blemish.synthesis.defect import DefectSearch
         from blemish.synthesis.synthesize import Recipe
 
         return Recipe(
-            invert=Projection(space=self.space, search=Search(steps=self.steps)),
+            invert=self._invert(bundle),
+            inverted=self.inverted,
             search=DefectSearch(
                 control=self.mask_control,
-                space=self.space,
-                steps=self.steps,
+                space=self.defect_space,
+                steps=self.defect_steps,
                 mask_weight=self.mask_weight,
                 image_weight=self.image_weight,
                 reference_weight=self.reference_weight,
@@ -120,6 +84,13 @@ class Options:
             reference=self.reference,
             real=self.real,
         )
+
+    def _invert(self, bundle: "Bundle") -> "Method":
+        name = self.method
+        if name == "auto":
+            name = "in-domain" if bundle.has("encoder") else "project"
+        space = self.space or ("w" if name == "project" else "w+")
+        return How(method=name, space=space, steps=self.steps).chosen()
 
 
 Flat = Annotated[Options, arg(name="")]
@@ -160,15 +131,15 @@ def synthesize(
     from blemish.synthesis.synthesize import synthesize as make
 
     refuse_seeds(seed, count)
-    recipe, on = options.recipe(), choose_device(device)
-    worker = Synthesizer(find_bundle(bundle), recipe, device=on)
+    found, on = find_bundle(bundle), choose_device(device)
+    worker = Synthesizer(found, options.recipe(found), device=on)
     order = read_order(normal, mask, defect, worker.types)
     worker.prepare(defect)
     dataset = Dataset(out)
-    with _carried_on(), _Progress("placing", count) as progress:
+    with _carried_on(), Progress("placing", count) as progress:
         rows = make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         for row in rows:
             print(_line(out, row))
@@ -205,10 +176,11 @@ def demo(
         got = f"--parts {parts} --count {count}"
         raise OptionError(got=got, expected="1 or more of each", todo="Ask for some.")
     refuse_seeds(seed, max(parts, count))
-    worker = Synthesizer(find_bundle(bundle), Options(steps=steps).recipe())
+    found = find_bundle(bundle)
+    worker = Synthesizer(found, Options(steps=steps).recipe(found))
     dataset, began = Dataset(out), time.monotonic()
     rows: list[dict[str, Any]] = []
-    with _carried_on(), _Progress("placing", parts * count) as progress:
+    with _carried_on(), Progress("placing", parts * count) as progress:
         for index in range(parts):
             files = draw_scene(worker.generator, out / "parts", seed + index)
             order = read_order(*files, worker.types[0], worker.types)
@@ -251,31 +223,3 @@ def _report(out: Path, bundle: str, rows: list[dict[str, Any]], took: float) -> 
     body = [(r["name"], r["seed"], *(r["scores"][name] for name in names)) for r in rows]
     page.table(header, body)
     page.write(out / "report.html")
-
-
-class _Progress:
-    """A line on stderr, with the time that remains."""
-
-    def __init__(self, what: str, total: int) -> None:
-        from blemish.tracking import progress_bar
-
-        self.bar = progress_bar()
-        self.line = self.bar.add_task(what, total=total, note="")
-
-    def __enter__(self) -> "_Progress":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def step(self, index: int) -> None:
-        self.bar.update(self.line, completed=index + 1)
-
-    def say(self, what: str) -> None:
-        self.bar.update(self.line, note=what, advance=int(what.startswith("made")))
-
-
-def _print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()

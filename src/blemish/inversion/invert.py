@@ -1,9 +1,11 @@
-"""Photographs to codes, and what the search came to."""
+"""Photographs to codes, and what became of each: in a batch, failure is a value."""
 
 import json
-from dataclasses import dataclass
-from math import log10
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import inf, log10
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,15 +15,27 @@ from torch import Tensor
 from blemish.checkpoint import Bundle, save_codes
 from blemish.errors import DataError
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.critic import Critic
-from blemish.generator.network import Generator
+from blemish.inversion.descent import Found, Watch
+from blemish.inversion.domain import Standing, cycle_distance, read_again
 from blemish.inversion.losses import squared_error
-from blemish.inversion.project import Projection, project
-from blemish.inversion.search import Step
-from blemish.pictures import fit, grid, read_picture, to_picture, to_tensor, write_picture
+from blemish.inversion.methods import Method, name_of
+from blemish.inversion.model import Model
+from blemish.inversion.refusal import MARGIN, strangeness
+from blemish.pictures import (
+    fit,
+    grid,
+    read_picture,
+    to_mask,
+    to_picture,
+    to_tensor,
+    write_picture,
+)
 from blemish.types import Codes
 
+Outcome = Literal["ok", "out of domain", "did not converge", "unreadable"]
+BATCH = 8
 LEAST_SIDE = 32
+MOST_EXTREME = 99.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,41 +43,196 @@ class Inversion:
     """The result for one photograph.
 
     Attributes:
-        codes: Of a single item, the defect branch off.
+        outcome: What became of it; all but "ok" have a reason.
+        reason: In words; empty where all is well.
+        method: What found the codes.
+        codes: Of a single item; the defect branch is off unless a defect was looked for.
+        mask: Of the defect, zeros and ones, to hand to the generator; None without.
         target: The photograph at the generator's resolution, in [-1, 1].
         image: What the codes draw.
         terms: Of the search's loss at its end, unweighted.
+        steps: That the search took.
+        standing: Where the codes stand among fresh ones: distances and percentiles by name; empty
+            where the bundle does not know the domain of its codes.
+        strangeness: The photograph's; None where the bundle has no encoder.
     """
 
+    outcome: Outcome
+    reason: str
+    method: str
     codes: Codes
+    mask: Float[Tensor, "1 1 h w"] | None
     target: Float[Tensor, "1 3 h w"]
     image: Float[Tensor, "1 3 h w"]
     terms: dict[str, float]
+    steps: int
+    standing: dict[str, float]
+    strangeness: float | None
 
     @property
     def psnr(self) -> float:
         """Peak signal-to-noise ratio in dB, 10·log10(4/MSE) on [-1, 1]."""
         return 10 * log10(4 / max(squared_error(self.image, self.target).item(), 1e-12))
 
-    def save(self, out: Path, bundle: Bundle) -> dict[str, object]:
-        """Write codes, pictures and figures into a folder; returns the figures."""
-        ensure_writable(out)
-        save_codes(out / "codes.safetensors", self.codes)
-        pictures = [to_picture(self.target[0]), to_picture(self.image[0])]
-        write_picture(out / "reconstruction.png", pictures[1])
-        write_picture(out / "comparison.png", grid([*pictures, self._difference()], 3))
-        facts = {
+    def facts(self) -> dict[str, Any]:
+        """The figures, as JSON holds them."""
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "method": self.method,
             "space": self.codes.space,
+            "steps": self.steps,
             "psnr_db": round(self.psnr, 3),
             "terms": {name: round(value, 6) for name, value in self.terms.items()},
-            "bundle": {"name": bundle.path.name, "digest": bundle.digest},
+            "standing": {name: round(value, 4) for name, value in self.standing.items()},
+            "strangeness": None if self.strangeness is None else round(self.strangeness, 6),
         }
+
+    def save(self, out: Path, bundle: Bundle) -> dict[str, Any]:
+        """Write codes, pictures and figures into a folder, the figures last; returns them."""
+        ensure_writable(out)
+        for stale in ("inversion.json", "mask.png"):  # of an inversion that was here before
+            (out / stale).unlink(missing_ok=True)
+        save_codes(out / "codes.safetensors", self.codes)
+        pictures = [to_picture(self.target[0]), to_picture(self.image[0])]
+        write_picture(out / "photograph.png", pictures[0])
+        write_picture(out / "reconstruction.png", pictures[1])
+        write_picture(out / "comparison.png", grid([*pictures, self._difference()], 3))
+        if self.mask is not None:
+            write_picture(out / "mask.png", to_mask(self.mask[0]))
+        facts = self.facts() | {"bundle": {"name": bundle.path.name, "digest": bundle.digest}}
         write_atomically(out / "inversion.json", (json.dumps(facts, indent=2) + "\n").encode())
         return facts
 
     def _difference(self) -> UInt8[np.ndarray, "h w 3"]:
         """Absolute difference, from black to white over half the range."""
         return to_picture((self.image - self.target).abs()[0] * 2 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """What became of a file that is no photograph."""
+
+    error: DataError
+
+    @property
+    def outcome(self) -> Outcome:
+        return "unreadable"
+
+    def facts(self) -> dict[str, Any]:
+        """As those of an `Inversion`."""
+        return {"outcome": self.outcome, "reason": f"got {self.error.got}"}
+
+
+def invert(
+    model: Model,
+    pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+    how: Method,
+    *,
+    seed: int = 0,
+    defect: bool = False,
+    watch: Watch | None = None,
+) -> list[Inversion]:
+    """Find the codes of photographs, all in one batch.
+
+    Args:
+        model: A bundle's networks; the search is on their device.
+        pictures: Of any sizes; they are resized to the generator's square.
+        how: The method with its options.
+        seed: Of the search's randomness, the same for each photograph.
+        defect: Look for a defect too, its code and its mask.
+        watch: Hears of each step, such as a `Trajectory`.
+
+    Raises:
+        BundleError: The bundle lacks what the method or `defect` needs.
+    """
+    side = model.generator.config.resolution
+    target = torch.stack([to_tensor(fit(picture, side)) for picture in pictures])
+    target = target.to(model.device)
+    rngs = [torch.Generator().manual_seed(seed) for _ in pictures]
+    found = how.find(model, target, rngs=rngs, defect=defect, watch=watch)
+    return judge(model, target, found, name_of(how))
+
+
+@torch.no_grad()
+def judge(
+    model: Model, target: Float[Tensor, "n 3 h w"], found: Found, method: str
+) -> list[Inversion]:
+    """What became of each item of a batch."""
+    image = model.generator(found.codes, mask=found.mask).image
+    strange = (
+        None
+        if model.encoder is None
+        else strangeness(model.generator, model.critic, model.encoder, target)
+    )
+    standing = stand(model, found.codes)
+    inversions = []
+    for k in range(len(target)):
+        here = slice(k, k + 1)
+        found_standing = {} if standing is None else _item_of(standing, k)
+        how_strange = None if strange is None else strange[k].item()
+        outcome, reason = _outcome(model, bool(found.converged[k]), found_standing, how_strange)
+        inversions.append(
+            Inversion(
+                outcome=outcome,
+                reason=reason,
+                method=method,
+                codes=_single(found.codes, here),
+                mask=None if found.mask is None else found.mask[here],
+                target=target[here],
+                image=image[here],
+                terms={name: values[k].item() for name, values in found.terms.items()},
+                steps=int(found.steps[k]),
+                standing=found_standing,
+                strangeness=how_strange,
+            )
+        )
+    return inversions
+
+
+@torch.no_grad()
+def stand(model: Model, codes: Codes) -> Standing | None:
+    """Where codes stand among the generator's own; None where the bundle does not know these."""
+    if model.domain is None:
+        return None
+    cycle = None
+    if model.encoder is not None:
+        again = read_again(model.generator, model.encoder, codes.w)
+        cycle = cycle_distance(codes.w, again, model.domain.deviation)
+    return model.domain.standing(codes.w, cycle)
+
+
+def invert_files(
+    model: Model,
+    files: Sequence[Path],
+    how: Method,
+    *,
+    seed: int = 0,
+    defect: bool = False,
+    batch: int = BATCH,
+    watches: Sequence[Watch] | None = None,
+) -> Iterator[tuple[Path, Inversion | Unreadable]]:
+    """The inversion of each file, in order; one that can't be read spoils no other.
+
+    Args:
+        model: A bundle's networks.
+        files: Photographs.
+        how: The method with its options.
+        seed: As in `invert`.
+        defect: As in `invert`.
+        batch: Photographs that are searched for at a time; it changes nothing but rounding.
+        watches: One for each batch, which hears of its steps.
+    """
+    for number, first in enumerate(range(0, len(files), batch)):
+        here = files[first : first + batch]
+        read = [_read(file) for file in here]
+        pictures = [picture for picture in read if not isinstance(picture, Unreadable)]
+        watch = None if watches is None else watches[number]
+        made: Iterator[Inversion] = iter(())
+        if pictures:
+            made = iter(invert(model, pictures, how, seed=seed, defect=defect, watch=watch))
+        for file, picture in zip(here, read, strict=True):
+            yield file, picture if isinstance(picture, Unreadable) else next(made)
 
 
 def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -83,30 +252,37 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     return picture
 
 
-def invert(
-    generator: Generator,
-    critic: Critic,
-    picture: UInt8[np.ndarray, "h w 3"],
-    how: Projection,
-    *,
-    seed: int = 0,
-    tell: Step | None = None,
-) -> Inversion:
-    """Find the codes of a photograph.
+def _read(file: Path) -> UInt8[np.ndarray, "h w 3"] | Unreadable:
+    try:
+        return read_photograph(file)
+    except DataError as error:
+        return Unreadable(error=error)
 
-    Args:
-        generator: Frozen; the search is on its device.
-        critic: Of the same bundle.
-        picture: Of any size; it is resized to the generator's square.
-        how: Options.
-        seed: Of the search's randomness.
-        tell: Called behind each step with its number.
-    """
-    device = generator.mapping.w_avg.device
-    target = to_tensor(fit(picture, generator.config.resolution))[None].to(device)
-    rng = torch.Generator().manual_seed(seed)
-    codes, found = project(generator, critic, target, how, rngs=[rng], tell=tell)
-    with torch.no_grad():
-        image = generator(codes).image
-    terms = {name: values.item() for name, values in found.items()}
-    return Inversion(codes=codes, target=target, image=image, terms=terms)
+
+def _outcome(
+    model: Model, converged: bool, standing: dict[str, float], strange: float | None
+) -> tuple[Outcome, str]:
+    if not converged:
+        return "did not converge", "the search ran out of time, or found nothing better"
+    limit = inf if model.strangest is None else MARGIN * model.strangest
+    if strange is not None and strange > limit:
+        return "out of domain", (
+            f"the photograph shows something else than the part: its strangeness is {strange:.2f}, "
+            f"and up to {limit:.2f} was expected"
+        )
+    if standing.get("percentile", 0) > MOST_EXTREME:
+        return "out of domain", (
+            f"the codes are more extreme than {MOST_EXTREME:.0f} in 100 of the generator's own"
+        )
+    return "ok", ""
+
+
+def _item_of(standing: Standing, index: int) -> dict[str, float]:
+    values = {name: getattr(standing, name) for name in Standing.__dataclass_fields__}
+    return {name: value[index].item() for name, value in values.items() if value is not None}
+
+
+def _single(codes: Codes, here: slice) -> Codes:
+    noise = {name: map[here] for name, map in (codes.noise or {}).items()}
+    w_defect = None if codes.w_defect is None else codes.w_defect[here]
+    return replace(codes, w=codes.w[here], w_defect=w_defect, noise=noise or None)

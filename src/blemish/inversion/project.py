@@ -17,8 +17,12 @@ from torch import Tensor
 
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
-from blemish.inversion.losses import feature_error, noise_regularity, renormalise, squared_error
-from blemish.inversion.search import Search, Step, Terms, refuse_weights, search
+from blemish.inversion.descent import Found, Watch, descend
+from blemish.inversion.likeness import Likeness
+from blemish.inversion.losses import squared_error
+from blemish.inversion.model import Model
+from blemish.inversion.search import Search, Step, Terms, refuse_weights
+from blemish.inversion.space import Point, WStatistics, draws, w_statistics, with_defect
 from blemish.types import Codes, Space
 
 SHAKE = 0.05
@@ -51,22 +55,27 @@ class Projection:
             noise_weight=self.noise_weight,
         )
 
+    def weights(self) -> dict[str, float]:
+        """Of each term of the loss."""
+        return {
+            "pixels": self.pixel_weight,
+            "features": self.feature_weight,
+            "noise": self.noise_weight,
+        }
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WStatistics:
-    """Mean of w, and the root of the mean squared distance to it, over mapped z."""
-
-    mean: Float[Tensor, " d"]
-    deviation: Float[Tensor, ""]
-
-
-@torch.no_grad()
-def w_statistics(generator: Generator, *, n: int = 10_000, seed: int = 0) -> WStatistics:
-    """Statistics of w over `n` mapped latents."""
-    z = torch.randn(n, generator.config.z_dim, generator=torch.Generator().manual_seed(seed))
-    w = generator.mapping(z.to(generator.mapping.w_avg.device))
-    mean = w.mean(dim=0)
-    return WStatistics(mean=mean, deviation=(w - mean).square().sum(dim=1).mean().sqrt())
+    def find(
+        self,
+        model: Model,
+        target: Float[Tensor, "n 3 h w"],
+        *,
+        rngs: list[torch.Generator],
+        where: Float[Tensor, "n 1 h w"] | None = None,
+        defect: bool = False,
+        watch: Watch | None = None,
+    ) -> Found:
+        """See `methods.Method`."""
+        likeness = Likeness.to(model.critic, target, where)
+        return _find(model.generator, likeness, self, rngs=rngs, defect=defect, watch=watch)
 
 
 def project(
@@ -93,59 +102,51 @@ def project(
     Returns:
         The codes, and the terms of the loss at the end.
     """
+    found = _find(generator, Likeness.to(critic, target, where), how, rngs=rngs, tell=tell)
+    return found.codes, found.terms
+
+
+def _find(
+    generator: Generator,
+    likeness: Likeness,
+    how: Projection,
+    *,
+    rngs: list[torch.Generator],
+    defect: bool = False,
+    tell: Step | None = None,
+    watch: Watch | None = None,
+) -> Found:
     statistics = w_statistics(generator)
-    code = _start(generator, target, where, how.space, statistics, rngs)
+    code = _start(generator, likeness, how.space, statistics, rngs)
     noise = _noise_start(generator, rngs) if how.noise_weight else {}
-    wanted = [map.detach() for map in critic.features(_seen(target, where))]
+    point = Point(space=how.space, code=code, noise=noise)
+    if defect:
+        point = with_defect(point, generator, None, rngs)
     shake = _shaker(code, statistics, how.space, rngs)
-
-    def terms(time: float) -> Terms:
-        rows = _rows(generator, code + shake(time), how.space)
-        image = generator.draw(Codes(w=rows, noise=noise or None)).image
-        found = {
-            "pixels": squared_error(image, target, where),
-            "features": feature_error(critic.features(_seen(image, where)), wanted, where),
-        }
-        return found | ({"noise": noise_regularity(noise)} if noise else {})
-
-    weights = {
-        "pixels": how.pixel_weight,
-        "features": how.feature_weight,
-        "noise": how.noise_weight,
-    }
-    after = (lambda: renormalise(noise)) if noise else None
-    leaves = [code, *noise.values()]
-    found = search(leaves, terms, weights, how.search, after=after, tell=tell)
-    rows = _rows(generator, code, how.space).detach()
-    still = {name: map.detach() for name, map in noise.items()}
-    return Codes(w=rows, noise=still or None, space=how.space), found
-
-
-def draws(shape: tuple[int, ...], rngs: list[torch.Generator]) -> Float[Tensor, "n ..."]:
-    """Standard normal numbers, each item's from its own generator."""
-    return torch.stack([torch.randn(shape, generator=rng) for rng in rngs])
+    return descend(
+        generator,
+        point,
+        likeness,
+        how.weights(),
+        how.search,
+        shake=shake,
+        tell=tell,
+        watch=watch,
+    )
 
 
 def _start(
     generator: Generator,
-    target: Float[Tensor, "n 3 h w"],
-    where: Float[Tensor, "n 1 h w"] | None,
+    likeness: Likeness,
     space: Space,
     statistics: WStatistics,
     rngs: list[torch.Generator],
 ) -> Tensor:
-    n, config = len(target), generator.config
+    n, config = len(rngs), generator.config
     if space == "z":
-        return _best_latent(generator, target, where, rngs).requires_grad_()
+        return _best_latent(generator, likeness.target, likeness.where, rngs).requires_grad_()
     shape = (n, config.w_dim) if space == "w" else (n, config.layers, config.w_dim)
     return statistics.mean.expand(shape).clone().requires_grad_()
-
-
-def _seen(
-    image: Float[Tensor, "n 3 h w"], where: Float[Tensor, "n 1 h w"] | None
-) -> Float[Tensor, "n 3 h w"]:
-    # Features look beyond their place: what does not count must be gone before they are taken.
-    return image if where is None else image * where
 
 
 @torch.no_grad()
@@ -164,12 +165,6 @@ def _best_latent(
         far = squared_error(generator.draw(generator.codes(z)).image, item, counts)
         found.append(z[far.argmin()])
     return torch.stack(found)
-
-
-def _rows(generator: Generator, code: Tensor, space: Space) -> Float[Tensor, "n layers d"]:
-    if space == "z":
-        return generator.codes(code).w
-    return code if space == "w+" else code[:, None].expand(-1, generator.config.layers, -1)
 
 
 def _noise_start(generator: Generator, rngs: list[torch.Generator]) -> dict[str, Tensor]:

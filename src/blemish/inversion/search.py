@@ -1,15 +1,18 @@
 """The one search for codes: Adam with the ramps of the StyleGAN2 projector.
 
 Every code search is this loop over other parameters and other terms. Items of a batch do not touch
-each other: Adam works element by element and the loss is a sum over items.
+each other: Adam works element by element and the loss is a sum over items. So each item may stop
+on its own, where its loss no longer falls or is no number; it then keeps its parameters, and the
+loop ends when none is left.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
+from time import monotonic
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from blemish.errors import OptionError
@@ -29,12 +32,18 @@ class Search:
         learning_rate: At its height (Karras et al., 2020, appendix D: 0.1).
         ramp_up: Share of the steps over which the rate grows from zero.
         ramp_down: Share of the steps over which it falls to zero along a cosine.
+        patience: Steps without improvement after which an item stops; 0 never stops early.
+        tolerance: Share by which the loss must fall below its best to count as an improvement.
+        seconds: After which all items stop, done or not; None takes the time that it takes.
     """
 
     steps: int = 1000
     learning_rate: float = 0.1
     ramp_up: float = 0.05
     ramp_down: float = 0.25
+    patience: int = 0
+    tolerance: float = 0.01
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 0 or not 0 < self.learning_rate < 100:
@@ -48,6 +57,18 @@ class Search:
                 got=f"ramps over {self.ramp_up} and {self.ramp_down} of the steps",
                 expected="shares above 0 and up to 1",
                 todo="Correct the option.",
+            )
+        if self.patience < 0 or not 0 <= self.tolerance < 1:
+            raise OptionError(
+                got=f"a patience of {self.patience} steps at a tolerance of {self.tolerance}",
+                expected="no fewer than 0 steps, and a share from 0 to below 1",
+                todo="Correct the option.",
+            )
+        if self.seconds is not None and not self.seconds > 0:
+            raise OptionError(
+                got=f"{self.seconds} seconds for a search",
+                expected="more than 0",
+                todo="Allow some time, or leave the option out.",
             )
 
     def rate(self, time: float) -> float:
@@ -86,6 +107,47 @@ def refuse_seeds(seed: int, count: int = 1) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a search came to.
+
+    Attributes:
+        terms: At the end, unweighted.
+        steps: That each item took.
+        converged: Whether the item reached a plateau or went through the whole schedule, with a
+            loss no higher than at its start. Others ran out of time, got worse, or met numbers
+            that are not finite.
+    """
+
+    terms: Terms
+    steps: Int[Tensor, " n"]
+    converged: Bool[Tensor, " n"]
+
+
+class _Items:
+    """How far each item of a batch is."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        n, device = len(parameters[0]), parameters[0].device
+        self.moving = torch.ones(n, dtype=torch.bool, device=device)
+        self.broken = torch.zeros_like(self.moving)
+        self.steps = torch.zeros(n, dtype=torch.long, device=device)
+        self.waited = torch.zeros_like(self.steps)
+        self.start = self.best = torch.full((n,), inf, device=device)
+
+    def hear(self, loss: Float[Tensor, " n"], sound: Bool[Tensor, " n"], how: Search) -> None:
+        """Stop the items that have come to a plateau, or that are not sound."""
+        self.start = torch.where(self.start.isinf(), loss, self.start)
+        better = loss < self.best * (1 - how.tolerance)
+        self.best = torch.where(better, loss, self.best)
+        self.waited = torch.where(better, 0, self.waited + 1)
+        self.broken = self.broken | (self.moving & ~sound)
+        self.moving = self.moving & sound
+        if how.patience:
+            self.moving = self.moving & (self.waited < how.patience)
+        self.steps += self.moving
+
+
 @torch.enable_grad()
 def search(
     parameters: list[Tensor],
@@ -95,33 +157,71 @@ def search(
     *,
     after: Callable[[], None] | None = None,
     tell: Step | None = None,
-) -> Terms:
+) -> Outcome:
     """Move parameters downhill.
 
     Args:
-        parameters: Leaves that track gradients; changed in place.
-        terms: From the time in [0, 1] to the terms of the loss, a value per item.
+        parameters: Leaves that track gradients, the items along their first axis; changed in place.
+        terms: From the time in [0, 1] to the terms of the loss, a value per item. The time is 1
+            once, at the end.
         weights: Of each term.
-        how: Steps and rates.
+        how: Steps, rates and when to stop.
         after: Called behind each step, to pull parameters back where they belong.
         tell: Called behind each step with its number.
 
     Returns:
-        The terms at the end, unweighted.
+        The terms at the end, and how each item fared.
     """
     adam = torch.optim.Adam(parameters, betas=(0.9, 0.999))
+    items, kept = _Items(parameters), _copies(parameters)
+    deadline = inf if how.seconds is None else monotonic() + how.seconds
+    late = False
     for step in range(how.steps):
+        late = monotonic() > deadline
+        if late:
+            break
         time = step / how.steps
         for group in adam.param_groups:
             group["lr"] = how.rate(time)
-        found = terms(time)
-        loss = torch.stack([weights[name] * values for name, values in found.items()]).sum()
-        for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        loss = _weighed(terms(time), weights)
+        slopes = torch.autograd.grad(loss.sum(), parameters)
+        items.hear(loss.detach(), _sound(loss, slopes), how)
+        _hold(parameters, kept, loss.isfinite())  # back to where the loss was a number
+        if not items.moving.any():
+            break
+        kept = _copies(parameters)
+        for parameter, slope in zip(parameters, slopes, strict=True):
             parameter.grad = slope
         adam.step()
         if after is not None:
             after()
+        _hold(parameters, kept, items.moving)
         if tell is not None:
             tell(step)
     with torch.no_grad():
-        return terms(1.0)
+        found = terms(1.0)
+    end = _weighed(found, weights)
+    unfinished = items.moving & late
+    converged = ~items.broken & ~unfinished & end.isfinite() & (end <= items.start)
+    return Outcome(terms=found, steps=items.steps, converged=converged)
+
+
+def _weighed(found: Terms, weights: dict[str, float]) -> Float[Tensor, " n"]:
+    return torch.stack([weights[name] * values for name, values in found.items()]).sum(dim=0)
+
+
+def _sound(loss: Float[Tensor, " n"], slopes: tuple[Tensor, ...]) -> Bool[Tensor, " n"]:
+    finite = [slope.flatten(1).isfinite().all(dim=1) for slope in slopes]
+    return torch.stack([loss.isfinite(), *finite]).all(dim=0)
+
+
+def _copies(parameters: list[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+@torch.no_grad()
+def _hold(parameters: list[Tensor], kept: list[Tensor], free: Bool[Tensor, " n"]) -> None:
+    """Put the items that are not free back to where they were."""
+    for parameter, old in zip(parameters, kept, strict=True):
+        here = free.view(-1, *[1] * (parameter.ndim - 1))
+        parameter.copy_(torch.where(here, parameter, old))

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from blemish.generator.network import Drawing, Generator
 from blemish.inversion.losses import mask_error, noise_regularity, renormalise, squared_error
-from blemish.inversion.project import draws
 from blemish.inversion.search import Search, Step, Terms, refuse_weights, search
+from blemish.inversion.space import code_rows, draws
 from blemish.types import Codes, Space
 
 MaskControl = Literal["codes", "noise", "condition"]
@@ -194,7 +194,7 @@ def _fit_and_polish(
     search([leaves.latent, *free], terms, weights, how.fit(), after=after, tell=tell)
     leaves.w = leaves.w.clone().requires_grad_()
     both = [leaves.latent, leaves.w, *free]
-    return search(both, terms, weights, how.polish(), after=after, tell=tell)
+    return search(both, terms, weights, how.polish(), after=after, tell=tell).terms
 
 
 def _start(
@@ -218,8 +218,5 @@ def _start(
 def _rows(
     generator: Generator, latent: Tensor, kind: int, space: Space
 ) -> Float[Tensor, "n defect_layers d"]:
-    if space == "w+":
-        return latent
     kinds = torch.full((len(latent),), kind, device=latent.device)
-    w = generator.defect_mapping(latent, kinds) if space == "z" else latent
-    return w[:, None].expand(-1, generator.config.defect_layers, -1)
+    return code_rows(generator.defect_mapping, latent, generator.config.defect_layers, space, kinds)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError
-from blemish.generator.critic import Critic
+from blemish.errors import BundleError, OptionError
 from blemish.generator.network import DefectConfig, Generator
-from blemish.generator.restore import load_critic, load_generator
-from blemish.inversion.project import Projection, project
+from blemish.inversion.keep import Kept, load_inversion
+from blemish.inversion.methods import Method, options_of, usual_method
+from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step, refuse_seeds
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 from blemish.synthesis.carry import (
@@ -43,17 +43,16 @@ STEM_LENGTH = 40
 class Recipe:
     """Options of a synthesis.
 
-    The part is inverted in w by default: nearer to what the generator knows than a code in w+ that
-    fits every pixel, and the defect drawn on it comes out as strong as on a drawn part.
-
     Attributes:
-        invert: Step A.
+        invert: Step A; None is `usual_method` for the bundle.
+        inverted: A folder that `blemish invert` wrote, whose codes take the place of step A.
         search: Steps B and C.
         reference: Of the defect's look.
         real: A folder with real defects, for references that need it.
     """
 
-    invert: Projection = field(default_factory=lambda: Projection(space="w"))
+    invert: Method | None = None
+    inverted: Path | None = None
     search: DefectSearch = field(default_factory=DefectSearch)
     reference: ReferenceName = "none"
     real: Path | None = None
@@ -63,13 +62,19 @@ class Synthesizer:
     """A bundle at work: invert a part once, then place as many defects on it as wanted.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that the recipe can't use.
+        BundleError: The bundle has no defect branch, or one that the recipe can't use; or
+            `inverted` holds codes of another bundle.
+        DataError: `inverted` can't be read.
     """
 
     def __init__(self, bundle: Bundle, recipe: Recipe, *, device: str = "cpu") -> None:
         self.bundle, self.recipe = bundle, recipe
-        self.generator: Generator = load_generator(bundle, device)
-        self.critic: Critic = load_critic(bundle, device)
+        self.model: Model = load_model(bundle, device)
+        self.generator: Generator = self.model.generator
+        self.method = recipe.invert or usual_method(self.model)
+        self.kept: Kept | None = None
+        if recipe.inverted is not None:
+            self.kept = load_inversion(recipe.inverted, bundle)
         self.device = device
         self.references = References(bundle, recipe.reference, recipe.real, device=device)
         _refuse_branch(bundle, self.generator.config.defect, recipe)
@@ -90,14 +95,22 @@ class Synthesizer:
         """
         self.references.prepare(kind)
 
-    def invert(self, order: Order, *, tell: Step | None = None) -> Codes:
-        """Step A: the codes of the part on the photograph, which all of its items share."""
-        rng = torch.Generator().manual_seed(0)
+    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes:
+        """Step A: the codes of the part on the photograph, which all of its items share.
+
+        Args:
+            order: With the photograph.
+            tell: Called at each step with the share of the search that is done.
+
+        Raises:
+            OptionError: The codes at hand were found for another photograph.
+        """
         target = to_tensor(fit(order.picture, self._side))[None].to(self.device)
-        codes, _ = project(
-            self.generator, self.critic, target, self.recipe.invert, rngs=[rng], tell=tell
-        )
-        return codes
+        if self.kept is not None:
+            return _codes_of(self.kept, target, order)
+        rng = torch.Generator().manual_seed(0)
+        watch = None if tell is None else lambda time, *_: tell(time)
+        return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
 
     def make(
         self, order: Order, twin: Codes, seeds: list[int], *, tell: Step | None = None
@@ -128,7 +141,11 @@ class Synthesizer:
 
     def options(self) -> dict[str, Any]:
         """The recipe, as JSON holds it."""
-        return json.loads(json.dumps(asdict(self.recipe), default=str))
+        known = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe)}
+        known["invert"] = options_of(self.method)
+        known["search"] = asdict(self.recipe.search)
+        known["inverted"] = None if self.kept is None else self.kept.digest
+        return json.loads(json.dumps(known, default=str))
 
     @property
     def _side(self) -> int:
@@ -203,7 +220,7 @@ def synthesize(
         if not missing:
             continue
         if twin is None:
-            twin = synthesizer.invert(order, tell=lambda k: tell(f"inverting, step {k}"))
+            twin = synthesizer.invert(order, tell=lambda done: tell(f"inverting, {done:.0%}"))
         made = synthesizer.make(order, twin, chunk, tell=lambda k: tell(f"placing, step {k}"))
         for item in made:
             if item.facts["seed"] in missing:
@@ -211,6 +228,17 @@ def synthesize(
                 tell(f"made {item.name}")
     dataset.contact_sheet()
     return [known[names[s]] for s in seeds]
+
+
+def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
+    """The codes that were found before, if they are this photograph's."""
+    if not torch.equal(kept.photograph.to(target.device), target):
+        raise OptionError(
+            got=f"{order.normal} with codes that were found for another photograph",
+            expected="the photograph that was inverted",
+            todo="Name that photograph, or invert this one.",
+        )
+    return kept.codes.to(target.device).good()
 
 
 def _item(codes: Codes, index: int) -> Codes:

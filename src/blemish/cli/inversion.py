@@ -1,0 +1,211 @@
+"""`blemish invert`: photographs to codes."""
+
+import itertools
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from blemish.cli.options import Device, Flag, Json, SpaceName
+from blemish.cli.progress import Progress, print_json
+from blemish.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from blemish.inversion.descent import Watch
+    from blemish.inversion.methods import Method
+    from blemish.inversion.trajectory import Trajectory
+
+MethodName = Literal["encode", "in-domain", "optimize", "project"]
+OF_METHOD = "(default: the method's)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How codes are found.
+
+    Attributes:
+        method: encode asks the encoder alone; in-domain goes on from there and stays where the
+            encoder finds its codes again; optimize looks at the picture alone; project is the
+            projector of StyleGAN2, which needs no encoder.
+        space: Where to search; the encoder alone has no z.
+        steps: Of the search, at most.
+        seconds: That the search of a batch may take, at most.
+        start: Where optimize begins.
+        noise_weight: Of the regularity of noise maps in project; 0 leaves the maps alone, the paper
+            has 1e5.
+    """
+
+    method: MethodName = "in-domain"
+    space: SpaceName = "w+"
+    steps: Annotated[int | None, arg(help_behavior_hint=OF_METHOD)] = None
+    seconds: Annotated[float | None, arg(help_behavior_hint="(default: no limit)")] = None
+    start: Annotated[
+        Literal["encoder", "mean", "random"] | None, arg(help_behavior_hint="(default: mean)")
+    ] = None
+    noise_weight: Annotated[float | None, arg(help_behavior_hint="(default: 0)")] = None
+
+    def chosen(self) -> "Method":
+        """The method with its options.
+
+        Raises:
+            OptionError: An option that the method does not have was given.
+        """
+        from blemish.inversion.methods import METHODS
+
+        self._refuse("start", "optimize")
+        self._refuse("noise_weight", "project")
+        self._refuse("steps", "in-domain", "optimize", "project")
+        self._refuse("seconds", "in-domain", "optimize", "project")
+        given = {name: getattr(self, name) for name in ("start", "noise_weight")}
+        method: Any = METHODS[self.method](
+            space=self.space, **{k: v for k, v in given.items() if v is not None}
+        )
+        budget = {"steps": self.steps, "seconds": self.seconds}
+        budget = {k: v for k, v in budget.items() if v is not None}
+        return replace(method, search=replace(method.search, **budget)) if budget else method
+
+    def _refuse(self, name: str, *methods: str) -> None:
+        if getattr(self, name) is not None and self.method not in methods:
+            raise OptionError(
+                got=f"--{name.replace('_', '-')} for the method {self.method}",
+                expected=f"it with {' or '.join(methods)} alone",
+                todo="Leave it out, or choose another method.",
+            )
+
+
+FlatHow = Annotated[How, arg(name="")]
+
+
+def invert(
+    image: tuple[Path, ...],
+    bundle: str = "hazelnut",
+    how: FlatHow = How(),
+    defect: Flag = False,
+    trajectory: Flag = False,
+    batch: int = 8,
+    seed: int = 0,
+    out: Path = Path("inversion"),
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Find the generator's codes for photographs.
+
+    Args:
+        image: A photograph of any size, several, or a folder of them.
+        bundle: Folder of a bundle, or the name of an embedded one.
+        how: How codes are found.
+        defect: Look for a defect too: its code, and its mask.
+        trajectory: Keep the way of the search: the picture along its steps, the terms as curves.
+        batch: Photographs that are searched for at a time; it changes nothing but rounding.
+        seed: Of the search.
+        out: Folder for the codes, the pictures and the figures; for several photographs it gets a
+            folder for each.
+        device: What to search on; auto takes CUDA where it is found.
+        json: Print the figures as JSON, a list if several photographs were asked for.
+    """
+    from blemish.checkpoint import find_bundle
+    from blemish.files import ensure_writable
+    from blemish.generator.loop import choose_device
+    from blemish.inversion.invert import Unreadable, invert_files, read_photograph
+    from blemish.inversion.model import load_model
+    from blemish.inversion.search import refuse_seeds
+    from blemish.inversion.trajectory import Trajectory
+
+    method = how.chosen()
+    refuse_seeds(seed)
+    if batch < 1:
+        raise OptionError(got=f"--batch {batch}", expected="1 or more", todo="Ask for some.")
+    files, several = _files(image)
+    if not several:
+        read_photograph(files[0])  # so that it is refused before anything is written
+    found = find_bundle(bundle)
+    model = load_model(found, choose_device(device))
+    ensure_writable(out)
+    rows: list[dict[str, Any]] = []
+    ways = [Trajectory() for _ in range(0, len(files), batch)] if trajectory else []
+    with Progress("inverting", len(files)) as progress:
+        watches = [
+            _watch(progress, first, min(batch, len(files) - first), ways[k] if ways else None)
+            for k, first in enumerate(range(0, len(files), batch))
+        ]
+        made = invert_files(
+            model, files, method, seed=seed, defect=defect, batch=batch, watches=watches
+        )
+        for folder, (file, result) in zip(_folders(files, out, several), made, strict=True):
+            readable = not isinstance(result, Unreadable)
+            facts = result.save(folder, found) if readable else result.facts()
+            rows.append({"image": str(file), **facts})
+            progress.step(len(rows) - 1)
+    if ways:
+        _draw(ways, out)
+    if all(row["outcome"] == "unreadable" for row in rows):
+        raise _nothing(rows)
+    _tell(rows, out, several=several, json=json)
+
+
+def _files(images: tuple[Path, ...]) -> tuple[list[Path], bool]:
+    """The photographs meant, and whether several were asked for."""
+    from blemish.data.folder import pictures_in
+
+    files = [file for image in images for file in (pictures_in(image) or [image])]
+    return files, len(images) != 1 or images[0].is_dir()
+
+
+def _folders(files: list[Path], out: Path, several: bool) -> Iterator[Path]:
+    """A folder for each file; those of one name get a number."""
+    taken: set[str] = set()
+    for file in files:
+        stem = file.stem.lstrip(".") or "photograph"
+        names = (stem if count == 1 else f"{stem}-{count}" for count in itertools.count(1))
+        name = next(name for name in names if name.casefold() not in taken)
+        taken.add(name.casefold())
+        yield out / name if several else out
+
+
+def _watch(progress: Progress, first: int, size: int, way: "Trajectory | None") -> "Watch":
+    """Hears of a batch's steps: shows them as progress, and keeps them if asked."""
+
+    def hear(time: float, terms: Any, image: Any) -> None:
+        progress.part(first + time * size)
+        if way is not None:
+            way(time, terms, image)
+
+    return hear
+
+
+def _draw(ways: "list[Trajectory]", out: Path) -> None:
+    """The kept ways, a strip and curves for each batch."""
+    from blemish.pictures import write_picture
+
+    for index, way in enumerate(ways):
+        if way.times:
+            number = f"-{index}" if len(ways) > 1 else ""
+            write_picture(out / f"trajectory{number}.png", way.strip())
+            way.draw_curves(out / f"curves{number}.png")
+
+
+def _nothing(rows: list[dict[str, Any]]) -> DataError:
+    more = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
+    return DataError(
+        got=f"{rows[0]['reason'].removeprefix('got ')}{more}" if rows else "no photograph",
+        expected="photographs, or a folder of them",
+        todo="Check the files.",
+    )
+
+
+def _tell(rows: list[dict[str, Any]], out: Path, *, several: bool, json: bool) -> None:
+    if json:
+        print_json(rows if several else rows[0])
+        return
+    for row in rows:
+        figures = ""
+        if "psnr_db" in row:
+            figures = f"PSNR {row['psnr_db']:.2f} dB in {row['space']}"
+            if "percentile" in row["standing"]:
+                figures += f", at {row['standing']['percentile']:.1f} of 100 in the domain"
+        reason = f" ({row['reason']})" if row["reason"] else ""
+        print("  ".join(part for part in (row["image"], row["outcome"] + reason, figures) if part))
+    print(f"{out} has the codes and the pictures.", file=sys.stderr)

@@ -1,0 +1,124 @@
+"""From a starting point downhill: what the methods of inversion share.
+
+Each hands over a point, weights, and what its loss has beside the likeness; the loop is `search`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from blemish.generator.network import Generator
+from blemish.inversion.likeness import Likeness
+from blemish.inversion.losses import noise_regularity, renormalise
+from blemish.inversion.search import Search, Step, Terms, search
+from blemish.inversion.space import Point
+from blemish.types import Codes
+
+# Hears the time in [0, 1], the unweighted terms and the drawing: at each step, and once at time 1.
+Watch = Callable[[float, Terms, Tensor], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What one step drew.
+
+    Attributes:
+        codes: That drove the generator.
+        mask_logits: Of the mask that was handed over; None if there was none.
+        image: In about [-1, 1].
+    """
+
+    codes: Codes
+    mask_logits: Float[Tensor, "n 1 h w"] | None
+    image: Float[Tensor, "n 3 h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a method found for each photograph.
+
+    Attributes:
+        codes: With `w_defect` if a defect was looked for.
+        mask: To hand to the generator with the codes, of zeros and ones; None without a defect, or
+            where the branch draws its own.
+        terms: Of the loss at the end, unweighted.
+        steps: That each item took.
+        converged: As `search.Outcome` has it.
+    """
+
+    codes: Codes
+    mask: Float[Tensor, "n 1 h w"] | None
+    terms: Terms
+    steps: Int[Tensor, " n"]
+    converged: Bool[Tensor, " n"]
+
+
+def no_terms(_: Drawn) -> Terms:
+    """Nothing beside the likeness."""
+    return {}
+
+
+def descend(
+    generator: Generator,
+    point: Point,
+    likeness: Likeness,
+    weights: dict[str, float],
+    how: Search,
+    *,
+    beside: Callable[[Drawn], Terms] = no_terms,
+    shake: Callable[[float], Tensor | float] = lambda _: 0,
+    tell: Step | None = None,
+    watch: Watch | None = None,
+) -> Found:
+    """Search from a point on.
+
+    Args:
+        generator: Frozen.
+        point: Where to begin; it is moved.
+        likeness: To the photographs.
+        weights: Of each term.
+        how: Steps and rates.
+        beside: Further terms.
+        shake: What is added to the part's code at a time in [0, 1].
+        tell: Called behind each step with its number.
+        watch: Hears the terms and sees what was drawn.
+    """
+
+    def terms(time: float) -> Terms:
+        # The last look is at what is handed on, whose mask is binary.
+        drawn = _draw(generator, point, shake(time), binary=time == 1)
+        found = likeness.terms(drawn.image) | beside(drawn)
+        if point.noise:
+            found["noise"] = noise_regularity(point.noise)
+        if watch is not None:
+            still = {name: values.detach() for name, values in found.items()}
+            watch(time, still, drawn.image.detach())
+        return found
+
+    after = (lambda: renormalise(point.noise)) if point.noise else None
+    outcome = search(point.leaves(), terms, weights, how, after=after, tell=tell)
+    with torch.no_grad():
+        codes, mask = _still(point.codes(generator)), point.mask(binary=True)
+    return Found(
+        codes=codes,
+        mask=mask,
+        terms=outcome.terms,
+        steps=outcome.steps,
+        converged=outcome.converged,
+    )
+
+
+def _draw(generator: Generator, point: Point, shake: Tensor | float, *, binary: bool) -> Drawn:
+    codes, mask = point.codes(generator, shake), point.mask(binary=binary)
+    image = generator.draw(codes, mask=mask).image
+    return Drawn(codes=codes, mask_logits=point.mask_logits(), image=image)
+
+
+def _still(codes: Codes) -> Codes:
+    """The codes without their leaves' slopes."""
+    w_defect = None if codes.w_defect is None else codes.w_defect.detach()
+    noise = {name: map.detach() for name, map in (codes.noise or {}).items()}
+    return replace(codes, w=codes.w.detach(), w_defect=w_defect, noise=noise or None)

@@ -1,0 +1,68 @@
+"""Inversions that were saved, for others to build on."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.checkpoint import Bundle, load_codes
+from blemish.errors import BundleError, DataError
+from blemish.pictures import mask_to_tensor, read_mask, read_picture, to_tensor
+from blemish.types import Codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An inversion that was saved, as far as others build on it.
+
+    Attributes:
+        codes: Of a single item.
+        mask: Of its defect; None without.
+        photograph: What it was found for, at the generator's resolution, in [-1, 1].
+        facts: The figures.
+        digest: SHA-256 of the codes.
+    """
+
+    codes: Codes
+    mask: Float[Tensor, "1 1 h w"] | None
+    photograph: Float[Tensor, "1 3 h w"]
+    facts: dict[str, Any]
+    digest: str
+
+
+def load_inversion(folder: Path, bundle: Bundle) -> Kept:
+    """Read what `Inversion.save` wrote.
+
+    Raises:
+        DataError: The folder holds no inversion, or a torn one.
+        BundleError: The codes were found for another bundle, or are torn.
+    """
+    file = folder / "inversion.json"
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        digest = facts["bundle"]["digest"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            got=f"{file}, which can't be read as an inversion ({error})",
+            expected="a folder that 'blemish invert' wrote",
+            todo="Invert the photograph again.",
+        ) from error
+    if digest != bundle.digest:
+        raise BundleError(
+            got=f"{folder}, codes of another bundle or of another state of it",
+            expected=f"codes of {bundle.path}",
+            todo="Invert the photograph again with this bundle.",
+        )
+    mask = folder / "mask.png"
+    codes = load_codes(folder / "codes.safetensors")
+    return Kept(
+        codes=codes,
+        mask=mask_to_tensor(read_mask(mask))[None] if mask.exists() else None,
+        photograph=to_tensor(read_picture(folder / "photograph.png"))[None],
+        facts=facts,
+        digest=hashlib.sha256((folder / "codes.safetensors").read_bytes()).hexdigest(),
+    )

@@ -1,0 +1,182 @@
+"""What an encoder learns from: photographs, and pictures that the generator drew from known codes.
+
+Either kind may show a defect whose mask and type are known: a real one stitched onto the photograph
+of another part, or one that the branch drew under a drawn mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from blemish.data.augment import Symmetries, augment_stack
+from blemish.generator.loop import choose
+from blemish.generator.network import Generator, Mapping
+from blemish.generator.stitch import Defects, draw_masks, parts_of, stitch
+from blemish.inversion.domain import fresh_rows
+from blemish.pictures import to_tensor
+from blemish.types import Codes
+
+GOOD = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A batch: photographs of good parts, then photographs with defects, then drawn pictures.
+
+    Attributes:
+        image: What the encoder is shown.
+        mask: Where the defect is; empty for good parts.
+        kind: Index of the defect's type, `GOOD` for good parts.
+        good: So many, the first, are photographs of good parts.
+        w: The codes of the last pictures, those that were drawn.
+        w_defect: Their defect codes; meaningless where `kind` is `GOOD`.
+    """
+
+    image: Float[Tensor, "n 3 h w"]
+    mask: Float[Tensor, "n 1 h w"]
+    kind: Int[Tensor, " n"]
+    good: int
+    w: Float[Tensor, "k layers d"]
+    w_defect: Float[Tensor, "k defect_layers d"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where lessons come from.
+
+    Attributes:
+        photographs: Of good parts, at the generator's resolution.
+        defects: Real ones, cut from photographs; None where there are none to learn from.
+        symmetries: What may be done to a photograph.
+        placements: What may be done to a defect.
+    """
+
+    photographs: UInt8[ndarray, "n h w 3"]
+    defects: Defects | None
+    symmetries: Symmetries
+    placements: Symmetries
+
+
+class Lessons:
+    """Draws lessons.
+
+    Args:
+        generator: Frozen.
+        source: Of photographs and defects.
+        pairs: Share of a lesson that the generator draws.
+        defects: Share of either kind that shows a defect.
+    """
+
+    def __init__(
+        self, generator: Generator, source: Source, *, pairs: float, defects: float
+    ) -> None:
+        self.generator, self.source = generator, source
+        self.images = to_tensor(source.photographs)
+        self.pairs = pairs
+        self.defects = defects if generator.config.defect is not None else 0.0
+        self.device = generator.mapping.w_avg.device
+        self.w_mean, self.variance = _moments(generator.mapping, generator.config.z_dim, [None])
+        self.w_defect_mean, self.defect_variance = torch.zeros_like(self.w_mean), 1.0
+        if generator.config.defect is not None:
+            kinds = range(max(1, self._types))
+            found = _moments(generator.defect_mapping, generator.config.z_dim, kinds)
+            self.w_defect_mean, self.defect_variance = found
+
+    def data(self) -> list[Tensor]:
+        """All that is learnt from."""
+        real = self.source.defects
+        return [self.images] if real is None else [self.images, real.image, real.mask, real.kind]
+
+    def draw(self, n: int, rng: torch.Generator) -> Lesson:
+        """A lesson of `n` pictures."""
+        drawn = round(n * self.pairs)
+        flawed = round((n - drawn) * self.defects) if self.source.defects else 0
+        good = n - drawn - flawed
+        parts = [self._photographs(good, rng), self._stitched(flawed, rng)]
+        known, w, w_defect = self._drawn(drawn, rng)
+        image, mask, kind = (torch.cat(pieces) for pieces in zip(*parts, known, strict=True))
+        return Lesson(image=image, mask=mask, kind=kind, good=good, w=w, w_defect=w_defect)
+
+    def _photographs(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = self.images[choose(n, len(self.images), rng)]
+        image = augment_stack(chosen, self.source.symmetries, generator=rng).to(self.device)
+        return image, torch.zeros_like(image[:, :1]), self._kinds(n)
+
+    def _stitched(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Real defects on photographs of good parts."""
+        image, mask, kind = self._photographs(n, rng)
+        if n == 0 or self.source.defects is None:
+            return image, mask, kind
+        chosen = choose(n, len(self.source.defects), rng)
+        image, mask = stitch(
+            image, parts_of(image), self.source.defects, chosen, self.source.placements, rng
+        )
+        landed = mask.sum(dim=(1, 2, 3)) > 0
+        kind = torch.where(landed, self.source.defects.kind[chosen].to(self.device), kind)
+        return image, mask, kind
+
+    @torch.no_grad()
+    def _drawn(
+        self, n: int, rng: torch.Generator
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor | None]:
+        """Pictures that the generator drew, the first of them with defects, and their codes."""
+        w = fresh_rows(self.generator, n, rng).to(self.device)
+        drawing = self.generator.draw(Codes(w=w))
+        image, mask = drawing.image, torch.zeros_like(drawing.image[:, :1])
+        kind, w_defect = self._kinds(n), None
+        if self.generator.config.defect is not None:
+            kinds = torch.randint(max(1, self._types), (n,), generator=rng).to(self.device)
+            z = torch.randn(n, self.generator.config.z_dim, generator=rng).to(self.device)
+            row = self.generator.defect_mapping(z, kinds)
+            w_defect = row[:, None].repeat(1, self.generator.config.defect_layers, 1)
+            flawed = slice(round(n * self.defects))
+            image[flawed], mask[flawed] = self._flaw(
+                w[flawed], w_defect[flawed], image[flawed], rng
+            )
+            kind[flawed] = torch.where(mask[flawed].sum(dim=(1, 2, 3)) > 0, kinds[flawed], GOOD)
+        return (image.clamp(-1, 1), mask, kind), w, w_defect
+
+    def _flaw(
+        self, w: Tensor, w_defect: Tensor, twin: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw defects: under drawn masks where the branch takes them, else under its own."""
+        assert self.generator.config.defect is not None
+        mask = None
+        if self.generator.config.defect.takes_mask and len(w):
+            mask = draw_flaws(twin, self.source, rng)
+        sample = self.generator(Codes(w=w, w_defect=w_defect), mask=mask)
+        return sample.image, sample.mask
+
+    @property
+    def _types(self) -> int:
+        defect = self.generator.config.defect
+        return len(defect.types) if defect else 0
+
+    def _kinds(self, n: int) -> Int[Tensor, " n"]:
+        return torch.full((n,), GOOD, device=self.device)
+
+
+@torch.no_grad()
+def _moments(
+    mapping: Mapping, z_dim: int, kinds: Sequence[int | None], *, n: int = 10_000
+) -> tuple[Float[Tensor, " d"], float]:
+    """Mean of mapped latents over all types, and their mean variance per element."""
+    z = torch.randn(n, z_dim, generator=torch.Generator().manual_seed(0)).to(mapping.w_avg.device)
+    index = None if kinds[0] is None else torch.arange(n, device=z.device) % len(kinds)
+    w = mapping(z, index)
+    return w.mean(dim=0), w.var(dim=0).mean().item()
+
+
+def draw_flaws(
+    twin: Float[Tensor, "n 3 h w"], source: Source, rng: torch.Generator
+) -> Float[Tensor, "n 1 h w"]:
+    """Masks on the parts of drawn twins: real ones moved, where there are some, and drawn ones."""
+    real = torch.zeros_like(twin[:, :1]).cpu()
+    if source.defects is not None:
+        real = source.defects.mask[choose(len(twin), len(source.defects), rng)]
+    share = 0.6 if source.defects is not None else 0.0
+    return draw_masks(parts_of(twin), real, source.placements, rng, share_real=share)

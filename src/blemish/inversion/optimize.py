@@ -1,0 +1,63 @@
+r"""Plain optimisation of a code (Abdal et al., 2019): no more than a likeness is asked for.
+
+Minimises over a code c, with s the backbone,
+
+    \lambda_p \lVert s(c) - x \rVert^2 + \lambda_f d_F(s(c), x).
+
+It comes nearest in pixels, and nothing keeps its codes among those that the generator knows. With a
+defect, its code and its mask are leaves beside c.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.inversion.descent import Found, Watch, descend
+from blemish.inversion.encode import read
+from blemish.inversion.likeness import Likeness
+from blemish.inversion.model import Model
+from blemish.inversion.search import Search, refuse_weights
+from blemish.inversion.space import Start, start_point
+from blemish.types import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimize:
+    """Options of plain optimisation.
+
+    Attributes:
+        space: Where to search.
+        start: Where to begin; the encoder is needed only to begin there.
+        search: Steps and rates.
+        pixel_weight: Of the squared error.
+        feature_weight: Of the distance in the critic's features.
+    """
+
+    space: Space = "w+"
+    start: Start = "mean"
+    search: Search = field(default_factory=lambda: Search(steps=200, learning_rate=0.05))
+    pixel_weight: float = 10
+    feature_weight: float = 1
+
+    def __post_init__(self) -> None:
+        refuse_weights(pixel_weight=self.pixel_weight, feature_weight=self.feature_weight)
+
+    def find(
+        self,
+        model: Model,
+        target: Float[Tensor, "n 3 h w"],
+        *,
+        rngs: list[torch.Generator],
+        where: Float[Tensor, "n 1 h w"] | None = None,
+        defect: bool = False,
+        watch: Watch | None = None,
+    ) -> Found:
+        """See `methods.Method`."""
+        generator, weights = model.generator, {"pixels": self.pixel_weight}
+        weights["features"] = self.feature_weight
+        encoding = read(model, target, where) if self.start == "encoder" else None
+        point = start_point(generator, self.space, self.start, encoding, rngs, defect=defect)
+        likeness = Likeness.to(model.critic, target, where)
+        return descend(generator, point, likeness, weights, self.search, watch=watch)

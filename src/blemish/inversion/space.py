@@ -1,0 +1,262 @@
+r"""Where codes are searched for, and where the search begins.
+
+With M the mapping network and L layers, a code becomes the rows that drive the generator:
+
+    z :  w_l = M(z)        w :  w_l = w        w+ :  w_l = w_l,        l = 1 … L.
+
+The defect's code lives in the same space behind its own mapping, which knows types. Its mask, where
+the branch takes one, is searched for as logits: soft on the way, binary at the end.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from blemish.errors import BundleError
+from blemish.generator.network import Generator, Mapping
+from blemish.inversion.encoder import Encoding
+from blemish.types import Codes, Space
+
+Start = Literal["encoder", "mean", "random"]
+Z_CANDIDATES = 4096
+FAINT = -2.0
+# A logit has further to go than an element of w; moved at the same rate it would not get there.
+MASK_PACE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WStatistics:
+    """Mean of w, and the root of the mean squared distance to it, over mapped z."""
+
+    mean: Float[Tensor, " d"]
+    deviation: Float[Tensor, ""]
+
+    @property
+    def unit(self) -> float:
+        """The deviation of a single element."""
+        return self.deviation.item() / len(self.mean) ** 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where a search is: the leaves that it moves, and how they drive the generator.
+
+    Attributes:
+        space: Of both codes.
+        code: In z (`n z`), in w (`n d`) or in w+ (`n layers d`).
+        noise: Noise maps that are searched for too.
+        defect: The defect's code; None leaves its branch off.
+        kind: Type of each item's defect; None where the branch knows no types.
+        mask_leaf: Logits of the mask over `MASK_PACE`; None leaves the mask to the branch.
+    """
+
+    space: Space
+    code: Float[Tensor, "n ..."]
+    noise: dict[str, Tensor] = field(default_factory=dict)
+    defect: Float[Tensor, "n ..."] | None = None
+    kind: Int[Tensor, " n"] | None = None
+    mask_leaf: Float[Tensor, "n 1 h w"] | None = None
+
+    def leaves(self) -> list[Tensor]:
+        """All that is searched for."""
+        parts = [self.code, self.defect, self.mask_leaf]
+        return [part for part in parts if part is not None] + [*self.noise.values()]
+
+    def codes(self, generator: Generator, shake: Tensor | float = 0) -> Codes:
+        """What drives the generator, tracking slopes; `shake` is added to the part's code."""
+        config, w_defect = generator.config, None
+        w = code_rows(generator.mapping, self.code + shake, config.layers, self.space)
+        if self.defect is not None:
+            mapping, layers = generator.defect_mapping, config.defect_layers
+            w_defect = code_rows(mapping, self.defect, layers, self.space, self.kind)
+        return Codes(w=w, w_defect=w_defect, noise=self.noise or None, space=self.space)
+
+    def mask_logits(self) -> Float[Tensor, "n 1 h w"] | None:
+        """Of the mask that is searched for."""
+        return None if self.mask_leaf is None else self.mask_leaf * MASK_PACE
+
+    def mask(self, *, binary: bool) -> Float[Tensor, "n 1 h w"] | None:
+        """What is handed to the branch, soft or cut at a logit of 0."""
+        logits = self.mask_logits()
+        if logits is None:
+            return None
+        return (logits >= 0).to(logits.dtype) if binary else logits.sigmoid()
+
+
+def code_rows(
+    mapping: Mapping,
+    code: Tensor,
+    layers: int,
+    space: Space,
+    kind: Int[Tensor, " n"] | None = None,
+) -> Float[Tensor, "n layers d"]:
+    """The rows that a code stands for."""
+    if space == "w+":
+        return code
+    w = mapping(code, kind) if space == "z" else code
+    return w[:, None].expand(-1, layers, -1)
+
+
+def draws(shape: tuple[int, ...], rngs: list[torch.Generator]) -> Float[Tensor, "n ..."]:
+    """Standard normal numbers, each item's from its own generator."""
+    return torch.stack([torch.randn(shape, generator=rng) for rng in rngs])
+
+
+def w_statistics(generator: Generator, *, n: int = 10_000, seed: int = 0) -> WStatistics:
+    """Statistics of w over `n` mapped latents."""
+    return _statistics(generator.mapping, generator.config.z_dim, n, seed)
+
+
+def w_defect_statistics(generator: Generator, *, n: int = 10_000, seed: int = 0) -> WStatistics:
+    """Statistics of the defect's w over `n` mapped latents of all types by turns."""
+    return _statistics(generator.defect_mapping, generator.config.z_dim, n, seed)
+
+
+def start_point(
+    generator: Generator,
+    space: Space,
+    start: Start,
+    encoding: Encoding | None,
+    rngs: list[torch.Generator],
+    *,
+    defect: bool,
+) -> Point:
+    """Where a search begins.
+
+    In w+ the encoder's rows are taken as they are, in w their mean, and in z the best of
+    `Z_CANDIDATES` latents of each item, whose w is nearest to it; likewise for the mean of w.
+
+    Args:
+        generator: Frozen.
+        space: Where to search.
+        start: Where to begin.
+        encoding: What the encoder read, for a start there.
+        rngs: One for each item.
+        defect: Whether a defect is looked for too.
+
+    Raises:
+        BundleError: A defect is looked for, and the bundle has no branch for it.
+    """
+    assert (encoding is not None) == (start == "encoder")
+    code = _start_code(generator, space, start, encoding, rngs)
+    point = Point(space=space, code=code.clone().requires_grad_())
+    return with_defect(point, generator, encoding, rngs, start) if defect else point
+
+
+@torch.no_grad()
+def with_defect(
+    point: Point,
+    generator: Generator,
+    encoding: Encoding | None,
+    rngs: list[torch.Generator],
+    start: Start = "mean",
+) -> Point:
+    """The point with leaves for a defect's code and, where the branch takes one, its mask.
+
+    A start at the encoder takes its word for the code, the mask and the type. Others begin with a
+    faint mask everywhere, and with a type by chance, which matters in z alone.
+
+    Raises:
+        BundleError: The bundle has no defect branch.
+    """
+    if generator.config.defect is None:
+        raise BundleError(
+            got="a bundle without a defect branch",
+            expected="one that has learnt defects",
+            todo="Run 'blemish train defects DATA --bundle BUNDLE', or search for a good part.",
+        )
+    mapping, layers = generator.defect_mapping, generator.config.defect_layers
+    kind = _kind(mapping, encoding, rngs)
+    goal = None if encoding is None else encoding.w_defect
+    if goal is None and start != "random":
+        goal = w_defect_statistics(generator).mean.expand(len(rngs), layers, -1)
+    code = _near(mapping, goal, layers, point.space, generator.config.z_dim, kind, rngs)
+    leaf = _mask_start(generator, encoding, len(rngs)) / MASK_PACE
+    return replace(
+        point,
+        defect=code.clone().requires_grad_(),
+        kind=kind,
+        mask_leaf=leaf.requires_grad_() if generator.config.defect.takes_mask else None,
+    )
+
+
+@torch.no_grad()
+def _start_code(
+    generator: Generator,
+    space: Space,
+    start: Start,
+    encoding: Encoding | None,
+    rngs: list[torch.Generator],
+) -> Tensor:
+    layers, goal = generator.config.layers, None if encoding is None else encoding.w
+    if start == "mean":
+        goal = w_statistics(generator).mean.expand(len(rngs), layers, -1)
+    return _near(generator.mapping, goal, layers, space, generator.config.z_dim, None, rngs)
+
+
+def _kind(
+    mapping: Mapping, encoding: Encoding | None, rngs: list[torch.Generator]
+) -> Int[Tensor, " n"] | None:
+    if not mapping.kinds:
+        return None
+    if encoding is not None and encoding.kind_logits is not None:
+        return encoding.kind_logits.argmax(dim=1)
+    kinds = [torch.randint(mapping.kinds, (), generator=rng) for rng in rngs]
+    return torch.stack(kinds).to(mapping.w_avg.device)
+
+
+def _mask_start(
+    generator: Generator, encoding: Encoding | None, n: int
+) -> Float[Tensor, "n 1 h w"]:
+    if encoding is not None and encoding.mask_logits is not None:
+        return encoding.mask_logits
+    side = generator.config.resolution
+    return torch.full((n, 1, side, side), FAINT, device=generator.mapping.w_avg.device)
+
+
+def _near(
+    mapping: Mapping,
+    goal: Float[Tensor, "n layers d"] | None,
+    layers: int,
+    space: Space,
+    z_dim: int,
+    kind: Int[Tensor, " n"] | None,
+    rngs: list[torch.Generator],
+) -> Tensor:
+    """A code near to the goal's rows; where there is no goal, of a fresh latent."""
+    if goal is None:
+        z = draws((z_dim,), rngs).to(mapping.w_avg.device)
+        if space == "z":
+            return z
+        goal = code_rows(mapping, z, layers, "z", kind)
+    if space == "z":
+        return _nearest(mapping, goal.mean(dim=1), z_dim, kind, rngs)
+    return goal if space == "w+" else goal.mean(dim=1)
+
+
+def _nearest(
+    mapping: Mapping,
+    goal: Float[Tensor, "n d"],
+    z_dim: int,
+    kind: Int[Tensor, " n"] | None,
+    rngs: list[torch.Generator],
+) -> Float[Tensor, "n z"]:
+    found = []
+    for index, rng in enumerate(rngs):
+        z = torch.randn(Z_CANDIDATES, z_dim, generator=rng).to(goal.device)
+        kinds = None if kind is None else kind[index].expand(len(z))
+        far = (mapping(z, kinds) - goal[index]).square().sum(dim=1)
+        found.append(z[far.argmin()])
+    return torch.stack(found)
+
+
+@torch.no_grad()
+def _statistics(mapping: Mapping, z_dim: int, n: int, seed: int) -> WStatistics:
+    device = mapping.w_avg.device
+    z = torch.randn(n, z_dim, generator=torch.Generator().manual_seed(seed)).to(device)
+    w = mapping(z, torch.arange(n, device=device) % mapping.kinds if mapping.kinds else None)
+    mean = w.mean(dim=0)
+    return WStatistics(mean=mean, deviation=(w - mean).square().sum(dim=1).mean().sqrt())

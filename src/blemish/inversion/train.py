@@ -1,0 +1,319 @@
+r"""Training of the encoder, with the critic as its guide (idinvert, Zhu et al., 2020, §3.1).
+
+On photographs x, with the generator G frozen and the critic D trained along,
+
+    \lambda_p \lVert x - G(E(x)) \rVert^2 + \lambda_f d_F(x, G(E(x))) + \lambda_a f(-D(G(E(x))))
+
+with f softplus: that is idinvert, whose codes stay where G draws what D takes for real. Where there
+are a few dozen photographs only, pictures that G drew from known codes stand beside them in any
+number, and give E the codes themselves, the defects and their masks:
+
+    \lambda_c \lVert w - E(G(w)) \rVert^2 / \sigma_w^2 + \lambda_s \operatorname{spread}(E(x))
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries
+from blemish.data.folder import DefectFolder, load
+from blemish.errors import DataError, OptionError
+from blemish.generator.adapt import average_of
+from blemish.generator.critic import Critic
+from blemish.generator.game import Game, Judge
+from blemish.generator.loop import Parameters, Schedule, descend, run
+from blemish.generator.losses import overlap_error
+from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.restore import load_critic, load_generator
+from blemish.generator.stitch import read_defects
+from blemish.inversion.encoder import Encoder, Encoding
+from blemish.inversion.lessons import Lesson, Lessons, Source
+from blemish.inversion.losses import squared_error
+from blemish.inversion.model import (
+    SAMPLES,
+    forget_domain,
+    learn_domain,
+    learn_strangeness,
+)
+from blemish.inversion.search import refuse_weights
+from blemish.inversion.sight import Sight, SightName
+from blemish.pictures import grid, to_picture
+from blemish.types import Codes
+
+Recipe = Literal["in-domain", "idinvert", "ordinary"]
+DECAY = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderTraining(Game):
+    """Options of the encoder's training, beside those of the game.
+
+    Attributes:
+        pairs: Share of a batch that G drew from known codes; the rest are photographs.
+        defects: Share of either that shows a defect, where the bundle knows defects.
+        pixel_weight: Of the squared error.
+        feature_weight: Of the distance in features.
+        features: Whose features.
+        adversarial_weight: Of the critic's displeasure; 0 leaves the critic out.
+        code_weight: Of the distance to known codes, in units of w's variance.
+        spread_weight: Of the rows' variance about their mean, in the same units.
+        mask_weight: Of the mask's disagreement.
+        kind_weight: Of the type's cross-entropy.
+    """
+
+    learning_rate: float = 1e-3
+    r1_gamma: float = 0.1
+    ema_kimg: float = 1
+    ada_cap: float = 0.0
+    pairs: float = 0.5
+    defects: float = 0.5
+    pixel_weight: float = 10
+    feature_weight: float = 1
+    features: SightName = "critic"
+    adversarial_weight: float = 0.1
+    code_weight: float = 1
+    spread_weight: float = 0.1
+    mask_weight: float = 1
+    kind_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = [name for name in self.__dataclass_fields__ if name.endswith("_weight")]
+        refuse_weights(**{name: getattr(self, name) for name in names})
+        for name in ("pairs", "defects"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(
+                    got=f"a share of {name} of {getattr(self, name)}",
+                    expected="a number from 0 to 1",
+                    todo="Correct the option.",
+                )
+
+    def adam(self, parameters: Parameters) -> torch.optim.Adam:
+        """The optimiser of either side."""
+        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99), eps=1e-8)
+
+    def rate(self, index: int) -> float:
+        """The learning rate at a step: idinvert's, less by a fifth behind each quarter."""
+        quarter = min(3, 4 * index // self.schedule.steps)
+        return self.learning_rate * DECAY**quarter
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of the encoder's loss."""
+        return {
+            "pixels": self.pixel_weight,
+            "features": self.feature_weight,
+            "adversarial": self.adversarial_weight,
+            "code": self.code_weight,
+            "defect_code": self.code_weight,
+            "spread": self.spread_weight,
+            "mask": self.mask_weight,
+            "kind": self.kind_weight,
+        }
+
+
+RECIPES: dict[Recipe, EncoderTraining] = {
+    "in-domain": EncoderTraining(schedule=Schedule(kimg=16, snapshot_kimg=2)),
+    "idinvert": EncoderTraining(
+        schedule=Schedule(batch=128, kimg=14_000, snapshot_kimg=100),
+        learning_rate=1e-4,
+        r1_gamma=10,
+        r1_every=1,
+        ema_kimg=0,  # the last weights are kept, not their average
+        pairs=0,
+        defects=0,
+        pixel_weight=1,
+        feature_weight=5e-5,
+        features="vgg16",
+        adversarial_weight=0.1,
+        code_weight=0,
+        spread_weight=0,
+    ),
+    "ordinary": EncoderTraining(
+        schedule=Schedule(kimg=16, snapshot_kimg=2),
+        pairs=1,
+        pixel_weight=0,
+        feature_weight=0,
+        adversarial_weight=0,
+        spread_weight=0,
+    ),
+}
+
+
+class EncoderStage:
+    """What `loop.run` trains; see the module's docstring."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        critic: Critic,
+        training: EncoderTraining,
+        lessons: Lessons,
+        fabric: Fabric,
+    ) -> None:
+        self.generator, self.training, self.fabric = generator, training, fabric
+        self.lessons = lessons
+        with torch.random.fork_rng():
+            torch.manual_seed(training.schedule.seed)
+            encoder = Encoder(generator.config)
+        encoder.w_mean.copy_(lessons.w_mean)
+        encoder.w_defect_mean.copy_(lessons.w_defect_mean)
+        self.encoder = encoder.to(fabric.device).train()
+        self.average = average_of(self.encoder)
+        self.sight = Sight.of(training.features, critic, fabric.device)
+        self.judge = Judge(average_of(critic).requires_grad_(True), training, fabric)
+        self.parameters: Parameters = list(self.encoder.parameters())
+        self.adam = training.adam(self.parameters)
+
+    def state(self) -> nn.ModuleDict:
+        mine: dict[str, nn.Module] = {"encoder": self.encoder, "average": self.average}
+        return nn.ModuleDict(mine | self.judge.modules())
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"encoder": self.adam, "critic": self.judge.adam}
+
+    def data(self) -> list[Tensor]:
+        return self.lessons.data()
+
+    def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        for group in [*self.adam.param_groups, *self.judge.adam.param_groups]:
+            group["lr"] = self.training.rate(index)
+        n = self.training.schedule.batch // self.fabric.world_size
+        lesson = self.lessons.draw(n, rng)
+        with self.fabric.autocast():
+            encoding = self.encoder(lesson.image)
+        values: dict[str, float] = {}
+        terms = self._compare_codes(lesson, encoding)
+        if self._draws():
+            drawn = self._draw(lesson, encoding)
+            terms["pixels"] = squared_error(drawn, lesson.image)
+            terms["features"] = self.sight.error(drawn, lesson.image)
+            if lesson.good and self.training.adversarial_weight:
+                photographs, fakes = lesson.image[: lesson.good], drawn[: lesson.good]
+                values |= self.judge.learn(index, photographs, fakes.detach(), rng)
+                terms["adversarial"] = self.judge.displeasure(fakes, rng)
+        weights = self.training.weights()
+        loss = torch.stack([weights[k] * v.mean() for k, v in terms.items() if len(v)]).sum()
+        descend(self.fabric, loss, self.parameters, self.adam)
+        self.training.follow(self.average, self.encoder, index)
+        return values | {k: v.mean().item() for k, v in terms.items() if len(v)}
+
+    def _draws(self) -> bool:
+        how = self.training
+        return how.pixel_weight + how.feature_weight + how.adversarial_weight > 0
+
+    def _draw(self, lesson: Lesson, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
+        """What the encoder's codes draw, under the lesson's masks where the branch takes them."""
+        defect = self.generator.config.defect
+        takes = defect is not None and defect.takes_mask
+        codes = Codes(w=encoding.w, w_defect=encoding.w_defect if takes else None)
+        with self.fabric.autocast():
+            return self.generator.draw(codes, mask=lesson.mask if takes else None).image.float()
+
+    def _compare_codes(self, lesson: Lesson, encoding: Encoding) -> dict[str, Tensor]:
+        """Terms that need no picture."""
+        known, flawed = len(lesson.w), lesson.kind >= 0
+        w = encoding.w
+        centre = w.mean(dim=1, keepdim=True)
+        terms = {"spread": (w - centre).square().mean(dim=(1, 2)) / self.lessons.variance}
+        far = (w[len(w) - known :] - lesson.w).square().mean(dim=(1, 2))
+        terms["code"] = far / self.lessons.variance
+        if encoding.mask_logits is not None and lesson.w_defect is not None:
+            assert encoding.kind_logits is not None and encoding.w_defect is not None
+            told = flawed[len(w) - known :]
+            rows = encoding.w_defect[len(w) - known :]
+            far = (rows - lesson.w_defect).square().mean(dim=(1, 2))[told]
+            terms["defect_code"] = far / self.lessons.defect_variance
+            terms["mask"] = overlap_error(encoding.mask_logits, lesson.mask)
+            terms["kind"] = F.cross_entropy(
+                encoding.kind_logits[flawed], lesson.kind[flawed], reduction="none"
+            )
+        return terms
+
+    def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
+        bundle = Bundle(out)
+        forget_domain(bundle)  # first: no encoder shall be seen with another's domain
+        bundle.write("encoder", self.average.state_dict())
+        about = {**bundle.config.get("training", {}), "encoder": asdict(self.training)}
+        bundle.write_config({**bundle.config, "training": about, "encoder_nimg": nimg})
+
+    @torch.no_grad()
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Rows of pictures and of what the encoder makes of them: photographs, then drawn ones."""
+        lesson = self.lessons.draw(32, torch.Generator().manual_seed(0))
+        drawn = self._draw(lesson, self.average(lesson.image))
+        both = [*lesson.image[:16], *drawn[:16], *lesson.image[16:], *drawn[16:]]
+        return grid([to_picture(image.clamp(-1, 1)) for image in both], 16)
+
+
+def train_encoder(
+    data: DefectFolder,
+    bundle: Bundle,
+    training: EncoderTraining,
+    fabric: Fabric,
+    *,
+    placements: Symmetries,
+    resume: bool = False,
+    everything: bool = False,
+    samples: int = SAMPLES,
+    tell: Callable[[int], None] | None = None,
+) -> None:
+    """Train an encoder for a bundle, and learn the domain of its codes.
+
+    Args:
+        data: Photographs of good parts, and of defects of the types that the bundle knows.
+        bundle: Made by stage 1, and by stage 2 where it shall know defects.
+        training: Options; its symmetries are what may be done to photographs.
+        fabric: Launched.
+        placements: What may be done to a defect so that it still could be one.
+        resume: Continue from the state in the bundle.
+        everything: Learn from `test/good` and from all defects, not from the first third by name.
+        samples: Fresh samples of the generator that the domain is learnt from.
+        tell: Called with the number of these so far.
+
+    Raises:
+        DataError: There is no good photograph, or one can't be read.
+        BundleError: The bundle lacks its generator or critic, or the weights for `features`.
+        TrainingError: The run diverged; the last checkpoint is kept.
+    """
+    generator = load_generator(bundle, fabric.device)
+    source = _read(data, generator.config, training, placements, everything=everything)
+    lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
+    critic = load_critic(bundle, fabric.device)
+    stage = EncoderStage(generator, critic, training, lessons, fabric)
+    run(stage, training.schedule, fabric, bundle.path, resume=resume, name="encoder")
+    if fabric.is_global_zero:
+        learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
+        learn_domain(bundle, fabric.device, samples=samples, tell=tell)
+
+
+def _read(
+    data: DefectFolder,
+    config: GeneratorConfig,
+    training: EncoderTraining,
+    placements: Symmetries,
+    *,
+    everything: bool,
+) -> Source:
+    good = data.good() if everything else data.good("train")
+    if not good:
+        raise DataError(
+            got=f"{data.root}, with no photograph of a good part to learn from",
+            expected="train/good/ with some dozens of them",
+            todo="Add some, or check the folder with 'blemish data check'.",
+        )
+    pictures, _ = load(good, config.resolution)
+    types = config.defect.types if config.defect and training.defects else ()
+    return Source(
+        photographs=pictures,
+        defects=read_defects(data, types, config.resolution, third=not everything),
+        symmetries=training.symmetries,
+        placements=placements,
+    )

@@ -1,0 +1,70 @@
+"""The way of an inversion: its terms at every step, and a few of its drawings."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from blemish.files import replacing
+from blemish.inversion.search import Terms
+from blemish.pictures import grid, to_picture
+
+
+class Trajectory:
+    """Keeps what a method lets be watched; pass it as `watch`.
+
+    Args:
+        frames: Drawings to keep, evenly over the schedule; the first and the last are among them.
+    """
+
+    def __init__(self, *, frames: int = 8) -> None:
+        assert frames >= 2, "the first and the last"
+        self.frames = frames
+        self.times: list[float] = []
+        self.terms: dict[str, list[Float[Tensor, " n"]]] = {}
+        self.drawings: list[UInt8[np.ndarray, "n h w 3"]] = []
+
+    def __call__(self, time: float, terms: Terms, image: Float[Tensor, "n 3 h w"]) -> None:
+        """Hear of a step; see `descent.Watch`."""
+        self.times.append(time)
+        for name, values in terms.items():
+            self.terms.setdefault(name, []).append(values.cpu())
+        if time == 1 or time >= len(self.drawings) / (self.frames - 1):
+            self.drawings.append(to_picture(image.nan_to_num(-1)))
+
+    def curves(self) -> dict[str, Float[Tensor, "steps n"]]:
+        """The unweighted terms, a row for each step and one for the end."""
+        return {name: torch.stack(values) for name, values in self.terms.items()}
+
+    def strip(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The kept drawings from first to last, a row for each item."""
+        items = zip(*self.drawings, strict=True)
+        return grid([picture for item in items for picture in item], len(self.drawings))
+
+    def draw_curves(self, picture: Path) -> None:
+        """Plot the terms, a panel each with a line for each item.
+
+        Raises:
+            OutputError: The file can't be written.
+        """
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        curves = self.curves()
+        figure, axes = pyplot.subplots(
+            len(curves), 1, figsize=(7, 1.6 * len(curves)), sharex=True, squeeze=False
+        )
+        for axis, (name, values) in zip(axes[:, 0], curves.items(), strict=True):
+            axis.plot(self.times, values.numpy(), linewidth=1)
+            axis.set_ylabel(name, fontsize=7)
+            if (values > 0).all():
+                axis.set_yscale("log")
+        axes[-1, 0].set_xlabel("share of the schedule")
+        figure.tight_layout()
+        with replacing(picture) as temporary:
+            figure.savefig(temporary, dpi=100, format="png")
+        pyplot.close(figure)
