@@ -26,6 +26,10 @@ class Page:
     title: str
     parts: list[str] = field(default_factory=list)
 
+    def heading(self, words: str) -> None:
+        """Begin a section."""
+        self.parts.append(f"<h2>{escape(words)}</h2>")
+
     def text(self, words: str) -> None:
         """Add a paragraph."""
         self.parts.append(f"<p>{escape(words)}</p>")

@@ -1,0 +1,78 @@
+"""Question 4: can the generator take any photograph, and does it say when it can't?
+
+Its own samples must be recovered, their codes with them; of photographs of other objects it must
+say that they are none of its own.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from blemish.evaluation.inversion.figures import auroc, middle, share
+from blemish.evaluation.inversion.measures import overlaps
+from blemish.evaluation.inversion.subjects import Group
+from blemish.evaluation.inversion.trial import Trial
+from blemish.inversion.domain import cycle_distance
+from blemish.inversion.space import WStatistics
+
+RECOVERED_DB = 30
+RECOVERED_IOU = 0.9
+
+Trials = Mapping[Group, Trial]
+
+
+def outcomes(trial: Trial) -> dict[str, int]:
+    """How many subjects came to which outcome."""
+    return dict(sorted(Counter(inversion.outcome for inversion in trial.inversions).items()))
+
+
+def refusal(trials: Trials) -> dict[str, Any] | None:
+    """How well other objects are told from held-out good parts; None where either is missing.
+
+    The areas under the curve are of three scores: the photograph's strangeness, by which `invert`
+    refuses, the code's percentile in the domain, and the reconstruction's error.
+    """
+    if "good" not in trials or "foreign" not in trials:
+        return None
+    good, foreign = trials["good"], trials["foreign"]
+    return {
+        "auroc_strangeness": auroc(good.strangeness, foreign.strangeness),
+        "auroc_percentile": auroc(good.standing("percentile"), foreign.standing("percentile")),
+        "auroc_psnr": auroc([-x for x in good.psnr], [-x for x in foreign.psnr]),
+        "foreign_refused": share(i.outcome == "out of domain" for i in foreign.inversions),
+        "good_refused": share(i.outcome == "out of domain" for i in good.inversions),
+    }
+
+
+def recovery(trials: Trials, statistics: WStatistics) -> dict[str, Any] | None:
+    """How well own samples are found again; None where there are none.
+
+    Args:
+        trials: By group.
+        statistics: Of w, whose variance is the unit of the distance to the true code.
+    """
+    own = [trials[group] for group in ("own", "own defective") if group in trials]
+    if not own:
+        return None
+    far = [x for trial in own for x in code_distances(trial, statistics)]
+    return {
+        "n": sum(map(len, own)),
+        "share_psnr": share(x >= RECOVERED_DB for trial in own for x in trial.psnr),
+        "share_iou": share(x >= RECOVERED_IOU for trial in own for x in overlaps(trial)),
+        "share_recovered": share(verdict for trial in own for verdict in _recovered(trial)),
+        "code_distance": middle(far),
+    }
+
+
+def code_distances(trial: Trial, statistics: WStatistics) -> list[float]:
+    """Mean squared difference of found rows to the true ones, in units of w's variance."""
+    true = trial.subjects.codes
+    assert true is not None
+    return cycle_distance(trial.codes.w, true.w, statistics.unit).tolist()
+
+
+def _recovered(trial: Trial) -> list[bool]:
+    near = [x >= RECOVERED_DB for x in trial.psnr]
+    if trial.mask is None:
+        return near
+    return [a and x >= RECOVERED_IOU for a, x in zip(near, overlaps(trial), strict=True)]

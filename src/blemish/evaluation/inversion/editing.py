@@ -1,0 +1,170 @@
+"""Question 3: do the codes of photographs support editing, by what the generator has learnt?
+
+Three trials on inverted photographs of good parts. A defect is *moved*: the defect code of an own
+sample is added to the photograph's, and what changes shall be where the sample's mask is and
+nowhere else. Codes of two photographs are *mixed* half and half, which shall look as real as the
+generator's own samples do. And a defect *grows* along the line from the mean of all defect codes to
+the sample's own, its area, or under a given mask its strength, never turning back.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.evaluation.inversion.figures import middle, monotone, percentiles, share
+from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
+from blemish.evaluation.metrics import mask_iou
+from blemish.generator.critic import Critic
+from blemish.inversion.domain import fresh_rows
+from blemish.inversion.invert import stand
+from blemish.inversion.model import Model
+from blemish.inversion.space import w_defect_statistics
+from blemish.types import Codes, Sample
+
+VISIBLE = 6 / 127.5  # levels of a channel that an eye may see
+GROWTH_STEPS = 6
+FRESH = 200
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """What edits are held against; made once for all methods.
+
+    Attributes:
+        model: A bundle's networks.
+        donors: Own samples with defects, whose codes are moved; None where there are none.
+        logits: The critic's verdicts on fresh samples of the generator.
+        centre: Mean of all defect codes; None without donors.
+    """
+
+    model: Model
+    donors: Subjects | None
+    logits: Float[Tensor, " m"]
+    centre: Float[Tensor, " d"] | None
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls, model: Model, donors: Subjects | None, *, seed: int = 0, fresh: int = FRESH
+    ) -> "Yardstick":
+        """Draw fresh samples and judge them."""
+        rng = torch.Generator().manual_seed(seed + OWN_SEEDS - 1)
+        rows = fresh_rows(model.generator, fresh, rng).split(BATCH)
+        judged = [verdicts(model.critic, model.generator(Codes(w=w)).image) for w in rows]
+        centre = None if donors is None else w_defect_statistics(model.generator).mean
+        return cls(model=model, donors=donors, logits=torch.cat(judged), centre=centre)
+
+
+def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+    """The critic's logits, each picture by itself: in a batch it compares the pictures."""
+    return torch.cat([critic(one) for one in image.split(1)])
+
+
+@torch.no_grad()
+def editing(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+    """Question 3 for the codes of photographs of good parts."""
+    found = _mixed(codes, yardstick)
+    if yardstick.donors is None:
+        return found
+    return found | _moved(codes, yardstick) | _grown(codes, yardstick)
+
+
+def _mixed(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+    """Midpoints between neighbours."""
+    model = yardstick.model
+    half = Codes(w=(codes.w[:-1] + codes.w[1:]) / 2, space=codes.space)
+    if len(half) == 0:
+        return {"pairs": 0, "midpoint_realism": None, "midpoint_percentile": None}
+    logits, standings = [], []
+    for w in half.w.split(BATCH):
+        logits.append(verdicts(model.critic, model.generator(Codes(w=w)).image))
+        standing = stand(model, Codes(w=w))
+        standings += [] if standing is None else standing.percentile.tolist()
+    return {
+        "pairs": len(half),
+        "midpoint_realism": middle(percentiles(torch.cat(logits), yardstick.logits)),
+        "midpoint_percentile": middle(standings),
+    }
+
+
+def _moved(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+    """Defect codes of own samples on photographs."""
+    met, beyond = [], []
+    for batch in _pairs(codes, yardstick):
+        defective, twin = batch.draw(1.0), batch.twin()
+        change = (defective.image - twin).abs()
+        seen = change.amax(dim=1, keepdim=True).gt(VISIBLE).float()
+        met += mask_iou(seen, batch.mask).tolist()
+        outside = 1 - batch.mask
+        total = (change.mean(dim=1, keepdim=True) * outside).sum(dim=(1, 2, 3))
+        beyond += (total / outside.sum(dim=(1, 2, 3)).clamp(min=1)).tolist()
+    return {"moved": len(met), "moved_iou": middle(met), "changed_outside": middle(beyond)}
+
+
+def _grown(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+    """Along the line to a defect's code."""
+    ways = []
+    for batch in _pairs(codes, yardstick):
+        twin = batch.twin()
+        along = torch.linspace(0, 1, GROWTH_STEPS).tolist()
+        ways.append(torch.stack([batch.size(batch.draw(t), twin) for t in along], dim=1))
+    defect = yardstick.model.generator.config.defect
+    assert defect is not None
+    return {
+        "growth_of": "strength in the given mask" if defect.takes_mask else "mask area",
+        "share_monotone": share(monotone(torch.cat(ways)).tolist()),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pairs:
+    """Photographs' codes, and a defect for each."""
+
+    model: Model
+    codes: Codes
+    w_defect: Float[Tensor, "n defect_layers d"]
+    mask: Float[Tensor, "n 1 h w"]
+    centre: Float[Tensor, " d"]
+
+    @property
+    def takes_mask(self) -> bool:
+        defect = self.model.generator.config.defect
+        return defect is not None and defect.takes_mask
+
+    def twin(self) -> Float[Tensor, "n 3 h w"]:
+        return self.model.generator(self.codes).image
+
+    def draw(self, time: float) -> Sample:
+        """With the defect, at a time in [0, 1] along the line from the mean of defect codes."""
+        rows = self.centre.lerp(self.w_defect, time)
+        given = self.mask if self.takes_mask else None
+        return self.model.generator(replace(self.codes, w_defect=rows), mask=given)
+
+    def size(self, sample: Sample, twin: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+        """Area of the mask; of a given one, which stays, the mean change inside."""
+        if not self.takes_mask:
+            return sample.mask.mean(dim=(1, 2, 3))
+        change = (sample.image - twin).abs().mean(dim=1, keepdim=True) * self.mask
+        return change.sum(dim=(1, 2, 3)) / self.mask.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def _pairs(codes: Codes, yardstick: Yardstick) -> Iterator[_Pairs]:
+    """Each photograph with the next donor, again from the first when they are used up."""
+    donors = yardstick.donors
+    assert donors is not None and donors.codes is not None and donors.mask is not None
+    assert donors.codes.w_defect is not None and yardstick.centre is not None
+    for here in torch.arange(len(codes), device=codes.w.device).split(BATCH):
+        chosen = here % len(donors)
+        noise = {name: map[here] for name, map in (codes.noise or {}).items()}
+        yield _Pairs(
+            model=yardstick.model,
+            codes=Codes(w=codes.w[here], noise=noise or None, space=codes.space),
+            w_defect=donors.codes.w_defect[chosen],
+            mask=donors.mask[chosen],
+            centre=yardstick.centre,
+        )

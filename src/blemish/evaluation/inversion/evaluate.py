@@ -1,0 +1,157 @@
+"""The four questions for every method and space, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from blemish.evaluation.inversion.arbitrary import Trials, outcomes, recovery, refusal
+from blemish.evaluation.inversion.editing import Yardstick, editing
+from blemish.evaluation.inversion.figures import mean, middle
+from blemish.evaluation.inversion.measures import Sights, in_domain, meaning, overlaps
+from blemish.evaluation.inversion.subjects import Group, Subjects
+from blemish.evaluation.inversion.trial import Tell, Trial, attempt
+from blemish.inversion.methods import Method, name_of
+from blemish.inversion.model import Model
+from blemish.inversion.space import WStatistics, w_statistics
+from blemish.pictures import to_picture
+
+SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A few reconstructions to look at.
+
+    Attributes:
+        method: What found their codes.
+        space: Where.
+        group: Whose they are.
+        target: What was to be drawn.
+        drawn: What was drawn.
+        difference: Between the two, from black to white over half the range.
+    """
+
+    method: str
+    space: str
+    group: Group
+    target: UInt8[np.ndarray, "n h w 3"]
+    drawn: UInt8[np.ndarray, "n h w 3"]
+    difference: UInt8[np.ndarray, "n h w 3"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was measured.
+
+    Attributes:
+        rows: Figures of each method in each space.
+        shown: Pictures of each row's groups.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+
+
+def evaluate(
+    model: Model,
+    methods: Sequence[Method],
+    groups: Sequence[Subjects],
+    sights: Sights,
+    *,
+    seed: int = 0,
+    batch: int = 8,
+    tell: Tell = lambda _: None,
+) -> Findings:
+    """Try every method on every group.
+
+    Args:
+        model: A bundle's networks.
+        methods: Each with its space and options.
+        groups: One of a kind at most.
+        sights: What looks at pictures.
+        seed: Of the searches.
+        batch: Subjects that are searched for at a time; it changes nothing but rounding.
+        tell: Hears how many subjects are done, over all methods.
+
+    Raises:
+        BundleError: The bundle lacks what a method needs.
+    """
+    donors = next((group for group in groups if group.group == "own defective"), None)
+    yardstick = Yardstick.of(model, donors, seed=seed)
+    statistics, findings, done = w_statistics(model.generator), Findings(), 0
+    for how in methods:
+        trials: dict[Group, Trial] = {}
+        for group in groups:
+            heard = _from(done, tell)
+            trials[group.group] = attempt(model, how, group, seed=seed, batch=batch, tell=heard)
+            done += len(group)
+        findings.rows.append(_row(how, trials, sights, yardstick, statistics))
+        findings.shown.extend(_show(how, trial) for trial in trials.values())
+    return findings
+
+
+@torch.no_grad()
+def _row(
+    how: Method, trials: Trials, sights: Sights, yardstick: Yardstick, statistics: WStatistics
+) -> dict[str, Any]:
+    good = trials.get("good")
+    took = [trial.seconds / len(trial) for trial in trials.values()]
+    options: Any = how
+    return {
+        "method": name_of(how),
+        "space": how.space,
+        "options": asdict(options),
+        "seconds_per_picture": mean(took),
+        "groups": {group: _figures(trial, sights) for group, trial in trials.items()},
+        "editing": None if good is None else editing(good.codes, yardstick),
+        "refusal": refusal(trials),
+        "recovery": recovery(trials, statistics),
+    }
+
+
+def _figures(trial: Trial, sights: Sights) -> dict[str, Any]:
+    return {
+        "n": len(trial),
+        "in_domain": in_domain(trial),
+        "meaning": meaning(trial, sights),
+        "outcomes": outcomes(trial),
+        "strangeness": middle(trial.strangeness),
+        "items": _items(trial),
+    }
+
+
+def _items(trial: Trial) -> list[dict[str, Any]]:
+    """A line for each subject."""
+    met = overlaps(trial) or [None] * len(trial)
+    return [
+        {
+            "name": name,
+            "outcome": inversion.outcome,
+            "psnr_db": inversion.psnr,
+            "percentile": inversion.standing.get("percentile"),
+            "strangeness": inversion.strangeness,
+            "steps": inversion.steps,
+            "mask_iou": iou,
+        }
+        for name, inversion, iou in zip(trial.subjects.names, trial.inversions, met, strict=True)
+    ]
+
+
+def _show(how: Method, trial: Trial) -> Shown:
+    drawn, target = trial.image[:SHOWN], trial.subjects.image[:SHOWN]
+    return Shown(
+        method=name_of(how),
+        space=how.space,
+        group=trial.subjects.group,
+        target=to_picture(target),
+        drawn=to_picture(drawn),
+        difference=to_picture((drawn - target).abs() * 2 - 1),
+    )
+
+
+def _from(done: int, tell: Tell) -> Tell:
+    return lambda part: tell(done + part)

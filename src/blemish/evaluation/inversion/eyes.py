@@ -1,0 +1,76 @@
+"""Through which network pictures are compared: the bundle's critic, and SqueezeNet if it is there.
+
+Distances of two pictures and of two sets depend on it, so its name stands beside every figure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.features import FeatureNetwork, feature_distance
+from blemish.generator.critic import Critic
+from blemish.inversion.losses import feature_error
+
+BATCH = 16
+LEAST_SIDE = 32  # of pictures that SqueezeNet takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eyes:
+    """A frozen network that looks at pictures.
+
+    Attributes:
+        name: Of the network.
+        look: Pictures in [-1, 1] to feature maps, the deepest last.
+        compare: Feature maps of pairs to their distances, 0 for equal ones.
+    """
+
+    name: str
+    look: Callable[[Float[Tensor, "n 3 h w"]], list[Tensor]]
+    compare: Callable[[list[Tensor], list[Tensor]], Float[Tensor, " n"]]
+
+    @classmethod
+    def of_critic(cls, critic: Critic) -> "Eyes":
+        """The bundle's own perceptual space."""
+        return cls(name="critic", look=critic.features, compare=feature_error)
+
+    @classmethod
+    def of_squeezenet(cls, network: FeatureNetwork) -> "Eyes":
+        """SqueezeNet, with the distance of `features.perceptual_distance`."""
+        return cls(
+            name=network.name,
+            look=lambda image: list(network(image).values()),
+            compare=lambda a, b: feature_distance(_named(a), _named(b)),
+        )
+
+    @torch.no_grad()
+    def distance(
+        self, a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, " n"]:
+        """How differently the network sees two pictures."""
+        pairs = zip(a.split(BATCH), b.split(BATCH), strict=True)
+        return torch.cat([self.compare(self.look(x), self.look(y)) for x, y in pairs])
+
+    @torch.no_grad()
+    def pooled(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """The deepest features averaged over the picture, each row of length √d."""
+        means = torch.cat([self.look(x)[-1].mean(dim=(2, 3)) for x in images.split(BATCH)])
+        return F.normalize(means, dim=1) * means.shape[1] ** 0.5
+
+    @torch.no_grad()
+    def described(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Mean and maximum of every feature map, so that small things are not averaged away."""
+        return torch.cat([_described(self.look(x)) for x in images.split(BATCH)])
+
+
+def _described(maps: list[Tensor]) -> Float[Tensor, "n d"]:
+    means = [features.mean(dim=(2, 3)) for features in maps]
+    return torch.cat([*means, *(features.amax(dim=(2, 3)) for features in maps)], dim=1)
+
+
+def _named(maps: list[Tensor]) -> dict[str, Tensor]:
+    return {str(index): features for index, features in enumerate(maps)}

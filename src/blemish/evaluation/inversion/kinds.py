@@ -1,0 +1,117 @@
+r"""A classifier of defect types that has seen real photographs alone.
+
+Multinomial logistic regression on features f of frozen eyes, standardised over the photographs,
+
+    p(k | f) \propto \exp(w_k \cdot f + b_k),
+
+with a penalty on the weights w, each kind counting alike however many photographs it has. It learns
+from train/good and from the first third of each type, and from their mirror images.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from blemish.data.folder import GOOD, DefectFolder, load
+from blemish.evaluation.inversion.eyes import Eyes
+from blemish.evaluation.inversion.subjects import thirds
+from blemish.pictures import to_tensor
+
+PENALTY = 1e-2
+STEPS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """Fitted by `fit`.
+
+    Attributes:
+        mean: Of the features.
+        deviation: Of the features.
+        weight: Of each feature for each kind.
+        bias: Of each kind.
+    """
+
+    mean: Float[Tensor, " d"]
+    deviation: Float[Tensor, " d"]
+    weight: Float[Tensor, "d k"]
+    bias: Float[Tensor, " k"]
+
+    def __call__(self, features: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
+        """The likeliest kind of each row."""
+        standard = (features.double() - self.mean) / self.deviation
+        return (standard @ self.weight + self.bias).argmax(dim=1)
+
+
+def fit(features: Float[Tensor, "n d"], kind: Int[Tensor, " n"], kinds: int) -> Regression:
+    """Fit a regression by L-BFGS; each of the kinds must occur."""
+    deviation, mean = torch.std_mean(features.double(), dim=0)
+    deviation = deviation.clamp(min=1e-6)
+    standard = (features.double() - mean) / deviation
+    balance = 1 / torch.bincount(kind, minlength=kinds).double()
+    weight = torch.zeros(standard.shape[1], kinds, dtype=torch.double, device=features.device)
+    weight, bias = weight.requires_grad_(), torch.zeros_like(weight[0]).requires_grad_()
+    solver = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        doubt = F.cross_entropy(standard @ weight + bias, kind, weight=balance)
+        total = doubt + PENALTY * weight.square().sum()
+        total.backward()
+        return total
+
+    with torch.enable_grad():
+        solver.step(loss)  # pyright: ignore[reportArgumentType]
+    return Regression(mean=mean, deviation=deviation, weight=weight.detach(), bias=bias.detach())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindReader:
+    """Tells the type of a defect, or that there is none.
+
+    Attributes:
+        eyes: What it looks with.
+        kinds: That it knows, "good" the first.
+        regression: From their features to kinds.
+        seen: So many photographs of each kind it has learnt from.
+    """
+
+    eyes: Eyes
+    kinds: tuple[str, ...]
+    regression: Regression
+    seen: dict[str, int]
+
+    def read(self, images: Float[Tensor, "n 3 h w"]) -> tuple[str, ...]:
+        """The kind of each picture."""
+        return tuple(self.kinds[k] for k in self.regression(self.eyes.described(images)).tolist())
+
+
+def learn_kinds(
+    folder: DefectFolder, eyes: Eyes, resolution: int, device: torch.device | str = "cpu"
+) -> KindReader | None:
+    """Learn from a folder's photographs; None where it has no good parts, or no defects.
+
+    Raises:
+        DataError: A file can't be read, or a mask is missing.
+    """
+    chosen = {GOOD: folder.good("train")}
+    chosen |= {kind: thirds(folder, kind)[0] for kind in folder.types}
+    if not chosen[GOOD] or len(chosen) < 2:
+        return None
+    images = [to_tensor(load(found, resolution)[0]).to(device) for found in chosen.values()]
+    features = [eyes.described(_mirrored(image)) for image in images]
+    index = [torch.full((len(f),), k, device=f.device) for k, f in enumerate(features)]
+    return KindReader(
+        eyes=eyes,
+        kinds=tuple(chosen),
+        regression=fit(torch.cat(features), torch.cat(index), len(chosen)),
+        seen={kind: len(found) for kind, found in chosen.items()},
+    )
+
+
+def _mirrored(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "m 3 h w"]:
+    """The pictures and their mirror images, along either axis and both."""
+    return torch.cat([image, image.flip(3), image.flip(2), image.flip(2, 3)])

@@ -1,0 +1,146 @@
+"""Questions 1 and 2 for one trial: is the code in the domain, and does it hold the meaning?
+
+The measures are those of the papers: distances of the code with their percentiles among fresh ones
+(`inversion.domain`); PSNR, structural similarity, perceptual distances, distances of the sets of
+targets and reconstructions, overlap of defect masks, and the type that a classifier of real
+photographs gives to what was drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.evaluation.inversion.eyes import Eyes
+from blemish.evaluation.inversion.figures import mean, middle, share
+from blemish.evaluation.inversion.kinds import KindReader
+from blemish.evaluation.inversion.subjects import Subjects
+from blemish.evaluation.inversion.trial import Trial
+from blemish.evaluation.metrics import (
+    boundary_f,
+    kernel_distance,
+    mask_iou,
+    ms_ssim,
+    sliced_wasserstein,
+)
+from blemish.inversion.invert import MOST_EXTREME
+from blemish.inversion.losses import squared_error
+
+DISTANCES = ("cycle", "mahalanobis", "spread")
+OUTLINE_PX = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sights:
+    """What looks at pictures.
+
+    Attributes:
+        eyes: For perceptual distances; the last are those for distances of sets.
+        reader: Of defect types; None where there is nothing to learn it from.
+    """
+
+    eyes: Sequence[Eyes]
+    reader: KindReader | None
+
+
+def in_domain(trial: Trial) -> dict[str, Any]:
+    """Question 1: medians of the distances and percentiles, and how many codes are in the domain.
+
+    A share of 0.99 of the generator's own codes stands at or below its 99th percentile.
+    """
+    overall = trial.standing("percentile")
+    found: dict[str, Any] = {name: middle(trial.standing(name)) for name in DISTANCES}
+    found |= {
+        f"{name}_percentile": middle(trial.standing(f"{name}_percentile")) for name in DISTANCES
+    }
+    found["percentile"] = middle(overall)
+    found["share_in_domain"] = share(value <= MOST_EXTREME for value in overall)
+    return found
+
+
+def meaning(trial: Trial, sights: Sights) -> dict[str, Any]:
+    """Question 2: how much of the target is in what the codes draw."""
+    drawn, target = trial.image, trial.subjects.image
+    found: dict[str, Any] = {
+        "mse": fmean(squared_error(drawn, target).tolist()),
+        "psnr_db": middle(trial.psnr),
+        "ms_ssim": middle(ms_ssim(drawn, target).tolist()),
+    }
+    for eyes in sights.eyes:
+        found[f"perceptual_{eyes.name}"] = middle(eyes.distance(drawn, target).tolist())
+    return found | _of_sets(trial, sights.eyes[-1]) | _of_defects(trial) | _of_kinds(trial, sights)
+
+
+def overlaps(trial: Trial) -> list[float]:
+    """The mask's intersection over union of each subject; none where no defect was looked for."""
+    if trial.mask is None or trial.subjects.mask is None:
+        return []
+    return mask_iou(trial.mask, trial.subjects.mask).tolist()
+
+
+def paired_kernel_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> float:
+    """`kernel_distance` of two sets whose rows belong together in pairs.
+
+    A reconstruction is nearer to its own target than chance would have it. So pairs are left out of
+    the kernel across the sets (Gretton et al., 2012, eq. 4), lest their likeness make the distance
+    negative; it is 0 for equal sets.
+    """
+    across = (x.double() @ y.double().T / x.shape[1] + 1) ** 3
+    n = len(across)
+    apart = (across.sum() - across.trace()) / (n * (n - 1))
+    return kernel_distance(x, y) + 2 * float(across.mean() - apart)
+
+
+def accuracy(reader: KindReader | None, groups: Sequence[Subjects]) -> dict[str, Any] | None:
+    """How often the classifier is right on real photographs that it has not seen."""
+    if reader is None:
+        return None
+    right: dict[str, list[bool]] = {}
+    for group in groups:
+        if group.codes is None and group.kinds is not None:
+            for told, kind in zip(reader.read(group.image), group.kinds, strict=True):
+                right.setdefault(kind, []).append(told == kind)
+    return {
+        "network": reader.eyes.name,
+        "learnt_from": reader.seen,
+        "tested_on": {kind: len(verdicts) for kind, verdicts in right.items()},
+        "right": {kind: share(verdicts) for kind, verdicts in right.items()},
+        "accuracy": share([verdict for verdicts in right.values() for verdict in verdicts]),
+    }
+
+
+def _of_sets(trial: Trial, eyes: Eyes) -> dict[str, Any]:
+    """Distances of the set of reconstructions to that of targets; they need two at least."""
+    if len(trial) < 2:
+        return {"sliced_wasserstein": None, "sliced_wasserstein_at": {}, "kernel_distance": None}
+    drawn, target = trial.image, trial.subjects.image
+    scales = sliced_wasserstein(drawn, target)
+    return {
+        "sliced_wasserstein": mean([*scales.values()]),
+        "sliced_wasserstein_at": scales,
+        "kernel_distance": paired_kernel_distance(eyes.pooled(drawn), eyes.pooled(target)),
+    }
+
+
+def _of_defects(trial: Trial) -> dict[str, Any]:
+    found = overlaps(trial)
+    if trial.mask is None or trial.subjects.mask is None:
+        return {}
+    outlines = boundary_f(trial.mask, trial.subjects.mask, tolerance=OUTLINE_PX)
+    return {"mask_iou": middle(found), "boundary_f": middle(outlines.tolist())}
+
+
+def _of_kinds(trial: Trial, sights: Sights) -> dict[str, Any]:
+    """Whether the classifier sees the true type in what was drawn, and in the target itself."""
+    kinds = trial.subjects.kinds
+    if sights.reader is None or kinds is None or not {*kinds} <= {*sights.reader.kinds}:
+        return {}
+    told = sights.reader.read(trial.image)
+    of_targets = sights.reader.read(trial.subjects.image)
+    return {
+        "type_agreement": share(a == b for a, b in zip(told, kinds, strict=True)),
+        "type_agreement_of_targets": share(a == b for a, b in zip(of_targets, kinds, strict=True)),
+    }

@@ -1,0 +1,232 @@
+"""Whom the methods are tried on, told apart in groups.
+
+Held-out photographs of good parts; defective ones with their masks, but for the first third of each
+type, from which bundles learn; the generator's own samples, whose codes are known; and photographs
+of other objects. A group that a folder lacks is left out, and a note says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries
+from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load, pictures_in
+from blemish.generator.network import Generator
+from blemish.generator.stitch import read_defects
+from blemish.inversion.domain import fresh_rows
+from blemish.inversion.lessons import Source, draw_flaws
+from blemish.types import Codes, Sample
+
+Group = Literal["good", "defective", "own", "own defective", "foreign"]
+# Searches draw from the run's own seed; a sample from the same one would hand them its latent.
+OWN_SEEDS = 1_000_003
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """A group of pictures at the generator's resolution.
+
+    Attributes:
+        group: Its name.
+        names: Of the files, or of the samples.
+        image: In [-1, 1].
+        mask: Where their defects are, zeros and ones; None where nobody knows.
+        kinds: "good" or the type of the defect; None for other objects.
+        codes: What drew them; None for photographs.
+        defect: Whether a defect is looked for.
+    """
+
+    group: Group
+    names: tuple[str, ...]
+    image: Float[Tensor, "n 3 h w"]
+    mask: Float[Tensor, "n 1 h w"] | None = None
+    kinds: tuple[str, ...] | None = None
+    codes: Codes | None = None
+    defect: bool = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def held_out_good(
+    folder: DefectFolder, generator: Generator, limit: int | None = None
+) -> Subjects | None:
+    """Photographs of good parts that are kept for testing; None where there are none."""
+    chosen = _some(folder.good("test"), limit)
+    if not chosen:
+        return None
+    sample, names = _read(chosen, folder.root, generator)
+    return Subjects(group="good", names=names, image=sample.image, kinds=_kinds(chosen))
+
+
+def held_out_defects(
+    folder: DefectFolder, generator: Generator, limit: int | None = None, *, look: bool = True
+) -> Subjects | None:
+    """Photographs of defects but for the first third of each type; None where none are left.
+
+    Args:
+        folder: With the defects' masks.
+        generator: Gives resolution and device.
+        limit: At most so many.
+        look: Look for the defect; a bundle without a branch or an encoder can't.
+
+    Raises:
+        DataError: A file can't be read, or a mask is missing.
+    """
+    chosen = _some([p for kind in folder.types for p in thirds(folder, kind)[1]], limit)
+    if not chosen:
+        return None
+    sample, names = _read(chosen, folder.root, generator)
+    return Subjects(
+        group="defective",
+        names=names,
+        image=sample.image,
+        mask=sample.mask,
+        kinds=_kinds(chosen),
+        defect=look,
+    )
+
+
+def foreign_objects(path: Path, generator: Generator, limit: int | None = None) -> Subjects:
+    """Photographs of other objects: a plain folder of pictures, or the good parts of a layout.
+
+    Raises:
+        DataError: The folder is missing or holds no photographs, or a file can't be read.
+    """
+    plain = [Photograph(path=file, kind=GOOD, split="test") for file in pictures_in(path)]
+    chosen = _some(plain or DefectFolder(path).good(), limit)
+    sample, names = _read(chosen, path, generator)
+    return Subjects(group="foreign", names=names, image=sample.image)
+
+
+def thirds(folder: DefectFolder, kind: str) -> tuple[Sequence[Photograph], Sequence[Photograph]]:
+    """The first third of a type by name, which is learnt from, and the rest."""
+    photographs = folder.defects(kind)
+    cut = max(1, len(photographs) // 3)
+    return photographs[:cut], photographs[cut:]
+
+
+def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Source:
+    """Where masks for own samples come from: the defects that the bundle has learnt from."""
+    defect = generator.config.defect
+    types, side = () if defect is None else defect.types, generator.config.resolution
+    real = read_defects(folder, types, side, third=True)
+    pictures, _ = load((), side)
+    return Source(
+        photographs=pictures,
+        defects=real,
+        symmetries=Symmetries(),
+        placements=_placements(bundle),
+    )
+
+
+@torch.no_grad()
+def own_samples(
+    generator: Generator, source: Source, n: int, *, seed: int = 0, look: bool = True
+) -> list[Subjects]:
+    """The generator's own, half of them with a defect where it knows defects.
+
+    Args:
+        generator: Frozen.
+        source: Of masks, where the branch takes them.
+        n: So many in all.
+        seed: Of the samples; each is a function of it and of its number.
+        look: Whether defects can be looked for; otherwise all samples are good parts.
+    """
+    flawed = n // 2 if look and generator.config.defect is not None else 0
+    good = _own(generator, source, range(n - flawed), seed, defect=False)
+    return [*good, *_own(generator, source, range(n - flawed, n), seed, defect=True)]
+
+
+def _own(
+    generator: Generator, source: Source, numbers: range, seed: int, *, defect: bool
+) -> list[Subjects]:
+    if not numbers:
+        return []
+    rngs = [torch.Generator().manual_seed(seed + OWN_SEEDS + k) for k in numbers]
+    draw = _draw_flawed if defect else _draw_good
+    drawn = [draw(generator, source, rng) for rng in rngs]
+    samples, rows, kinds = zip(*drawn, strict=True)
+    return [
+        Subjects(
+            group="own defective" if defect else "own",
+            names=tuple(f"sample {k}" for k in numbers),
+            image=torch.cat([sample.image for sample in samples]),
+            mask=torch.cat([sample.mask for sample in samples]) if defect else None,
+            kinds=kinds,
+            codes=joined(rows),
+            defect=defect,
+        )
+    ]
+
+
+def joined(parts: Sequence[Codes]) -> Codes:
+    """Codes of one kind, one behind the other."""
+    first = parts[0]
+    names = first.noise or {}
+    noise = {k: torch.cat([(part.noise or {})[k] for part in parts]) for k in names}
+    defects = [part.w_defect for part in parts if part.w_defect is not None]
+    return Codes(
+        w=torch.cat([part.w for part in parts]),
+        w_defect=torch.cat(defects) if defects else None,
+        noise=noise or None,
+        space=first.space,
+    )
+
+
+def _draw_good(generator: Generator, _: Source, rng: torch.Generator) -> tuple[Sample, Codes, str]:
+    codes = Codes(w=fresh_rows(generator, 1, rng), space="w+")
+    return generator(codes), codes, GOOD
+
+
+def _draw_flawed(
+    generator: Generator, source: Source, rng: torch.Generator
+) -> tuple[Sample, Codes, str]:
+    """Under a drawn mask where the branch takes one, else under its own."""
+    twin, codes, _ = _draw_good(generator, source, rng)
+    config, defect = generator.config, generator.config.defect
+    assert defect is not None
+    kind = torch.randint(max(1, len(defect.types)), (1,), generator=rng)
+    z = torch.randn(1, config.z_dim, generator=rng).to(codes.w.device)
+    row = generator.defect_mapping(z, kind.to(z.device))
+    rows = row[:, None].expand(-1, config.defect_layers, -1)
+    codes = Codes(w=codes.w, w_defect=rows, space="w+")
+    mask = draw_flaws(twin.image, source, rng) if defect.takes_mask else None
+    name = defect.types[int(kind)] if defect.types else "defect"
+    sample = generator(codes, mask=mask)
+    return sample, codes, name if sample.mask.any() else GOOD
+
+
+def _some(photographs: Sequence[Photograph], limit: int | None) -> Sequence[Photograph]:
+    """At most so many, evenly over all, since they are sorted by type."""
+    n = len(photographs)
+    if limit is None or limit >= n:
+        return photographs
+    return [photographs[k * n // limit] for k in range(limit)]
+
+
+def _read(
+    photographs: Sequence[Photograph], root: Path, generator: Generator
+) -> tuple[Sample, tuple[str, ...]]:
+    device = generator.mapping.w_avg.device
+    sample = as_sample(*load(photographs, generator.config.resolution))
+    names = tuple(p.path.relative_to(root).as_posix() for p in photographs)
+    return Sample(image=sample.image.to(device), mask=sample.mask.to(device)), names
+
+
+def _kinds(photographs: Sequence[Photograph]) -> tuple[str, ...]:
+    return tuple(photograph.kind for photograph in photographs)
+
+
+def _placements(bundle: Bundle) -> Symmetries:
+    """What may be done to a defect, as the branch was trained; a foreign bundle may not say."""
+    try:
+        return Symmetries(**bundle.config["training"]["defects"]["placements"])
+    except (KeyError, TypeError):
+        return Symmetries()

@@ -1,0 +1,249 @@
+"""What is asked for: gather the subjects and the eyes, put the questions, write the answers."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blemish.checkpoint import Bundle
+from blemish.data.folder import DefectFolder
+from blemish.errors import BundleError, DataError, OptionError
+from blemish.evaluation.inversion.answers import answers
+from blemish.evaluation.inversion.evaluate import Findings, evaluate
+from blemish.evaluation.inversion.eyes import LEAST_SIDE, Eyes
+from blemish.evaluation.inversion.figures import presentable
+from blemish.evaluation.inversion.kinds import learn_kinds
+from blemish.evaluation.inversion.measures import Sights, accuracy
+from blemish.evaluation.inversion.page import write_page
+from blemish.evaluation.inversion.subjects import (
+    OWN_SEEDS,
+    Subjects,
+    foreign_objects,
+    held_out_defects,
+    held_out_good,
+    own_samples,
+    source_of,
+)
+from blemish.evaluation.inversion.trial import Tell
+from blemish.features import load_features
+from blemish.files import ensure_writable, write_atomically
+from blemish.inversion.methods import Method
+from blemish.inversion.model import Model
+from blemish.inversion.search import refuse_seeds
+
+UNITS = {
+    "cycle": "variance of an element of w",
+    "mahalanobis": "deviations of fresh codes, about 1 for these",
+    "spread": "variance of an element of w",
+    "percentile": "of fresh samples that stand lower, 0 to 100",
+    "share": "of 1",
+    "mse": "on [-1, 1]",
+    "psnr_db": "dB, 10·log10(4/MSE) on [-1, 1]",
+    "boundary_f": "at 3 px",
+    "kernel_distance": "squared MMD, unbiased, pairs left out; 0 for equal sets",
+    "sliced_wasserstein": "of standardised patches of 7 px, mean over scales",
+    "changed_outside": "mean absolute difference on [-1, 1]",
+    "code_distance": "variance of an element of w",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Who is tried.
+
+    Attributes:
+        images: Folder in the layout of MVTec AD; the bundle shall not have seen its test/good, and
+            of each type of defect no more than the first third.
+        foreign: Folder of other objects; None leaves them out.
+        samples: Of the generator's own.
+        limit: At most so many photographs of a group, evenly over all; None takes all.
+        seed: Of samples and searches.
+        batch: Subjects that are searched for at a time; it changes nothing but rounding.
+    """
+
+    images: Path
+    foreign: Path | None = None
+    samples: int = 100
+    limit: int | None = None
+    seed: int = 0
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        refuse_seeds(self.seed, OWN_SEEDS + max(1, self.samples))
+        least = {"samples": (self.samples, 0), "limit": (self.limit, 1), "batch": (self.batch, 1)}
+        for name, (value, lowest) in least.items():
+            if value is not None and value < lowest:
+                raise OptionError(
+                    got=f"--{name} {value}", expected=f"{lowest} or more", todo="Ask for some."
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Everything that the questions are put to.
+
+    Attributes:
+        bundle: Which is evaluated.
+        model: Its networks.
+        plan: What was asked for.
+        groups: Of subjects.
+        sights: What looks at pictures.
+        notes: What is missing, and what to bear in mind.
+    """
+
+    bundle: Bundle
+    model: Model
+    plan: Plan
+    groups: list[Subjects]
+    sights: Sights
+    notes: list[str]
+
+    @property
+    def total(self) -> int:
+        """So many subjects are tried with each method."""
+        return sum(map(len, self.groups))
+
+    def put(
+        self, methods: Sequence[Method], out: Path, tell: Tell = lambda _: None
+    ) -> dict[str, Any]:
+        """Ask, and write `report.html` with its pictures and `report.json`, this last.
+
+        Args:
+            methods: Each with its space and options.
+            out: A folder; it is made.
+            tell: Hears how many subjects are done, over all methods.
+
+        Returns:
+            What the JSON holds.
+
+        Raises:
+            BundleError: The bundle lacks what a method needs.
+            OutputError: The folder can't be written.
+        """
+        ensure_writable(out)
+        plan = self.plan
+        findings = evaluate(
+            self.model,
+            methods,
+            self.groups,
+            self.sights,
+            seed=plan.seed,
+            batch=plan.batch,
+            tell=tell,
+        )
+        report = presentable(self._facts(findings))
+        write_page(report, findings.shown, out)
+        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(out / "report.json", (text + "\n").encode())
+        return report
+
+    def _facts(self, findings: Findings) -> dict[str, Any]:
+        return {
+            "bundle": {"name": self.bundle.path.name, "digest": self.bundle.digest},
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": _machine(self.model.device),
+            "options": {k: _plain(v) for k, v in asdict(self.plan).items()},
+            "resolution": self.model.generator.config.resolution,
+            "counts": {group.group: len(group) for group in self.groups},
+            "networks": {
+                "perceptual": [eyes.name for eyes in self.sights.eyes],
+                "sets": self.sights.eyes[-1].name,
+            },
+            "classifier": accuracy(self.sights.reader, self.groups),
+            "units": UNITS,
+            "notes": self.notes,
+            "rows": findings.rows,
+            "answers": answers(findings.rows),
+        }
+
+
+def prepare(bundle: Bundle, model: Model, plan: Plan) -> Survey:
+    """Gather subjects and eyes.
+
+    Raises:
+        DataError: A folder or a file can't be read, or there is nobody to try.
+    """
+    folder = DefectFolder(plan.images)
+    notes: list[str] = []
+    groups = _gather(bundle, model, folder, plan, notes)
+    if not groups:
+        raise DataError(
+            got=f"{plan.images}, without photographs to test on, and --samples {plan.samples}",
+            expected="test/good, more than one defect of a type, or samples of the generator's own",
+            todo="Add photographs, or ask for samples.",
+        )
+    eyes = _eyes(model, notes)
+    side = model.generator.config.resolution
+    reader = learn_kinds(folder, eyes[-1], side, model.device)
+    sights = Sights(eyes=eyes, reader=reader)
+    return Survey(bundle=bundle, model=model, plan=plan, groups=groups, sights=sights, notes=notes)
+
+
+def _gather(
+    bundle: Bundle, model: Model, folder: DefectFolder, plan: Plan, notes: list[str]
+) -> list[Subjects]:
+    generator, defect = model.generator, model.generator.config.defect
+    look = defect is not None and model.encoder is not None
+    if not look:
+        notes.append("Defects were not looked for: that takes a defect branch and an encoder.")
+    found: list[Subjects] = []
+    _add(found, held_out_good(folder, generator, plan.limit), "test/good", notes)
+    defective = held_out_defects(folder, generator, plan.limit, look=look)
+    _add(found, defective, "defects beyond the first third of a type", notes)
+    if model.domain is None:
+        notes.append("The bundle does not know the domain of its codes: nothing is said of it.")
+    source = source_of(bundle, folder, generator)
+    found += own_samples(generator, source, plan.samples, seed=plan.seed, look=look)
+    if plan.foreign is not None:
+        found.append(foreign_objects(plan.foreign, generator, plan.limit))
+    else:
+        notes.append("No photographs of other objects: --foreign was not given.")
+    unknown = {*folder.types} - {*(defect.types if defect is not None else folder.types)}
+    if unknown:
+        notes.append(f"The bundle has not learnt these defects: {', '.join(sorted(unknown))}.")
+    return found
+
+
+def _add(found: list[Subjects], group: Subjects | None, what: str, notes: list[str]) -> None:
+    if group is None:
+        notes.append(f"A group is missing: the folder has no {what}.")
+    else:
+        found.append(group)
+
+
+def _eyes(model: Model, notes: list[str]) -> list[Eyes]:
+    """The critic's, and SqueezeNet's where its weights are found and pictures are large enough."""
+    eyes = [Eyes.of_critic(model.critic)]
+    side = model.generator.config.resolution
+    if side < LEAST_SIDE:
+        notes.append(f"SqueezeNet was left out: pictures of {side}² are too small for it.")
+        return eyes
+    try:
+        network = load_features("squeezenet").to(model.device)
+    except BundleError as error:
+        notes.append(f"SqueezeNet was left out: {error.got}. {error.todo}")
+        return eyes
+    return [*eyes, Eyes.of_squeezenet(network)]
+
+
+def _machine(device: torch.device) -> str:
+    """Processor, threads and versions, in a line."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return (
+        f"{name}, {os.cpu_count()} cores, PyTorch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _processor() -> str:
+    return platform.processor() or platform.machine()
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
