@@ -10,10 +10,13 @@ Whatever is read is checked: a torn file, a number that is not finite, a shape t
 
 import hashlib
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import torch
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, write_atomically
+from blemish.hub import fetch, names_repository, upload
 from blemish.types import Codes, Space
 
 FORMAT = 1
@@ -101,6 +105,27 @@ class Bundle:
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
         self.__dict__.pop("digest", None)
 
+    def push_to_hub(
+        self, repository: str, *, private: bool = False, message: str = "Upload by Blemish"
+    ) -> str:
+        """Publish what `pack` keeps, with the model card and the pictures it shows.
+
+        Args:
+            repository: As `user/repository`; created if it is missing.
+            private: Whether a new one is shown to nobody else.
+            message: Of the commit.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            BundleError: The bundle is broken, or the hub can't be reached or refuses.
+        """
+        with TemporaryDirectory() as folder:
+            pack(self, Path(folder))
+            _copy_card(self.path, Path(folder))
+            return upload(Path(folder), repository, private=private, message=message)
+
 
 def pack(bundle: Bundle, out: Path) -> Bundle:
     """Copy what is needed to use a bundle, in half precision and without its training folder."""
@@ -128,6 +153,28 @@ def find_bundle(name: str | Path) -> Bundle:
     )
 
 
+def load(name: str | Path, *, revision: str | None = None) -> Bundle:
+    """The bundle in a folder, the embedded one of that name, or one of the Hugging Face Hub.
+
+    Args:
+        name: A folder, a name, or `user/repository` where no such folder is.
+        revision: Of a repository: a branch, a tag or a commit; the main branch if not given.
+
+    Raises:
+        BundleError: None of them is there, or what is there is no bundle.
+    """
+    local = Path(name).exists() or not names_repository(str(name))
+    if local and revision is not None:
+        raise BundleError(
+            got=f"the revision '{revision}' of '{name}'",
+            expected="a revision only for a repository of the hub, as user/repository",
+            todo="Leave the revision out, or name the repository.",
+        )
+    bundle = find_bundle(name) if local else Bundle(fetch(str(name), revision=revision))
+    _ = bundle.config  # whatever is wrong with it shall be told now
+    return bundle
+
+
 def embedded_bundles() -> list[str]:
     """Names of the bundles that ship inside the package."""
     return sorted(file.parent.name for file in EMBEDDED.glob("*/config.json"))
@@ -142,7 +189,7 @@ def save_tensors(
 ) -> None:
     """Write a safetensors file, whole or not at all."""
     ready = {name: _stored(tensor, half) for name, tensor in tensors.items()}
-    write_atomically(path, save(ready, dict(metadata or {})))
+    write_atomically(path, save(ready, dict(metadata) if metadata else None))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -183,6 +230,15 @@ def load_codes(path: Path) -> Codes:
         raise _broken(path, "holds no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
     return Codes(w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space)
+
+
+def _copy_card(source: Path, out: Path) -> None:
+    card = source / "README.md"
+    if not card.is_file():
+        return
+    shown = re.findall(r"!\[[^]]*\]\(([\w-]+\.png)\)", card.read_text(encoding="utf-8"))
+    for name in ("README.md", *(file for file in shown if (source / file).is_file())):
+        shutil.copyfile(source / name, out / name)
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

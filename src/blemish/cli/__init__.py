@@ -17,17 +17,29 @@ from typing import Annotated, Any, Union
 import tyro
 
 from blemish import __version__
-from blemish.cli import data, doctor, synthesis, train
+from blemish.cli import (
+    data,
+    doctor,
+    evaluation,
+    exporting,
+    importing,
+    inversion,
+    synthesis,
+    train,
+)
 from blemish.errors import BlemishError, UserError
 
 Verb = Callable[..., None]
 
 VERBS: dict[str, Verb | dict[str, Verb]] = {
     "data": {"check": data.check},
-    "train": {"generator": train.generator, "defects": train.defects},
-    "invert": synthesis.invert,
+    "train": {"generator": train.generator, "defects": train.defects, "encoder": train.encoder},
+    "invert": inversion.invert,
     "synthesize": synthesis.synthesize,
     "demo": synthesis.demo,
+    "evaluate": {"inversion": evaluation.inversion},
+    "import": importing.import_model,
+    "export-model": exporting.export_model,
     "doctor": doctor.doctor,
 }
 DESCRIPTION = "Labelled defect images by GAN inversion."

@@ -12,6 +12,7 @@ from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
 
 if TYPE_CHECKING:
+    from blemish.checkpoint import Bundle
     from blemish.inversion.methods import Method
 
 Methods = Annotated[
@@ -69,7 +70,7 @@ def inversion(
     )
     found = find_bundle(bundle)
     wanted = _chosen(methods, _able(found.has("encoder")), found.has("encoder"))
-    tried = _methods(wanted, _names("spaces", spaces, get_args(SpaceName)), steps)
+    tried = _methods(wanted, _names("spaces", spaces, get_args(SpaceName)), steps, found)
     model = load_model(found, choose_device(device))
     survey = prepare(found, model, plan)
     ensure_writable(out)
@@ -113,14 +114,16 @@ def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
     return chosen
 
 
-def _methods(names: list[str], spaces: list[str], steps: int | None) -> "list[Method]":
+def _methods(
+    names: list[str], spaces: list[str], steps: int | None, bundle: "Bundle"
+) -> "list[Method]":
     """Each method in each space that it has."""
     made = []
     for name in names:
         for space in spaces:
             if (name, space) != ("encode", "z"):
                 how: Any = {"method": name, "space": space}
-                made.append(How(**how, steps=None if name == "encode" else steps).chosen())
+                made.append(How(**how, steps=None if name == "encode" else steps).chosen(bundle))
     if not made:
         raise OptionError(
             got="--methods encode with --spaces z",

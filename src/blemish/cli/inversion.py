@@ -14,6 +14,7 @@ from blemish.cli.progress import Progress, print_json
 from blemish.errors import DataError, OptionError
 
 if TYPE_CHECKING:
+    from blemish.checkpoint import Bundle
     from blemish.inversion.descent import Watch
     from blemish.inversion.methods import Method
     from blemish.inversion.trajectory import Trajectory
@@ -29,7 +30,8 @@ class How:
     Attributes:
         method: encode asks the encoder alone; in-domain goes on from there and stays where the
             encoder finds its codes again; optimize looks at the picture alone; project is the
-            projector of StyleGAN2, which needs no encoder.
+            projector of StyleGAN2, which needs no encoder; auto is in-domain where the bundle has
+            an encoder, and else project.
         space: Where to search; the encoder alone has no z.
         steps: Of the search, at most.
         seconds: That the search of a batch may take, at most.
@@ -38,7 +40,7 @@ class How:
             has 1e5.
     """
 
-    method: MethodName = "in-domain"
+    method: Literal["auto", MethodName] = "auto"
     space: SpaceName = "w+"
     steps: Annotated[int | None, arg(help_behavior_hint=OF_METHOD)] = None
     seconds: Annotated[float | None, arg(help_behavior_hint="(default: no limit)")] = None
@@ -47,12 +49,17 @@ class How:
     ] = None
     noise_weight: Annotated[float | None, arg(help_behavior_hint="(default: 0)")] = None
 
-    def chosen(self) -> "Method":
+    def chosen(self, bundle: "Bundle") -> "Method":
         """The method with its options.
 
         Raises:
             OptionError: An option that the method does not have was given.
         """
+        usual: MethodName = "in-domain" if bundle.has("encoder") else "project"
+        name = usual if self.method == "auto" else self.method
+        return replace(self, method=name)._made()
+
+    def _made(self) -> "Method":
         from blemish.inversion.methods import METHODS
 
         self._refuse("start", "optimize")
@@ -114,7 +121,6 @@ def invert(
     from blemish.inversion.search import refuse_seeds
     from blemish.inversion.trajectory import Trajectory
 
-    method = how.chosen()
     refuse_seeds(seed)
     if batch < 1:
         raise OptionError(got=f"--batch {batch}", expected="1 or more", todo="Ask for some.")
@@ -122,6 +128,7 @@ def invert(
     if not several:
         read_photograph(files[0])  # so that it is refused before anything is written
     found = find_bundle(bundle)
+    method = how.chosen(found)
     model = load_model(found, choose_device(device))
     ensure_writable(out)
     rows: list[dict[str, Any]] = []

@@ -86,11 +86,13 @@ class Options:
         )
 
     def _invert(self, bundle: "Bundle") -> "Method":
-        name = self.method
-        if name == "auto":
-            name = "in-domain" if bundle.has("encoder") else "project"
-        space = self.space or ("w" if name == "project" else "w+")
-        return How(method=name, space=space, steps=self.steps).chosen()
+        # The projector's codes in w+ leave defects pale (see `methods.usual_method`).
+        projects = self.method == "project" or (self.method, bundle.has("encoder")) == (
+            "auto",
+            False,
+        )
+        space = self.space or ("w" if projects else "w+")
+        return How(method=self.method, space=space, steps=self.steps).chosen(bundle)
 
 
 Flat = Annotated[Options, arg(name="")]

@@ -7,10 +7,10 @@ from math import log2, sqrt
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from blemish.generator.layers import Conv, FullyConnected
+from blemish.generator.layers import Conv, FullyConnected, normalise
 from blemish.generator.network import GeneratorConfig
 
 
@@ -43,31 +43,54 @@ class CriticBlock(nn.Module):
         return self.skip(x) + self.conv1(self.conv0(x))
 
 
-class CriticEpilogue(nn.Module):
-    """From 4² features to one verdict."""
+class CriticMapping(nn.Module):
+    """A class to what the critic looks for in it."""
 
-    def __init__(self, channels: int, *, group: int, clamp: float | None) -> None:
+    def __init__(self, *, classes: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.embed = FullyConnected(classes, width)
+        for k in range(layers):
+            layer = FullyConnected(width, width, activation=True, lr_multiplier=0.01)
+            self.add_module(f"fc{k}", layer)
+        self.classes, self.layers = classes, layers
+
+    def forward(self, label: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
+        x = normalise(self.embed(F.one_hot(label, self.classes).to(self.embed.weight.dtype)))
+        for k in range(self.layers):
+            x = self.get_submodule(f"fc{k}")(x)
+        return x
+
+
+class CriticEpilogue(nn.Module):
+    """From 4² features to `outputs` verdicts."""
+
+    def __init__(self, channels: int, *, outputs: int = 1, group: int, clamp: float | None) -> None:
         super().__init__()
         self.conv = Conv(channels + 1, channels, kernel=3, clamp=clamp)
         self.fc = FullyConnected(channels * 16, channels, activation=True)
-        self.out = FullyConnected(channels, 1)
+        self.out = FullyConnected(channels, outputs)
         self.group = group
 
-    def forward(self, x: Float[Tensor, "n c 4 4"]) -> Float[Tensor, " n"]:
+    def forward(self, x: Float[Tensor, "n c 4 4"]) -> Float[Tensor, "n o"]:
         x = torch.cat([x, minibatch_deviation(x, self.group)], dim=1)
-        return self.out(self.fc(self.conv(x).flatten(1))).squeeze(1).float()
+        return self.out(self.fc(self.conv(x).flatten(1))).float()
 
 
 class Critic(nn.Module):
     """Judges pictures; higher is more like the real ones.
 
+    With classes, the verdict is a product with what is looked for in the class (Miyato and Koyama,
+    2018).
+
     Args:
         config: Of the generator that it is trained against.
         image_channels: 3 for images, 4 for images with masks.
-        group: Samples that are compared for their spread.
+        group: Samples that are compared for their spread; by default what `config` says.
     """
 
-    def __init__(self, config: GeneratorConfig, *, image_channels: int = 3, group: int = 4) -> None:
+    def __init__(
+        self, config: GeneratorConfig, *, image_channels: int = 3, group: int | None = None
+    ) -> None:
         super().__init__()
         self.resolutions = [2**k for k in range(int(log2(config.resolution)), 2, -1)]
         for r in self.resolutions:
@@ -78,7 +101,17 @@ class Critic(nn.Module):
                 clamp=config.conv_clamp,
             )
             self.add_module(f"b{r}", block)
-        self.b4 = CriticEpilogue(config.channels(4), group=group, clamp=config.conv_clamp)
+        width = config.channels(4)
+        self.b4 = CriticEpilogue(
+            width,
+            outputs=width if config.c_dim else 1,
+            group=config.critic_group if group is None else group,
+            clamp=config.conv_clamp,
+        )
+        if config.c_dim:
+            layers = config.critic_mapping_layers
+            self.mapping = CriticMapping(classes=config.c_dim, width=width, layers=layers)
+        self.label = config.label
 
     def features(self, stack: Float[Tensor, "n c h w"]) -> list[Tensor]:
         """What each block sees, from fine to coarse; the last is `n c 4 4`."""
@@ -90,8 +123,15 @@ class Critic(nn.Module):
             found.append(x)
         return found
 
-    def forward(self, stack: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        return self.b4(self.features(stack)[-1])
+    def forward(
+        self, stack: Float[Tensor, "n c h w"], label: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, " n"]:
+        found = self.b4(self.features(stack)[-1])
+        if not hasattr(self, "mapping"):
+            return found.squeeze(1)
+        if label is None:
+            label = torch.full((len(stack),), self.label, device=stack.device)
+        return (found * self.mapping(label)).sum(dim=1) / sqrt(found.shape[1])
 
 
 def inside_statistics(

@@ -43,7 +43,8 @@ class DefectConfig:
 
     Attributes:
         first_resolution: Where the branch begins; a quarter of the picture's side suits.
-        types: Names of the defect types that condition the code; none for an unconditional branch.
+        types: Names of the defect types that the branch has learnt.
+        conditional: The types condition the code; a branch of one type, as DFMGAN's, needs none.
         gate: "hard" cuts the gradient of images to the mask, as DFMGAN does.
         refine: Add mask logits at every resolution, not at the first alone.
         takes_mask: The branch can be handed a mask.
@@ -53,6 +54,7 @@ class DefectConfig:
 
     first_resolution: int
     types: tuple[str, ...] = ()
+    conditional: bool = True
     gate: Literal["hard", "straight-through"] = "straight-through"
     refine: bool = True
     takes_mask: bool = True
@@ -69,7 +71,22 @@ class DefectConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorConfig:
-    """Shape of a generator; `channels(r) = min(channel_base / r, channel_max)`."""
+    """Shape of a generator and its critic; `channels(r) = min(channel_base / r, channel_max)`.
+
+    Attributes:
+        resolution: Side of the pictures.
+        z_dim: Of the latent.
+        w_dim: Of a row of w.
+        mapping_layers: Of the mapping from one to the other.
+        channel_base: Features of a whole picture's side.
+        channel_max: Most channels of a layer.
+        conv_clamp: What activations are clamped to, on both sides of zero.
+        c_dim: Classes that condition the backbone and its critic; none where it is 0.
+        label: The class that is drawn and judged where none is named.
+        critic_group: Samples that the critic compares for their spread.
+        critic_mapping_layers: Of the critic's own mapping, from a class to what it looks for.
+        defect: Shape of the defect branch, if there is one.
+    """
 
     resolution: int
     z_dim: int = 512
@@ -78,9 +95,19 @@ class GeneratorConfig:
     channel_base: int = 16384
     channel_max: int = 512
     conv_clamp: float | None = None
+    c_dim: int = 0
+    label: int = 0
+    critic_group: int = 4
+    critic_mapping_layers: int = 8
     defect: DefectConfig | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.label < max(self.c_dim, 1):
+            raise OptionError(
+                got=f"the class {self.label} of a generator that knows {self.c_dim or 'none'}",
+                expected=f"0 to {self.c_dim - 1}" if self.c_dim else "0",
+                todo="Correct the class.",
+            )
         sides = [4 * 2**k for k in range(9)]
         finest = self.resolution if self.defect is None else self.defect.first_resolution
         if self.resolution not in sides or finest not in sides or finest > self.resolution:
@@ -126,11 +153,13 @@ class Drawing:
 
 
 class Mapping(nn.Module):
-    """Latent z, and a type, to w."""
+    """Latent z, and a kind (a class of parts, a type of defects), to w."""
 
     w_avg: Tensor
 
-    def __init__(self, *, z_dim: int, w_dim: int, layers: int, kinds: int = 0) -> None:
+    def __init__(
+        self, *, z_dim: int, w_dim: int, layers: int, kinds: int = 0, default: int | None = None
+    ) -> None:
         super().__init__()
         if kinds:
             self.embed = FullyConnected(kinds, w_dim)
@@ -139,14 +168,16 @@ class Mapping(nn.Module):
             layer = FullyConnected(inputs, w_dim, activation=True, lr_multiplier=0.01)
             self.add_module(f"fc{k}", layer)
         self.register_buffer("w_avg", torch.zeros(w_dim))
-        self.layers, self.kinds = layers, kinds
+        self.layers, self.kinds, self.default = layers, kinds, default
 
     def forward(
         self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n d"]:
         x = normalise(z)
         if self.kinds:
-            assert kind is not None, "this mapping is conditioned on a type"
+            if kind is None:
+                assert self.default is not None, "this mapping is conditioned on a type"
+                kind = torch.full((len(z),), self.default, device=z.device)
             onehot = F.one_hot(kind, self.kinds).to(z.dtype)
             x = torch.cat([x, normalise(self.embed(onehot))], dim=1)
         for k in range(self.layers):
@@ -353,10 +384,11 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         shared = {"z_dim": config.z_dim, "w_dim": config.w_dim, "layers": config.mapping_layers}
-        self.mapping = Mapping(**shared)
+        self.mapping = Mapping(**shared, kinds=config.c_dim, default=config.label)
         self.synthesis = Synthesis(config)
         if config.defect is not None:
-            self.defect_mapping = Mapping(**shared, kinds=len(config.defect.types))
+            kinds = len(config.defect.types) if config.defect.conditional else 0
+            self.defect_mapping = Mapping(**shared, kinds=kinds)
 
     def codes(
         self,
@@ -364,6 +396,7 @@ class Generator(nn.Module):
         z_defect: Float[Tensor, "n z"] | None = None,
         kind: Int[Tensor, " n"] | None = None,
         *,
+        label: Int[Tensor, " n"] | None = None,
         psi: float = 1,
         space: Space = "z",
     ) -> Codes:
@@ -373,10 +406,12 @@ class Generator(nn.Module):
             z: Standard normal.
             z_defect: Standard normal; None draws the good twin.
             kind: Index into `config.defect.types`.
+            label: Class of the part, where the backbone knows classes; `config.label` if absent.
             psi: Truncation towards the mean of w; 1 leaves w alone.
             space: What the codes say of their origin.
         """
-        w = self.mapping.truncate(self.mapping(z), psi) if psi != 1 else self.mapping(z)
+        w = self.mapping(z, label)
+        w = self.mapping.truncate(w, psi) if psi != 1 else w
         rows = w[:, None].expand(-1, self.config.layers, -1)
         if z_defect is None:
             return Codes(w=rows, space=space)

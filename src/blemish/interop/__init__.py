@@ -1,0 +1,6 @@
+"""Networks that were trained elsewhere, read without running anything of theirs."""
+
+from blemish.interop.foreign import Foreign, write_bundle
+from blemish.interop.read import read
+
+__all__ = ["Foreign", "read", "write_bundle"]

@@ -1,0 +1,42 @@
+"""`blemish export-model`: a bundle for other programs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+Source = Annotated[str, Positional, arg(metavar="BUNDLE")]
+Format = Literal["stylegan2-ada-state", "onnx"]
+
+
+def export_model(bundle: Source, out: Path, format: Format = "stylegan2-ada-state") -> None:
+    """Write a bundle's networks for other programs.
+
+    Args:
+        bundle: Folder of a bundle, the name of an embedded one, or user/repository of the hub.
+        out: A file that ends in .safetensors, beside which the critic is written; for onnx a
+            folder.
+        format: State dicts that StyleGAN2-ADA's own networks load, or ONNX graphs of everything
+            that draws (needs the extra 'onnx').
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from blemish.checkpoint import load
+    from blemish.interop.export import export_state
+    from blemish.interop.onnx import export_onnx
+
+    found, aside = load(bundle), Console(stderr=True)
+    if format == "onnx":
+        written = export_onnx(
+            found,
+            out,
+            track=lambda graphs: track(
+                graphs, "tracing", console=aside, transient=True, disable=not sys.stderr.isatty()
+            ),
+        )
+    else:
+        written = export_state(found, out)
+    for file in written:
+        print(f"{file.path}: {file.contents}")

@@ -1,0 +1,79 @@
+"""`blemish import`: a generator that was trained elsewhere becomes a bundle."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from blemish.cli.options import Json
+from blemish.cli.progress import Progress, print_json
+
+if TYPE_CHECKING:
+    from blemish.interop import Foreign
+
+# What brings a bundle what it lacks.
+REMEDIES = {
+    "critic": "the file has no critic, and 'blemish invert' needs one: import a file that has",
+    "defects": "blemish train defects DATA --bundle {out}",
+    "match_critic": "--reference distil needs a critic of defects, which the file does not have",
+    "encoder": "blemish train encoder DATA --bundle {out}",
+}
+
+
+def import_model(
+    file: Annotated[Path, Positional, arg(metavar="FILE")],
+    out: Path,
+    label: int = 0,
+    types: Annotated[str, arg(metavar="NAME,...")] = "defect",
+    json: Json = False,
+) -> None:
+    """Make a bundle of a generator that was trained elsewhere; nothing in the file is run.
+
+    Args:
+        file: A network-snapshot .pkl of StyleGAN2-ADA or DFMGAN, a .pt of rosinality's
+            stylegan2-pytorch, or a safetensors state dict under StyleGAN2-ADA's names.
+        out: Folder of the bundle; it is made.
+        label: Of a conditional generator: the class of parts that is drawn.
+        types: What the defects shall be called; DFMGAN knows one type and no name for it.
+        json: Print what was found as JSON.
+    """
+    from blemish.interop import read, write_bundle
+    from blemish.inversion.model import SAMPLES, learn_domain
+
+    names = tuple(dict.fromkeys(name.strip() for name in types.split(",")))
+    foreign = read(file, label=label, types=names)
+    bundle = write_bundle(foreign, out)
+    with Progress("learning the domain of the codes", SAMPLES) as progress:
+        learn_domain(bundle, tell=lambda done: progress.part(done))
+    for note in foreign.notes:
+        print(note, file=sys.stderr)
+    if json:
+        _print_json(foreign)
+    else:
+        print(f"{out}: {_summary(foreign)}")
+        for lack in foreign.missing():
+            print(f"  no {lack.replace('_', ' ')} yet: {REMEDIES[lack].format(out=out)}")
+        print(f"  next: blemish invert --image PHOTOGRAPH --bundle {out}")
+
+
+def _summary(foreign: "Foreign") -> str:
+    shape, branch = foreign.config, foreign.config.defect
+    parts = [f"a generator of {shape.resolution}² from {foreign.source['format']}"]
+    if shape.c_dim:
+        parts.append(f"which draws class {shape.label} of {shape.c_dim}")
+    if branch is not None:
+        parts.append(f"with defects ({', '.join(branch.types)}) from {branch.first_resolution}² up")
+    return ", ".join(parts) + f"; SHA-256 {foreign.source['sha256'][:12]}…"
+
+
+def _print_json(foreign: "Foreign") -> None:
+    from dataclasses import asdict
+
+    found: dict[str, Any] = {
+        "generator": asdict(foreign.config),
+        "source": foreign.source,
+        "missing": foreign.missing(),
+        "notes": foreign.notes,
+    }
+    print_json(found)

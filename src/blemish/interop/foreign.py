@@ -1,0 +1,71 @@
+"""A model from elsewhere, as a bundle holds it."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.errors import OutputError
+from blemish.files import ensure_writable
+from blemish.generator.network import GeneratorConfig
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Networks that were trained elsewhere, under our names and in float32.
+
+    Attributes:
+        config: Shape of the generator.
+        generator: Its tensors.
+        critic: Those of its critic of images, if the file has one.
+        match_critic: Those of its critic of images with masks, if the file has one.
+        source: The file's name, format and SHA-256, and the options it was made with.
+        notes: What a user should know: what was left out, what was filled in.
+    """
+
+    config: GeneratorConfig
+    generator: State
+    critic: State | None = None
+    match_critic: State | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def missing(self) -> tuple[str, ...]:
+        """What the bundle will lack of a complete one."""
+        lacks = {
+            "critic": self.critic is None,
+            "defects": self.config.defect is None,
+            "match_critic": self.config.defect is not None and self.match_critic is None,
+        }
+        return (*(name for name, absent in lacks.items() if absent), "encoder")
+
+
+def write_bundle(foreign: Foreign, out: Path) -> Bundle:
+    """Write a new bundle; its `config.json` comes last, so that half of one is none.
+
+    Raises:
+        OutputError: A bundle is there already, or the folder can't be written into.
+    """
+    if (out / "config.json").exists():
+        raise OutputError(
+            got=f"{out}, which holds a bundle",
+            expected="a new folder",
+            todo="Choose another folder with --out.",
+        )
+    ensure_writable(out)
+    bundle = Bundle(out)
+    networks = {
+        "generator": foreign.generator,
+        "critic": foreign.critic,
+        "match_critic": foreign.match_critic,
+    }
+    for name, tensors in networks.items():
+        if tensors is not None:
+            bundle.write(name, tensors)
+    about = {"generator": asdict(foreign.config), "source": foreign.source}
+    bundle.write_config({"preset": None, **about, "notes": list(foreign.notes)})
+    return bundle

@@ -1,0 +1,203 @@
+"""A bundle's networks as ONNX graphs, which run where there is no PyTorch.
+
+    mapping.onnx           z                  -> w
+    good.onnx              w                  -> image
+    defect_mapping.onnx    z_defect, type     -> w_defect
+    defect.onnx            w, w_defect        -> image, mask_logits
+    placed.onnx            w, w_defect, mask  -> image, mask_logits
+
+z `n z`, w `n layers d`, w_defect `n defect_layers d`, mask `n 1 h w` in [0, 1], image `n 3 h w` RGB
+in about [-1, 1] and not clamped, mask_logits `n 1 h w` with the defect where ≥ 0; n is free. An
+input that a graph may or may not be given makes two graphs, since ONNX has none that is optional.
+The last three come of a bundle with a defect branch; `type` (or a mapping's `label`) is the
+integer of the name in `config.json`, absent where the network knows but one. Noise is the layers'
+own.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle
+from blemish.errors import OptionError
+from blemish.files import ensure_writable, replacing
+from blemish.generator.network import Generator, Mapping
+from blemish.generator.restore import load_generator
+from blemish.interop.export import Exported
+from blemish.types import Codes
+
+_EXAMPLES = 2  # torch.export takes a batch of one for a constant
+
+
+class MappingGraph(nn.Module):
+    """A latent, and its kind where there are several, to rows of w."""
+
+    def __init__(self, mapping: Mapping, rows: int) -> None:
+        super().__init__()
+        self.mapping, self.rows = mapping, rows
+
+    def forward(
+        self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n rows d"]:
+        return self.mapping(z, kind)[:, None].repeat(1, self.rows, 1)
+
+
+class GoodGraph(nn.Module):
+    """Rows of w to the good part."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, w: Float[Tensor, "n layers d"]) -> Float[Tensor, "n 3 h w"]:
+        return self.generator.draw(Codes(w=w)).image
+
+
+class DefectGraph(nn.Module):
+    """Rows of w and w_defect, and a mask where one is given, to the defective part."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(
+        self,
+        w: Float[Tensor, "n layers d"],
+        w_defect: Float[Tensor, "n defect_layers d"],
+        mask: Float[Tensor, "n 1 h w"] | None = None,
+    ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 1 h w"]]:
+        drawing = self.generator.draw(Codes(w=w, w_defect=w_defect), mask=mask)
+        assert drawing.mask_logits is not None
+        return drawing.image, drawing.mask_logits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """A network with the inputs it is traced with."""
+
+    name: str
+    network: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.inputs)} -> {', '.join(self.outputs)}"
+
+
+Track = Callable[[list[Graph]], Iterable[Graph]]
+
+
+def export_onnx(bundle: Bundle, out: Path, *, track: Track = iter) -> list[Exported]:
+    """Write the graphs of a bundle; none is written unless all could be made.
+
+    Args:
+        bundle: With a defect branch or without.
+        out: A folder, created if it is missing.
+        track: Hands on the graphs one by one, and may show how far it is; a graph takes seconds.
+
+    Returns:
+        What was written.
+
+    Raises:
+        BundleError: The bundle is broken.
+        OptionError: The packages of the extra 'onnx' are not installed.
+        OutputError: The folder can't be written.
+    """
+    _need("onnx", "onnxscript")
+    generator = load_generator(bundle)
+    ensure_writable(out)
+    programs = {graph: _program(graph) for graph in track(graphs(generator))}
+    written = []
+    for graph, program in programs.items():
+        program.model.metadata_props["blemish.bundle"] = bundle.digest
+        path = out / f"{graph.name}.onnx"
+        with replacing(path) as temporary:
+            program.save(temporary)
+        written.append(Exported(path=path, contents=str(graph)))
+    return written
+
+
+def graphs(generator: Generator) -> list[Graph]:
+    """What there is to export, each with inputs of the right shape."""
+    config = generator.config
+    z = torch.zeros(_EXAMPLES, config.z_dim)
+    w = torch.zeros(_EXAMPLES, config.layers, config.w_dim)
+    mapping = Graph(
+        name="mapping",
+        network=MappingGraph(generator.mapping, config.layers),
+        inputs={"z": z, **_kind("label", generator.mapping)},
+        outputs=("w",),
+    )
+    good = Graph(name="good", network=GoodGraph(generator), inputs={"w": w}, outputs=("image",))
+    return [mapping, good, *_defect_graphs(generator, z, w)]
+
+
+def _defect_graphs(generator: Generator, z: Tensor, w: Tensor) -> Iterator[Graph]:
+    config = generator.config
+    if config.defect is None:
+        return
+    yield Graph(
+        name="defect_mapping",
+        network=MappingGraph(generator.defect_mapping, config.defect_layers),
+        inputs={"z_defect": z, **_kind("type", generator.defect_mapping)},
+        outputs=("w_defect",),
+    )
+    codes = {"w": w, "w_defect": torch.zeros(_EXAMPLES, config.defect_layers, config.w_dim)}
+    draw, outputs = DefectGraph(generator), ("image", "mask_logits")
+    yield Graph(name="defect", network=draw, inputs=codes, outputs=outputs)
+    if config.defect.takes_mask:
+        mask = torch.zeros(_EXAMPLES, 1, config.resolution, config.resolution)
+        yield Graph(name="placed", network=draw, inputs={**codes, "mask": mask}, outputs=outputs)
+
+
+def _kind(name: str, mapping: Mapping) -> dict[str, Tensor]:
+    return {name: torch.zeros(_EXAMPLES, dtype=torch.long)} if mapping.kinds else {}
+
+
+def _program(graph: Graph) -> Any:
+    free = tuple({0: torch.export.Dim("n")} for _ in graph.inputs)
+    inputs = tuple(graph.inputs.values())
+    with _quietly():
+        # Strict tracing follows the length of the codes, which is n; running them would fix it.
+        traced = torch.export.export(graph.network.eval(), inputs, dynamic_shapes=free, strict=True)
+        return torch.onnx.export(
+            traced,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=free,  # once more, for the name of the axis
+            dynamo=True,
+            verbose=False,
+        )
+
+
+def _need(*packages: str) -> None:
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise OptionError(
+            got=f"the format onnx without {' and '.join(missing)}",
+            expected="the packages that write it",
+            todo="Install them with: pip install 'blemish[onnx]'",
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What the exporter has to say of its own insides concerns no user of ours."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,138 @@
+"""The arguments of the published networks: which matter, and which values ours can compute.
+
+Names and defaults are those of StyleGAN2-ADA's constructors. What the tensors tell is passed over;
+for the rest ours knows one value, or reads it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blemish.interop.refusal import Refused, shown
+
+MOST_VALUES = 1000
+Arguments = Mapping[str, Any]
+
+_ANY = object()
+_BLOCK = {
+    "activation": "lrelu",
+    "resample_filter": [1, 3, 3, 1],
+    "freeze_layers": _ANY,
+    "fp16_channels_last": _ANY,
+}
+_SHAPE = dict.fromkeys(("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels"), _ANY)
+_WIDTHS = dict.fromkeys(("channel_base", "channel_max", "num_fp16_res", "conv_clamp"), _ANY)
+_MAPPING = {
+    **dict.fromkeys(("num_layers", "embed_features", "layer_features", "w_avg_beta"), _ANY),
+    "activation": "lrelu",
+    "lr_multiplier": 0.01,
+}
+GENERATOR: Arguments = {
+    **_SHAPE,
+    "mapping_kwargs": _MAPPING,
+    "synthesis_kwargs": {
+        **_WIDTHS,
+        **_BLOCK,
+        "architecture": "skip",
+        "kernel_size": 3,
+        "use_noise": True,
+    },
+}
+CRITIC: Arguments = {
+    **_SHAPE,
+    **_WIDTHS,
+    "cmap_dim": _ANY,
+    "architecture": "resnet",
+    "block_kwargs": _BLOCK,
+    "mapping_kwargs": _MAPPING,
+    "epilogue_kwargs": {
+        "mbstd_group_size": _ANY,
+        "mbstd_num_channels": 1,
+        "activation": "lrelu",
+    },
+}
+# Of DFMGAN: logits above it are a defect.
+_BRANCH: Arguments = {"mask_threshold": 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What arguments tell of a network.
+
+    Attributes:
+        clamp: Of its activations.
+        group: Samples that a critic compares.
+        strange: Arguments that are known to nobody here, with their values.
+    """
+
+    clamp: float | None
+    group: int
+    strange: tuple[str, ...]
+
+
+def of_generator(given: Arguments) -> Told:
+    """Read a generator's arguments.
+
+    Raises:
+        Refused: They ask for what ours can't compute.
+    """
+    strange = tuple(_strange(given, GENERATOR))
+    return Told(clamp=_clamp(given.get("synthesis_kwargs") or {}), group=0, strange=strange)
+
+
+def of_critic(given: Arguments) -> Told:
+    """Read a critic's arguments.
+
+    Raises:
+        Refused: They ask for what ours can't compute.
+    """
+    strange = tuple(_strange(given, CRITIC))
+    group = (given.get("epilogue_kwargs") or {}).get("mbstd_group_size", 4)
+    if type(group) is not int or group < 1:
+        raise Refused(f"has a critic that compares {shown(group)} samples", expected="1 or more")
+    return Told(clamp=_clamp(given), group=group, strange=strange)
+
+
+def plain(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
+    """Arguments as JSON has them: tuples become lists.
+
+    Raises:
+        Refused: They hold anything but numbers, words, lists and dicts, or too many of them.
+    """
+    left = [MOST_VALUES] if left is None else left
+    left[0] -= 1
+    if left[0] < 0 or depth > 4:
+        raise Refused("was made with more arguments than a network has")
+    if isinstance(value, dict):
+        return {str(k): plain(v, left, depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v, left, depth + 1) for v in value]
+    if (isinstance(value, int) and abs(value) < 2**60) or isinstance(value, str | float | None):
+        return value
+    raise Refused(f"was made with {shown(value)} as an argument")
+
+
+def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str]:
+    for name, value in given.items():
+        wanted = known.get(name, _BRANCH.get(name))
+        if isinstance(wanted, Mapping) and isinstance(value, Mapping):
+            yield from _strange(value, wanted, f"{path}{name}.")
+        elif wanted is None:
+            yield f"{shown(f'{path}{name}')[1:-1]}={shown(value)}"
+        elif wanted is not _ANY and value != wanted:
+            raise Refused(
+                f"was made with {path}{name} = {_text(value)}",
+                expected=f"{path}{name} = {_text(wanted)}, the only one that Blemish computes",
+                todo="Train a generator with 'blemish train generator', or import another one.",
+            )
+
+
+def _clamp(given: Arguments) -> float | None:
+    value = given.get("conv_clamp")
+    if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
+        raise Refused(f"clamps activations to {shown(value)}", expected="a positive number or None")
+    return value
+
+
+def _text(value: Any) -> str:
+    return str(value)[:80]

@@ -1,0 +1,81 @@
+"""The door for networks that were trained elsewhere: one file in, names and shapes proven.
+
+Which format it is, its first bytes say. Whatever the file holds, nothing in it is run; whatever is
+wrong with it becomes one `BundleError`.
+"""
+
+import hashlib
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from blemish.errors import BundleError
+from blemish.interop.foreign import Foreign
+from blemish.interop.meanings import checkpoint_language, snapshot_language
+from blemish.interop.refusal import KNOWN, Refused
+from blemish.interop.rosinality import from_checkpoint
+from blemish.interop.safetensors_state import from_safetensors
+from blemish.interop.states import Facts
+from blemish.interop.stylegan2_ada import from_snapshot
+from blemish.interop.torch_file import MAGIC, read_legacy, read_zip
+from blemish.interop.unpickle import Budget, unpickle
+
+MOST_BYTES = 8 * 2**30
+
+
+def read(file: Path, *, label: int = 0, types: tuple[str, ...] = ("defect",)) -> Foreign:
+    """Read a generator that was trained elsewhere, with its critics where it has them.
+
+    Args:
+        file: A snapshot of StyleGAN2-ADA or DFMGAN, a checkpoint of rosinality's
+            stylegan2-pytorch, or a safetensors state dict under the published names.
+        label: For a conditional generator: the class that is drawn where none is named.
+        types: Names for the types of defects that a branch draws; DFMGAN's draws one.
+
+    Raises:
+        BundleError: The file is missing, damaged, of another kind, asks to run something, or holds
+            a network that ours can't compute.
+    """
+    data = _bytes(file)
+    try:
+        name, foreign = _read(file, data, Facts(label=label, types=types))
+    except Refused as refused:
+        raise refused.of(file) from refused
+    digest = hashlib.sha256(data).hexdigest()
+    source = {"format": name, "file": file.name, "sha256": digest, **foreign.source}
+    return replace(foreign, source=source)
+
+
+def _read(file: Path, data: bytes, facts: Facts) -> tuple[str, Foreign]:
+    """The format's name, and what the file holds."""
+    if data[:4] == b"PK\x03\x04":
+        value = read_zip(memoryview(data), checkpoint_language(), Budget())
+        return "stylegan2-pytorch", from_checkpoint(value, facts, nbytes=len(data))
+    if data[:1] == b"\x80":
+        return _read_pickle(data, facts)
+    if data[8:9] == b"{":
+        return "safetensors", from_safetensors(file, facts)
+    raise Refused("is of no format that Blemish knows", todo="Check that it is the right file.")
+
+
+def _read_pickle(data: bytes, facts: Facts) -> tuple[str, Foreign]:
+    budget, whole = Budget(), memoryview(data)
+    value: Any = unpickle(BytesIO(data), snapshot_language(budget), budget)
+    if value == MAGIC:  # the first of five pickles
+        value = read_legacy(BytesIO(data), whole, checkpoint_language(), budget)
+        return "stylegan2-pytorch", from_checkpoint(value, facts, nbytes=len(data))
+    foreign = from_snapshot(value, facts, nbytes=len(data))
+    branch = foreign.config.defect is not None
+    return "dfmgan" if branch else "stylegan2-ada", foreign
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        size = file.stat().st_size if file.is_file() else -1
+        if 0 <= size <= MOST_BYTES:
+            return file.read_bytes()
+        what = "which is no file" if size < 0 else f"a file of {size / 2**30:.0f} GiB"
+    except OSError as error:
+        what = f"which can't be read ({error.strerror})"
+    raise BundleError(got=f"{file}, {what}", expected=KNOWN, todo="Check the path.")

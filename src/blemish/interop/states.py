@@ -1,0 +1,198 @@
+"""From tensors under the published names to a network of ours that takes them all.
+
+The shape is read off the tensors: `synthesis.b{r}.conv1.weight` has channels(r) rows, the finest r
+is the resolution, `mapping.fc{k}` count its layers, `mapping.embed` has a column for each class,
+`synthesis.res_b{r}` is the defect branch. A network of that shape, without memory behind it, then
+says which names and shapes belong.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from blemish.errors import UserError
+from blemish.generator.critic import Critic
+from blemish.generator.layers import binomial_filter
+from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.interop.refusal import Refused, shown
+
+State = dict[str, Tensor]
+MOST_LAYERS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What tensors do not tell.
+
+    Attributes:
+        conv_clamp: What activations are clamped to.
+        critic_group: Samples that the critic compares.
+        label: The class to draw where none is named.
+        types: Names for the defects of a branch, as many as it tells apart.
+    """
+
+    conv_clamp: float | None = None
+    critic_group: int = 4
+    label: int = 0
+    types: tuple[str, ...] = ()
+
+
+def config_of(
+    generator: Mapping[str, Tensor], critic: Collection[str], facts: Facts
+) -> GeneratorConfig:
+    """The shape of a generator.
+
+    Args:
+        generator: Its tensors under the published names.
+        critic: Names of its critic's tensors.
+        facts: What neither tells.
+
+    Raises:
+        Refused: There is none of that shape.
+    """
+    channels = _channels(generator)
+    base, most = _law(channels)
+    w_dim, inputs = _size(generator, "mapping.fc0.weight", 2)
+    classes = _size(generator, "mapping.embed.weight", 2)[1] if _conditional(generator) else 0
+    colours = _size(generator, f"synthesis.b{max(channels)}.torgb.weight", 4)[0]
+    if colours != 3:
+        raise Refused(f"draws pictures of {colours} channel(s)", expected="one that draws RGB")
+    if classes and inputs <= w_dim:
+        raise Refused(f"has a mapping of {inputs} inputs, none of them for z")
+    try:
+        return GeneratorConfig(
+            resolution=max(channels),
+            z_dim=inputs - (w_dim if classes else 0),
+            w_dim=w_dim,
+            mapping_layers=_count(generator, "mapping.fc{}.weight"),
+            channel_base=base,
+            channel_max=most,
+            conv_clamp=facts.conv_clamp,
+            c_dim=classes,
+            label=facts.label,
+            critic_group=facts.critic_group,
+            critic_mapping_layers=_count(critic, "mapping.fc{}.weight") or 8,
+            defect=_branch(generator, facts),
+        )
+    except UserError as error:
+        raise Refused(f"describes {error.got}", error.expected, error.todo) from error
+
+
+def fit_generator(found: Mapping[str, Tensor], config: GeneratorConfig) -> State:
+    """The tensors in float32, if they are just those of a generator of that shape."""
+    with torch.device("meta"):
+        return _fit(found, Generator(config), "generator")
+
+
+def fit_critic(found: Mapping[str, Tensor], config: GeneratorConfig, *, channels: int = 3) -> State:
+    """The tensors in float32, if they are just those of a critic of that shape."""
+    with torch.device("meta"):
+        return _fit(found, Critic(config, image_channels=channels), "critic")
+
+
+def _fit(found: Mapping[str, Tensor], network: nn.Module, what: str) -> State:
+    wanted = network.state_dict()
+    _refuse_names(found.keys() - wanted.keys(), what, "that ours has no place for")
+    _refuse_names(wanted.keys() - found.keys(), what, "missing", "lacks tensors")
+    for name, tensor in found.items():
+        _check(name, tensor, wanted[name], what)
+    return {name: found[name].float() for name in wanted}
+
+
+def _refuse_names(names: Collection[str], what: str, why: str, how: str = "has tensors") -> None:
+    if names:
+        some = ", ".join(shown(name) for name in sorted(names)[:4])
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        raise Refused(f"{how} of a {what} {why}: {some}{more}")
+
+
+def _check(name: str, tensor: Tensor, wanted: Tensor, what: str) -> None:
+    if tensor.shape != wanted.shape:
+        sizes = f"{list(tensor.shape)}, not {list(wanted.shape)}"
+        raise Refused(f"has a {what} with {name} of {sizes}, as its other tensors want it")
+    if not tensor.is_floating_point() or not tensor.isfinite().all():
+        raise Refused(f"has a {what} with NaN, infinite or whole numbers in {name}")
+    with torch.device("cpu"):
+        usual = binomial_filter()
+    if name.endswith("resample_filter") and not torch.allclose(tensor.float(), usual, atol=1e-6):
+        raise Refused(
+            f"has a {what} that resamples with another filter in {name}",
+            expected="the filter [1, 3, 3, 1], which Blemish has",
+        )
+
+
+def _channels(generator: Mapping[str, Tensor]) -> dict[int, int]:
+    """Of each resolution of the backbone."""
+    found = {}
+    for name in generator:
+        if match := re.fullmatch(r"synthesis\.b([1-9]\d{0,3})\.conv1\.weight", name):
+            found[int(match[1])] = _size(generator, name, 4)[0]
+    if 4 not in found or "mapping.fc0.weight" not in generator:
+        raise Refused("has no generator under StyleGAN2-ADA's names")
+    return found
+
+
+def _law(channels: Mapping[int, int]) -> tuple[int, int]:
+    """`channel_base` and `channel_max` of min(base / r, max).
+
+    Raises:
+        Refused: The channels follow no such law.
+    """
+    most = channels[4]
+    below = [r * n for r, n in channels.items() if n < most]
+    base = max(below, default=most * max(channels))
+    if any(n != min(base // r, most) for r, n in channels.items()):
+        counts = ", ".join(f"{n} at {r}²" for r, n in sorted(channels.items()))
+        raise Refused(
+            f"has a generator of {counts} channels",
+            expected="channels of min(channel_base / resolution, channel_max)",
+        )
+    return base, most
+
+
+def _branch(generator: Mapping[str, Tensor], facts: Facts) -> DefectConfig | None:
+    """The defect branch, drawing as DFMGAN does unless it takes masks, which only ours can."""
+    names = [re.fullmatch(r"synthesis\.res_b([1-9]\d{0,3})\.conv1\.weight", k) for k in generator]
+    sides = [int(match[1]) for match in names if match]
+    if not sides:
+        return None
+    conditional = "defect_mapping.embed.weight" in generator
+    known = _size(generator, "defect_mapping.embed.weight", 2)[1] if conditional else 1
+    if known != len(facts.types):
+        raise Refused(
+            f"has a branch that tells {known} type(s) of defects apart",
+            expected=f"as many names, not {len(facts.types)}",
+            todo="Name them with --types.",
+        )
+    outputs = [k for k in generator if re.fullmatch(r"synthesis\.res_b\d+\.torgb\.weight", k)]
+    ours = f"synthesis.res_b{min(sides)}.frommask.weight" in generator
+    return DefectConfig(
+        first_resolution=min(sides),
+        types=facts.types,
+        conditional=conditional,
+        gate="straight-through" if ours else "hard",
+        refine=len(outputs) > 1,
+        takes_mask=ours,
+        float16_logits=not ours,
+    )
+
+
+def _conditional(generator: Mapping[str, Tensor]) -> bool:
+    return "mapping.embed.weight" in generator
+
+
+def _count(names: Collection[str], pattern: str) -> int:
+    n = next((k for k in range(MOST_LAYERS + 1) if pattern.format(k) not in names), MOST_LAYERS + 1)
+    if n > MOST_LAYERS:
+        raise Refused(f"has a mapping of more than {MOST_LAYERS} layers")
+    return n
+
+
+def _size(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:
+    tensor = tensors.get(name)
+    if tensor is None or tensor.ndim != axes or not tensor.numel():
+        raise Refused(f"has no {name} of {axes} axes with numbers in it")
+    return tuple(tensor.shape)

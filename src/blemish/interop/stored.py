@@ -1,0 +1,147 @@
+"""Tensors as files hold them: a stretch of bytes, and how to walk over it.
+
+Element (i, j, …) of a tensor is number `offset + i·stride₀ + j·stride₁ + …` of its storage. Nothing
+is copied before `Stored.tensor`, and nothing can be declared that the file has no bytes for.
+"""
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blemish.interop.refusal import Refused
+
+DTYPES: dict[str, torch.dtype] = {
+    "torch.FloatStorage": torch.float32,
+    "torch.DoubleStorage": torch.float64,
+    "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.LongStorage": torch.int64,
+    "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16,
+    "torch.CharStorage": torch.int8,
+    "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool,
+}
+MOST_AXES = 8
+
+
+class Storage:
+    """A stretch of numbers of one kind.
+
+    Attributes:
+        dtype: Of each.
+        numel: How many there are.
+        data: Their bytes, filled in when they are reached.
+    """
+
+    __slots__ = ("data", "dtype", "numel")
+
+    def __init__(self, dtype: torch.dtype, numel: int) -> None:
+        self.dtype, self.numel, self.data = dtype, numel, memoryview(b"")
+
+    def fill(self, data: memoryview) -> None:
+        """Take the bytes; `data` may not be shorter or longer than declared."""
+        if len(data) != self.numel * self.dtype.itemsize:
+            raise Refused("declares tensors larger or smaller than the bytes it has for them")
+        self.data = data
+
+
+class Stored:
+    """A tensor that was not made yet.
+
+    Args:
+        storage: Where its numbers are; what comes from the file is trusted in nothing.
+        offset: Of its first element.
+        shape: Elements along each axis.
+        stride: Elements of the storage from one to the next along each axis.
+
+    Raises:
+        Refused: It reaches beyond its storage, or counts some element twice.
+    """
+
+    __slots__ = ("offset", "shape", "storage", "stride")
+
+    def __init__(self, storage: Any, offset: Any, shape: Any, stride: Any) -> None:
+        self.storage: Storage = storage
+        self.offset: int = offset
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.stride: tuple[int, ...] = tuple(stride)
+        self._check()
+
+    def _check(self) -> None:
+        numbers = (self.offset, *self.shape, *self.stride)
+        sound = (
+            isinstance(self.storage, Storage)
+            and len(self.shape) == len(self.stride) <= MOST_AXES
+            and all(type(number) is int and 0 <= number < 2**48 for number in numbers)
+        )
+        if not sound:
+            raise Refused("holds a tensor whose shape or stride makes no sense")
+        if self.numel and self.offset + self.span > self.storage.numel:
+            raise Refused("declares a tensor that reaches beyond its bytes")
+        if self.numel > self.span:
+            raise Refused("declares a tensor larger than the bytes it has for it")
+
+    @property
+    def numel(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def span(self) -> int:
+        """Elements from the first to the last."""
+        if not self.numel:
+            return 0
+        return 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes from the first element to the last."""
+        return self.span * self.storage.dtype.itemsize
+
+    def tensor(self) -> Tensor:
+        """The tensor, as a copy.
+
+        Raises:
+            Refused: It has no element.
+        """
+        if not self.numel:
+            raise Refused("holds a tensor without a number in it")
+        first = self.offset * self.storage.dtype.itemsize
+        data = bytearray(self.storage.data[first : first + self.nbytes])
+        flat = torch.frombuffer(data, dtype=self.storage.dtype)
+        return flat.as_strided(self.shape, self.stride).clone(memory_format=torch.contiguous_format)
+
+
+def storage_of(known: dict[str, Storage], reference: Any) -> Storage:
+    """What torch writes for a storage: ("storage", its type, its key, its device, its length).
+
+    Args:
+        known: Storages by key, to which a new one is added.
+        reference: From the pickle.
+    """
+    kind, name, key, _, numel, *views = reference
+    usual = kind == "storage" and isinstance(key, str) and type(numel) is int and numel >= 0
+    if not usual or any(view is not None for view in views):
+        raise Refused("refers to a storage in a way that torch does not")
+    dtype = DTYPES[name.text]
+    found = known.setdefault(key, Storage(dtype, numel))
+    if (found.dtype, found.numel) != (dtype, numel):
+        raise Refused("describes one storage in two ways")
+    return found
+
+
+def tensors_of(found: dict[str, Stored], *, most_bytes: int) -> dict[str, Tensor]:
+    """Make the tensors.
+
+    Args:
+        found: By name.
+        most_bytes: Of all together; more than the length of the file can't be meant.
+
+    Raises:
+        Refused: They take more.
+    """
+    if sum(stored.nbytes for stored in found.values()) > most_bytes:
+        raise Refused("declares more tensors than it has bytes for")
+    return {name: stored.tensor() for name, stored in found.items()}

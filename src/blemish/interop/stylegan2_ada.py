@@ -1,0 +1,131 @@
+"""Snapshots of StyleGAN2-ADA (Karras et al., 2020b), and of DFMGAN (Duan et al., 2023).
+
+A snapshot is a dict: `G` and its average `G_ema`, `D`, how pictures were augmented and which they
+were. DFMGAN's second stage adds the defect branch to the generators, and a critic that looks at
+four channels, image and mask. Most of a network is told by its tensors; the arguments that it was
+made with tell the rest.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from blemish.generator.network import GeneratorConfig
+from blemish.interop.foreign import Foreign
+from blemish.interop.options import Told, of_critic, of_generator, plain
+from blemish.interop.persistence import arguments_of, tensors_in
+from blemish.interop.refusal import Refused, shown
+from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
+from blemish.interop.stored import tensors_of
+from blemish.interop.unpickle import Record
+
+_BY_POSITION = {
+    "Generator": ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels"),
+    "Discriminator": ("c_dim", "img_resolution", "img_channels"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Network:
+    """A network of the snapshot: its tensors, and the arguments that it was made with."""
+
+    state: State
+    made: Mapping[str, Any]
+
+
+def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
+    """Read a snapshot.
+
+    Args:
+        snapshot: What the pickle holds.
+        facts: The user's wishes; what the snapshot tells is filled in.
+        nbytes: Length of the file.
+
+    Raises:
+        Refused: It is none, or one that ours can't compute.
+    """
+    networks = dict(_networks(snapshot, nbytes))
+    critics = _critics(networks)
+    generator = networks["G_ema"]
+    told = {"G_ema": of_generator(generator.made)}
+    told |= {key: of_critic(networks[key].made) for key in critics.values()}
+    names = networks[critics[3]].state if 3 in critics else ()
+    config = config_of(generator.state, names, _facts(told, facts))
+    _refuse_strange(told, config)
+
+    def critic(channels: int) -> State | None:
+        if channels not in critics:
+            return None
+        return fit_critic(networks[critics[channels]].state, config, channels=channels)
+
+    return Foreign(
+        config=config,
+        generator=fit_generator(generator.state, config),
+        critic=critic(3),
+        match_critic=critic(4),
+        source={"options": {key: dict(network.made) for key, network in networks.items()}},
+        notes=tuple(_notes(snapshot, networks, told)),
+    )
+
+
+def _networks(snapshot: Any, nbytes: int) -> Iterator[tuple[str, _Network]]:
+    """The averaged generator and the critics."""
+    if not isinstance(snapshot, dict) or not isinstance(snapshot.get("G_ema"), Record):
+        raise Refused("is a pickle without the averaged generator 'G_ema'")
+    if snapshot["G_ema"].name != "Generator":
+        raise Refused(f"has a {shown(snapshot['G_ema'].name)} in the place of a generator")
+    for key, record in snapshot.items():
+        wanted = key == "G_ema" or (isinstance(record, Record) and record.name == "Discriminator")
+        if wanted:
+            made = plain(arguments_of(record, _BY_POSITION[record.name]))
+            state = tensors_of(dict(tensors_in(record)), most_bytes=nbytes)
+            yield str(key), _Network(state=state, made=made)
+
+
+def _critics(networks: Mapping[str, _Network]) -> dict[int, str]:
+    """Keys of the critics by the channels that they look at."""
+    found: dict[int, str] = {}
+    for key in networks.keys() - {"G_ema"}:
+        taken = [v for k, v in networks[key].state.items() if k.endswith("fromrgb.weight")]
+        channels = taken[0].shape[1] if len(taken) == 1 and taken[0].ndim == 4 else 0
+        if channels not in (3, 4) or channels in found:
+            raise Refused(
+                f"has a critic {shown(key)} that Blemish has no place for",
+                expected="one that takes in the image, and one that takes in image and mask, both "
+                "of the architecture 'resnet'",
+            )
+        found[channels] = key
+    return found
+
+
+def _facts(told: Mapping[str, Told], facts: Facts) -> Facts:
+    clamp = told["G_ema"].clamp
+    groups = {each.group for key, each in told.items() if key != "G_ema"}
+    if len(groups) > 1 or any(each.clamp != clamp for each in told.values()):
+        raise Refused(
+            "clamps activations, or compares samples, in one network otherwise than in another",
+            expected="networks with the same conv_clamp and mbstd_group_size",
+        )
+    return replace(facts, conv_clamp=clamp, critic_group=groups.pop() if groups else 4)
+
+
+def _refuse_strange(told: Mapping[str, Told], config: GeneratorConfig) -> None:
+    # What stage 2 was trained with is DFMGAN's own affair; the branch is known by its tensors.
+    strange = [text for each in told.values() for text in each.strange]
+    if strange and config.defect is None:
+        raise Refused(f"was made with options unknown to Blemish: {', '.join(strange[:6])}")
+
+
+def _notes(
+    snapshot: Mapping[Any, Any], networks: Mapping[str, _Network], told: Mapping[str, Told]
+) -> Iterator[str]:
+    left = sorted(shown(str(key))[1:-1] for key in snapshot if str(key) not in networks)
+    if left:
+        yield f"Left out, as not needed to draw: {', '.join(left[:8])}."
+    if any(network.made.get("num_fp16_res") for network in networks.values()) or (
+        networks["G_ema"].made.get("synthesis_kwargs") or {}
+    ).get("num_fp16_res"):
+        yield "Blocks that were made for float16 are drawn in float32, which is finer."
+    for key, each in told.items():
+        if each.strange:
+            yield f"Options of {key} that Blemish does not know: {', '.join(each.strange[:8])}."

@@ -1,0 +1,96 @@
+"""From a foreign file to the main job."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from interop.standins import (
+    DFMGAN,
+    TINY,
+    arguments,
+    critic_arguments,
+    networks,
+    persistent,
+    snapshot,
+    snapshot_of,
+    write_snapshot,
+)
+from tiny import write_scene
+
+from blemish.checkpoint import find_bundle
+from blemish.cli.importing import import_model
+from blemish.errors import BundleError
+from blemish.generator.restore import load_critic, load_generator
+from blemish.inversion.project import Projection, project
+from blemish.inversion.search import Search
+from blemish.synthesis.defect import DefectSearch
+from blemish.synthesis.order import read_order
+from blemish.synthesis.synthesize import Recipe, Synthesizer
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    return write_snapshot(tmp_path / "network-snapshot-000100.pkl", snapshot_of(TINY))
+
+
+@pytest.fixture
+def defective(tmp_path: Path) -> Path:
+    config = replace(TINY, defect=DFMGAN)
+    generator, critic = networks(config)
+    made = persistent(generator.state_dict(), "Generator", **arguments(config))
+    judge = persistent(critic.state_dict(), "Discriminator", **critic_arguments(config))
+    return write_snapshot(tmp_path / "dfmgan.pkl", snapshot(made, {"D": judge}))
+
+
+def test_the_verb_says_what_was_found_and_what_is_missing(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bundle"
+    import_model(plain, out)
+    said = capsys.readouterr()
+    assert f"{out}: a generator of 16² from stylegan2-ada; SHA-256 " in said.out
+    assert f"blemish train defects DATA --bundle {out}" in said.out
+    assert f"blemish train encoder DATA --bundle {out}" in said.out
+    assert "Left out" in said.err
+    assert find_bundle(out).config["source"]["file"] == plain.name
+
+
+def test_the_verb_tells_programs(
+    defective: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_model(defective, tmp_path / "bundle", types="crack", json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["generator"]["defect"]["types"] == ["crack"]
+    assert found["missing"] == ["match_critic", "encoder"]
+
+
+def test_a_refused_file_leaves_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x04cos\nsystem\n.")
+    with pytest.raises(BundleError, match=r"os\.system"):
+        import_model(tmp_path / "a.pkl", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_photograph_is_inverted(plain: Path, tmp_path: Path) -> None:
+    import_model(plain, tmp_path / "bundle")
+    bundle = find_bundle(tmp_path / "bundle")
+    generator, critic = load_generator(bundle), load_critic(bundle)
+    target = generator(generator.codes(torch.randn(1, TINY.z_dim))).image
+    how = Projection(space="w", search=Search(steps=3))
+    rngs = [torch.Generator().manual_seed(0)]
+    codes, terms = project(generator, critic, target, how, rngs=rngs)
+    assert codes.w.shape == (1, TINY.layers, TINY.w_dim) and terms["pixels"].isfinite().all()
+
+
+def test_a_branch_of_dfmgan_places_its_defect(defective: Path, tmp_path: Path) -> None:
+    import_model(defective, tmp_path / "bundle", types="crack")
+    how = DefectSearch(control="noise", steps=4)
+    recipe = Recipe(invert=Projection(space="w", search=Search(steps=2)), search=how)
+    worker = Synthesizer(find_bundle(tmp_path / "bundle"), recipe)
+    order = read_order(*write_scene(tmp_path / "scene"), "crack", worker.types)
+    (item,) = worker.make(order, worker.invert(order), [0])
+    assert item.kind == "crack" and item.picture.shape == order.picture.shape
+    with pytest.raises(BundleError, match="takes no mask"):
+        Synthesizer(worker.bundle, replace(recipe, search=DefectSearch()))
