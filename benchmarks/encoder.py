@@ -22,15 +22,17 @@ from blemish.data.folder import DefectFolder, load
 from blemish.evaluation.metrics import sliced_wasserstein
 from blemish.files import write_atomically
 from blemish.generator.loop import make_fabric
+from blemish.generator.mixing import fresh_rows
 from blemish.generator.presets import preset_of
-from blemish.inversion.domain import cycle_distance, fresh_rows, read_again
+from blemish.inversion.domain import cycle_distance, read_again
 from blemish.inversion.encode import Encode
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import squared_error
 from blemish.inversion.methods import Method
 from blemish.inversion.model import Model, load_model
-from blemish.inversion.train import RECIPES, EncoderTraining, train_encoder
+from blemish.inversion.recipes import RECIPES, EncoderTraining
+from blemish.inversion.train import train_encoder
 from blemish.pictures import to_tensor
 
 REPORT = Path(__file__).with_suffix(".md")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle, pack
 from blemish.errors import BundleError
+from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator
 from blemish.inversion.domain import (
     GRID,
@@ -18,7 +19,6 @@ from blemish.inversion.domain import (
     Standing,
     cycle_distance,
     fit_domain,
-    fresh_rows,
     percentile,
     read_again,
     straighten,

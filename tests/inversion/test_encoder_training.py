@@ -19,14 +19,15 @@ from blemish.errors import BundleError, DataError, OptionError
 from blemish.features import FeatureNetwork
 from blemish.generator import loop
 from blemish.generator.loop import STATE, Schedule, make_fabric, step_rng
+from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion import train as training
-from blemish.inversion.domain import fresh_rows
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source
 from blemish.inversion.model import STRANGEST, forget_domain, load_model
-from blemish.inversion.train import RECIPES, EncoderStage, EncoderTraining, Recipe, train_encoder
+from blemish.inversion.recipes import RECIPES, EncoderTraining, Recipe
+from blemish.inversion.train import EncoderStage, train_encoder
 from blemish.pictures import to_picture, write_picture
 from blemish.types import Codes
 

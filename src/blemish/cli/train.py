@@ -237,7 +237,8 @@ def encoder(
     from blemish.data import DefectFolder
     from blemish.generator.presets import preset_of
     from blemish.inversion.model import SAMPLES
-    from blemish.inversion.train import RECIPES, train_encoder
+    from blemish.inversion.recipes import RECIPES
+    from blemish.inversion.train import train_encoder
 
     found = _trainable(bundle)
     preset, chosen = preset_of(found), RECIPES[recipe]

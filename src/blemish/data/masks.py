@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from blemish.errors import DataError
+
 LIGHTNESS_WEIGHT = 0.5
 
 
@@ -25,6 +27,25 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
         (far * scale).astype(np.uint8), 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU
     )
     return _filled(_largest(binary))
+
+
+def common_silhouette(pictures: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Where the part is on most of several photographs that show it in the same place.
+
+    The median over photographs of their silhouettes: a cast shadow, a smear or a speck of dust on
+    fewer than half of them is outvoted.
+
+    Raises:
+        DataError: No pixel is on the part in most of them.
+    """
+    votes = np.mean([silhouette(picture) for picture in pictures], axis=0)
+    if not (votes > 0.5).any():
+        raise DataError(
+            got=f"{len(pictures)} photographs whose parts lie in different places",
+            expected="a part that lies in the same place on most of them",
+            todo="Take each photograph's silhouette by itself.",
+        )
+    return _filled(_largest((votes > 0.5).astype(np.uint8)))
 
 
 def _distance_to_border(lab: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:

@@ -22,6 +22,7 @@ from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
 from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
+from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture, to_tensor
@@ -141,13 +142,7 @@ class GeneratorStage:
 
     def _draw(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
         """Pictures of fresh latents, some with their fine rows from another latent."""
-        first, second = (self._normal(rng, self.config.z_dim) for _ in range(2))
-        first, second = (self.generator.codes(z).w for z in (first, second))
-        n, layers = first.shape[:2]
-        cut = torch.randint(1, layers, (n,), generator=rng)
-        cut = torch.where(torch.rand(n, generator=rng) < self.training.mixing, cut, layers)
-        coarse = (torch.arange(layers) < cut[:, None]).to(first.device)
-        w = torch.where(coarse[:, :, None], first, second)
+        w = fresh_rows(self.generator, self._share(), rng, self.training.mixing)
         with self.fabric.autocast():
             return self.generator.draw(Codes(w=w), noise="random", rng=rng).image.float()
 

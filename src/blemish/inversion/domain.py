@@ -22,11 +22,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.mixing import mixed_latents, mixed_rows
+from blemish.generator.network import Generator
 from blemish.inversion.encoder import Encoding
 from blemish.inversion.search import Step
 from blemish.types import Codes
@@ -197,20 +198,6 @@ def percentile(values: Float[Tensor, " n"], table: Float[Tensor, " q"]) -> Float
     return grid[above - 1].lerp(grid[above], share)
 
 
-def fresh_rows(
-    generator: Generator, n: int, rng: torch.Generator, mixing: float = 0.9
-) -> Float[Tensor, "n layers d"]:
-    """Codes as training draws them.
-
-    Args:
-        generator: They are on its device.
-        n: So many.
-        rng: On the CPU.
-        mixing: Probability that rows from some layer on come from a second latent.
-    """
-    return _rows(generator, *_latents(generator.config, n, rng, mixing))
-
-
 @torch.no_grad()
 def fit_domain(
     generator: Generator,
@@ -250,30 +237,12 @@ def fit_domain(
     return replace(domain, tables=_calibrate(values))
 
 
-def _latents(
-    config: GeneratorConfig, n: int, rng: torch.Generator, mixing: float
-) -> tuple[Float[Tensor, "2 n z"], Int[Tensor, " n"]]:
-    """Two latents for each sample, and the row from which on the second counts."""
-    z = torch.randn(2, n, config.z_dim, generator=rng)
-    cut = torch.randint(1, config.layers, (n,), generator=rng)
-    return z, torch.where(torch.rand(n, generator=rng) < mixing, cut, config.layers)
-
-
-def _rows(
-    generator: Generator, z: Float[Tensor, "2 n z"], cut: Int[Tensor, " n"]
-) -> Float[Tensor, "n layers d"]:
-    device = generator.mapping.w_avg.device
-    first, second = (generator.codes(latent.to(device)).w for latent in z)
-    coarse = (torch.arange(generator.config.layers) < cut[:, None]).to(device)
-    return torch.where(coarse[:, :, None], first, second)
-
-
 def _batches(
     generator: Generator, n: int, rng: torch.Generator, mixing: float, batch: int
 ) -> Iterator[Float[Tensor, "_n layers d"]]:
-    z, cut = _latents(generator.config, n, rng, mixing)
+    z, cut = mixed_latents(generator.config, n, rng, mixing)
     for latents, cuts in zip(z.split(batch, dim=1), cut.split(batch), strict=True):
-        yield _rows(generator, latents, cuts)
+        yield mixed_rows(generator, latents, cuts)
 
 
 def _axes(generator: Generator, n: int, rng: torch.Generator) -> Domain:

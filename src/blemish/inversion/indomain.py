@@ -52,7 +52,7 @@ class InDomain:
     pixel_weight: float = 10
     feature_weight: float = 1
     domain_weight: float = 0.5
-    mask_weight: float = 0.2
+    mask_weight: float = 0.05
 
     def __post_init__(self) -> None:
         refuse_weights(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.generator.loop import choose
+from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator, Mapping
 from blemish.generator.stitch import Defects, draw_masks, parts_of, stitch
-from blemish.inversion.domain import fresh_rows
 from blemish.pictures import to_tensor
 from blemish.types import Codes
 

@@ -12,9 +12,8 @@ number, and give E the codes themselves, the defects and their masks:
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,11 +25,11 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
-from blemish.errors import DataError, OptionError
+from blemish.errors import DataError
 from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
-from blemish.generator.game import Game, Judge
-from blemish.generator.loop import Parameters, Schedule, descend, run
+from blemish.generator.game import Judge
+from blemish.generator.loop import Parameters, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator
@@ -44,107 +43,10 @@ from blemish.inversion.model import (
     learn_domain,
     learn_strangeness,
 )
-from blemish.inversion.search import refuse_weights
-from blemish.inversion.sight import Sight, SightName
+from blemish.inversion.recipes import EncoderTraining
+from blemish.inversion.sight import Sight
 from blemish.pictures import grid, to_picture
 from blemish.types import Codes
-
-Recipe = Literal["in-domain", "idinvert", "ordinary"]
-DECAY = 0.8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderTraining(Game):
-    """Options of the encoder's training, beside those of the game.
-
-    Attributes:
-        pairs: Share of a batch that G drew from known codes; the rest are photographs.
-        defects: Share of either that shows a defect, where the bundle knows defects.
-        pixel_weight: Of the squared error.
-        feature_weight: Of the distance in features.
-        features: Whose features.
-        adversarial_weight: Of the critic's displeasure; 0 leaves the critic out.
-        code_weight: Of the distance to known codes, in units of w's variance.
-        spread_weight: Of the rows' variance about their mean, in the same units.
-        mask_weight: Of the mask's disagreement.
-        kind_weight: Of the type's cross-entropy.
-    """
-
-    learning_rate: float = 1e-3
-    r1_gamma: float = 0.1
-    ema_kimg: float = 1
-    ada_cap: float = 0.0
-    pairs: float = 0.5
-    defects: float = 0.5
-    pixel_weight: float = 10
-    feature_weight: float = 1
-    features: SightName = "critic"
-    adversarial_weight: float = 0.1
-    code_weight: float = 1
-    spread_weight: float = 0.1
-    mask_weight: float = 1
-    kind_weight: float = 0.1
-
-    def __post_init__(self) -> None:
-        names = [name for name in self.__dataclass_fields__ if name.endswith("_weight")]
-        refuse_weights(**{name: getattr(self, name) for name in names})
-        for name in ("pairs", "defects"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(
-                    got=f"a share of {name} of {getattr(self, name)}",
-                    expected="a number from 0 to 1",
-                    todo="Correct the option.",
-                )
-
-    def adam(self, parameters: Parameters) -> torch.optim.Adam:
-        """The optimiser of either side."""
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99), eps=1e-8)
-
-    def rate(self, index: int) -> float:
-        """The learning rate at a step: idinvert's, less by a fifth behind each quarter."""
-        quarter = min(3, 4 * index // self.schedule.steps)
-        return self.learning_rate * DECAY**quarter
-
-    def weights(self) -> dict[str, float]:
-        """The weight of each term of the encoder's loss."""
-        return {
-            "pixels": self.pixel_weight,
-            "features": self.feature_weight,
-            "adversarial": self.adversarial_weight,
-            "code": self.code_weight,
-            "defect_code": self.code_weight,
-            "spread": self.spread_weight,
-            "mask": self.mask_weight,
-            "kind": self.kind_weight,
-        }
-
-
-RECIPES: dict[Recipe, EncoderTraining] = {
-    "in-domain": EncoderTraining(schedule=Schedule(kimg=16, snapshot_kimg=2)),
-    "idinvert": EncoderTraining(
-        schedule=Schedule(batch=128, kimg=14_000, snapshot_kimg=100),
-        learning_rate=1e-4,
-        r1_gamma=10,
-        r1_every=1,
-        ema_kimg=0,  # the last weights are kept, not their average
-        pairs=0,
-        defects=0,
-        pixel_weight=1,
-        feature_weight=5e-5,
-        features="vgg16",
-        adversarial_weight=0.1,
-        code_weight=0,
-        spread_weight=0,
-    ),
-    "ordinary": EncoderTraining(
-        schedule=Schedule(kimg=16, snapshot_kimg=2),
-        pairs=1,
-        pixel_weight=0,
-        feature_weight=0,
-        adversarial_weight=0,
-        spread_weight=0,
-    ),
-}
 
 
 class EncoderStage:

@@ -19,7 +19,7 @@ from blemish.evaluation.inversion.figures import middle, monotone, percentiles, 
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
 from blemish.generator.critic import Critic
-from blemish.inversion.domain import fresh_rows
+from blemish.generator.mixing import fresh_rows
 from blemish.inversion.invert import stand
 from blemish.inversion.model import Model
 from blemish.inversion.space import w_defect_statistics

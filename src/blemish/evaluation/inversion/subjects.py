@@ -17,9 +17,9 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load, pictures_in
+from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator
 from blemish.generator.stitch import read_defects
-from blemish.inversion.domain import fresh_rows
 from blemish.inversion.lessons import Source, draw_flaws
 from blemish.types import Codes, Sample
 

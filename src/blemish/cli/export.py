@@ -1,0 +1,68 @@
+"""`blemish export`: made items in the layouts that others' tools read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from blemish.cli.options import Flag, Json
+from blemish.cli.progress import Progress, print_json
+
+if TYPE_CHECKING:
+    from blemish.synthesis.export.export import Exported
+
+Made = Annotated[Path, Positional, arg(metavar="DIR")]
+NOT_GIVEN = "(default: looked for under its name)"
+
+
+def export(
+    made: Made,
+    out: Path,
+    format: Literal["mvtec", "coco", "yolo", "hf-imagefolder"],
+    pairs: Flag = False,
+    hold_out: float = 0,
+    bundle: Annotated[str | None, arg(help_behavior_hint=NOT_GIVEN)] = None,
+    json: Json = False,
+) -> None:
+    """Hand made items on to other tools, with a data card.
+
+    Args:
+        made: Folder that 'blemish synthesize' wrote.
+        out: A new or empty folder.
+        format: Layout of MVTec AD for anomaly detectors, COCO or YOLO with a piece of a mask as an
+            object, or an image folder for Hugging Face's datasets.
+        pairs: Add the untouched photograph of each item, under its name.
+        hold_out: Share of the photographs to keep for testing, with all items on them.
+        bundle: Folder or name of the bundle that made them, whose licence the card shall tell.
+        json: Print what was written as JSON.
+    """
+    from blemish.synthesis.export.export import export as write
+
+    with Progress("exporting", 1) as progress:
+        done = write(
+            made, out, format, pairs=pairs, share=hold_out, bundle=bundle, tell=progress.part
+        )
+    found = _found(done)
+    if json:
+        print_json({"out": str(out), **found, "files": done.files})
+    else:
+        types = ", ".join(f"{kind} {count}" for kind, count in found["types"].items())
+        print(f"{found['items']} items ({types}) on {found['photographs']} photographs in {out}")
+        if found["held_out"]:
+            print(f"  held out: {found['held_out']}")
+        if found["unchanged"]:
+            print(f"  left out, since nothing changed in them: {found['unchanged']}")
+        print(f"  {out / 'README.md'} is the data card.")
+
+
+def _found(done: "Exported") -> dict[str, Any]:
+    from collections import Counter
+
+    items = done.items.items
+    return {
+        "items": len(items),
+        "types": dict(sorted(Counter(item.kind for item in items).items())),
+        "photographs": len({item.photograph for item in items}),
+        "held_out": sum(item.split == "val" for item in items),
+        "unchanged": done.items.unchanged,
+    }

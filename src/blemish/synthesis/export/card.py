@@ -1,0 +1,169 @@
+"""The data card that goes along with an export: what it is, from what, how, how good, whose."""
+
+import json
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from blemish import __version__
+from blemish.checkpoint import Bundle, find_bundle
+from blemish.errors import BundleError
+from blemish.synthesis.export.items import Item, Items, photographs
+
+# Rows of a model card that whoever passes on its pictures needs.
+RIGHTS = {"data": "data behind the bundle", "licence of the weights": "licence of the weights"}
+UNKNOWN = "not known: the bundle was not at hand, or has no card that says so; look there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The bundle that made items, as the manifest names it.
+
+    Attributes:
+        name: Of its folder.
+        digest: SHA-256 of its configuration and weights.
+        rights: What its card says of its data and its licence; empty where that is not known.
+    """
+
+    name: str
+    digest: str
+    rights: Mapping[str, str]
+
+
+def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
+    """The bundles that made the items, with what their cards say.
+
+    Args:
+        items: The items.
+        bundle: Folder or name of one of them; if not given, it is looked for under the name in the
+            manifest. A bundle of another digest is never asked.
+
+    Raises:
+        BundleError: `bundle` is missing, broken, or made none of the items.
+    """
+    named = sorted({(i.facts["bundle"]["digest"], i.facts["bundle"]["name"]) for i in items.items})
+    given = None if bundle is None else find_bundle(bundle)
+    if given is not None and given.digest not in {digest for digest, _ in named}:
+        raise BundleError(
+            got=f"{given.path}, which made none of the items",
+            expected=f"the bundle '{named[0][1]}' with SHA-256 {named[0][0][:12]}…",
+            todo="Name that bundle, or leave --bundle away.",
+        )
+    return [
+        Origin(name=name, digest=digest, rights=_rights(_at_hand(name, digest, given)))
+        for digest, name in named
+    ]
+
+
+def card(
+    title: str, items: Items, made_by: Sequence[Origin], *, layout: str, pairs: bool, today: date
+) -> str:
+    """The card, in Markdown.
+
+    Args:
+        title: Of the data set.
+        items: What is exported.
+        made_by: The bundles.
+        layout: Of its folders, in words.
+        pairs: Whether the photographs are there for each item.
+        today: When.
+    """
+    rows = {**_contents(items, layout, pairs), **_makers(made_by)}
+    rows["made"] = f"{today.isoformat()}, with Blemish {__version__}"
+    table = ["| | |", "| --- | --- |", *(f"| {k} | {_cell(text)} |" for k, text in rows.items())]
+    parts = [f"# {_cell(title)}: a data card", "\n".join(table), *_prose(items)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
+    counts = Counter(item.kind for item in items.items)
+    apart = [item for item in items.items if item.split == "val"]
+    rows = {
+        "what": f"{len(items.items)} photographs of parts with a defect that a generator made, and "
+        "the exact masks of what changed",
+        "types": ", ".join(f"{kind} {counts[kind]}" for kind in items.kinds),
+        "layout": layout,
+        "pairs": "the photograph of each item, under its name" if pairs else "left out",
+    }
+    if apart:
+        rows["held out"] = (
+            f"{len(photographs(apart))} of {len(photographs(items.items))} photographs, "
+            f"with the {len(apart)} items on them"
+        )
+    if items.unchanged:
+        rows["left out"] = f"{items.unchanged} items in which nothing changed"
+    return rows
+
+
+def _makers(made_by: Sequence[Origin]) -> dict[str, str]:
+    rows = {}
+    for number, origin in enumerate(made_by, 1):
+        which = f" ({number})" if len(made_by) > 1 else ""
+        rows[f"bundle{which}"] = f"{origin.name}, SHA-256 {origin.digest}"
+        for right, words in RIGHTS.items():
+            rows[f"{words}{which}"] = origin.rights.get(right, UNKNOWN)
+    return rows
+
+
+def _prose(items: Items) -> list[str]:
+    files = sorted(Path(item.facts["normal"]).name for item in photographs(items.items))
+    return [
+        "Every pixel outside a mask is that of the photograph; inside, a generator changed it. "
+        "Licences of the photographs are their owner's to say.",
+        "## Scores",
+        _scores(items.items),
+        "## Recipes",
+        *_recipes(items.items),
+        f"## Photographs ({len(files)})",
+        "\n".join(f"- {_cell(name)}" for name in files),
+    ]
+
+
+def _scores(items: Sequence[Item]) -> str:
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for item in items:
+        for name, score in item.facts["scores"].items():
+            found[name].append(score)
+    lines = [
+        f"| {name} | {statistics.median(scores):.4g} | {min(scores):.4g} | {max(scores):.4g} |"
+        for name, scores in found.items()
+    ]
+    head = ["| score | median | lowest | highest |", "| --- | ---: | ---: | ---: |"]
+    return "\n".join(head + lines)
+
+
+def _recipes(items: Sequence[Item]) -> list[str]:
+    counts = Counter(json.dumps(_public(item.facts["options"]), indent=2) for item in items)
+    return [f"Of {n} items:\n\n```json\n{text}\n```" for text, n in sorted(counts.items())]
+
+
+def _public(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the folders of whoever made the items; a card is handed on."""
+    real = options.get("real")
+    return {**options, "real": real and Path(real).name}
+
+
+def _at_hand(name: str, digest: str, given: Bundle | None) -> Bundle | None:
+    try:
+        found = given if given is not None and given.digest == digest else find_bundle(name)
+        return found if found.digest == digest else None
+    except (BundleError, OSError):
+        return None
+
+
+def _rights(bundle: Bundle | None) -> dict[str, str]:
+    if bundle is None or not (bundle.path / "README.md").is_file():
+        return {}
+    text = (bundle.path / "README.md").read_text(encoding="utf-8", errors="replace")
+    rows = re.findall(r"^\| ([^|\n]+) \| ([^|\n]+) \|$", text, re.MULTILINE)
+    return {name: says for name, says in rows if name in RIGHTS}
+
+
+def _cell(text: str) -> str:
+    """On one line, and no end of a table's cell."""
+    return " ".join(text.split()).replace("|", "\\|")

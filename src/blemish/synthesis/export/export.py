@@ -1,0 +1,111 @@
+"""From a folder that `blemish synthesize` wrote to one that others' tools read.
+
+Pictures are copied byte for byte; what lists them comes last, so that an export that was broken off
+is no data set. The same items give the same bytes, but for the date on the card.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal, Protocol
+
+from blemish.errors import OutputError
+from blemish.files import ensure_writable, write_atomically
+from blemish.synthesis.export.card import card, origins
+from blemish.synthesis.export.coco import coco
+from blemish.synthesis.export.imagefolder import imagefolder
+from blemish.synthesis.export.items import Content, Items, hold_out, read_items
+from blemish.synthesis.export.mvtec import mvtec
+from blemish.synthesis.export.yolo import yolo
+
+Format = Literal["mvtec", "coco", "yolo", "hf-imagefolder"]
+
+
+class Layout(Protocol):
+    """A format: the files of an export, in the order in which they are written."""
+
+    def __call__(self, items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]: ...
+
+
+FORMATS: dict[Format, tuple[Layout, str]] = {
+    "mvtec": (mvtec, "folders as in MVTec AD"),
+    "coco": (coco, "COCO, a run-length mask for each connected piece"),
+    "yolo": (yolo, "YOLO segmentation, a polygon for each connected piece"),
+    "hf-imagefolder": (imagefolder, "the image folder of Hugging Face's datasets"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        items: With the split that each went to.
+        files: All files, relative to the folder, in the order in which they were written.
+    """
+
+    items: Items
+    files: tuple[str, ...]
+
+
+def export(
+    root: Path,
+    out: Path,
+    format: Format,
+    *,
+    pairs: bool = False,
+    share: float = 0,
+    bundle: str | Path | None = None,
+    today: date | None = None,
+    tell: Callable[[float], None] = lambda _: None,
+) -> Exported:
+    """Write a data set in a format of others, with its card.
+
+    Args:
+        root: Folder that `blemish synthesize` wrote; it is read only.
+        out: A new or empty folder.
+        format: Of the data set.
+        pairs: Add the untouched photograph of each item.
+        share: Of the photographs, in [0, 1), to hold out with all items on them.
+        bundle: That made the items, for what its card says; else it is looked for by its name.
+        today: The date on the card.
+        tell: Called with the share of the work that is done.
+
+    Raises:
+        DataError: The folder is none of ours, without items, or has lost files.
+        OptionError: The share is out of range, or one photograph can't be split.
+        BundleError: `bundle` is missing or made none of the items.
+        OutputError: `out` holds something already or can't be written.
+    """
+    _refuse_full(out)
+    items = hold_out(read_items(root, tell=lambda done: tell(done / 2)), share)
+    made_by = origins(items, bundle)
+    layout, words = FORMATS[format]
+    text = card(
+        out.resolve().name,
+        items,
+        made_by,
+        layout=words,
+        pairs=pairs,
+        today=today or date.today(),
+    )
+    files = [("README.md", text.encode()), *layout(items, pairs=pairs)]
+    for index, (path, content) in enumerate(files, 1):
+        _write(out / path, content)
+        tell(0.5 + index / len(files) / 2)
+    return Exported(items=items, files=tuple(path for path, _ in files))
+
+
+def _write(path: Path, content: Content) -> None:
+    ensure_writable(path.parent)
+    write_atomically(path, content.read_bytes() if isinstance(content, Path) else content)
+
+
+def _refuse_full(out: Path) -> None:
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        what = "a folder that is not empty" if out.is_dir() else "which is no folder"
+        expected, todo = "a new or an empty folder", "Choose another one with --out."
+        raise OutputError(got=f"{out}, {what}", expected=expected, todo=todo)

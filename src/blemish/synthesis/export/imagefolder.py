@@ -1,0 +1,48 @@
+"""A folder that `load_dataset("imagefolder", data_dir=...)` of Hugging Face's `datasets` reads.
+
+train/image/<name>.png   the items; validation/ those held out
+train/mask/<name>.png    their masks
+train/twin/<name>.png    with pairs: the photograph of each
+train/metadata.jsonl     a line for each item: its files, type, photograph and seed
+
+`datasets` makes a column of pictures of `file_name` and of every key that ends so: image, mask and
+twin. A folder for each split is needed even for one: beside the folders of pictures the list would
+be passed over by some releases, and file names would be searched for the words "test" and "val".
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from blemish.synthesis.export.items import Content, Item, Items
+
+PLACE = {"train": "train", "val": "validation"}
+
+
+def imagefolder(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
+    """The files of the export, the lists last."""
+    for item in items.items:
+        for kind, source in _pictures(item, pairs).items():
+            yield f"{PLACE[item.split]}/{kind}/{item.file}", source
+    for split, place in PLACE.items():
+        here = [item for item in items.items if item.split == split]
+        if here:
+            yield f"{place}/metadata.jsonl", "".join(_line(k, pairs) for k in here).encode()
+
+
+def _pictures(item: Item, pairs: bool) -> dict[str, Path]:
+    twin = {"twin": item.twin} if pairs else {}
+    return {"mask": item.mask, **twin, "image": item.image}
+
+
+def _line(item: Item, pairs: bool) -> str:
+    files = {f"{kind}_file_name": f"{kind}/{item.file}" for kind in _pictures(item, pairs)}
+    about = {
+        "file_name": files.pop("image_file_name"),
+        **files,
+        "name": item.name,
+        "type": item.kind,
+        "photograph": Path(item.facts["normal"]).name,
+        "seed": item.facts["seed"],
+    }
+    return json.dumps(about, ensure_ascii=False) + "\n"

@@ -1,0 +1,222 @@
+"""What `blemish synthesize` made, as an export takes it: checked, in order, split by photograph.
+
+A folder of made items is read, never written to. Its manifest may come from a stranger: names that
+become files elsewhere must be plain, and no file outside the folder is read.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from blemish.errors import DataError, OptionError
+from blemish.files import read_lines
+from blemish.pictures import read_mask, read_picture
+
+Split = Literal["train", "val"]
+Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One made item that has a picture.
+
+    Attributes:
+        name: Of its files.
+        kind: Type of the defect.
+        image: The picture's file.
+        mask: That of what changed.
+        twin: That of the untouched photograph.
+        size: Height and width in pixels.
+        photograph: SHA-256 of the twin's pixels; items on one photograph share it.
+        facts: The manifest's line.
+        split: Where it goes.
+    """
+
+    name: str
+    kind: str
+    image: Path
+    mask: Path
+    twin: Path
+    size: tuple[int, int]
+    photograph: str
+    facts: Mapping[str, Any]
+    split: Split = "train"
+
+    @property
+    def file(self) -> str:
+        """Name of its picture where all types share a folder."""
+        return f"{self.name}.png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """The items of a folder by name.
+
+    Attributes:
+        items: Those with a picture.
+        unchanged: How many have none, because nothing changed in them.
+    """
+
+    items: tuple[Item, ...]
+    unchanged: int
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The types of their defects, sorted; a type's place is its number in every format."""
+        return tuple(sorted({item.kind for item in self.items}))
+
+
+def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) -> Items:
+    """Read and check a folder that `blemish synthesize` wrote.
+
+    Of two lines under one name the later counts, as for `synthesize`.
+
+    Args:
+        root: The folder.
+        tell: Called behind each item with the share of them that is read.
+
+    Raises:
+        DataError: The folder or its manifest is missing, holds no item with a picture, is not of
+            ours, or a file of it is gone, torn or of another size than its picture.
+    """
+    rows = {row["name"]: row for row in _rows(root)}
+    given = [row for _, row in sorted(rows.items()) if "image" in row["files"]]
+    if not given:
+        raise _not_made(f"{root}, in whose {len(rows)} items nothing changed")
+    items = []
+    for index, row in enumerate(given, 1):
+        items.append(_item(root, row))
+        tell(index / len(given))
+    return Items(items=tuple(items), unchanged=len(rows) - len(given))
+
+
+def hold_out(items: Items, share: float) -> Items:
+    """Keep a share of the photographs apart, with all the items on them.
+
+    Which ones depends on their pixels alone. At least one stays on each side.
+
+    Args:
+        items: All in the training split.
+        share: Of the photographs, in [0, 1); 0 keeps none apart.
+
+    Raises:
+        OptionError: The share is out of range, or there is one photograph only.
+    """
+    if not 0 <= share < 1:
+        expected, todo = "0 or more and less than 1", "Hold out 0.2, say."
+        raise OptionError(got=f"the share {share} to hold out", expected=expected, todo=todo)
+    if not share:
+        return items
+    photographs = sorted({item.photograph for item in items.items})
+    if len(photographs) == 1:
+        raise OptionError(
+            got=f"the share {share} to hold out of items on one photograph",
+            expected="two photographs at least, since a part may not be on both sides",
+            todo="Leave --hold-out away, or make items on another photograph.",
+        )
+    count = min(max(round(share * len(photographs)), 1), len(photographs) - 1)
+    apart = {*photographs[:count]}
+    split = [replace(k, split="val") if k.photograph in apart else k for k in items.items]
+    return replace(items, items=tuple(split))
+
+
+def photographs(items: Sequence[Item]) -> list[Item]:
+    """The first item on each photograph."""
+    first: dict[str, Item] = {}
+    for item in items:
+        first.setdefault(item.photograph, item)
+    return [*first.values()]
+
+
+def _rows(root: Path) -> list[dict[str, Any]]:
+    lines = read_lines(root / "manifest.jsonl")
+    if not lines:
+        raise _not_made(f"{root}, which holds no manifest.jsonl with items")
+    return [_row(root, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _row(root: Path, number: int, line: str) -> dict[str, Any]:
+    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        row = json.loads(line)
+        if _is_item(row):
+            return row
+    raise _not_made(f"{root / 'manifest.jsonl'}, whose line {number} is no item's")
+
+
+def _is_item(row: Any) -> bool:
+    words = (row["normal"], row["bundle"]["name"], row["bundle"]["digest"])
+    numbers = (row["seed"], *row["scores"].values())
+    return (
+        _is_plain(row["name"])
+        and _is_plain(row["type"])
+        and isinstance(row["options"], dict)
+        and all(isinstance(path, str) for path in row["files"].values())
+        and all(isinstance(word, str) for word in words)
+        and all(isinstance(number, int | float) for number in numbers)
+    )
+
+
+def _is_plain(name: object) -> bool:
+    """Whether it is one visible step of a path, wherever it is read."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and not name.startswith(".")
+        and bool(name)
+        and not {"/", "\\", ":"} & {*name}
+    )
+
+
+def _item(root: Path, row: Mapping[str, Any]) -> Item:
+    image, mask, twin = (_file(root, row, kind) for kind in ("image", "mask", "twin"))
+    changed, photograph = read_mask(mask), read_picture(twin)
+    if not read_picture(image).shape[:2] == changed.shape == photograph.shape[:2]:
+        expected, todo = "one size", "Export the folder as 'blemish synthesize' left it."
+        got = f"{image} with a mask or a twin of another size"
+        raise DataError(got=got, expected=expected, todo=todo)
+    if not changed.any():
+        todo = "Bring the mask back, or take the item's line out of manifest.jsonl."
+        raise DataError(got=f"{mask}, an empty mask", expected="a defect in it", todo=todo)
+    return Item(
+        name=row["name"],
+        kind=row["type"],
+        image=image,
+        mask=mask,
+        twin=twin,
+        size=changed.shape,
+        photograph=_digest(photograph),
+        facts=row,
+    )
+
+
+def _file(root: Path, row: Mapping[str, Any], kind: str) -> Path:
+    named = row["files"].get(kind)
+    path = root / str(named)
+    if named is None or not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(
+            got=f"{root}, where the {kind} of item '{row['name']}' is gone ({named})",
+            expected="every file that manifest.jsonl names",
+            todo="Bring it back, or take the item's line out of manifest.jsonl.",
+        )
+    return path
+
+
+def _digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:
+    total = hashlib.sha256(repr(picture.shape).encode())
+    total.update(picture.tobytes())
+    return total.hexdigest()
+
+
+def _not_made(got: str) -> DataError:
+    return DataError(
+        got=got,
+        expected="a folder that 'blemish synthesize' wrote, with defects in it",
+        todo="Name that folder, or make some items.",
+    )

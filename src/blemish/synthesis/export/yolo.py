@@ -1,0 +1,50 @@
+"""YOLO's labels for segmentation, from which those for detection derive.
+
+images/train/<name>.png   the items; images/val those held out
+labels/train/<name>.txt   a line for each connected piece: class and corners, x and y by turns, as
+                          shares of the width and the height
+twin/<name>.png           with pairs: the photograph of each
+data.yaml                 where they are, and the names of the classes
+
+The format has no holes: a hole is joined to the outline by a seam without width. Without items held
+out `val` names the training pictures, since readers demand one.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from blemish.pictures import read_mask
+from blemish.synthesis.export.items import Content, Item, Items
+from blemish.synthesis.export.outlines import pieces, polygon
+
+
+def yolo(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
+    """The files of the export, data.yaml last."""
+    for item in items.items:
+        label = _label(item, items.kinds.index(item.kind))
+        yield f"labels/{item.split}/{item.name}.txt", label.encode()
+        if pairs:
+            yield f"twin/{item.file}", item.twin
+        yield f"images/{item.split}/{item.file}", item.image
+    yield "data.yaml", _yaml(items).encode()
+
+
+def _label(item: Item, number: int) -> str:
+    found = (polygon(piece) for piece in pieces(read_mask(item.mask)))
+    return "".join(f"{number} {_shares(corners, item.size)}\n" for corners in found)
+
+
+def _shares(corners: Int[np.ndarray, "v 2"], size: Sequence[int]) -> str:
+    h, w = size
+    return " ".join(f"{share:.6f}" for share in (corners / (w, h)).flat)
+
+
+def _yaml(items: Items) -> str:
+    """Without `path`: the places are then taken from where the file itself is."""
+    apart = any(item.split == "val" for item in items.items)
+    names = [f"  {k}: {json.dumps(kind, ensure_ascii=False)}" for k, kind in enumerate(items.kinds)]
+    lines = ["train: images/train", f"val: images/{'val' if apart else 'train'}", "names:", *names]
+    return "\n".join(lines) + "\n"

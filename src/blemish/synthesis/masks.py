@@ -1,0 +1,219 @@
+"""Masks for a part: drawn by kind, size and place, or brought along and held to the part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from blemish.data.folder import DefectFolder
+from blemish.data.masks import components
+from blemish.errors import DataError, OptionError
+from blemish.pictures import read_mask
+from blemish.synthesis.carry import within_reach
+from blemish.synthesis.placing import (
+    Where,
+    inside_box,
+    laid_out,
+    refuse_box,
+    share_kept,
+    sized,
+)
+from blemish.synthesis.shapes import Shape, blob, scratch, shape_of_mask, spots
+
+MaskKind = Literal["scratch", "blob", "spots", "real"]
+OffPart = Literal["clip", "refuse"]
+
+LEAST_PIXELS = 8
+MOST_AREA = 0.5
+MOST_OF_ROOM = 0.9
+AREA_TOLERANCE = 0.2
+ENOUGH_KEPT = 0.7
+TRIES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskPlan:
+    """What masks to draw.
+
+    Attributes:
+        kind: scratch is a thin tapering stroke, blob a ragged patch, spots several specks, real
+            the mask of a real defect, moved, turned and scaled.
+        area: As a share of the part's area; of two, anything between them.
+        where: The middle of the mask lies anywhere on the part, deep inside it (centre), or near
+            its outline (edge); or the whole mask lies in a box, x y width height as shares of the
+            photograph.
+        off_part: What laps over the part's outline is cut off, or no such mask is drawn.
+        folder: With real defects and their masks, for the kind real.
+
+    Raises:
+        OptionError: A value is out of range, or a folder is named for a kind that needs none.
+    """
+
+    kind: MaskKind = "scratch"
+    area: float | tuple[float, float] = (0.005, 0.03)
+    where: Where = "anywhere"
+    off_part: OffPart = "clip"
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        least, most = self.areas
+        if not 0 < least <= most <= MOST_AREA:
+            raise OptionError(
+                got=f"a mask's area of {self.area}",
+                expected=f"a share of the part above 0 and up to {MOST_AREA}, or two, rising",
+                todo="Try 0.01, a hundredth of the part.",
+            )
+        if not isinstance(self.where, str):
+            refuse_box(self.where)
+        if self.folder is not None and self.kind != "real":
+            raise OptionError(
+                got=f"{self.folder} with real masks for the kind {self.kind}",
+                expected="the kind real beside it",
+                todo="Ask for real masks, or leave the folder out.",
+            )
+
+    @property
+    def areas(self) -> tuple[float, float]:
+        """The least and the most."""
+        return self.area if isinstance(self.area, tuple) else (self.area, self.area)
+
+
+def draw_mask(
+    plan: MaskPlan,
+    part: Bool[np.ndarray, "h w"],
+    rng: np.random.Generator,
+    real: Sequence[Bool[np.ndarray, "_ _"]] = (),
+) -> Bool[np.ndarray, "h w"]:
+    """A mask on the part, whose area is within a fifth of what the plan says.
+
+    Of several places the first is taken where most of the shape is on the part, or all of it if
+    clipping is refused. At another resolution the same generator draws the same but for a pixel or
+    two, unless the first place was a near miss there.
+
+    Args:
+        plan: What kind, how large and where.
+        part: Where the part is.
+        rng: Source of everything random.
+        real: Masks of real defects of any size, for the kind real; see `read_real`.
+
+    Raises:
+        DataError: There is no part.
+        OptionError: The part or the box has no place for such a mask, or there is no real one.
+    """
+    room = inside_box(part, plan.where)
+    target = _target(plan, part, room, rng)
+    shape = _shape(plan.kind, real, rng)
+    guess = (target / shape.area) ** 0.5
+    tries = laid_out(shape, room, plan.where, rng.random((TRIES, 3)))
+    least, canvas = (ENOUGH_KEPT, room) if plan.off_part == "clip" else (1, np.ones_like(room))
+    hardly_cut = (draw for draw in tries if share_kept(draw, room, guess) >= least)
+    for draw in chain(hardly_cut, tries if plan.off_part == "clip" else ()):
+        mask = sized(partial(draw, canvas), target, guess)
+        if _fits(plan.kind, mask, target) and not (mask & ~room).any():
+            return mask
+    raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
+
+
+def place_mask(
+    mask: Bool[np.ndarray, "h w"],
+    part: Bool[np.ndarray, "h w"],
+    off_part: OffPart,
+    *,
+    name: str = "a mask",
+) -> Bool[np.ndarray, "h w"]:
+    """Hold a mask that was brought along to the part.
+
+    Args:
+        mask: Where the defect shall be.
+        part: Where the part is.
+        off_part: Cut off what lies beside the part, or refuse a mask that leaves it by more than
+            `carry.reach_px`; less than that is in doubt, and is cut off.
+        name: Of the mask, for the message.
+
+    Raises:
+        DataError: Nothing of the mask is on the part, or some of it is off and that is refused.
+    """
+    placed = mask & part
+    strays = off_part == "refuse" and (mask & ~within_reach(part)).any()
+    if strays or not placed.any():
+        share = placed.sum() / max(1, mask.sum())
+        raise DataError(
+            got=f"{name} with {share:.0%} of its area on the part",
+            expected="all of it on the part" if strays else "at least some of it on the part",
+            todo="Move it onto the part" + (", or have it clipped." if placed.any() else "."),
+        )
+    return placed
+
+
+def read_real(folder: Path, defect: str) -> list[Bool[np.ndarray, "_ _"]]:
+    """The masks of a type of defect in a folder of photographs, those left out that are empty.
+
+    Raises:
+        DataError: The folder or a mask can't be read, or it has no mask of this type.
+    """
+    paths = [photograph.mask_path for photograph in DefectFolder(folder).defects(defect)]
+    masks = [mask for path in paths if path is not None and (mask := read_mask(path)).any()]
+    if not masks:
+        raise DataError(
+            got=f"{folder}, which holds no mask of a '{defect}'",
+            expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
+            todo="Point to a folder that has some, or draw masks of another kind.",
+        )
+    return masks
+
+
+def _shape(
+    kind: MaskKind, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
+) -> Shape:
+    if kind != "real":
+        return {"scratch": scratch, "blob": blob, "spots": spots}[kind](rng)
+    marked = [mask for mask in real if mask.any()]
+    if not marked:
+        raise OptionError(
+            got="the mask kind 'real' without masks of real defects",
+            expected="a folder with photographs of such defects and their masks",
+            todo="Name one, or choose scratch, blob or spots.",
+        )
+    chosen = marked[rng.integers(len(marked))]
+    return shape_of_mask(chosen[:, ::-1] if rng.random() < 0.5 else chosen)
+
+
+def _fits(kind: MaskKind, mask: Bool[np.ndarray, "h w"], target: float) -> bool:
+    several = kind != "spots" or len(components(mask, least=1)) > 1
+    return bool(abs(mask.sum() - target) <= AREA_TOLERANCE * target) and several
+
+
+def _target(
+    plan: MaskPlan,
+    part: Bool[np.ndarray, "h w"],
+    room: Bool[np.ndarray, "h w"],
+    rng: np.random.Generator,
+) -> float:
+    """The area in pixels, when there is room for it."""
+    if not part.any():
+        raise DataError(
+            got="a photograph on which no part is seen",
+            expected="a part that stands out from its background",
+            todo="Photograph it on a plain background.",
+        )
+    target = float(rng.uniform(*plan.areas) * part.sum())
+    if target < LEAST_PIXELS:
+        raise _no_place(plan, f"a part of {part.sum()} pixels, which makes {target:.1f}")
+    if target > MOST_OF_ROOM * room.sum():
+        raise _no_place(plan, f"{room.sum()} pixels of part in the box, which is too few")
+    return target
+
+
+def _no_place(plan: MaskPlan, where: str) -> OptionError:
+    least, most = plan.areas
+    share = f"{least:.2%}" if least == most else f"{least:.2%} to {most:.2%}"
+    return OptionError(
+        got=f"a mask ({plan.kind}) of {share} of the part, and {where}",
+        expected=f"a place on the part for it, and {LEAST_PIXELS} pixels or more",
+        todo="Ask for another area or another place, or take a larger photograph.",
+    )

@@ -1,0 +1,137 @@
+"""Where on a part a mask comes to lie, and how large it is drawn.
+
+Its middle falls evenly on the region where it is wanted, by the conditional quantiles of Rosenblatt
+(1952): its row is the u-quantile of the region's rows by their length, its place in that row the
+v-quantile of the row. At twice the resolution the same (u, v) give the same place, which no point
+that is tried and thrown away would do. The scale is then bisected until the area is met.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from blemish.errors import OptionError
+from blemish.synthesis.shapes import Point, Shape
+
+Box = tuple[float, float, float, float]
+Where = Literal["anywhere", "centre", "edge"] | Box
+Draw = Callable[..., Bool[np.ndarray, "h w"]]
+
+DEEP, SHALLOW = 0.5, 0.25
+CLOSE = 0.01
+DOUBLINGS, HALVINGS = 6, 14
+
+
+def point_on(region: Bool[np.ndarray, "h w"], u: float, v: float) -> Point:
+    """A point on the region, for u and v in [0, 1)."""
+    y = _quantile(region.sum(axis=1), u)
+    return _quantile(region[int(y)].astype(int), v), y
+
+
+def _quantile(weights: Int[np.ndarray, " n"], share: float) -> float:
+    """Where a share in [0, 1) of the weights lies behind, in steps; in one that has weight."""
+    behind = np.cumsum(weights) / weights.sum()
+    step = int(np.searchsorted(behind, share, side="right"))
+    within = 1 - (behind[step] - share) * weights.sum() / weights[step]
+    return step + float(np.clip(within, 0, 0.999))
+
+
+def inside_box(part: Bool[np.ndarray, "h w"], where: Where) -> Bool[np.ndarray, "h w"]:
+    """The part, or what of it is in the box, where one is named."""
+    if isinstance(where, str):
+        return part
+    (h, w), (x, y, width, height) = part.shape, where
+    rows = slice(round(y * h), round((y + height) * h))
+    columns = slice(round(x * w), round((x + width) * w))
+    inside = np.zeros_like(part)
+    inside[rows, columns] = part[rows, columns]
+    return inside
+
+
+def laid_out(
+    shape: Shape, room: Bool[np.ndarray, "h w"], where: Where, shares: Float[np.ndarray, "n 3"]
+) -> list[Draw]:
+    """The shape at places and turns that still lack a canvas and a scale.
+
+    The first lies where it fell, the last at the deepest point of the room, where a shape that is
+    too long for most places fits best; those between have moved towards it, late ones further.
+
+    Args:
+        shape: What to draw.
+        room: Where it may be.
+        where: Where its middle shall be.
+        shares: Two for the place and one for the turn, in [0, 1) each.
+    """
+    depth = _depth(room)
+    region = _region(room, depth, where)
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    moves = np.linspace(0, 1, len(shares)) ** 2
+    return [
+        partial(
+            shape.draw,
+            middle=_between(point_on(region, u, v), (x + 0.5, y + 0.5), move),
+            turn=2 * np.pi * turn,
+        )
+        for (u, v, turn), move in zip(shares, moves, strict=True)
+    ]
+
+
+def _depth(room: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Below the outline; the photograph's edge is one."""
+    padded = np.pad(room, 1).astype(np.uint8)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+
+
+def _region(
+    room: Bool[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"], where: Where
+) -> Bool[np.ndarray, "h w"]:
+    """Where the middle may lie."""
+    if where == "centre":
+        return depth >= DEEP * depth.max()
+    if where == "edge":
+        return room & (depth <= max(1, SHALLOW * depth.max()))
+    return room
+
+
+def _between(start: Point, end: Point, share: float) -> Point:
+    x, y = ((1 - share) * a + share * b for a, b in zip(start, end, strict=True))
+    return float(x), float(y)
+
+
+def share_kept(draw: Draw, room: Bool[np.ndarray, "h w"], scale: float) -> float:
+    """How much of a drawing is left where there is no more than this room."""
+    whole = draw(np.ones_like(room), scale=scale)
+    return (whole & room).sum() / max(1, whole.sum())
+
+
+def sized(draw: Draw, target: float, guess: float) -> Bool[np.ndarray, "h w"]:
+    """The drawing that comes nearest to an area among those that a bisection goes through."""
+    low, high = guess / 4, guess
+    for _ in range(DOUBLINGS):
+        if draw(scale=high).sum() >= target:
+            break
+        low, high = high, 2 * high
+    best = draw(scale=high)
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        mask = draw(scale=middle)
+        low, high = (low, middle) if mask.sum() >= target else (middle, high)
+        best = min(best, mask, key=lambda m: abs(m.sum() - target))
+        if abs(best.sum() - target) < CLOSE * target:
+            break
+    return best
+
+
+def refuse_box(box: Box) -> None:
+    """Raise an OptionError where the box is empty or reaches beyond the photograph."""
+    x, y, width, height = box
+    if not (0 <= x < x + width <= 1 and 0 <= y < y + height <= 1):
+        raise OptionError(
+            got=f"a box {x} {y} {width} {height}",
+            expected="x y width height as shares of the photograph, from 0 to 1",
+            todo="0.5 0 0.5 0.5 is the upper right quarter.",
+        )
