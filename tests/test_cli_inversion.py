@@ -101,6 +101,11 @@ def test_inverting_by_default_stays_in_the_domain(
     assert {*told["terms"]} == {"pixels", "features", "cycle"}
 
 
+def test_without_an_encoder_it_projects(place: Path) -> None:
+    assert exit_code(f"{SHORT} --bundle bare") == 0
+    assert figures(place / "out")["method"] == "project"
+
+
 CASES = [
     ("encode", "w", ""),
     ("encode", "w+", ""),
@@ -260,7 +265,7 @@ REFUSED = [
 REFUSED_LATER = [
     (f"{SHORT} --image folder", "folder, which is a folder"),
     (f"{SHORT} --image hopeless", "hopeless/a.png, which holds no picture, and 1 more like it"),
-    (f"{SHORT} --bundle bare", "a bundle without an encoder"),
+    (f"{SHORT} --bundle bare --method in-domain", "a bundle without an encoder"),
     (f"{INVERT} --bundle bare --method encode", "a bundle without an encoder"),
     (f"{SHORT} --bundle bare --method optimize --start encoder", "a bundle without an encoder"),
     (f"{SHORT} --bundle plain --defect", "a bundle without a defect branch"),

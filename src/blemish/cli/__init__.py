@@ -21,6 +21,7 @@ from blemish.cli import (
     data,
     doctor,
     evaluation,
+    export,
     exporting,
     importing,
     inversion,
@@ -40,6 +41,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "evaluate": {"inversion": evaluation.inversion},
     "import": importing.import_model,
     "export-model": exporting.export_model,
+    "export": export.export,
     "doctor": doctor.doctor,
 }
 DESCRIPTION = "Labelled defect images by GAN inversion."

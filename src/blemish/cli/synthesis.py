@@ -17,6 +17,8 @@ from blemish.errors import OptionError
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.methods import Method
+    from blemish.synthesis.masks import MaskPlan
+    from blemish.synthesis.order import Order
     from blemish.synthesis.synthesize import Recipe
 
 
@@ -96,12 +98,74 @@ class Options:
 
 
 Flat = Annotated[Options, arg(name="")]
+PLACES = ("anywhere", "centre", "edge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A mask that is drawn, where none is given.
+
+    Attributes:
+        mask_kind: A thin tapering scratch, a ragged blob, several spots, or the mask of a real
+            defect of the type from --real, moved, turned and scaled.
+        area: Of the mask as a share of the part's; of two, anything between them.
+        where: On the part anywhere, deep inside it (centre) or near its outline (edge); or inside
+            a box, x,y,width,height as shares of the photograph.
+        off_part: What of the mask lies beside the part is cut off, or such a mask is refused. A
+            mask that is given is else taken as it is, if at least half of it is on the part.
+    """
+
+    mask_kind: Annotated[
+        Literal["scratch", "blob", "spots", "real"] | None, arg(help_behavior_hint="")
+    ] = None
+    area: Annotated[str, arg(metavar="SHARE[,SHARE]")] = "0.005,0.03"
+    where: Annotated[str, arg(metavar="{anywhere,centre,edge}|X,Y,W,H")] = "anywhere"
+    off_part: Annotated[
+        Literal["clip", "refuse"] | None, arg(help_behavior_hint="(default: clip if it is drawn)")
+    ] = None
+
+    def plan(self, real: Path | None) -> "MaskPlan":
+        """What to draw.
+
+        Raises:
+            OptionError: An area or a place can't be understood, or is out of range.
+        """
+        from blemish.synthesis.masks import MaskPlan
+
+        areas = _numbers("area", self.area, 1, 2)
+        named = self.where in PLACES
+        where: Any = self.where if named else _numbers("where", self.where, 4)
+        return MaskPlan(
+            kind=self.mask_kind or "scratch",
+            area=(areas[0], areas[-1]),
+            where=where,
+            off_part=self.off_part or "clip",
+            folder=real if self.mask_kind == "real" else None,
+        )
+
+
+FlatDrawn = Annotated[Drawn, arg(name="")]
+
+
+def _numbers(option: str, text: str, *counts: int) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in counts:
+        raise OptionError(
+            got=f"--{option} {text}",
+            expected=f"{' or '.join(map(str, counts))} number(s), with commas between them",
+            todo="See 'blemish synthesize --help'.",
+        )
+    return found
 
 
 def synthesize(
     normal: Path,
-    mask: Path,
     defect: str,
+    mask: Annotated[Path | None, arg(help_behavior_hint="(default: one is drawn)")] = None,
+    drawn: FlatDrawn = Drawn(),
     bundle: str = "hazelnut",
     count: int = 1,
     seed: int = 0,
@@ -114,8 +178,9 @@ def synthesize(
 
     Args:
         normal: The photograph.
-        mask: Where the defect shall be: a picture of the photograph's size, bright there.
         defect: Its type, one that the bundle has learnt.
+        mask: Where the defect shall be: a picture of the photograph's size, bright there.
+        drawn: A mask that is drawn, where none is given.
         bundle: Folder of a bundle, or the name of an embedded one.
         count: How many different defects to make; their seeds follow each other.
         seed: Of the first.
@@ -128,16 +193,16 @@ def synthesize(
     from blemish.generator.loop import choose_device
     from blemish.inversion.search import refuse_seeds
     from blemish.synthesis.dataset import Dataset
-    from blemish.synthesis.order import read_order
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
     refuse_seeds(seed, count)
+    _refuse_both(mask, drawn)
     found, on = find_bundle(bundle), choose_device(device)
     worker = Synthesizer(found, options.recipe(found), device=on)
-    order = read_order(normal, mask, defect, worker.types)
     worker.prepare(defect)
     dataset = Dataset(out)
+    order = _order(normal, mask, defect, worker.types, drawn, options.real, out / "drawn", seed)
     with _carried_on(), Progress("placing", count) as progress:
         rows = make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
     if json:
@@ -193,6 +258,32 @@ def demo(
     print(f"{len(rows)} items in {took:.0f} s:")
     for name in ("test", "contact_sheet.png", "manifest.jsonl", "report.html"):
         print(f"  {out / name}")
+
+
+def _order(
+    normal: Path,
+    mask: Path | None,
+    defect: str,
+    types: tuple[str, ...],
+    drawn: Drawn,
+    real: Path | None,
+    folder: Path,
+    seed: int,
+) -> "Order":
+    from blemish.synthesis.order import draw_order, read_order
+
+    if mask is not None:
+        return read_order(normal, mask, defect, types, drawn.off_part)
+    return draw_order(normal, drawn.plan(real), defect, types, seed=seed, folder=folder)
+
+
+def _refuse_both(mask: Path | None, drawn: Drawn) -> None:
+    if (mask is None) == (drawn.mask_kind is None):
+        raise OptionError(
+            got="both --mask and --mask-kind" if mask else "neither --mask nor --mask-kind",
+            expected="one of them",
+            todo="Give a mask, or say which kind shall be drawn.",
+        )
 
 
 def _line(out: Path, row: dict[str, Any]) -> str:

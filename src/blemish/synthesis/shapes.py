@@ -19,7 +19,7 @@ from scipy.spatial import KDTree
 from blemish.data.masks import components
 
 SIDE = 256
-MARGIN = 0.15
+MARGIN = 0.1
 HALF_DIAGONAL = 0.5**0.5
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 OFF_GRID = 1e6

@@ -93,10 +93,10 @@ def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
     if apart:
         rows["held out"] = (
             f"{len(photographs(apart))} of {len(photographs(items.items))} photographs, "
-            f"with the {len(apart)} items on them"
+            f"and the items on them ({len(apart)})"
         )
     if items.unchanged:
-        rows["left out"] = f"{items.unchanged} items in which nothing changed"
+        rows["left out"] = f"items in which nothing changed ({items.unchanged})"
     return rows
 
 
@@ -139,7 +139,10 @@ def _scores(items: Sequence[Item]) -> str:
 
 def _recipes(items: Sequence[Item]) -> list[str]:
     counts = Counter(json.dumps(_public(item.facts["options"]), indent=2) for item in items)
-    return [f"Of {n} items:\n\n```json\n{text}\n```" for text, n in sorted(counts.items())]
+    return [
+        f"Of {n} items in {len(items)}:\n\n```json\n{text}\n```"
+        for text, n in sorted(counts.items())
+    ]
 
 
 def _public(options: Mapping[str, Any]) -> dict[str, Any]:

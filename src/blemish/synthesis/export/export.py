@@ -29,7 +29,10 @@ class Layout(Protocol):
 
 
 FORMATS: dict[Format, tuple[Layout, str]] = {
-    "mvtec": (mvtec, "folders as in MVTec AD"),
+    "mvtec": (
+        mvtec,
+        "folders as in MVTec AD; test has all items, on photographs of train/good too",
+    ),
     "coco": (coco, "COCO, a run-length mask for each connected piece"),
     "yolo": (yolo, "YOLO segmentation, a polygon for each connected piece"),
     "hf-imagefolder": (imagefolder, "the image folder of Hugging Face's datasets"),

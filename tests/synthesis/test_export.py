@@ -1,0 +1,234 @@
+import errno
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from made import NAMES, UNCHANGED, blank, edit, files_in, masks, write_made
+from tiny import write_bundle
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BundleError, DataError, OutputError
+from blemish.synthesis.export.export import FORMATS, Format, export
+
+DAY = date(2026, 1, 2)
+LISTS = {"mvtec": (), "coco": ("annotations.json",), "yolo": ("data.yaml",)}
+LISTS["hf-imagefolder"] = ("train/metadata.jsonl",)
+CARD = "| licence of the weights | CC BY-SA 4.0, as the data's |\n| data | nuts, by the Society |\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_made(tmp_path_factory.mktemp("once") / "made")
+
+
+@pytest.fixture(params=FORMATS)
+def format(request: pytest.FixtureRequest) -> Format:
+    return request.param
+
+
+def card_of(made: Path, out: Path, **options: Any) -> str:
+    export(made, out, "mvtec", today=DAY, **options)
+    return (out / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_format_is_offered() -> None:
+    assert {*FORMATS} == {*get_args(Format)} == {*LISTS}
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_pictures_are_copied_byte_for_byte(
+    made: Path, tmp_path: Path, format: Format, pairs: bool, share: float
+) -> None:
+    done = export(made, tmp_path / "out", format, pairs=pairs, share=share)
+    source, written = {*files_in(made).values()}, files_in(tmp_path / "out")
+    pictures = {path: data for path, data in written.items() if path.endswith(".png")}
+    assert {*pictures.values()} <= source
+    for name in masks():
+        kept = [path for path in pictures if Path(path).stem == name]
+        images = [made / k.image.relative_to(made) for k in done.items.items if k.name == name]
+        assert images[0].read_bytes() in [pictures[path] for path in kept]
+    twins = [path for path in pictures if "twin" in Path(path).parts]
+    assert {Path(path).stem for path in twins} == ({*masks()} if pairs else set())
+    assert all(pictures[path] == (made / "twin" / Path(path).name).read_bytes() for path in twins)
+
+
+def test_what_is_told_is_what_is_there(made: Path, tmp_path: Path, format: Format) -> None:
+    done = export(made, tmp_path / "out", format, share=0.5, pairs=True)
+    assert {*done.files} == {*files_in(tmp_path / "out")}
+    assert len({*done.files}) == len(done.files), "no file is written twice"
+    assert len(done.items.items) == len(masks())
+    assert done.items.unchanged == UNCHANGED
+    assert not [path for path in done.files if "nut_4" in path]
+
+
+def test_the_same_items_give_the_same_bytes(made: Path, tmp_path: Path, format: Format) -> None:
+    for day, name in ((1, "a/x"), (2, "b/x")):
+        export(made, tmp_path / name, format, pairs=True, share=0.5, today=date(2026, 1, day))
+    first, second = files_in(tmp_path / "a/x"), files_in(tmp_path / "b/x")
+    cards = [files.pop("README.md").decode() for files in (first, second)]
+    assert first == second
+    assert cards[0].replace("2026-01-01", "2026-01-02") == cards[1] != cards[0]
+
+
+def test_what_lists_pictures_comes_last(made: Path, tmp_path: Path, format: Format) -> None:
+    files = export(made, tmp_path / "out", format).files
+    lists = LISTS[format]
+    assert files[len(files) - len(lists) :] == lists
+
+
+def test_progress_ends_with_all(made: Path, tmp_path: Path, format: Format) -> None:
+    told: list[float] = []
+    export(made, tmp_path / "out", format, tell=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_an_empty_folder_will_do(made: Path, tmp_path: Path, format: Format) -> None:
+    assert export(made, tmp_path, format).files
+
+
+@pytest.mark.parametrize(
+    "what", ["file", "full folder", "hidden file", "the folder itself", "link"]
+)
+def test_a_place_that_is_taken_is_refused(made: Path, tmp_path: Path, what: str) -> None:
+    out = made if what == "the folder itself" else tmp_path / "out"
+    if what == "file":
+        out.write_text("hello")
+    elif what == "link":
+        out.symlink_to(tmp_path / "nowhere")
+    elif what != "the folder itself":
+        out.mkdir()
+        (out / (".x" if what == "hidden file" else "x")).write_text("hello")
+    before = files_in(tmp_path), files_in(made)
+    with pytest.raises(OutputError, match="a new or an empty folder"):
+        export(made, out, "coco")
+    assert (files_in(tmp_path), files_in(made)) == before
+
+
+def test_bad_items_are_found_before_anything_is_written(tmp_path: Path, format: Format) -> None:
+    root = write_made(tmp_path / "made")
+    row = json.loads((root / "manifest.jsonl").read_text().splitlines()[0])
+    blank(root / row["files"]["mask"])
+    with pytest.raises(DataError):
+        export(root, tmp_path / "out", format)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_file(
+    made: Path, tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = export(made, tmp_path / "whole", format, today=DAY).files
+    write, left = Path.write_bytes, [len(whole) - 1]
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if data != b"blemish":  # the probe of a folder is small enough
+            left[0] -= 1
+        if left[0] < 0:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OutputError, match="no space is left"):
+        export(made, tmp_path / "out", format, today=DAY)
+    monkeypatch.undo()
+    written, complete = files_in(tmp_path / "out"), files_in(tmp_path / "whole")
+    assert {*written} == {*whole[:-1]}, "what lists the pictures is not there"
+    assert all(data == complete[path] for path, data in written.items() if path != "README.md")
+
+
+def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
+    text = card_of(made, tmp_path / "nuts", pairs=True, share=0.5)
+    assert text.startswith("# nuts: a data card\n")
+    for says in (
+        "| what | 5 photographs of parts with a defect",
+        "| types | crack 3, paint 2 |",
+        "| layout | folders as in MVTec AD; test has all items",
+        "| held out | 2 of 4 photographs, and the items on them (",
+        "| left out | items in which nothing changed (1) |",
+        f"| bundle | gone, SHA-256 {'0' * 64} |",
+        "| licence of the weights | not known",
+        "| made | 2026-01-02, with Blemish ",
+        "| iou_requested | 0.7 | 0.5 | 1 |",
+        "## Photographs (4)\n\n- photo_0.jpg\n- photo_1.jpg\n- photo_2.jpg\n- photo_4.jpg\n",
+        "Of 4 items in 5:",
+        "Of 1 items in 5:",
+    ):
+        assert says in text
+
+
+def test_the_card_leaves_out_what_is_not(made: Path, tmp_path: Path) -> None:
+    text = card_of(made, tmp_path / "nuts")
+    assert "| pairs | left out |" in text
+    assert "held out" not in text
+
+
+def test_the_card_hands_on_no_folder_of_its_maker(
+    made: Path, tmp_path: Path, format: Format
+) -> None:
+    export(made, tmp_path / "out", format, pairs=True)
+    assert not [path for path, data in files_in(tmp_path / "out").items() if b"/home/" in data]
+    assert '"real": "real"' in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("how", ["by name", "by option", "under another name"])
+def test_the_card_tells_the_bundle_s_licence(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.path / "README.md").write_text(CARD)
+    name = "bundle" if how == "by name" else "elsewhere"
+    root = write_made(tmp_path / "made", name=name, digest=bundle.digest)
+    monkeypatch.chdir(tmp_path)
+    text = card_of(root, tmp_path / "out", bundle="bundle" if how == "by option" else None)
+    known = how != "under another name"
+    assert ("| licence of the weights | CC BY-SA 4.0, as the data's |" in text) == known
+    assert ("| data behind the bundle | nuts, by the Society |" in text) == known
+    assert ("not known" in text) != known
+
+
+def test_a_bundle_that_has_changed_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle.path / "README.md").write_text(CARD)
+    root = write_made(tmp_path / "made", name="bundle", digest="1" * 64)
+    monkeypatch.chdir(tmp_path)
+    assert "CC BY-SA" not in card_of(root, tmp_path / "out")
+    with pytest.raises(BundleError, match="which made none of the items"):
+        export(root, tmp_path / "other", "coco", bundle="bundle")
+    with pytest.raises(BundleError, match="no folder with a config"):
+        export(root, tmp_path / "other", "coco", bundle="nowhere")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("card", [None, "", "hello", "| licence of the weights |\n", "\udcff"])
+def test_a_bundle_s_card_may_be_anything(
+    card: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle: Bundle = write_bundle(tmp_path / "bundle")
+    if card is not None:
+        (bundle.path / "README.md").write_bytes(card.encode(errors="surrogateescape"))
+    root = write_made(tmp_path / "made", name="bundle", digest=bundle.digest)
+    monkeypatch.chdir(tmp_path)
+    assert "| licence of the weights | not known" in card_of(root, tmp_path / "out")
+
+
+def test_two_bundles_are_both_named(tmp_path: Path) -> None:
+    root = write_made(tmp_path / "made")
+    edit(root, 0, bundle={"name": "another", "digest": "f" * 64})
+    text = card_of(root, tmp_path / "out")
+    assert f"| bundle (1) | gone, SHA-256 {'0' * 64} |" in text
+    assert f"| bundle (2) | another, SHA-256 {'f' * 64} |" in text
+
+
+def test_names_break_no_table(tmp_path: Path) -> None:
+    root = write_made(tmp_path / "made")
+    edit(root, -1, bundle={"name": "a|b\nc", "digest": "f" * 64}, normal="x|y\nz.jpg")
+    text = card_of(root, tmp_path / "out")
+    assert "| bundle (2) | a\\|b c, SHA-256" in text
+    assert "- x\\|y z.jpg\n" in text
+    assert NAMES[0] not in text

@@ -1,0 +1,181 @@
+"""What readers find in an export: each format is read in the way of its own tools."""
+
+import json
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made import KINDS, NAMES, SIZE, masks, write_made
+from pycocotools.coco import COCO
+
+from blemish.data import DefectFolder, check
+from blemish.data.folder import GOOD
+from blemish.pictures import read_mask, read_picture
+from blemish.synthesis.export.export import Format, export
+from blemish.synthesis.export.outlines import pieces
+
+TYPE = dict(zip(NAMES, KINDS, strict=True))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_made(tmp_path_factory.mktemp("once") / "made")
+
+
+def exported(made: Path, out: Path, format: Format, **options: Any) -> Path:
+    export(made, out, format, **options)
+    return out
+
+
+def pictures(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.png"))
+
+
+@pytest.mark.parametrize("share, apart", [(0, 0), (0.5, 2)])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_mvtec_is_a_folder_that_we_read(
+    made: Path, tmp_path: Path, share: float, apart: int, pairs: bool
+) -> None:
+    out = exported(made, tmp_path / "out", "mvtec", share=share, pairs=pairs)
+    folder = DefectFolder(out)
+    assert not check(out).complaints
+    assert folder.types == ("crack", "paint")
+    assert len(folder.good("test")) == apart
+    assert len(folder.good("train")) == 4 - apart, "each photograph once"
+    assert {photograph.path.stem for photograph in folder.defects()} == {*masks()}
+    for photograph in folder.defects():
+        assert photograph.mask_path is not None
+        assert photograph.kind == TYPE[photograph.path.stem]
+        assert np.array_equal(read_mask(photograph.mask_path), masks()[photograph.path.stem])
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_mvtec_lies_three_deep_as_anomalib_takes_it(
+    made: Path, tmp_path: Path, share: float
+) -> None:
+    out = exported(made, tmp_path / "out", "mvtec", share=share, pairs=True)
+    steps = [path.relative_to(out).parts for path in pictures(out)]
+    assert {len(parts) for parts in steps} == {3}
+    defects = {split for split, kind, _ in steps if kind != GOOD}
+    assert defects == {"test", "ground_truth"}, "all others are good, and need no mask"
+
+
+def test_mvtec_masks_follow_their_pictures_when_sorted(made: Path, tmp_path: Path) -> None:
+    out = exported(made, tmp_path / "out", "mvtec")
+    images = [path for path in pictures(out / "test") if path.parent.name != GOOD]
+    for image, mask in zip(images, pictures(out / "ground_truth"), strict=True):
+        assert mask.name == f"{image.stem}_mask.png"
+        assert mask.parent.name == image.parent.name
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools
+@pytest.mark.parametrize("share, lists", [(0, 1), (0.5, 2)])
+def test_pycocotools_reads_masks_back(made: Path, tmp_path: Path, share: float, lists: int) -> None:
+    out, seen = exported(made, tmp_path / "out", "coco", share=share), []
+    files = sorted(out.glob("annotations*.json"))
+    assert len(files) == lists
+    for file in files:
+        with redirect_stdout(StringIO()):
+            found = COCO(str(file))
+        kinds = {known["id"]: known["name"] for known in found.loadCats(found.getCatIds())}
+        assert kinds == {1: "crack", 2: "paint"}
+        for image in found.loadImgs(found.getImgIds()):
+            name = Path(image["file_name"]).stem
+            seen.append(name)
+            assert read_picture(out / "images" / image["file_name"]).shape[:2] == SIZE
+            assert (image["height"], image["width"]) == SIZE
+            about = found.loadAnns(found.getAnnIds(imgIds=image["id"]))
+            assert {kinds[one["category_id"]] for one in about} == {TYPE[name]}
+            read = np.array([found.annToMask(one) for one in about])
+            assert np.array_equal(read.sum(axis=0), masks()[name]), "and no pixel twice"
+            assert np.array_equal(read, [*pieces(masks()[name])])
+    assert sorted(seen) == sorted(masks())
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools
+def test_coco_s_boxes_and_areas_are_those_of_the_masks(made: Path, tmp_path: Path) -> None:
+    out = exported(made, tmp_path / "out", "coco")
+    with redirect_stdout(StringIO()):
+        found = COCO(str(out / "annotations.json"))
+    numbers = found.getAnnIds()
+    assert numbers == [*range(1, len(numbers) + 1)]
+    for one in found.loadAnns(numbers):
+        y, x = np.nonzero(found.annToMask(one))
+        box = [x.min(), y.min(), x.max() + 1 - x.min(), y.max() + 1 - y.min()]
+        assert one["bbox"] == box
+        assert one["area"] == len(x)
+        assert one["iscrowd"] == 0
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_yolo_s_labels_give_the_masks(made: Path, tmp_path: Path, share: float) -> None:
+    out = exported(made, tmp_path / "out", "yolo", share=share)
+    labels = sorted(out.glob("labels/*/*.txt"))
+    assert sorted(path.stem for path in labels) == sorted(masks())
+    for label in labels:
+        image = out / "images" / label.parent.name / f"{label.stem}.png"
+        assert image.is_file(), "as YOLO finds labels: images becomes labels"
+        drawn = np.zeros(SIZE, int)
+        for line in label.read_text().splitlines():
+            number, *shares = line.split()
+            assert ["crack", "paint"][int(number)] == TYPE[label.stem]
+            drawn += inside(np.array(shares, float).reshape(-1, 2))
+        assert np.array_equal(drawn, masks()[label.stem])
+
+
+def inside(corners: np.ndarray) -> np.ndarray:
+    """Pixels whose centre lies inside a polygon of shares by the even-odd rule."""
+    h, w = SIZE
+    assert len(corners) >= 3
+    assert ((corners >= 0) & (corners <= 1)).all()
+    odd = np.zeros(SIZE, bool)
+    y, x = (np.mgrid[:h, :w] + 0.5).reshape(2, h, w)
+    ends = np.roll(corners, -1, axis=0) * (w, h)
+    for (x_0, y_0), (x_1, y_1) in zip(corners * (w, h), ends, strict=True):
+        if abs(y_1 - y_0) > 0.1:
+            meets = x_0 + (y - y_0) / (y_1 - y_0) * (x_1 - x_0)
+            odd ^= (np.minimum(y_0, y_1) < y) & (y < np.maximum(y_0, y_1)) & (meets < x)
+    return odd
+
+
+@pytest.mark.parametrize("share, val", [(0, "train"), (0.5, "val")])
+def test_yolo_s_list_names_places_and_classes(
+    made: Path, tmp_path: Path, share: float, val: str
+) -> None:
+    out = exported(made, tmp_path / "out", "yolo", share=share)
+    lines = (out / "data.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines == [
+        "train: images/train",
+        f"val: images/{val}",
+        "names:",
+        '  0: "crack"',
+        '  1: "paint"',
+    ]
+    assert pictures(out / "images" / val)
+
+
+@pytest.mark.parametrize("share, folders", [(0, {"train"}), (0.5, {"train", "validation"})])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_an_image_folder_lists_its_files(
+    made: Path, tmp_path: Path, share: float, folders: set[str], pairs: bool
+) -> None:
+    out = exported(made, tmp_path / "out", "hf-imagefolder", share=share, pairs=pairs)
+    assert {path.name for path in out.iterdir() if path.is_dir()} == folders
+    seen, listed = [], []
+    for file in sorted(out.glob("*/metadata.jsonl")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            files = {key: file.parent / path for key, path in row.items() if "file_name" in key}
+            assert {*files} == {"file_name", "mask_file_name"} | (
+                {"twin_file_name"} if pairs else set()
+            )
+            assert np.array_equal(read_mask(files["mask_file_name"]), masks()[row["name"]])
+            assert row["type"] == TYPE[row["name"]]
+            assert row["photograph"].startswith("photo_")
+            seen.append(row["name"])
+            listed += files.values()
+    assert sorted(seen) == sorted(masks())
+    assert sorted(listed) == pictures(out), "no picture that is not listed"

@@ -1,0 +1,174 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from made import KINDS, NAMES, SIZE, UNCHANGED, blank, edit, files_in, masks, write_made
+from tiny import part
+
+from blemish.errors import DataError, OptionError
+from blemish.pictures import write_picture
+from blemish.synthesis.export.items import hold_out, photographs, read_items
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_made(tmp_path_factory.mktemp("once") / "made")
+
+
+@pytest.fixture
+def made(made_once: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made_once, tmp_path / "made")
+
+
+def test_items_come_by_name(made: Path) -> None:
+    found = read_items(made)
+    assert [item.name for item in found.items] == sorted(masks())
+    assert found.unchanged == UNCHANGED
+    assert found.kinds == ("crack", "paint")
+    kinds = dict(zip(NAMES, KINDS, strict=True))
+    assert all(item.kind == kinds[item.name] for item in found.items)
+    assert {item.size for item in found.items} == {SIZE}
+
+
+def test_progress_is_told(made: Path) -> None:
+    told: list[float] = []
+    read_items(made, tell=told.append)
+    assert told == [k / 5 for k in range(1, 6)]
+
+
+def test_nothing_is_written_into_the_folder(made: Path) -> None:
+    before = files_in(made)
+    made.chmod(0o500)
+    try:
+        read_items(made)
+    finally:
+        made.chmod(0o700)
+    assert files_in(made) == before
+
+
+def test_items_on_one_photograph_are_known_by_its_pixels(made: Path) -> None:
+    found = read_items(made)
+    digests = {item.name: item.photograph for item in found.items}
+    assert digests["Nuß_5"] == digests["Nuß_6"]
+    assert len({*digests.values()}) == 4
+    assert [item.name for item in photographs(found.items)] == sorted({*masks()} - {"Nuß_6"})
+
+
+def test_the_later_of_two_lines_counts(made: Path) -> None:
+    manifest = made / "manifest.jsonl"
+    last = json.loads(manifest.read_text().splitlines()[-1])
+    manifest.write_text(manifest.read_text() + json.dumps({**last, "seed": 99}) + "\n")
+    found = read_items(made)
+    assert len(found.items) == len(masks())
+    assert {item.facts["seed"] for item in found.items if item.name == last["name"]} == {99}
+
+
+@pytest.mark.parametrize("kind", ["image", "mask", "twin"])
+def test_a_file_that_is_gone_is_named(made: Path, kind: str) -> None:
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    (made / row["files"][kind]).unlink()
+    with pytest.raises(DataError, match=f"where the {kind} of item '{row['name']}' is gone"):
+        read_items(made)
+
+
+@pytest.mark.parametrize("kind", ["image", "mask", "twin"])
+@pytest.mark.parametrize("how", ["torn", "another size"])
+def test_a_file_that_is_spoilt_is_named(made: Path, kind: str, how: str) -> None:
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    path = made / row["files"][kind]
+    if how == "torn":
+        path.write_bytes(path.read_bytes()[:60])
+    else:
+        write_picture(path, part(20, 20))
+    with pytest.raises(DataError, match="can't be read" if how == "torn" else "another size"):
+        read_items(made)
+
+
+def test_an_empty_mask_is_refused(made: Path) -> None:
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    blank(made / row["files"]["mask"])
+    with pytest.raises(DataError, match="an empty mask"):
+        read_items(made)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": name} for name in ("../x", "a/b", "a\\b", "", ".x", "..", "C:x", "a\nb", 3, None)]
+    + [{"type": kind} for kind in ("../x", "/etc", "", "..", [])]
+    + [{key: None} for key in ("files", "bundle", "options", "scores", "seed", "normal")]
+    + [{"scores": {"area": "large"}}, {"bundle": {"name": "x"}}, {"files": {"image": 3}}],
+)
+def test_a_line_that_is_no_item_s_is_refused(made: Path, change: dict[str, object]) -> None:
+    edit(made, 1, **change)
+    with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 is no item's"):
+        read_items(made)
+
+
+@pytest.mark.parametrize("line", ["hello", "[]", "3", "null", "{}", "", '{"name": 1}', "[" * 9999])
+def test_a_line_that_is_something_else_is_refused(made: Path, line: str) -> None:
+    manifest = made / "manifest.jsonl"
+    manifest.write_text(manifest.read_text() + line + "\n")
+    with pytest.raises(DataError, match="whose line 7 is no item's"):
+        read_items(made)
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "{absolute}", "test", "test/../../secret.png"])
+def test_no_file_outside_the_folder_is_read(made: Path, path: str) -> None:
+    secret = made.parent / "secret.png"
+    write_picture(secret, part(*SIZE))
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    files = {**row["files"], "twin": path.format(absolute=secret.resolve())}
+    edit(made, 0, files=files)
+    with pytest.raises(DataError, match="where the twin of item"):
+        read_items(made)
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "empty", "blank manifest", "unchanged"])
+def test_a_folder_without_items_is_refused(what: str, made: Path, tmp_path: Path) -> None:
+    root = tmp_path / what
+    if what == "file":
+        root.write_text("hello")
+    elif what != "missing":
+        root.mkdir()
+    if what == "blank manifest":
+        (root / "manifest.jsonl").write_text("")
+    if what == "unchanged":
+        lines = (made / "manifest.jsonl").read_text().splitlines()
+        (line,) = (line for line in lines if '"image"' not in line)
+        (root / "manifest.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match="Expected a folder that 'blemish synthesize' wrote"):
+        read_items(root)
+
+
+@pytest.mark.parametrize("share, apart", [(0, 0), (0.01, 1), (0.25, 1), (0.5, 2), (0.99, 3)])
+def test_photographs_are_held_out_whole(made: Path, share: float, apart: int) -> None:
+    found = hold_out(read_items(made), share)
+    sides = {
+        split: {item.photograph for item in found.items if item.split == split}
+        for split in ("train", "val")
+    }
+    assert len(sides["val"]) == apart
+    assert len(sides["train"]) == 4 - apart
+    assert not sides["val"] & sides["train"]
+    assert found.unchanged == UNCHANGED
+
+
+def test_what_is_held_out_depends_on_the_pixels_alone(made: Path, made_once: Path) -> None:
+    lines = (made / "manifest.jsonl").read_text().splitlines()
+    (made / "manifest.jsonl").write_text("\n".join(reversed(lines)) + "\n")
+    here, there = (hold_out(read_items(root), 0.5).items for root in (made, made_once))
+    assert [(k.name, k.split) for k in here] == [(k.name, k.split) for k in there]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(made: Path, share: float) -> None:
+    with pytest.raises(OptionError, match="to hold out"):
+        hold_out(read_items(made), share)
+
+
+def test_one_photograph_can_t_be_split(made: Path) -> None:
+    lines = (made / "manifest.jsonl").read_text().splitlines()
+    (made / "manifest.jsonl").write_text(lines[0] + "\n")
+    with pytest.raises(OptionError, match="of items on one photograph"):
+        hold_out(read_items(made), 0.5)

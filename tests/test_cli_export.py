@@ -1,0 +1,111 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from made import edit, files_in, masks, write_made
+
+from blemish.cli import VERBS, main
+from blemish.cli.export import export
+
+FORMATS = ("mvtec", "coco", "yolo", "hf-imagefolder")
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_made(tmp_path_factory.mktemp("once") / "made")
+
+
+@pytest.fixture
+def place(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(made_once, tmp_path / "made")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that
+    monkeypatch.setitem(VERBS, "export", export)
+    return tmp_path
+
+
+def exit_code(line: str) -> int:
+    try:
+        return main(line.split())
+    except SystemExit as error:
+        assert isinstance(error.code, int)
+        return error.code
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exporting(place: Path, format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(f"export made --format {format} --out deep/out --pairs --hold-out 0.5") == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "5 items (crack 3, paint 2) on 4 photographs in deep/out"
+    assert others[0].startswith("  held out: ")
+    assert others[1] == "  left out, since nothing changed in them: 1"
+    assert others[2] == "  deep/out/README.md is the data card."
+    assert (place / "deep/out/README.md").is_file()
+
+
+def test_exporting_is_brief_where_there_is_little_to_tell(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = place / "made" / "manifest.jsonl"
+    lines = [line for line in manifest.read_text().splitlines() if '"image"' in line]
+    manifest.write_text("\n".join(lines) + "\n")
+    assert exit_code("export made --format coco --out out") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(f"export made --format {format} --out out --hold-out 0.25 --json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {*found.pop("files")} == {*files_in(place / "out")}
+    assert found.pop("held_out") in range(1, len(masks()))
+    assert found == {
+        "out": "out",
+        "items": 5,
+        "types": {"crack": 3, "paint": 2},
+        "photographs": 4,
+        "unchanged": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("export nowhere --format coco --out out", "nowhere, which holds no manifest.jsonl"),
+        ("export made/twin --format coco --out out", "holds no manifest.jsonl"),
+        ("export made --format coco --out made", "a folder that is not empty"),
+        ("export made --format coco --out made/manifest.jsonl", "which is no folder"),
+        ("export made --format coco --out out --hold-out 1", "the share 1"),
+        ("export made --format coco --out out --bundle nowhere", "the bundle 'nowhere'"),
+        ("export made --format voc --out out", "voc"),
+        ("export made --format coco", "--out"),
+        ("export made --out out", "--format"),
+        ("export --format coco --out out", "DIR"),
+    ],
+)
+def test_bad_input_exits_with_2(
+    place: Path, line: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_in(place)
+    assert exit_code(line) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert "Traceback" not in told
+    assert files_in(place) == before
+
+
+@pytest.mark.parametrize("what", ["picture gone", "all unchanged", "stranger's name"])
+def test_bad_items_exit_with_2(place: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    made = place / "made"
+    lines = (made / "manifest.jsonl").read_text().splitlines()
+    if what == "picture gone":
+        (made / json.loads(lines[0])["files"]["image"]).unlink()
+    elif what == "all unchanged":
+        (line,) = (line for line in lines if '"image"' not in line)
+        (made / "manifest.jsonl").write_text(line + "\n")
+    else:
+        edit(made, 0, name="../../x")
+    assert exit_code("export made --format yolo --out out") == 2
+    assert "Error: got made" in capsys.readouterr().err
+    assert not (place / "out").exists()
