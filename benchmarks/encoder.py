@@ -41,8 +41,6 @@ VARIANTS: dict[str, EncoderTraining] = {
     "ours": OURS,
     "without drawn pairs": replace(OURS, pairs=0),
     "without photographs": replace(OURS, pairs=1),
-    "without known codes": replace(OURS, code_weight=0),
-    "without pixels": replace(OURS, pixel_weight=0),
     "without features": replace(OURS, feature_weight=0),
     "without the critic": replace(OURS, adversarial_weight=0),
     "without the penalty on spread": replace(OURS, spread_weight=0),
@@ -59,7 +57,7 @@ HEADER = (
 NAMES = ("mse", "features", "swd", "spread", "cycle", "mse_in_domain")
 
 
-def main(bundle: str, data: Path, /, work: Path, kimg: float = 3, threads: int = 1) -> None:
+def main(bundle: str, data: Path, /, work: Path, kimg: float = 2, threads: int = 1) -> None:
     """Train, measure, and write the table.
 
     Args:

@@ -56,6 +56,9 @@ def main(
         ),
         "our encoder, w+": Encode(),
         "in-domain, w+": InDomain(search=Search(steps=steps, learning_rate=0.05)),
+        "in-domain without the prior, w+": InDomain(
+            prior_weight=0, search=Search(steps=steps, learning_rate=0.05)
+        ),
         "in-domain, w": InDomain(space="w", search=Search(steps=steps, learning_rate=0.05)),
     }
     found = _measure(ordinary, data, {ORDINARY: Encode()}) | _measure(bundle, data, ours)

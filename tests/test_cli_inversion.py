@@ -98,7 +98,7 @@ def test_inverting_by_default_stays_in_the_domain(
     assert names_in(place / "out") == FILES
     told = figures(place / "out")
     assert (told["method"], told["space"], told["steps"]) == ("in-domain", "w+", 2)
-    assert {*told["terms"]} == {"pixels", "features", "cycle"}
+    assert {*told["terms"]} == {"pixels", "features", "cycle", "prior"}
 
 
 def test_without_an_encoder_it_projects(place: Path) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny import part, spot, write_bundle, write_defects, write_scene
 
 import blemish.checkpoint
-from blemish.checkpoint import Bundle
+from blemish.checkpoint import Bundle, load_codes
 from blemish.cli import main
 from blemish.data import check
-from blemish.pictures import read_picture, write_picture
+from blemish.data.masks import silhouette
+from blemish.pictures import read_mask, read_picture, write_picture
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 BLEMISH = (sys.executable, "-m", "blemish")
@@ -58,6 +60,7 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle bundle"
 MAKE += " --device cpu --steps 2 --out out"
+DRAW = "synthesize --normal nut.png --defect paint --bundle bundle --device cpu --steps 2 --out out"
 DEMO = "demo --bundle bundle --parts 2 --count 2 --steps 2 --out out"
 
 
@@ -159,6 +162,45 @@ def test_a_demonstration_needs_no_data(
     assert before == after
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--mask-kind blob",
+        "--mask-kind scratch --area 0.02",
+        "--mask-kind spots --area 0.05,0.1",
+        "--mask-kind blob --where 0.4,0.4,0.2,0.2 --off-part refuse",
+    ],
+)
+def test_a_mask_is_drawn_on_the_part(
+    place: Path, options: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{DRAW} {options} --json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    requested = read_mask(place / "out" / row["files"]["requested"])
+    assert requested.any()
+    assert not (requested & ~silhouette(read_picture(place / "nut.png"))).any()
+    assert np.array_equal(read_mask(place / row["requested"]), requested)
+    before = files_in(place / "out")
+    assert exit_code(f"{DRAW} {options} --json") == 0  # the same mask, so the same item
+    assert files_in(place / "out") == before
+
+
+def test_saved_codes_take_the_place_of_inverting(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "invert --image nut.png --bundle bundle --device cpu --steps 2 --out codes"
+    assert exit_code(line) == 0
+    found = load_codes(place / "codes" / "codes.safetensors")
+    capsys.readouterr()
+    assert exit_code(f"{MAKE} --from codes --json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    made = load_codes(place / "out" / row["files"]["codes"])
+    assert torch.equal(made.w, found.w)
+    write_picture(place / "other.png", read_picture(place / "nut.png")[::-1].copy())
+    assert exit_code(f"{MAKE} --normal other.png --from codes --out other") == 2
+    assert "found for another photograph" in capsys.readouterr().err
+
+
 REFUSED = [
     (f"{MAKE} --normal none.png", "none.png, which does not exist"),
     (f"{MAKE} --normal text.png", "text.png, which holds no picture"),
@@ -187,6 +229,15 @@ REFUSED = [
     (f"{MAKE} --reference stitch --real bundle", "bundle, without photographs"),
     (f"{MAKE} --reference distil --real file", "file, which is a file"),
     (f"{MAKE} --device cuda", "--device cuda"),
+    (f"{MAKE} --mask-kind blob", "both --mask and --mask-kind"),
+    (f"{MAKE} --off-part refuse --mask off.png", "off.png, a mask with 0% of its area"),
+    (DRAW, "neither --mask nor --mask-kind"),
+    (f"{DRAW} --mask-kind blob --area 0", "a mask's area of (0.0, 0.0)"),
+    (f"{DRAW} --mask-kind blob --area much", "--area much"),
+    (f"{DRAW} --mask-kind blob --where up", "--where up"),
+    (f"{DRAW} --mask-kind blob --where 0.1,0.2,0.3", "--where 0.1,0.2,0.3"),
+    (f"{DRAW} --mask-kind real", "the mask kind 'real' without masks of real defects"),
+    (f"{DRAW} --mask-kind blob --defect rust", "the defect type 'rust'"),
     (f"{DEMO} --parts 0", "--parts 0 --count 2"),
     (f"{DEMO} --count -1", "--count -1"),
     (f"{DEMO} --steps -3", "-3 steps"),

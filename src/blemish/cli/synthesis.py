@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.methods import Method
     from blemish.synthesis.masks import MaskPlan
-    from blemish.synthesis.order import Order
     from blemish.synthesis.synthesize import Recipe
 
 
@@ -193,6 +192,7 @@ def synthesize(
     from blemish.generator.loop import choose_device
     from blemish.inversion.search import refuse_seeds
     from blemish.synthesis.dataset import Dataset
+    from blemish.synthesis.order import draw_order, read_order
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
@@ -200,9 +200,14 @@ def synthesize(
     _refuse_both(mask, drawn)
     found, on = find_bundle(bundle), choose_device(device)
     worker = Synthesizer(found, options.recipe(found), device=on)
-    worker.prepare(defect)
+    if mask is not None:
+        order = read_order(normal, mask, defect, worker.types, drawn.off_part)
+        worker.prepare(defect)
+    else:
+        worker.prepare(defect)
+        plan, place = drawn.plan(options.real), out / "drawn"
+        order = draw_order(normal, plan, defect, worker.types, seed=seed, folder=place)
     dataset = Dataset(out)
-    order = _order(normal, mask, defect, worker.types, drawn, options.real, out / "drawn", seed)
     with _carried_on(), Progress("placing", count) as progress:
         rows = make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
     if json:
@@ -258,23 +263,6 @@ def demo(
     print(f"{len(rows)} items in {took:.0f} s:")
     for name in ("test", "contact_sheet.png", "manifest.jsonl", "report.html"):
         print(f"  {out / name}")
-
-
-def _order(
-    normal: Path,
-    mask: Path | None,
-    defect: str,
-    types: tuple[str, ...],
-    drawn: Drawn,
-    real: Path | None,
-    folder: Path,
-    seed: int,
-) -> "Order":
-    from blemish.synthesis.order import draw_order, read_order
-
-    if mask is not None:
-        return read_order(normal, mask, defect, types, drawn.off_part)
-    return draw_order(normal, drawn.plan(real), defect, types, seed=seed, folder=folder)
 
 
 def _refuse_both(mask: Path | None, drawn: Drawn) -> None:
