@@ -275,7 +275,8 @@ def test_the_domain_term_keeps_codes_near_what_the_encoder_reads(
     assert model.encoder is not None
     search = Search(steps=16, learning_rate=0.1)
     plain = find(model, Optimize(start="encoder", search=search), target[:2], defect=defect)
-    held = find(model, InDomain(search=search), target[:2], defect=defect)
+    how = InDomain(search=search, domain_weight=0.5)
+    held = find(model, how, target[:2], defect=defect)
     unit, far = w_statistics(model.generator).unit, []
     for found in (held, plain):
         again = model.encoder(drawn(model, found).clamp(-1, 1))
@@ -283,14 +284,31 @@ def test_the_domain_term_keeps_codes_near_what_the_encoder_reads(
     assert (far[0] < 0.8 * far[1]).all()
     torch.testing.assert_close(held.terms["cycle"], far[0])
     cycles = {"cycle"} | ({"cycle_defect", "cycle_mask"} if defect else set())
-    assert {*held.terms} == {"pixels", "features"} | cycles
+    assert {*held.terms} == {"pixels", "features", "prior"} | cycles
 
 
 def test_without_weight_the_domain_term_does_nothing(model: Model, target: Tensor) -> None:
     search = Search(steps=6)
     plain = find(model, Optimize(start="encoder", search=search), target[:2])
-    held = find(model, InDomain(search=search, domain_weight=0), target[:2])
+    held = find(model, InDomain(search=search, domain_weight=0, prior_weight=0), target[:2])
     torch.testing.assert_close(held.codes.w, plain.codes.w, atol=1e-4, rtol=1e-4)
+
+
+def test_the_prior_keeps_codes_as_near_as_fresh_ones(model: Model, target: Tensor) -> None:
+    assert model.domain is not None
+    search = Search(steps=40, learning_rate=0.1)
+    free, held = (
+        find(model, InDomain(search=search, domain_weight=0, prior_weight=weight), target[:2])
+        for weight in (0, 10)
+    )
+    far, near = (model.domain.mahalanobis(found.codes.w) for found in (free, held))
+    assert (far > 1.2).all() and (near < 1.1).all()
+    torch.testing.assert_close(held.terms["prior"], (near.square() - 1).clamp(min=0))
+
+
+def test_without_a_domain_there_is_no_prior(model: Model, target: Tensor) -> None:
+    found = find(replace(model, domain=None), InDomain(search=Search(steps=1)), target[:1])
+    assert "prior" not in found.terms
 
 
 @pytest.mark.parametrize("how", [Encode(), InDomain(), Optimize(start="encoder")])

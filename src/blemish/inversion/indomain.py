@@ -55,7 +55,7 @@ class InDomain:
     )
     pixel_weight: float = 10
     feature_weight: float = 1
-    domain_weight: float = 0.5
+    domain_weight: float = 0.3
     prior_weight: float = 0.05
     mask_weight: float = 0.05
 
