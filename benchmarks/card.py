@@ -16,11 +16,11 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks._hardware import hardware, today
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
+from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.snapshots import draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically

@@ -3,10 +3,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import exit_code
 from made import edit, files_in, masks, write_made
-
-from blemish.cli import VERBS, main
-from blemish.cli.export import export
 
 FORMATS = ("mvtec", "coco", "yolo", "hf-imagefolder")
 
@@ -21,16 +19,7 @@ def place(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(made_once, tmp_path / "made")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that
-    monkeypatch.setitem(VERBS, "export", export)
     return tmp_path
-
-
-def exit_code(line: str) -> int:
-    try:
-        return main(line.split())
-    except SystemExit as error:
-        assert isinstance(error.code, int)
-        return error.code
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -1,27 +1,29 @@
 """`blemish invert`: photographs to codes."""
 
-import errno
 import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import (
+    BLEMISH,
+    ONE_THREAD,
+    assert_parsing_fails,
+    exit_code,
+    full_after,
+    wait_for,
+)
 from tiny import CONFIG, part, write_bundle
 
 from blemish.checkpoint import Bundle, load_codes
-from blemish.cli import main
 from blemish.inversion.keep import load_inversion
 from blemish.pictures import fit, read_mask, read_picture, write_picture
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 INVERT = "invert --image nut.png --bundle bundle --device cpu --out out"
 SHORT = f"{INVERT} --steps 2"
 FILES = {
@@ -69,14 +71,6 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that
     return tmp_path
-
-
-def exit_code(line: str) -> int:
-    try:
-        return main(line.split())
-    except SystemExit as error:
-        assert isinstance(error.code, int)
-        return error.code
 
 
 def names_in(folder: Path) -> set[str]:
@@ -318,8 +312,7 @@ UNPARSABLE = [
 
 @pytest.mark.parametrize("line", UNPARSABLE)
 def test_what_cannot_be_parsed(line: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(line) == 2
-    assert not capsys.readouterr().out
+    assert_parsing_fails(line, capsys)
     assert not (place / "out").exists()
 
 
@@ -342,16 +335,7 @@ def test_a_place_that_cannot_be_written(
 def test_a_full_disk(
     writes: int, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write, left = Path.write_bytes, [writes]
-
-    def write_bytes(path: Path, data: bytes) -> int:
-        if data != b"blemish" and not left[0]:
-            write(path, data[: len(data) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        left[0] -= data != b"blemish"
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    full_after(writes, monkeypatch)
     assert_refused(SHORT, "no space is left", capsys)
     written = names_in(place / "out")
     assert len(written) == writes
@@ -365,7 +349,7 @@ def test_ctrl_c_leaves_nothing_half_written(place: Path) -> None:
         (place / "many" / f"{k:02d}.png").symlink_to(place / "nut.png")
     line = f"{INVERT} --steps 20 --batch 1 --image many"
     process = subprocess.Popen(
-        [sys.executable, "-m", "blemish", *line.split()],
+        [*BLEMISH, *line.split()],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -383,11 +367,3 @@ def test_ctrl_c_leaves_nothing_half_written(place: Path) -> None:
     done = [folder for folder in (place / "out").iterdir() if (folder / "inversion.json").exists()]
     assert 0 < len(done) < 40
     assert all(load_inversion(folder, Bundle(place / "bundle")).facts for folder in done)
-
-
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)

@@ -1,27 +1,27 @@
-import errno
 import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import (
+    BLEMISH,
+    ONE_THREAD,
+    assert_parsing_fails,
+    exit_code,
+    full_after,
+    wait_for,
+)
 from tiny import part, spot, write_bundle, write_defects, write_scene
 
 import blemish.checkpoint
 from blemish.checkpoint import Bundle, load_codes
-from blemish.cli import main
 from blemish.data import check
 from blemish.data.masks import silhouette
 from blemish.pictures import read_mask, read_picture, write_picture
-
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-BLEMISH = (sys.executable, "-m", "blemish")
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +62,6 @@ MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle 
 MAKE += " --device cpu --steps 2 --out out"
 DRAW = "synthesize --normal nut.png --defect paint --bundle bundle --device cpu --steps 2 --out out"
 DEMO = "demo --bundle bundle --parts 2 --count 2 --steps 2 --out out"
-
-
-def exit_code(line: str) -> int:
-    try:
-        return main(line.split())
-    except SystemExit as error:
-        assert isinstance(error.code, int)
-        return error.code
 
 
 def files_in(root: Path) -> dict[str, bytes]:
@@ -310,22 +302,8 @@ UNPARSABLE = [
 
 @pytest.mark.parametrize("line", UNPARSABLE)
 def test_what_cannot_be_parsed(line: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(line) == 2
-    assert not capsys.readouterr().out
+    assert_parsing_fails(line, capsys)
     assert not (place / "out").exists()
-
-
-def full_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, left = Path.write_bytes, [writes]
-
-    def write_bytes(path: Path, data: bytes) -> int:
-        if data != b"blemish" and not left[0]:
-            write(path, data[: len(data) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        left[0] -= data != b"blemish"
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
 
 
 @pytest.mark.parametrize("command, writes", [(MAKE, 0), (MAKE, 4), (MAKE, 5), (DEMO, 8)])
@@ -406,14 +384,6 @@ def test_a_killed_run_is_carried_on_as_if_unbroken(place: Path) -> None:
 def lines_of(out: Path) -> int:
     manifest = out / "manifest.jsonl"
     return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
-
-
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_process_that_is_refused(place: Path) -> None:

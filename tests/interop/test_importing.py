@@ -23,7 +23,8 @@ from blemish.checkpoint import find_bundle
 from blemish.cli.importing import import_model
 from blemish.errors import BundleError
 from blemish.generator.restore import load_critic, load_generator
-from blemish.inversion.project import Projection, project
+from blemish.inversion.model import Model
+from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.order import read_order
@@ -80,7 +81,8 @@ def test_a_photograph_is_inverted(plain: Path, tmp_path: Path) -> None:
     target = generator(generator.codes(torch.randn(1, TINY.z_dim))).image
     how = Projection(space="w", search=Search(steps=3))
     rngs = [torch.Generator().manual_seed(0)]
-    codes, terms = project(generator, critic, target, how, rngs=rngs)
+    found = how.find(Model(generator=generator, critic=critic), target, rngs=rngs)
+    codes, terms = found.codes, found.terms
     assert codes.w.shape == (1, TINY.layers, TINY.w_dim) and terms["pixels"].isfinite().all()
 
 

@@ -9,9 +9,12 @@ from torch import Tensor
 from blemish.errors import OptionError
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
+from blemish.inversion.descent import Watch
 from blemish.inversion.losses import squared_error
-from blemish.inversion.project import Projection, draws, project, w_statistics
-from blemish.inversion.search import Search
+from blemish.inversion.model import Model
+from blemish.inversion.project import Projection
+from blemish.inversion.search import Search, Terms
+from blemish.inversion.space import draws, w_statistics
 from blemish.types import Codes, Space
 
 SPACES = get_args(Space)
@@ -23,6 +26,21 @@ def rngs(n: int, seed: int = 0) -> list[torch.Generator]:
 
 def how(space: Space, steps: int = 8, **options: float) -> Projection:
     return Projection(space=space, search=Search(steps=steps), **options)
+
+
+def project(
+    generator: Generator,
+    critic: Critic,
+    target: Tensor,
+    options: Projection,
+    *,
+    rngs: list[torch.Generator],
+    where: Tensor | None = None,
+    watch: Watch | None = None,
+) -> tuple[Codes, Terms]:
+    model = Model(generator=generator, critic=critic)
+    found = options.find(model, target, rngs=rngs, where=where, watch=watch)
+    return found.codes, found.terms
 
 
 def sample_of(generator: Generator, n: int) -> Tensor:
@@ -149,11 +167,16 @@ def test_the_terms_are_those_of_the_codes(
 
 
 def test_no_step_leaves_the_mean_of_w(generator: Generator, critic: Critic, target: Tensor) -> None:
-    heard: list[int] = []
+    heard: list[float] = []
     mean = w_statistics(generator).mean
+
+    def listen(time: float, *_: object) -> None:
+        if time < 1:  # the end is told too
+            heard.append(time)
+
     for space in ("w", "w+"):
         codes, terms = project(
-            generator, critic, target[:2], how(space, 0), rngs=rngs(2), tell=heard.append
+            generator, critic, target[:2], how(space, 0), rngs=rngs(2), watch=listen
         )
         torch.testing.assert_close(codes.w, mean.expand_as(codes.w))
         assert terms["pixels"].isfinite().all()

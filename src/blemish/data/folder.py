@@ -76,6 +76,21 @@ class DefectFolder:
         good = (photograph for photograph in self.photographs if photograph.kind == GOOD)
         return tuple(photograph for photograph in good if split in (None, photograph.split))
 
+    def good_to_learn(self, *, everything: bool) -> tuple[Photograph, ...]:
+        """The photographs of good parts that a training may see: of train, or of both splits.
+
+        Raises:
+            DataError: There are none.
+        """
+        good = self.good() if everything else self.good("train")
+        if not good:
+            raise DataError(
+                got=f"{self.root}, with no photograph of a good part to learn from",
+                expected="train/good/ with some dozens of them",
+                todo="Add some, or check the folder with 'blemish data check'.",
+            )
+        return good
+
     def defects(self, kind: str | None = None) -> tuple[Photograph, ...]:
         """The photographs of defects, of one type or of all."""
         defects = (photograph for photograph in self.photographs if photograph.kind != GOOD)

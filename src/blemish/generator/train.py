@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.data.augment import augment_stack
 from blemish.data.folder import DefectFolder, load
-from blemish.errors import DataError
 from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
@@ -207,13 +206,6 @@ def train_generator(
         DataError: There is no good photograph, or one can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
-    good = data.good() if everything else data.good("train")
-    if not good:
-        raise DataError(
-            got=f"{data.root}, with no photograph of a good part to learn from",
-            expected="train/good/ with some dozens of them",
-            todo="Add some, or check the folder with 'blemish data check'.",
-        )
-    pictures, _ = load(good, config.resolution)
+    pictures, _ = load(data.good_to_learn(everything=everything), config.resolution)
     stage = GeneratorStage(config, training, pictures, fabric, preset)
     run(stage, training.schedule, fabric, out, resume=resume, name="generator")

@@ -13,7 +13,7 @@ from torch import Tensor
 from blemish.generator.network import Generator
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import noise_regularity, renormalise
-from blemish.inversion.search import Search, Step, Terms, search
+from blemish.inversion.search import Search, Terms, search
 from blemish.inversion.space import Point
 from blemish.types import Codes
 
@@ -70,7 +70,6 @@ def descend(
     *,
     beside: Callable[[Drawn], Terms] = no_terms,
     shake: Callable[[float], Tensor | float] = lambda _: 0,
-    tell: Step | None = None,
     watch: Watch | None = None,
 ) -> Found:
     """Search from a point on.
@@ -83,7 +82,6 @@ def descend(
         how: Steps and rates.
         beside: Further terms.
         shake: What is added to the part's code at a time in [0, 1].
-        tell: Called behind each step with its number.
         watch: Hears the terms and sees what was drawn.
     """
 
@@ -99,7 +97,7 @@ def descend(
         return found
 
     after = (lambda: renormalise(point.noise)) if point.noise else None
-    outcome = search(point.leaves(), terms, weights, how, after=after, tell=tell)
+    outcome = search(point.leaves(), terms, weights, how, after=after)
     with torch.no_grad():
         codes, mask = _still(point.codes(generator)), point.mask(binary=True)
     return Found(

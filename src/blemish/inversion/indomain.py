@@ -92,20 +92,20 @@ class InDomain:
         """See `methods.Method`."""
         encoding = read(model, target, where)
         point = start_point(model.generator, self.space, "encoder", encoding, rngs, defect=defect)
-        cycle = _Cycle(model, defect=defect)
+        bonds = _Bonds(model, defect=defect)
         return descend(
             model.generator,
             point,
             Likeness.to(model.critic, target, where),
             self.weights(),
             self.search,
-            beside=cycle.terms,
+            beside=bonds.terms,
             watch=watch,
         )
 
 
-class _Cycle:
-    """How far codes are from what the encoder reads from their drawing."""
+class _Bonds:
+    """What holds codes: what the encoder reads in their drawing, and what fresh codes are."""
 
     def __init__(self, model: Model, *, defect: bool) -> None:
         self.encoder, self.domain = the_encoder(model), model.domain

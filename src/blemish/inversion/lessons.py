@@ -4,7 +4,6 @@ Either kind may show a defect whose mask and type are known: a real one stitched
 of another part, or one that the branch drew under a drawn mask.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +14,9 @@ from torch import Tensor
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.generator.loop import choose
 from blemish.generator.mixing import fresh_rows
-from blemish.generator.network import Generator, Mapping
+from blemish.generator.network import Generator
 from blemish.generator.stitch import Defects, draw_masks, parts_of, stitch
+from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.pictures import to_tensor
 from blemish.types import Codes
 
@@ -79,12 +79,12 @@ class Lessons:
         self.pairs = pairs
         self.defects = defects if generator.config.defect is not None else 0.0
         self.device = generator.mapping.w_avg.device
-        self.w_mean, self.variance = _moments(generator.mapping, generator.config.z_dim, [None])
+        of_w = w_statistics(generator)
+        self.w_mean, self.variance = of_w.mean, of_w.unit**2
         self.w_defect_mean, self.defect_variance = torch.zeros_like(self.w_mean), 1.0
         if generator.config.defect is not None:
-            kinds = range(max(1, self._types))
-            found = _moments(generator.defect_mapping, generator.config.z_dim, kinds)
-            self.w_defect_mean, self.defect_variance = found
+            of_defects = w_defect_statistics(generator)
+            self.w_defect_mean, self.defect_variance = of_defects.mean, of_defects.unit**2
 
     def data(self) -> list[Tensor]:
         """All that is learnt from."""
@@ -158,17 +158,6 @@ class Lessons:
 
     def _kinds(self, n: int) -> Int[Tensor, " n"]:
         return torch.full((n,), GOOD, device=self.device)
-
-
-@torch.no_grad()
-def _moments(
-    mapping: Mapping, z_dim: int, kinds: Sequence[int | None], *, n: int = 10_000
-) -> tuple[Float[Tensor, " d"], float]:
-    """Mean of mapped latents over all types, and their mean variance per element."""
-    z = torch.randn(n, z_dim, generator=torch.Generator().manual_seed(0)).to(mapping.w_avg.device)
-    index = None if kinds[0] is None else torch.arange(n, device=z.device) % len(kinds)
-    w = mapping(z, index)
-    return w.mean(dim=0), w.var(dim=0).mean().item()
 
 
 def draw_flaws(

@@ -15,15 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
 from blemish.inversion.descent import Found, Watch, descend
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import Model
-from blemish.inversion.search import Search, Step, Terms, refuse_weights
+from blemish.inversion.search import Search, refuse_weights
 from blemish.inversion.space import Point, WStatistics, draws, w_statistics, with_defect
-from blemish.types import Codes, Space
+from blemish.types import Space
 
 SHAKE = 0.05
 SHAKEN_UNTIL = 0.75
@@ -74,65 +73,17 @@ class Projection:
         watch: Watch | None = None,
     ) -> Found:
         """See `methods.Method`."""
-        likeness = Likeness.to(model.critic, target, where)
-        return _find(model.generator, likeness, self, rngs=rngs, defect=defect, watch=watch)
-
-
-def project(
-    generator: Generator,
-    critic: Critic,
-    target: Float[Tensor, "n 3 h w"],
-    how: Projection,
-    *,
-    rngs: list[torch.Generator],
-    where: Float[Tensor, "n 1 h w"] | None = None,
-    tell: Step | None = None,
-) -> tuple[Codes, Terms]:
-    """Find codes of good twins for photographs.
-
-    Args:
-        generator: Frozen.
-        critic: Of the same bundle.
-        target: Photographs at the generator's resolution, in [-1, 1].
-        how: Options.
-        rngs: One for each item.
-        where: What of the photograph counts, in [0, 1].
-        tell: Called behind each step with its number.
-
-    Returns:
-        The codes, and the terms of the loss at the end.
-    """
-    found = _find(generator, Likeness.to(critic, target, where), how, rngs=rngs, tell=tell)
-    return found.codes, found.terms
-
-
-def _find(
-    generator: Generator,
-    likeness: Likeness,
-    how: Projection,
-    *,
-    rngs: list[torch.Generator],
-    defect: bool = False,
-    tell: Step | None = None,
-    watch: Watch | None = None,
-) -> Found:
-    statistics = w_statistics(generator)
-    code = _start(generator, likeness, how.space, statistics, rngs)
-    noise = _noise_start(generator, rngs) if how.noise_weight else {}
-    point = Point(space=how.space, code=code, noise=noise)
-    if defect:
-        point = with_defect(point, generator, None, rngs)
-    shake = _shaker(code, statistics, how.space, rngs)
-    return descend(
-        generator,
-        point,
-        likeness,
-        how.weights(),
-        how.search,
-        shake=shake,
-        tell=tell,
-        watch=watch,
-    )
+        generator, likeness = model.generator, Likeness.to(model.critic, target, where)
+        statistics = w_statistics(generator)
+        code = _start(generator, likeness, self.space, statistics, rngs)
+        noise = _noise_start(generator, rngs) if self.noise_weight else {}
+        point = Point(space=self.space, code=code, noise=noise)
+        if defect:
+            point = with_defect(point, generator, None, rngs)
+        shake = _shaker(code, statistics, self.space, rngs)
+        return descend(
+            generator, point, likeness, self.weights(), self.search, shake=shake, watch=watch
+        )
 
 
 def _start(

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
-from blemish.errors import DataError
 from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
@@ -204,14 +203,7 @@ def _read(
     *,
     everything: bool,
 ) -> Source:
-    good = data.good() if everything else data.good("train")
-    if not good:
-        raise DataError(
-            got=f"{data.root}, with no photograph of a good part to learn from",
-            expected="train/good/ with some dozens of them",
-            todo="Add some, or check the folder with 'blemish data check'.",
-        )
-    pictures, _ = load(good, config.resolution)
+    pictures, _ = load(data.good_to_learn(everything=everything), config.resolution)
     types = config.defect.types if config.defect and training.defects else ()
     return Source(
         photographs=pictures,

@@ -1,15 +1,10 @@
 """What is asked for: gather the subjects and the eyes, put the questions, write the answers."""
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
@@ -31,6 +26,7 @@ from blemish.evaluation.inversion.subjects import (
     source_of,
 )
 from blemish.evaluation.inversion.trial import Tell
+from blemish.evaluation.provenance import hardware, today
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.inversion.methods import Method
@@ -146,8 +142,8 @@ class Survey:
     def _facts(self, findings: Findings) -> dict[str, Any]:
         return {
             "bundle": {"name": self.bundle.path.name, "digest": self.bundle.digest},
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "machine": _machine(self.model.device),
+            "date": today(),
+            "machine": hardware(self.model.device),
             "options": {k: _plain(v) for k, v in asdict(self.plan).items()},
             "resolution": self.model.generator.config.resolution,
             "counts": {group.group: len(group) for group in self.groups},
@@ -230,19 +226,6 @@ def _eyes(model: Model, notes: list[str]) -> list[Eyes]:
         notes.append(f"SqueezeNet was left out: {error.got}. {error.todo}")
         return eyes
     return [*eyes, Eyes.of_squeezenet(network)]
-
-
-def _machine(device: torch.device) -> str:
-    """Processor, threads and versions, in a line."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return (
-        f"{name}, {os.cpu_count()} cores, PyTorch {torch.__version__}, "
-        f"Python {platform.python_version()}"
-    )
-
-
-def _processor() -> str:
-    return platform.processor() or platform.machine()
 
 
 def _plain(value: object) -> object:

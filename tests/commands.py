@@ -1,0 +1,54 @@
+"""Commands as a user gives them, and what may befall them."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from blemish.cli import main
+
+BLEMISH = (sys.executable, "-m", "blemish")
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def exit_code(line: str) -> int:
+    """Of a command in this process."""
+    try:
+        return main(line.split())
+    except SystemExit as error:
+        assert isinstance(error.code, int)
+        return error.code
+
+
+def assert_parsing_fails(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and nothing for a reader of stdout."""
+    assert exit_code(line) == 2
+    assert not capsys.readouterr().out
+
+
+def full_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk takes so many files whole, and half of the next."""
+    write, left = Path.write_bytes, [writes]
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if data != b"blemish" and not left[0]:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        left[0] -= data != b"blemish"
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Until it is ready, if the process lives so long."""
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
