@@ -33,7 +33,8 @@ from blemish.inversion.model import load_model
 from blemish.pictures import to_tensor, write_picture
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.order import read_order
-from blemish.synthesis.synthesize import Recipe, Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.ways.approach import Approach
 
 ABLATION = "../../../../docs/inversion.md#what-each-term-is-worth"
 
@@ -99,14 +100,14 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Real masks placed on other photographs: how much of what was asked for changed."""
-    worker, found = Synthesizer(bundle, Recipe()), {}
+    worker, found = Synthesizer(bundle, Approach()), {}
     photograph = folder.good("test")[0].path
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
         orders = [read_order(photograph, mask, kind, worker.types) for mask in masks[:5]]
         with TemporaryDirectory() as place:
             made = [
-                synthesize(worker, order, Dataset(Path(place)), count=1, seed=0)[0]
+                synthesize(worker, [order], Dataset(Path(place)), count=1, seed=0)[0]
                 for order in orders
             ]
         ious = [row["scores"]["iou_requested"] for row in made]

@@ -21,7 +21,8 @@ from blemish.files import write_atomically
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.defect import DefectSearch, MaskControl
 from blemish.synthesis.order import Order, read_order
-from blemish.synthesis.synthesize import Recipe, Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.ways.approach import Approach
 
 HERE = Path(__file__).parent
 
@@ -46,7 +47,7 @@ def main(
         steps: Of the search.
     """
     found, folder = find_bundle(bundle), DefectFolder(data)
-    worker = Synthesizer(found, Recipe())
+    worker = Synthesizer(found, Approach())
     orders = _orders(worker, folder, defect, masks)
     lines = [
         "| mask met by | IoU of what changed | IoU of the drawn mask | seconds per item |",
@@ -75,12 +76,12 @@ def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) 
 
 
 def _row(bundle: Bundle, orders: list[Order], control: MaskControl, count: int, steps: int) -> str:
-    recipe = Recipe(search=DefectSearch(control=control, steps=steps))
-    worker, changed, own, began = Synthesizer(bundle, recipe), [], [], time.perf_counter()
+    approach = Approach(search=DefectSearch(control=control, steps=steps))
+    worker, changed, own, began = Synthesizer(bundle, approach), [], [], time.perf_counter()
     with TemporaryDirectory() as folder:
         dataset = Dataset(Path(folder))
         for order in orders:
-            for row in synthesize(worker, order, dataset, count=count, seed=0):
+            for row in synthesize(worker, [order], dataset, count=count, seed=0):
                 changed.append(row["scores"]["iou_requested"])
                 own.append(row["scores"]["iou_generator_requested"])
     seconds = (time.perf_counter() - began) / len(changed)

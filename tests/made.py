@@ -1,7 +1,7 @@
 """A folder as `blemish synthesize` leaves it, made without a model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tiny import part, spot
 
+from blemish.originals import Original
 from blemish.pictures import write_picture
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.types import Codes
@@ -43,14 +44,19 @@ def shapes() -> dict[str, np.ndarray]:
     }
 
 
-def synthetic(k: int, *, bundle: Mapping[str, str]) -> Synthetic:
-    twin, changed = part(*SIZE, seed=SEEDS[k]), [*shapes().values()][k]
+def plain(picture: np.ndarray) -> Original:
+    return Original(levels=picture)
+
+
+def synthetic(
+    k: int, *, bundle: Mapping[str, str], shot: Callable[[np.ndarray], Original] = plain
+) -> Synthetic:
+    twin, changed = shot(part(*SIZE, seed=SEEDS[k])), [*shapes().values()][k]
     changed = changed & (NAMES[k] != "nut_4")
-    picture = np.where(changed[..., None], 255 - twin, twin)
     return Synthetic(
         name=NAMES[k],
         kind=KINDS[k],
-        picture=picture,
+        picture=twin.with_change(255 - twin.picture, changed),
         changed=changed,
         twin=twin,
         requested=spot(*SIZE),
@@ -66,11 +72,17 @@ def synthetic(k: int, *, bundle: Mapping[str, str]) -> Synthetic:
     )
 
 
-def write_made(root: Path, *, name: str = "gone", digest: str = "0" * 64) -> Path:
-    """Six items of two types on five photographs; in one nothing changed."""
+def write_made(
+    root: Path,
+    *,
+    name: str = "gone",
+    digest: str = "0" * 64,
+    shot: Callable[[np.ndarray], Original] = plain,
+) -> Path:
+    """Six items of two types on five photographs, as a camera shot them; in one nothing changed."""
     dataset, bundle = Dataset(root), {"name": name, "digest": digest}
     for k in reversed(range(len(NAMES))):
-        dataset.add(synthetic(k, bundle=bundle))
+        dataset.add(synthetic(k, bundle=bundle, shot=shot))
     dataset.contact_sheet()
     return root
 

@@ -40,6 +40,10 @@ def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "folder").mkdir()
     for name in ("bundle", "torn", "unfit"):
         write_bundle(root / name)
+    write_bundle(root / "mapped", mapper=True)
+    (root / "masks").mkdir()
+    for k, at in enumerate(((0.4, 0.5), (0.6, 0.5))):
+        write_picture(root / "masks" / f"{k}.png", spot(at=at))
     critic = root / "torn" / "critic.safetensors"
     critic.write_bytes(critic.read_bytes()[:-9])
     config = Bundle(root / "unfit").config
@@ -61,7 +65,7 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle bundle"
 MAKE += " --device cpu --steps 2 --out out"
 DRAW = "synthesize --normal nut.png --defect paint --bundle bundle --device cpu --steps 2 --out out"
-DEMO = "demo --bundle bundle --parts 2 --count 2 --steps 2 --out out"
+DEMO = "demo --bundle mapped --parts 2 --count 2 --out out"
 
 
 def files_in(root: Path) -> dict[str, bytes]:
@@ -193,6 +197,28 @@ def test_saved_codes_take_the_place_of_inverting(
     assert "found for another photograph" in capsys.readouterr().err
 
 
+ONE_PASS = "synthesize --normal nut.png --defect paint --bundle mapped --device cpu --out out"
+
+
+def test_masks_of_a_folder_are_taken_in_turn(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{ONE_PASS} --mask masks --count 3 --json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [Path(row["requested"]).name for row in rows] == ["0.png", "1.png", "0.png"]
+    assert {row["options"]["way"] for row in rows} == {"one-pass"}
+    assert not check(place / "out").complaints
+
+
+@pytest.mark.parametrize("method", ["one-pass", "hybrid --polish 2", "optimize --steps 2"])
+def test_each_method_makes(place: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"{ONE_PASS} --mask nut_mask.png --strength 0.5 --method {method} --json"
+    assert exit_code(line) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["options"]["way"] == method.split()[0]
+    assert row["strength"] == 0.5
+
+
 REFUSED = [
     (f"{MAKE} --normal none.png", "none.png, which does not exist"),
     (f"{MAKE} --normal text.png", "text.png, which holds no picture"),
@@ -232,7 +258,11 @@ REFUSED = [
     (f"{DRAW} --mask-kind blob --defect rust", "the defect type 'rust'"),
     (f"{DEMO} --parts 0", "--parts 0 --count 2"),
     (f"{DEMO} --count -1", "--count -1"),
-    (f"{DEMO} --steps -3", "-3 steps"),
+    (f"{MAKE} --method one-pass", "the method one-pass with a way to invert"),
+    (f"{DRAW} --mask-kind blob --method hybrid --polish -1", "-1 polishing steps"),
+    (f"{MAKE} --strength 0", "a strength of 0"),
+    (f"{MAKE} --strength 1.5", "a strength of 1.5"),
+    (f"{MAKE} --mask folder", "folder, "),
     (f"{DEMO} --seed -1", "--seed -1"),
     (f"{DEMO} --bundle none", "the bundle 'none'"),
 ]
@@ -340,8 +370,8 @@ def interrupted(*_: object, **__: object) -> None:
     "command, place_of, todo",
     [
         (MAKE, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same again to carry on"),
-        (MAKE, "blemish.synthesis.synthesize.place_defects", "Run the same again to carry on"),
-        (DEMO, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same again to carry on"),
+        (MAKE, "blemish.synthesis.ways.optimize.place_defects", "Run the same again to carry on"),
+        (DEMO, "blemish.synthesis.synthesize.Synthesizer.make", "Run the same again to carry on"),
     ],
 )
 def test_ctrl_c_tells_how_to_go_on(

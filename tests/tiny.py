@@ -19,6 +19,7 @@ from blemish.inversion.encoder import Encoder
 from blemish.inversion.model import learn_strangeness
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.pictures import fit, to_tensor, write_picture
+from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
 
 TYPES = ("crack", "paint")
 CONFIG = GeneratorConfig(
@@ -31,10 +32,13 @@ CONFIG = GeneratorConfig(
 )
 
 
-def write_bundle(path: Path, config: GeneratorConfig = CONFIG, *, encoder: bool = False) -> Bundle:
+def write_bundle(
+    path: Path, config: GeneratorConfig = CONFIG, *, encoder: bool = False, mapper: bool = False
+) -> Bundle:
     """What both stages of training leave, with random weights; whoever reads it finds no zeros.
 
-    With an encoder, the domain of the codes and the strangeness of parts are known as well.
+    With an encoder, the domain of the codes and the strangeness of parts are known as well; a
+    mapper comes with an encoder.
     """
     path.mkdir(parents=True)
     bundle = Bundle(path)
@@ -50,8 +54,10 @@ def write_bundle(path: Path, config: GeneratorConfig = CONFIG, *, encoder: bool 
     trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
     about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
     bundle.write_config({**about, "nimg": 4, "defects_nimg": 4})
-    if encoder:
+    if encoder or mapper:
         _add_encoder(bundle, config)
+    if mapper:
+        _add_mapper(bundle)
     return bundle
 
 
@@ -126,6 +132,15 @@ def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:
     bundle.write("statistics", looks | known)
     pictures = [fit(part(seed=seed), config.resolution) for seed in range(4)]
     learn_strangeness(bundle, to_tensor(np.stack(pictures)), Symmetries())
+
+
+@torch.no_grad()
+def _add_mapper(bundle: Bundle) -> None:
+    mapper = fresh_mapper(load_generator(bundle), seed=0)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        mapper.torows.weight.normal_(std=0.02)
+    bundle.write(MAPPER, mapper.state_dict())
 
 
 @torch.no_grad()

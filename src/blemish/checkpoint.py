@@ -105,6 +105,21 @@ class Bundle:
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
         self.__dict__.pop("digest", None)
 
+    def drop(self, *names: str) -> None:
+        """Remove networks that were learnt with what has now changed."""
+        for name in names:
+            (self.path / f"{name}.safetensors").unlink(missing_ok=True)
+        self.__dict__.pop("digest", None)
+
+    def forget(self, *prefixes: str) -> None:
+        """Remove from the statistics what begins so."""
+        known = self.tensors("statistics") if self.has("statistics") else {}
+        kept = {k: v for k, v in known.items() if not k.startswith(prefixes)}
+        if known and not kept:
+            self.drop("statistics")  # a file of no tensors can't be read
+        elif kept.keys() != known.keys():
+            self.write("statistics", kept)
+
     def push_to_hub(
         self, repository: str, *, private: bool = False, message: str = "Upload by Blemish"
     ) -> str:

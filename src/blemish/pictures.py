@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from blemish.errors import DataError
 from blemish.files import write_atomically
+from blemish.levels import Decoded, decoded, mask_of, picture_of
 
 PIXEL_LIMIT = 64_000_000
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -37,10 +38,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
         DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
     """
-    levels = _decode(path)
-    if levels.dtype == np.uint16:
-        levels = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=2)
+    return picture_of(decode(path).levels)
 
 
 def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
@@ -51,11 +49,32 @@ def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
     Raises:
         DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
     """
-    levels = _decode(path)
-    brightest = levels.max(axis=2) if levels.ndim == 3 else levels
-    if brightest.max() <= 1:
-        return brightest == 1
-    return brightest > np.iinfo(levels.dtype).max // 2
+    return mask_of(decode(path).levels)
+
+
+def decode(path: Path) -> Decoded:
+    """Reads a picture or a mask as its file holds it; see `levels.decoded`.
+
+    Raises:
+        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
+    """
+    try:
+        # Of a name, Pillow would map the file into memory and garble a grey TIFF on its side.
+        with path.open("rb") as file, _strictly(), Image.open(file, formats=_FORMATS) as image:
+            _refuse_large(path, image.width * image.height)
+            return decoded(path, image)
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise _oversize(path, "far too many") from None
+    except FileNotFoundError:
+        raise _complaint(f"{path}, which does not exist", "Check its name.") from None
+    except IsADirectoryError:
+        raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
+    except UnidentifiedImageError:
+        raise _complaint(f"{path}, which holds no picture", "Export it again.") from None
+    except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
+        raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
 
 
 def write_picture(
@@ -137,38 +156,6 @@ def _resize(array: np.ndarray, resolution: int) -> np.ndarray:
     height, width = (min(side, resolution) for side in array.shape[:2])
     small = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (resolution, resolution), interpolation=cv2.INTER_LINEAR)
-
-
-def _decode(path: Path) -> np.ndarray:
-    try:
-        with _strictly(), Image.open(path, formats=_FORMATS) as image:
-            _refuse_large(path, image.width * image.height)
-            return _levels(path, ImageOps.exif_transpose(image))
-    except DataError:
-        raise
-    except Image.DecompressionBombError:
-        raise _oversize(path, "far too many") from None
-    except FileNotFoundError:
-        raise _complaint(f"{path}, which does not exist", "Check its name.") from None
-    except IsADirectoryError:
-        raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
-    except UnidentifiedImageError:
-        raise _complaint(f"{path}, which holds no picture", "Export it again.") from None
-    except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
-        raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
-
-
-def _levels(path: Path, image: Image.Image) -> np.ndarray:
-    if image.mode in ("I", "F") and not _holds_16_bits(image):
-        raise _complaint(f"{path} with 32 bits a pixel", "Export it with 8 or 16 bits.")
-    if image.mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16)
-    return np.array(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
-
-
-def _holds_16_bits(image: Image.Image) -> bool:
-    # Some releases of Pillow open a 16-bit PNG in its 32-bit mode.
-    return image.mode == "I" and image.format == "PNG"
 
 
 def _refuse_large(path: Path, pixels: int) -> None:

@@ -13,11 +13,8 @@ from torch import Tensor
 
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
-from blemish.evaluation.inversion.answers import NOTHING, QUESTIONS, answers
-from blemish.evaluation.inversion.arbitrary import code_distances, recovery, refusal
-from blemish.evaluation.inversion.editing import Yardstick, editing, verdicts
-from blemish.evaluation.inversion.eyes import Eyes
-from blemish.evaluation.inversion.figures import (
+from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.figures import (
     auroc,
     mean,
     middle,
@@ -26,6 +23,9 @@ from blemish.evaluation.inversion.figures import (
     presentable,
     share,
 )
+from blemish.evaluation.inversion.answers import NOTHING, QUESTIONS, answers
+from blemish.evaluation.inversion.arbitrary import code_distances, recovery, refusal
+from blemish.evaluation.inversion.editing import Yardstick, editing, verdicts
 from blemish.evaluation.inversion.kinds import fit, learn_kinds
 from blemish.evaluation.inversion.measures import paired_kernel_distance
 from blemish.evaluation.inversion.subjects import Subjects, own_samples

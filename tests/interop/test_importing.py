@@ -28,7 +28,8 @@ from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.order import read_order
-from blemish.synthesis.synthesize import Recipe, Synthesizer
+from blemish.synthesis.synthesize import Synthesizer
+from blemish.synthesis.ways.approach import Approach
 
 
 @pytest.fixture
@@ -89,10 +90,10 @@ def test_a_photograph_is_inverted(plain: Path, tmp_path: Path) -> None:
 def test_a_branch_of_dfmgan_places_its_defect(defective: Path, tmp_path: Path) -> None:
     import_model(defective, tmp_path / "bundle", types="crack")
     how = DefectSearch(control="noise", steps=4)
-    recipe = Recipe(invert=Projection(space="w", search=Search(steps=2)), search=how)
-    worker = Synthesizer(find_bundle(tmp_path / "bundle"), recipe)
+    approach = Approach(invert=Projection(space="w", search=Search(steps=2)), search=how)
+    worker = Synthesizer(find_bundle(tmp_path / "bundle"), approach)
     order = read_order(*write_scene(tmp_path / "scene"), "crack", worker.types)
-    (item,) = worker.make(order, worker.invert(order), [0])
-    assert item.kind == "crack" and item.picture.shape == order.picture.shape
+    item = worker.make(order, 0)
+    assert item.kind == "crack" and item.picture.picture.shape == order.picture.shape
     with pytest.raises(BundleError, match="takes no mask"):
-        Synthesizer(worker.bundle, replace(recipe, search=DefectSearch()))
+        Synthesizer(worker.bundle, replace(approach, search=DefectSearch()))

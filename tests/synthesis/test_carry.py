@@ -1,5 +1,9 @@
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import Image
 from tiny import part, spot
 
 from blemish.pictures import fit_mask
@@ -23,14 +27,18 @@ def change_of(levels: float, mask: np.ndarray | None = None) -> np.ndarray:
 
 
 def carried(
-    picture: np.ndarray, requested: np.ndarray, change: np.ndarray | None = None, seed: int = 0
+    picture: np.ndarray,
+    requested: np.ndarray,
+    change: np.ndarray | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> Carried:
     """As by the conditioned branch, with some change under the mask and a little about it."""
     drawn = fit_mask(requested, SIDE).astype(np.float32)
     if change is None:
         dice = np.random.default_rng(seed)
         change = dice.normal(0, 80, (SIDE, SIDE, 3)).astype(np.float32) * (0.05 + drawn)[:, :, None]
-    return carry(picture, change, drawn, soft_cover(requested), requested)
+    return carry(picture, change, drawn, soft_cover(requested), requested, **options)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -142,3 +150,53 @@ def test_masks_of_nothing_and_of_everything(share: int) -> None:
     found = carry(picture, change_of(-50), drawn, soft_cover(mask), mask)
     assert found.changed.mean() == pytest.approx(share, abs=1e-3)
     assert np.isfinite(found.picture).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (33, 47), (257, 511)])
+@pytest.mark.parametrize("grey", [False, True])
+def test_more_strength_never_changes_less(size: tuple[int, int], grey: bool) -> None:
+    picture, requested = part(*size), spot(*size)
+    found = [
+        carried(picture, requested, strength=strength, grey=grey)
+        for strength in (0.01, 0.2, 0.5, 0.51, 0.9, 1.0)
+    ]
+    for less, more in pairwise(found):
+        assert (less.changed <= more.changed).all()
+        off = [np.abs(one.picture.astype(int) - picture) for one in (less, more)]
+        assert (off[0] <= off[1]).all()
+    assert found[-1].changed.sum() > found[1].changed.sum() > found[0].changed.sum()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_full_strength_is_the_change_as_it_was_drawn(size: tuple[int, int]) -> None:
+    picture, requested = part(*size), spot(*size)
+    usual, full = carried(picture, requested), carried(picture, requested, strength=1.0)
+    assert np.array_equal(usual.picture, full.picture)
+    assert np.array_equal(usual.changed, full.changed)
+
+
+@pytest.mark.parametrize("strength, level", [(0.1, 106), (0.25, 115), (0.5, 130), (1.0, 160)])
+def test_strength_is_a_share_of_the_change(strength: float, level: int) -> None:
+    picture, requested = np.full((512, 512, 3), 100, np.uint8), spot(512, 512)
+    found = carried(picture, requested, change_of(60), strength=strength)
+    assert found.picture[256, 256].tolist() == [level] * 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("seed", range(3))
+def test_grey_stays_grey(size: tuple[int, int], seed: int) -> None:
+    picture = part(*size)[:, :, :1].repeat(3, axis=2)
+    found = carried(picture, spot(*size), seed=seed, grey=True, strength=0.7)
+    assert found.changed.any()
+    assert (found.picture == found.picture[:, :, :1]).all()
+    assert np.array_equal(found.changed, (found.picture != picture).any(axis=2))
+
+
+@pytest.mark.parametrize("colour", [(90, 0, 0), (0, 90, 0), (0, 0, 90), (50, -20, 80)])
+def test_a_grey_change_is_pillow_s_luminance(colour: tuple[int, int, int]) -> None:
+    change = change_of(1) * np.array(colour, np.float32)
+    found = carried(np.full((64, 64, 3), 100, np.uint8), spot(), change, grey=True)
+    before, after = (np.full((1, 1, 3), 100) + np.array(by) for by in ((0, 0, 0), colour))
+    levels = [Image.fromarray(k.astype(np.uint8)).convert("L") for k in (before, after)]
+    moved = int(np.asarray(levels[1])[0, 0]) - int(np.asarray(levels[0])[0, 0])
+    assert found.picture[32, 32, 0] == pytest.approx(100 + moved, abs=1)

@@ -1,5 +1,7 @@
 import errno
 import json
+import pickle
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from blemish.checkpoint import load_codes
 from blemish.data import DefectFolder, check
 from blemish.errors import DataError, OutputError
 from blemish.files import append_line
+from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, Synthetic
 from blemish.types import Codes
@@ -19,14 +22,15 @@ from blemish.types import Codes
 KINDS = ("image", "mask", "twin", "requested", "codes")
 
 
-def item(seed: int = 0, *, kind: str = "crack", name: str | None = None) -> Synthetic:
-    twin, requested = part(40, 52, seed=seed), spot(40, 52)
-    picture, changed = twin.copy(), requested & (np.arange(52) < 28)
-    picture[changed] = 255 - picture[changed]
+def item(
+    seed: int = 0, *, kind: str = "crack", name: str | None = None, good: Original | None = None
+) -> Synthetic:
+    twin, requested = good or Original(levels=part(40, 52, seed=seed)), spot(40, 52)
+    changed = requested & (np.arange(52) < 28)
     return Synthetic(
         name=name or f"nut_{seed}",
         kind=kind,
-        picture=picture,
+        picture=twin.with_change(255 - twin.picture, changed),
         changed=changed,
         twin=twin,
         requested=requested,
@@ -53,8 +57,8 @@ def test_an_item_comes_back_as_it_was(dataset: Dataset) -> None:
     assert row["seed"] == 3
     files = {kind: dataset.root / path for kind, path in row["files"].items()}
     assert {*files} == {*KINDS}
-    assert np.array_equal(read_picture(files["image"]), given.picture)
-    assert np.array_equal(read_picture(files["twin"]), given.twin)
+    assert np.array_equal(read_picture(files["image"]), given.picture.picture)
+    assert np.array_equal(read_picture(files["twin"]), given.twin.picture)
     assert np.array_equal(read_mask(files["mask"]), given.changed)
     assert np.array_equal(read_mask(files["requested"]), given.requested)
     codes = load_codes(files["codes"])
@@ -88,6 +92,7 @@ def test_a_detector_can_read_it(dataset: Dataset) -> None:
 def test_an_item_in_which_nothing_changed_is_no_sample(dataset: Dataset) -> None:
     given = item(1)
     row = dataset.add(replace(given, picture=given.twin, changed=given.changed & False))
+    assert (row["outcome"], row["reasons"]) == ("refused", ["nothing changed"])
     assert {*row["files"]} == {"twin", "requested", "codes"}
     assert all((dataset.root / path).exists() for path in row["files"].values())
     assert not (dataset.root / "test").exists()
@@ -120,11 +125,11 @@ def test_the_picture_comes_behind_its_mask(
 ) -> None:
     written: list[str] = []
     monkeypatch.setattr(
-        "blemish.synthesis.dataset.write_picture",
+        "blemish.originals.write_atomically",
         lambda path, _: written.append(path.relative_to(dataset.root).parts[0]),
     )
     dataset.add(item())
-    assert written[-2:] == ["ground_truth", "test"]
+    assert written == ["twin", "requested", "ground_truth", "test"]
 
 
 def test_a_torn_line_is_no_item(dataset: Dataset) -> None:
@@ -180,8 +185,8 @@ def test_the_contact_sheet_shows_the_four(dataset: Dataset) -> None:
     twin, requested, image, mask = (
         sheet[:, k * step : k * step + SHEET_SIDE].astype(float).mean() for k in range(4)
     )
-    assert twin == pytest.approx(given.twin.mean(), abs=2)
-    assert image == pytest.approx(given.picture.mean(), abs=2)
+    assert twin == pytest.approx(given.twin.picture.mean(), abs=2)
+    assert image == pytest.approx(given.picture.picture.mean(), abs=2)
     assert requested == pytest.approx(255 * given.requested.mean(), abs=2)
     assert mask == pytest.approx(255 * given.changed.mean(), abs=2)
 
@@ -249,3 +254,127 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
         Dataset(tmp_path / "made")
     with pytest.raises(OutputError):
         Dataset(tmp_path / "made" / "deeper")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize(
+    "levels",
+    [
+        part(40, 52)[:, :, 0],
+        part(40, 52)[:, :, [0, 1, 2, 0]],
+        part(40, 52).astype(np.uint16) * np.uint16(257),
+    ],
+    ids=["grey", "RGBA", "16 bits"],
+)
+def test_files_are_of_the_photograph_s_kind(
+    dataset: Dataset, levels: np.ndarray, orientation: int
+) -> None:
+    given = item(good=Original(levels=levels, orientation=orientation))
+    files = dataset.add(given)["files"]
+    found = {kind: read_original(dataset.root / files[kind]) for kind in KINDS[:4]}
+    assert {one.orientation for one in found.values()} == {orientation}
+    assert np.array_equal(found["image"].levels, given.picture.levels)
+    assert np.array_equal(found["twin"].levels, levels)
+    assert found["twin"].levels.dtype == levels.dtype
+    differs = (found["image"].levels != levels).reshape(40, 52, -1).any(axis=2)
+    assert np.array_equal(found["mask"].mask, differs)
+    assert np.array_equal(found["requested"].mask, given.requested)
+
+
+@pytest.mark.parametrize("keep_all", [False, True])
+@pytest.mark.parametrize("reasons", [(), ("too faint",), ("too faint", "off the part")])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_line_tells_the_outcome(
+    dataset: Dataset, keep_all: bool, reasons: tuple[str, ...], seen: bool
+) -> None:
+    given = item()
+    given = replace(given, changed=given.changed & seen, reasons=reasons)
+    row = dataset.add(given, keep_all=keep_all)
+    assert row["reasons"] == [*reasons, *(() if seen else ("nothing changed",))]
+    assert row["outcome"] == ("refused" if row["reasons"] else "kept")
+    whole = seen and (keep_all or not reasons)
+    assert {*row["files"]} == {*KINDS} - (set() if whole else {"image", "mask"})
+    written = {path.relative_to(dataset.root).as_posix() for path in dataset.root.rglob("*.*")}
+    assert written == {*row["files"].values(), "manifest.jsonl"}
+    assert dataset.rows() == [row]
+
+
+def test_a_sample_that_is_refused_later_is_taken_away(dataset: Dataset) -> None:
+    given = replace(item(), reasons=("too faint",))
+    files = dataset.write(given)["files"]
+    dataset.add(given, keep_all=False)
+    left = [kind for kind, path in files.items() if (dataset.root / path).exists()]
+    assert left == ["twin", "requested", "codes"]
+
+
+def test_what_failed_has_a_line_alone(dataset: Dataset) -> None:
+    row = dataset.fail("nut_1", "crack", {"seed": 1}, "the photograph is torn")
+    assert dataset.rows() == [row]
+    assert row == {
+        "name": "nut_1",
+        "type": "crack",
+        "outcome": "failed",
+        "reasons": ["the photograph is torn"],
+        "files": {},
+        "seed": 1,
+    }
+    assert [path.name for path in dataset.root.iterdir()] == ["manifest.jsonl"]
+
+
+def test_files_and_lines_may_be_written_apart(dataset: Dataset, tmp_path: Path) -> None:
+    other = Dataset(tmp_path / "other")
+    rows = [pickle.loads(pickle.dumps(dataset)).write(item(seed)) for seed in (2, 0, 1)]
+    assert not dataset.rows()
+    for seed in (0, 1, 2):
+        dataset.append(next(row for row in rows if row["seed"] == seed))
+        other.add(item(seed))
+    assert dataset.manifest.read_bytes() == other.manifest.read_bytes()
+    files = [{p.relative_to(d.root) for p in d.root.rglob("*")} for d in (dataset, other)]
+    assert files[0] == files[1]
+
+
+def test_lines_of_older_releases_are_read(dataset: Dataset) -> None:
+    row = dataset.add(item())
+    old = {key: row[key] for key in row if key not in ("outcome", "reasons")}
+    dataset.manifest.write_text(json.dumps(old) + "\n")
+    assert Dataset(dataset.root).rows() == [old]
+    assert read_picture(dataset.contact_sheet())[:, 2 * SHEET_SIDE + 4 :].any()
+
+
+def test_sweeping_takes_what_a_killed_run_left_and_nothing_else(dataset: Dataset) -> None:
+    dataset.add(item())
+    (dataset.root / ".7.folder").mkdir()
+    (dataset.root / "twin" / ".hidden.png").write_text("x")
+    (dataset.root / "twin" / ".12").write_text("x")
+    before = {*dataset.root.rglob("*")}
+    for left in (".31.manifest.jsonl", "test/crack/.4711.nut_0.png", "codes/.1.probe"):
+        (dataset.root / left).write_text("half")
+    dataset.sweep()
+    assert {*dataset.root.rglob("*")} == before
+    dataset.sweep()
+    assert {*dataset.root.rglob("*")} == before
+
+
+def test_the_contact_sheet_passes_over_what_failed(dataset: Dataset) -> None:
+    dataset.fail("nut_1", "crack", {}, "torn")
+    assert not read_picture(dataset.contact_sheet())[:SHEET_SIDE, :SHEET_SIDE].any()
+    dataset.add(item())
+    dataset.fail("nut_2", "crack", {}, "torn")
+    sheet = read_picture(dataset.contact_sheet())
+    assert sheet.shape[0] == SHEET_SIDE
+    assert sheet[:SHEET_SIDE, :SHEET_SIDE].any()
+
+
+def test_the_contact_sheet_of_many_holds_few(dataset: Dataset) -> None:
+    row = dataset.add(item())
+    line = json.dumps({**row, "note": "x" * 10_000}) + "\n"
+    with dataset.manifest.open("a") as file:
+        file.writelines(line for _ in range(2_500))
+    dataset.contact_sheet()
+    tracemalloc.start()
+    try:
+        dataset.contact_sheet()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < dataset.manifest.stat().st_size / 2

@@ -10,6 +10,7 @@ from tiny import write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, DataError, OutputError
+from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.export.export import FORMATS, Format, export
 
 DAY = date(2026, 1, 2)
@@ -158,6 +159,17 @@ def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
         "Of 1 items in 5:",
     ):
         assert says in text
+
+
+def test_the_card_counts_what_was_not_kept(tmp_path: Path) -> None:
+    root = write_made(tmp_path / "made")
+    edit(root, 0, outcome="refused", reasons=["too faint"])
+    Dataset(root).fail("bolt_9", "crack", {}, "the photograph is torn")
+    says = (
+        "| left out | items in which nothing changed (1), items that were refused (1), "
+        "items that could not be made (1) |"
+    )
+    assert says in card_of(root, tmp_path / "nuts")
 
 
 def test_the_card_leaves_out_what_is_not(made: Path, tmp_path: Path) -> None:

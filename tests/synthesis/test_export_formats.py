@@ -1,6 +1,7 @@
 """What readers find in an export: each format is read in the way of its own tools."""
 
 import json
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -8,21 +9,40 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made import KINDS, NAMES, SIZE, masks, write_made
+from made import KINDS, NAMES, SIZE, masks, plain, write_made
+from PIL import Image
 from pycocotools.coco import COCO
+from tiny import part
 
 from blemish.data import DefectFolder, check
 from blemish.data.folder import GOOD
+from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.export.export import Format, export
+from blemish.synthesis.export.export import FORMATS, Format, export
 from blemish.synthesis.export.outlines import pieces
 
 TYPE = dict(zip(NAMES, KINDS, strict=True))
 
 
+SHOTS: dict[str, Callable[[np.ndarray], Original]] = {
+    "plain": plain,
+    "on its side": lambda p: Original(levels=p, orientation=6),
+    "grey, upside down": lambda p: Original(levels=p[:, :, 0].copy(), orientation=3),
+    "16 bits": lambda p: Original(levels=p.astype(np.uint16) * np.uint16(257)),
+    "RGBA, 16 bits, on its side": lambda p: Original(
+        levels=p[:, :, [0, 1, 2, 0]].astype(np.uint16) * np.uint16(257), orientation=8
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=SHOTS)
+def shot(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_made(tmp_path_factory.mktemp("once") / "made")
+def made(tmp_path_factory: pytest.TempPathFactory, shot: str) -> Path:
+    return write_made(tmp_path_factory.mktemp("once") / "made", shot=SHOTS[shot])
 
 
 def exported(made: Path, out: Path, format: Format, **options: Any) -> Path:
@@ -32,6 +52,26 @@ def exported(made: Path, out: Path, format: Format, **options: Any) -> Path:
 
 def pictures(root: Path) -> list[Path]:
     return sorted(root.rglob("*.png"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_pictures_are_upright_without_a_tag_and_else_as_they_were(
+    made: Path, tmp_path: Path, format: Format, shot: str
+) -> None:
+    out = exported(made, tmp_path / "out", format, pairs=True)
+    sources = {read_original(path).levels.tobytes(): path for path in pictures(made)}
+    for path in pictures(out):
+        with Image.open(path) as image:
+            assert not {**image.getexif()}
+            assert image.size == SIZE[::-1]
+        found = read_original(path).levels
+        source = sources[found.tobytes()]
+        as_it_was = path.read_bytes() == source.read_bytes()
+        assert as_it_was == (SHOTS[shot](part(*SIZE)).orientation == 1)
+        twin = "twin" in path.parts or GOOD in path.parts
+        if twin:
+            good = SHOTS[shot](part(*SIZE)).levels
+            assert (found.dtype, found.shape) == (good.dtype, good.shape)
 
 
 @pytest.mark.parametrize("share, apart", [(0, 0), (0.5, 2)])

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from made import KINDS, NAMES, SIZE, UNCHANGED, blank, edit, files_in, masks, wr
 from tiny import part
 
 from blemish.errors import DataError, OptionError
+from blemish.originals import read_original
 from blemish.pictures import write_picture
+from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.export.items import hold_out, photographs, read_items
 
 
@@ -64,6 +67,54 @@ def test_the_later_of_two_lines_counts(made: Path) -> None:
     assert {item.facts["seed"] for item in found.items if item.name == last["name"]} == {99}
 
 
+@pytest.mark.parametrize("outcome", ["refused", "failed", "kept"])
+def test_only_what_was_kept_is_taken(made: Path, outcome: str) -> None:
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    edit(made, 0, outcome=outcome, reasons=[] if outcome == "kept" else ["too faint"])
+    found = read_items(made)
+    assert (row["name"] in [item.name for item in found.items]) == (outcome == "kept")
+    assert (found.refused, found.failed) == (outcome == "refused", outcome == "failed")
+    assert found.unchanged == UNCHANGED
+
+
+def test_of_what_failed_a_line_is_enough(made: Path) -> None:
+    Dataset(made).fail("bolt_9", "crack", {}, "the photograph is torn")
+    found = read_items(made)
+    assert len(found.items) == len(masks())
+    assert (found.unchanged, found.refused, found.failed) == (UNCHANGED, 0, 1)
+
+
+def test_what_was_refused_for_two_reasons_counts_once(made: Path) -> None:
+    (k,) = (
+        k
+        for k, line in enumerate((made / "manifest.jsonl").read_text().splitlines())
+        if '"nothing changed"' in line
+    )
+    edit(made, k, reasons=["too faint", "nothing changed"])
+    found = read_items(made)
+    assert (found.unchanged, found.refused) == (UNCHANGED, 0)
+
+
+def test_a_manifest_of_an_older_release_is_read(made: Path) -> None:
+    manifest = made / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    new = {"outcome", "reasons"}
+    old = [{key: row[key] for key in row if key not in new} for row in rows]
+    before = read_items(made)
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in old))
+    found = read_items(made)
+    assert [item.name for item in found.items] == [item.name for item in before.items]
+    assert found.unchanged == UNCHANGED
+
+
+def test_turned_files_are_known(made: Path) -> None:
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    mask = made / row["files"]["mask"]
+    replace(read_original(mask), orientation=8).write(mask)
+    turned = {item.name: item.turned for item in read_items(made).items if item.turned}
+    assert turned == {row["name"]: {mask}}
+
+
 @pytest.mark.parametrize("kind", ["image", "mask", "twin"])
 def test_a_file_that_is_gone_is_named(made: Path, kind: str) -> None:
     row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
@@ -97,7 +148,8 @@ def test_an_empty_mask_is_refused(made: Path) -> None:
     [{"name": name} for name in ("../x", "a/b", "a\\b", "", ".x", "..", "C:x", "a\nb", 3, None)]
     + [{"type": kind} for kind in ("../x", "/etc", "", "..", [])]
     + [{key: None} for key in ("files", "bundle", "options", "scores", "seed", "normal")]
-    + [{"scores": {"area": "large"}}, {"bundle": {"name": "x"}}, {"files": {"image": 3}}],
+    + [{"scores": {"area": "large"}}, {"bundle": {"name": "x"}}, {"files": {"image": 3}}]
+    + [{"outcome": 3}, {"outcome": None}, {"reasons": None}, {"reasons": [3]}],
 )
 def test_a_line_that_is_no_item_s_is_refused(made: Path, change: dict[str, object]) -> None:
     edit(made, 1, **change)

@@ -1,14 +1,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny import TYPES, part, spot, write_scene
 
 from blemish.errors import DataError, OptionError, UserError
+from blemish.levels import as_stored
+from blemish.originals import Original, read_original
 from blemish.pictures import write_picture
-from blemish.synthesis.order import Order, read_order
+from blemish.synthesis.masks import MaskPlan
+from blemish.synthesis.order import Order, draw_order, read_order
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -92,14 +96,118 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
     renamed = replace(order, normal=Path("other.png"), mask=Path("there.png"))
     assert renamed.digest == order.digest
 
-    picture, requested = order.picture.copy(), order.requested.copy()
-    picture[0, 0, 0] ^= 1
+    levels, requested = order.picture.copy(), order.requested.copy()
+    levels[0, 0, 0] ^= 1
     requested[0, 0] ^= True
-    pair = {"picture": order.picture, "requested": order.requested}
+    wide = Original(levels=order.picture.reshape(32, 128, 3))
     others: list[Order] = [
         replace(order, kind="paint"),
-        replace(order, picture=picture),
+        replace(order, strength=0.5),
         replace(order, requested=requested),
-        replace(order, **{k: v.reshape(32, 128, *v.shape[2:]) for k, v in pair.items()}),
+        replace(order, original=wide, requested=order.requested.reshape(32, 128)),
+        *(
+            replace(order, original=replace(order.original, **change))
+            for change in (
+                {"levels": levels},
+                {"levels": order.picture.astype(np.uint16) * np.uint16(257)},
+                {"levels": order.picture[:, :, :1].repeat(4, axis=2)},
+                {"orientation": 3},
+                {"profile": b"x"},
+            )
+        ),
     ]
-    assert len({order.digest, *(other.digest for other in others)}) == 5
+    assert len({order.digest, *(other.digest for other in others)}) == 1 + len(others)
+
+
+STRANGE: dict[str, Original] = {
+    "on its side": Original(levels=part(90, 64), orientation=6),
+    "mirrored": Original(levels=part(90, 64), orientation=2),
+    "grey": Original(levels=part(90, 64)[:, :, 0]),
+    "16 bits": Original(levels=part(90, 64).astype(np.uint16) * np.uint16(257)),
+    "RGBA on its side": Original(levels=part(90, 64)[:, :, [0, 1, 2, 0]], orientation=5),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_photograph_of_any_kind_is_read_as_it_is(name: str, tmp_path: Path) -> None:
+    _, mask = write_scene(tmp_path, 90, 64)
+    STRANGE[name].write(tmp_path / "nut.png")
+    order = read_order(tmp_path / "nut.png", mask, "crack", TYPES)
+    assert np.array_equal(order.original.levels, STRANGE[name].levels)
+    assert order.original.orientation == STRANGE[name].orientation
+    assert np.array_equal(order.picture, STRANGE[name].picture)
+    assert np.array_equal(order.requested, spot(90, 64))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("drawn", ["as seen", "as stored", "as stored, with the tag"])
+def test_a_mask_may_be_drawn_over_a_photograph_on_its_side(
+    orientation: int, drawn: str, tmp_path: Path
+) -> None:
+    original = Original(levels=part(90, 64), orientation=orientation)
+    seen = spot(90, 64, at=(0.4, 0.45))
+    original.write(tmp_path / "nut.png")
+    if drawn == "as stored, with the tag":
+        original.write_mask(tmp_path / "mask.png", seen)
+    else:
+        lies = seen if drawn == "as seen" else as_stored(seen, orientation)
+        write_picture(tmp_path / "mask.png", lies)
+    order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    known = orientation in (1, 5, 6, 7, 8) or drawn != "as stored"
+    assert np.array_equal(order.requested, seen if known else as_stored(seen, orientation))
+
+
+def test_a_mask_over_a_square_photograph_is_as_it_is_seen(tmp_path: Path) -> None:
+    Original(levels=part(64, 64), orientation=6).write(tmp_path / "nut.png")
+    seen = spot(at=(0.4, 0.45))
+    write_picture(tmp_path / "mask.png", seen)
+    order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    assert np.array_equal(order.requested, seen)
+
+
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_a_mask_of_the_turned_size_fits_no_upright_photograph(
+    orientation: int, tmp_path: Path
+) -> None:
+    Original(levels=part(90, 64), orientation=orientation).write(tmp_path / "nut.png")
+    write_picture(tmp_path / "mask.png", spot(64, 90))
+    with pytest.raises(DataError, match="of 90 × 64 pixels for a photograph of 64 × 90"):
+        read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+
+
+@pytest.mark.parametrize("strength", [0, -0.5, 1.01, float("nan"), float("inf")])
+@pytest.mark.parametrize("way", ["read", "drawn"])
+def test_a_strength_out_of_range_is_refused(strength: float, way: str, tmp_path: Path) -> None:
+    normal, mask = write_scene(tmp_path)
+    with pytest.raises(OptionError, match=f"the strength {strength}.*more than 0 and up to 1"):
+        if way == "read":
+            read_order(normal, mask, "crack", TYPES, strength=float(strength))
+        else:
+            drawn(normal, tmp_path / "masks", strength=float(strength))
+    assert not (tmp_path / "masks").exists()
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_drawn_mask_lies_as_the_photograph_does(name: str, tmp_path: Path) -> None:
+    STRANGE[name].write(tmp_path / "nut.png")
+    order = drawn(tmp_path / "nut.png", tmp_path / "masks", strength=0.5)
+    found = read_original(order.mask)
+    assert np.array_equal(found.mask, order.requested)
+    assert found.orientation == STRANGE[name].orientation
+    assert order.strength == 0.5
+    again = read_order(order.normal, order.mask, "crack", TYPES, strength=0.5)
+    assert again.digest == order.digest
+
+
+def test_drawn_masks_that_lie_otherwise_have_files_of_their_own(tmp_path: Path) -> None:
+    files = set()
+    for orientation in (1, 3, 6):
+        Original(levels=part(), orientation=orientation).write(tmp_path / "nut.png")
+        files.add(drawn(tmp_path / "nut.png", tmp_path / "masks").mask)
+    assert len(files) == 3
+
+
+def drawn(normal: Path, folder: Path, **options: Any) -> Order:
+    return draw_order(
+        normal, MaskPlan(kind="blob"), "crack", TYPES, seed=0, folder=folder, **options
+    )

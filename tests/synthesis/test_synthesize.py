@@ -15,27 +15,33 @@ from blemish.errors import BundleError, DataError, OptionError, UserError
 from blemish.generator.network import DefectConfig, Generator
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
-from blemish.pictures import fit_mask, mask_to_tensor, read_mask, read_picture, write_picture
+from blemish.originals import Original
+from blemish.pictures import (
+    fit,
+    fit_mask,
+    mask_to_tensor,
+    read_mask,
+    read_picture,
+    to_tensor,
+    write_picture,
+)
 from blemish.synthesis.carry import within_reach
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.defect import DefectSearch, MaskControl
 from blemish.synthesis.order import Order, read_order
-from blemish.synthesis.synthesize import (
-    CHUNK,
-    Recipe,
-    ReferenceName,
-    Synthesizer,
-    synthesize,
-)
+from blemish.synthesis.references import ReferenceName
+from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.ways.approach import Approach, WayName
+from blemish.synthesis.ways.choice import WAYS
 
 CONTROLS = get_args(MaskControl)
 REFERENCES = get_args(ReferenceName)
 QUICK = Projection(search=Search(steps=2))
 
 
-def recipe(control: MaskControl = "condition", steps: int = 2, **more) -> Recipe:
+def approach(control: MaskControl = "condition", steps: int = 2, **more) -> Approach:
     search = DefectSearch(control=control, steps=steps, space="w+")
-    return Recipe(invert=QUICK, search=search, **more)
+    return Approach(invert=QUICK, search=search, **more)
 
 
 def taken(real: Path, reference: str) -> Path | None:
@@ -62,7 +68,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker(bundle: Bundle) -> Synthesizer:
-    return Synthesizer(bundle, recipe())
+    return Synthesizer(bundle, approach())
 
 
 Make = Callable[..., tuple[Path, list[dict]]]
@@ -71,7 +77,7 @@ Make = Callable[..., tuple[Path, list[dict]]]
 @pytest.fixture
 def make(worker: Synthesizer, order: Order, tmp_path: Path) -> Make:
     def make(name: str, count: int, seed: int = 0, *, by: Synthesizer = worker, of: Order = order):
-        rows = synthesize(by, of, Dataset(tmp_path / name), count=count, seed=seed)
+        rows = synthesize(by, [of], Dataset(tmp_path / name), count=count, seed=seed)
         return tmp_path / name, rows
 
     return make
@@ -79,7 +85,7 @@ def make(worker: Synthesizer, order: Order, tmp_path: Path) -> Make:
 
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("reference", REFERENCES)
-def test_each_recipe_runs_to_a_sound_folder(
+def test_each_approach_runs_to_a_sound_folder(
     make: Make,
     bundle: Bundle,
     real: Path,
@@ -87,7 +93,7 @@ def test_each_recipe_runs_to_a_sound_folder(
     control: MaskControl,
     reference: ReferenceName,
 ) -> None:
-    by = Synthesizer(bundle, recipe(control, 4, reference=reference, real=taken(real, reference)))
+    by = Synthesizer(bundle, approach(control, 4, reference=reference, real=taken(real, reference)))
     root, rows = make("made", 2, by=by)
     assert [row["seed"] for row in rows] == [0, 1]
     assert rows == Dataset(root).rows()
@@ -108,7 +114,7 @@ def test_each_recipe_runs_to_a_sound_folder(
 
 
 def test_a_long_search_changes_the_place(make: Make, bundle: Bundle) -> None:
-    root, rows = make("made", 2, by=Synthesizer(bundle, recipe("noise", 60)))
+    root, rows = make("made", 2, by=Synthesizer(bundle, approach("noise", 60)))
     assert not check(root).complaints
     for row in rows:
         assert row["scores"]["iou_generator_requested"] > 0.2
@@ -128,7 +134,7 @@ def test_any_size_will_do(
 
 
 def test_the_row_says_all(make: Make, bundle: Bundle, order: Order, real: Path) -> None:
-    by = Synthesizer(bundle, recipe(steps=4, reference="stitch", real=real))
+    by = Synthesizer(bundle, approach(steps=4, reference="stitch", real=real))
     root, (row,) = make("made", 1, 5, by=by)
     assert json.loads((root / "manifest.jsonl").read_text()) == row
     assert row["seed"] == 5
@@ -190,9 +196,9 @@ def test_seeds_differ_and_repeat(make: Make) -> None:
 def test_a_set_made_in_pieces_is_that_made_at_once(
     make: Make, bundle: Bundle, control: MaskControl, pieces: list[int]
 ) -> None:
-    at_once, _ = make("whole", 6, by=Synthesizer(bundle, recipe(control)))
+    at_once, _ = make("whole", 6, by=Synthesizer(bundle, approach(control)))
     for count in pieces:
-        _, rows = make("pieces", count, by=Synthesizer(bundle, recipe(control)))
+        _, rows = make("pieces", count, by=Synthesizer(bundle, approach(control)))
         assert [row["seed"] for row in rows] == list(range(count))
     assert files_in(at_once.parent / "pieces") == files_in(at_once)
 
@@ -204,7 +210,7 @@ def test_a_set_made_in_pieces_is_that_made_at_once(
 def test_an_item_is_its_seed_s_whatever_it_is_made_with(
     make: Make, bundle: Bundle, real: Path, control: MaskControl, reference: ReferenceName
 ) -> None:
-    by = Synthesizer(bundle, recipe(control, reference=reference, real=taken(real, reference)))
+    by = Synthesizer(bundle, approach(control, reference=reference, real=taken(real, reference)))
     together, rows = make("together", 2, 3, by=by)
     for row in rows:
         alone, (again,) = make(f"alone{row['seed']}", 1, row["seed"], by=by)
@@ -224,16 +230,16 @@ def test_what_is_there_is_not_made_again(
     assert files_in(root) == before
 
 
-def test_only_chunks_with_a_gap_are_worked_on(
+def test_only_what_is_missing_is_made(
     make: Make, worker: Synthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make("made", CHUNK + 1)
+    make("made", 2, 1)
     worked, original = [], worker.make
     monkeypatch.setattr(
-        worker, "make", lambda o, t, s, **k: worked.append(s) or original(o, t, s, **k)
+        worker, "make", lambda order, s, **k: worked.append(s) or original(order, s, **k)
     )
-    make("made", 3 * CHUNK)
-    assert worked == [[*range(CHUNK, 2 * CHUNK)], [*range(2 * CHUNK, 3 * CHUNK)]]
+    make("made", 4)
+    assert worked == [0, 3]
 
 
 def test_what_a_user_removed_stays_removed(make: Make) -> None:
@@ -247,7 +253,7 @@ def test_what_a_user_removed_stays_removed(make: Make) -> None:
 def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Order) -> None:
     name = worker.name(order, 0)
     assert name.startswith("nut_")
-    assert Synthesizer(bundle, recipe()).name(order, 0) == name
+    assert Synthesizer(bundle, approach()).name(order, 0) == name
     elsewhere = replace(order, normal=Path("/other/nut.png"), mask=Path("x.png"))
     assert worker.name(elsewhere, 0) == name
     requested = np.roll(order.requested, 2, axis=0)
@@ -255,8 +261,8 @@ def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Order)
         worker.name(order, 1),
         worker.name(replace(order, kind="crack"), 0),
         worker.name(replace(order, requested=requested), 0),
-        Synthesizer(bundle, recipe("codes")).name(order, 0),
-        Synthesizer(bundle, recipe(steps=3)).name(order, 0),
+        Synthesizer(bundle, approach("codes")).name(order, 0),
+        Synthesizer(bundle, approach(steps=3)).name(order, 0),
     ]
     assert len({name, *others}) == 6
 
@@ -293,7 +299,7 @@ def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Order) -> Non
 
 def test_progress_is_told(worker: Synthesizer, order: Order, tmp_path: Path) -> None:
     heard: list[str] = []
-    synthesize(worker, order, Dataset(tmp_path), count=2, seed=0, tell=heard.append)
+    synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, tell=heard.append)
     assert heard[0] == "inverting, 0%"
     assert [words for words in heard if words.startswith("made")] == [
         f"made {worker.name(order, seed)}" for seed in (0, 1)
@@ -305,7 +311,7 @@ def test_bad_counts_and_seeds(
     worker: Synthesizer, order: Order, tmp_path: Path, count: int, seed: int
 ) -> None:
     with pytest.raises(OptionError):
-        synthesize(worker, order, Dataset(tmp_path), count=count, seed=seed)
+        synthesize(worker, [order], Dataset(tmp_path), count=count, seed=seed)
     assert not [*tmp_path.iterdir()]
 
 
@@ -314,7 +320,7 @@ def test_distilling_needs_no_folder_where_the_bundle_knows(
 ) -> None:
     pictures = []
     for name, folder in (("bundle", None), ("real", real)):
-        by = Synthesizer(bundle, recipe(steps=4, reference="distil", real=folder))
+        by = Synthesizer(bundle, approach(steps=4, reference="distil", real=folder))
         by.prepare("paint")
         root, (row,) = make(name, 1, by=by)
         assert row["scores"]["reference"] > 0
@@ -328,7 +334,9 @@ def test_a_stitched_reference_brings_its_colour(
     off = {}
     for steps in (0, 20):
         search = DefectSearch(steps=steps, reference_weight=10, image_weight=0)
-        by = Synthesizer(bundle, Recipe(invert=QUICK, search=search, reference="stitch", real=real))
+        by = Synthesizer(
+            bundle, Approach(invert=QUICK, search=search, reference="stitch", real=real)
+        )
         root, (row,) = make(f"steps{steps}", 1, by=by)
         twin, made = (read_picture(root / row["files"][name]) for name in ("twin", "image"))
         wanted = np.array([230, 20, 20])[None] - twin[order.requested]
@@ -376,7 +384,7 @@ def test_what_a_reference_lacks_is_told_beforehand(
     root = write_defects(tmp_path / "real")
     found = spoil(root) if spoil else None
     real = None if spoil is None else root / "none" if found == root / "none" else root
-    worker = Synthesizer(bundle, recipe(reference=reference, real=real))
+    worker = Synthesizer(bundle, approach(reference=reference, real=real))
     with pytest.raises(kind, match=message):
         worker.prepare("paint")
 
@@ -384,7 +392,7 @@ def test_what_a_reference_lacks_is_told_beforehand(
 def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) -> None:
     root = write_defects(tmp_path)
     write_picture(root / "ground_truth/paint/1.png", spot(48, 48) & False)
-    worker = Synthesizer(bundle, recipe(reference="stitch", real=root))
+    worker = Synthesizer(bundle, approach(reference="stitch", real=root))
     worker.prepare("paint")
     pictures, masks = worker.references.real("paint")
     assert len(pictures) == len(masks) == 2
@@ -395,8 +403,8 @@ def test_a_bundle_without_what_distilling_needs(tmp_path: Path, lost: str) -> No
     bundle = write_bundle(tmp_path / "bundle")
     (bundle.path / f"{lost}.safetensors").unlink()
     with pytest.raises(UserError):
-        Synthesizer(bundle, recipe(reference="distil")).prepare("paint")
-    Synthesizer(bundle, recipe()).prepare("paint")
+        Synthesizer(bundle, approach(reference="distil")).prepare("paint")
+    Synthesizer(bundle, approach()).prepare("paint")
 
 
 @pytest.mark.parametrize(
@@ -412,23 +420,23 @@ def test_a_bundle_that_cannot_do_it_is_refused(
 ) -> None:
     bundle = write_bundle(tmp_path / "bundle", replace(CONFIG, defect=branch))
     with pytest.raises(BundleError, match=message):
-        Synthesizer(bundle, recipe())
+        Synthesizer(bundle, approach())
 
 
 def test_a_branch_that_takes_no_mask_can_be_searched(tmp_path: Path, make: Make) -> None:
     branch = DefectConfig(first_resolution=8, types=TYPES, takes_mask=False)
     bundle = write_bundle(tmp_path / "bundle", replace(CONFIG, defect=branch))
-    _, rows = make("made", 1, by=Synthesizer(bundle, recipe("noise")))
+    _, rows = make("made", 1, by=Synthesizer(bundle, approach("noise")))
     assert len(rows) == 1
 
 
 def test_real_defects_are_read_once(
     make: Make, bundle: Bundle, real: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by = Synthesizer(bundle, recipe(reference="stitch", real=real))
+    by = Synthesizer(bundle, approach(reference="stitch", real=real))
     by.prepare("paint")
     monkeypatch.setattr("blemish.synthesis.references.load", lambda *_: pytest.fail("read before"))
-    make("made", CHUNK + 1, by=by)
+    make("made", 3, by=by)
 
 
 def test_a_change_too_slight_leaves_a_line_and_no_sample(
@@ -442,7 +450,7 @@ def test_a_change_too_slight_leaves_a_line_and_no_sample(
 
 
 def test_pictures_of_other_parts_give_other_items(make: Make, order: Order) -> None:
-    other = replace(order, picture=part(seed=4))
+    other = replace(order, original=Original(levels=part(seed=4)))
     (first, (row,)), (second, (other_row,)) = make("a", 1), make("b", 1, of=other)
     assert row["name"] != other_row["name"]
     assert np.array_equal(read_picture(second / other_row["files"]["twin"]), other.picture)
@@ -451,4 +459,115 @@ def test_pictures_of_other_parts_give_other_items(make: Make, order: Order) -> N
 
 def test_real_defects_without_a_reference_are_refused(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--reference stitch"):
-        Synthesizer(bundle, recipe(real=tmp_path))
+        Synthesizer(bundle, approach(real=tmp_path))
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """With a mapper."""
+    return write_bundle(tmp_path_factory.mktemp("mapped") / "bundle", mapper=True)
+
+
+def placed(way: WayName | None, **more) -> Approach:
+    invert = QUICK if way == "optimize" else None
+    search = DefectSearch(steps=2, **more)
+    return Approach(way=way, invert=invert, search=search, polish=2)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_makes_items_that_are_their_seeds(
+    make: Make, mapped: Bundle, order: Order, way: WayName
+) -> None:
+    by = Synthesizer(mapped, placed(way))
+    together, rows = make("together", 2, 3, by=by)
+    assert {row["options"]["way"] for row in rows} == {way}
+    assert not check(together).complaints
+    one, other = (read_picture(together / row["files"]["image"]) for row in rows)
+    assert not np.array_equal(one, other)
+    alone, (again,) = make("alone", 1, 4, by=Synthesizer(mapped, placed(way)))
+    assert again == rows[1]
+    assert all(
+        (alone / path).read_bytes() == (together / path).read_bytes()
+        for path in again["files"].values()
+    )
+
+
+def test_one_pass_is_usual_where_there_is_a_mapper(
+    mapped: Bundle, bundle: Bundle, real: Path
+) -> None:
+    assert Synthesizer(mapped, Approach()).name_of_way == "one-pass"
+    assert Synthesizer(bundle, Approach()).name_of_way == "optimize"
+    for searching in (
+        Approach(invert=QUICK),
+        Approach(search=DefectSearch(control="noise")),
+        Approach(reference="stitch", real=real),
+    ):
+        assert Synthesizer(mapped, searching).name_of_way == "optimize"
+
+
+def test_one_pass_inverts_nothing(mapped: Bundle, order: Order) -> None:
+    by = Synthesizer(mapped, placed("one-pass"))
+    assert by.invert(order) is None
+    assert by.options()["invert"] is None
+
+
+def test_polishing_brings_the_drawing_nearer(mapped: Bundle, order: Order, tmp_path: Path) -> None:
+    off = []
+    for polish in (0, 20):
+        by = Synthesizer(mapped, Approach(way="hybrid", polish=polish))
+        codes = by.make(order, 0).codes
+        drawn = by.generator(codes.good()).image
+        outside = 1 - mask_to_tensor(fit_mask(order.requested, 16))[None]
+        target = to_tensor(fit(order.picture, 16))[None]
+        off.append(((drawn - target).square() * outside).sum().item())
+    assert off[1] < off[0]
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (Approach(way="one-pass", search=DefectSearch(control="noise")), "one pass searches"),
+        (Approach(way="one-pass", invert=QUICK), "a way to invert"),
+        (Approach(way="hybrid", invert=QUICK), "a way to invert"),
+    ],
+)
+def test_ways_that_contradict_themselves_are_refused(
+    mapped: Bundle, bad: Approach, message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        Synthesizer(mapped, bad)
+
+
+@pytest.mark.parametrize("way", ["one-pass", "hybrid"])
+def test_without_a_mapper_there_is_no_single_pass(bundle: Bundle, way: WayName) -> None:
+    with pytest.raises(BundleError, match="without a mapper"):
+        Synthesizer(bundle, Approach(way=way))
+
+
+def test_polishing_steps_are_counted() -> None:
+    with pytest.raises(OptionError):
+        Approach(polish=-1)
+
+
+def test_a_stronger_defect_is_seen_more(make: Make, mapped: Bundle, order: Order) -> None:
+    changes, areas = [], []
+    for strength in (0.2, 0.5, 1.0):
+        weaker = replace(order, strength=strength)
+        root, (row,) = make(f"at{strength}", 1, by=Synthesizer(mapped, Approach()), of=weaker)
+        assert row["strength"] == strength
+        twin = read_picture(root / row["files"]["twin"]).astype(int)
+        image = read_picture(root / row["files"].get("image", row["files"]["twin"]))
+        changes.append(np.abs(image - twin).sum())
+        areas.append(row["scores"]["area"])
+    assert changes == sorted(changes) and areas == sorted(areas)
+    assert changes[0] < changes[-1]
+
+
+def test_masks_are_taken_in_turn(make: Make, mapped: Bundle, order: Order, tmp_path: Path) -> None:
+    other = replace(order, requested=np.roll(order.requested, 6, axis=1))
+    rows = synthesize(
+        Synthesizer(mapped, Approach()), [order, other], Dataset(tmp_path), count=4, seed=1
+    )
+    asked = [read_mask(tmp_path / row["files"]["requested"]) for row in rows]
+    for seed, mask in zip(range(1, 5), asked, strict=True):
+        assert np.array_equal(mask, [order, other][seed % 2].requested)

@@ -18,6 +18,7 @@ import tyro
 
 from blemish import __version__
 from blemish.cli import (
+    batch,
     data,
     doctor,
     evaluation,
@@ -27,6 +28,7 @@ from blemish.cli import (
     inversion,
     synthesis,
     train,
+    train_codes,
 )
 from blemish.errors import BlemishError, UserError
 
@@ -34,9 +36,15 @@ Verb = Callable[..., None]
 
 VERBS: dict[str, Verb | dict[str, Verb]] = {
     "data": {"check": data.check},
-    "train": {"generator": train.generator, "defects": train.defects, "encoder": train.encoder},
+    "train": {
+        "generator": train.generator,
+        "defects": train.defects,
+        "encoder": train_codes.encoder,
+        "mapper": train_codes.mapper,
+    },
     "invert": inversion.invert,
     "synthesize": synthesis.synthesize,
+    "batch": batch.batch,
     "demo": synthesis.demo,
     "evaluate": {"inversion": evaluation.inversion},
     "import": importing.import_model,

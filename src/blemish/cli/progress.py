@@ -10,7 +10,7 @@ class Progress:
     def __init__(self, what: str, total: int) -> None:
         from blemish.tracking import progress_bar
 
-        self.bar = progress_bar()
+        self.bar, self.total = progress_bar(), total
         self.line = self.bar.add_task(what, total=total, note="")
 
     def __enter__(self) -> "Progress":
@@ -25,9 +25,11 @@ class Progress:
         self.part(index + 1)
 
     def part(self, done: float) -> None:
-        """So many items are done; part of one counts too."""
+        """So many items are done; part of one counts too. Behind the last the line is left."""
         self.bar.start()
         self.bar.update(self.line, completed=done)
+        if done >= self.total:
+            self.bar.stop()
 
     def say(self, what: str) -> None:
         """What is being done; an item is done when it was made."""

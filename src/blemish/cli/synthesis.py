@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.methods import Method
     from blemish.synthesis.masks import MaskPlan
-    from blemish.synthesis.synthesize import Recipe
+    from blemish.synthesis.ways.approach import Approach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,13 @@ class Options:
     """How the defect is placed.
 
     Attributes:
-        method: How the photograph is inverted, as in 'blemish invert'; auto is in-domain where the
-            bundle has an encoder, and else project.
+        method: one-pass asks the bundle's mapper and searches for nothing; hybrid polishes what
+            that gives; optimize inverts the photograph, then searches for the defect where its
+            mask or look needs it; auto is one-pass where the bundle has a mapper and no other
+            option needs a search, and else optimize.
+        polish: Steps of hybrid.
+        invert: How optimize inverts the photograph, as in 'blemish invert'; auto is in-domain where
+            the bundle has an encoder, and else project.
         space: Where its codes are searched.
         steps: Of inverting it.
         inverted: Folder that 'blemish invert' wrote for this photograph, so that it need not be
@@ -47,7 +52,9 @@ class Options:
         noise_weight: Of the regularity of noise maps, where they are searched.
     """
 
-    method: Literal["auto", "encode", "in-domain", "optimize", "project"] = "auto"
+    method: Literal["auto", "one-pass", "hybrid", "optimize"] = "auto"
+    polish: int = 20
+    invert: Literal["auto", "encode", "in-domain", "optimize", "project"] = "auto"
     space: Annotated[
         SpaceName | None, arg(help_behavior_hint="(default: w+, or w for project)")
     ] = None
@@ -64,12 +71,14 @@ class Options:
     stay_weight: float = 0.1
     noise_weight: float = 1
 
-    def recipe(self, bundle: "Bundle") -> "Recipe":
+    def approach(self, bundle: "Bundle") -> "Approach":
         """The options as a synthesis takes them."""
         from blemish.synthesis.defect import DefectSearch
-        from blemish.synthesis.synthesize import Recipe
+        from blemish.synthesis.ways.approach import Approach
 
-        return Recipe(
+        return Approach(
+            way=None if self.method == "auto" else self.method,
+            polish=self.polish,
             invert=self._invert(bundle),
             inverted=self.inverted,
             search=DefectSearch(
@@ -86,14 +95,16 @@ class Options:
             real=self.real,
         )
 
-    def _invert(self, bundle: "Bundle") -> "Method":
+    def _invert(self, bundle: "Bundle") -> "Method | None":
+        if (self.invert, self.space, self.steps) == ("auto", None, None):
+            return None
         # The projector's codes in w+ leave defects pale (see `methods.usual_method`).
-        projects = self.method == "project" or (self.method, bundle.has("encoder")) == (
+        projects = self.invert == "project" or (self.invert, bundle.has("encoder")) == (
             "auto",
             False,
         )
         space = self.space or ("w" if projects else "w+")
-        return How(method=self.method, space=space, steps=self.steps).chosen(bundle)
+        return How(method=self.invert, space=space, steps=self.steps).chosen(bundle)
 
 
 Flat = Annotated[Options, arg(name="")]
@@ -165,6 +176,7 @@ def synthesize(
     defect: str,
     mask: Annotated[Path | None, arg(help_behavior_hint="(default: one is drawn)")] = None,
     drawn: FlatDrawn = Drawn(),
+    strength: float = 1,
     bundle: str = "hazelnut",
     count: int = 1,
     seed: int = 0,
@@ -178,8 +190,10 @@ def synthesize(
     Args:
         normal: The photograph.
         defect: Its type, one that the bundle has learnt.
-        mask: Where the defect shall be: a picture of the photograph's size, bright there.
+        mask: Where the defect shall be: a picture of the photograph's size, bright there; or a
+            folder of such pictures, which are taken in turn.
         drawn: A mask that is drawn, where none is given.
+        strength: Of the defect, from hardly to be seen (0.1) to full (1).
         bundle: Folder of a bundle, or the name of an embedded one.
         count: How many different defects to make; their seeds follow each other.
         seed: Of the first.
@@ -192,24 +206,24 @@ def synthesize(
     from blemish.generator.loop import choose_device
     from blemish.inversion.search import refuse_seeds
     from blemish.synthesis.dataset import Dataset
-    from blemish.synthesis.order import draw_order, read_order
+    from blemish.synthesis.order import draw_order, read_orders
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
     refuse_seeds(seed, count)
     _refuse_both(mask, drawn)
     found, on = find_bundle(bundle), choose_device(device)
-    worker = Synthesizer(found, options.recipe(found), device=on)
+    worker = Synthesizer(found, options.approach(found), device=on)
     if mask is not None:
-        order = read_order(normal, mask, defect, worker.types, drawn.off_part)
+        orders = read_orders(normal, mask, defect, worker.types, drawn.off_part, strength=strength)
         worker.prepare(defect)
     else:
         worker.prepare(defect)
-        plan, place = drawn.plan(options.real), out / "drawn"
-        order = draw_order(normal, plan, defect, worker.types, seed=seed, folder=place)
+        plan, place = drawn.plan(options.real), {"folder": out / "drawn", "strength": strength}
+        orders = [draw_order(normal, plan, defect, worker.types, seed=seed, **place)]
     dataset = Dataset(out)
     with _carried_on(), Progress("placing", count) as progress:
-        rows = make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
+        rows = make(worker, orders, dataset, count=count, seed=seed, tell=progress.say)
     if json:
         print_json(rows)
     else:
@@ -223,7 +237,6 @@ def demo(
     bundle: str = "hazelnut",
     parts: int = 6,
     count: int = 2,
-    steps: int = 100,
     seed: int = 0,
 ) -> None:
     """Do the main job on parts and masks that the bundle draws itself.
@@ -233,7 +246,6 @@ def demo(
         bundle: Folder of a bundle, or the name of an embedded one.
         parts: Good parts to draw.
         count: Defects on each.
-        steps: Of inverting each part.
         seed: Of the first part.
     """
     from blemish.checkpoint import find_bundle
@@ -249,14 +261,14 @@ def demo(
         raise OptionError(got=got, expected="1 or more of each", todo="Ask for some.")
     refuse_seeds(seed, max(parts, count))
     found = find_bundle(bundle)
-    worker = Synthesizer(found, Options(steps=steps).recipe(found))
+    worker = Synthesizer(found, Options().approach(found))
     dataset, began = Dataset(out), time.monotonic()
     rows: list[dict[str, Any]] = []
     with _carried_on(), Progress("placing", parts * count) as progress:
         for index in range(parts):
             files = draw_scene(worker.generator, out / "parts", seed + index)
             order = read_order(*files, worker.types[0], worker.types)
-            rows += make(worker, order, dataset, count=count, seed=seed, tell=progress.say)
+            rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)
     took = time.monotonic() - began
     _report(out, bundle, rows, took)
@@ -277,8 +289,9 @@ def _refuse_both(mask: Path | None, drawn: Drawn) -> None:
 def _line(out: Path, row: dict[str, Any]) -> str:
     if "image" not in row["files"]:
         return f"Seed {row['seed']} changed nothing; its line in the manifest has the scores."
-    iou = row["scores"]["iou_requested"]
-    return f"{out / row['files']['image']}  IoU with the requested mask {iou:.2f}"
+    iou, doubts = row["scores"]["iou_requested"], row.get("reasons", ())
+    doubted = f"  (doubtful: {'; '.join(doubts)})" if doubts else ""
+    return f"{out / row['files']['image']}  IoU with the requested mask {iou:.2f}{doubted}"
 
 
 @contextmanager
@@ -295,8 +308,8 @@ def _report(out: Path, bundle: str, rows: list[dict[str, Any]], took: float) -> 
 
     page = Page(f"{len(rows)} defects by the bundle '{bundle}'")
     page.text(
-        f"Made in {took:.0f} s on this machine: parts and masks drawn by the bundle, each part "
-        "inverted, each mask handed to the defect branch, the change carried back to the part."
+        f"Made in {took:.0f} s on this machine: parts and masks drawn by the bundle, codes found "
+        "for each, the mask handed to the defect branch, the change carried back to the part."
     )
     page.picture(out / "contact_sheet.png", "good part, requested mask, result, mask of the change")
     header = ("item", "seed", "IoU with request", "area", "pixels changed beyond reach")

@@ -286,6 +286,8 @@ class DefectStage:
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
+        bundle.drop("mapper")  # first: it has learnt to drive another branch
+        bundle.forget("curation.")  # and these bounds are another critic's
         bundle.write("generator", self.average.state_dict())
         bundle.write("match_critic", self.judge.critic.state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}

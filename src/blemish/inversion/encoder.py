@@ -82,7 +82,7 @@ class DefectReader(nn.Module):
             x = F.leaky_relu(self.get_submodule(f"b{r}")(x), 0.2)
             levels.append(x)
         logits = self.tomask(x).float()
-        seen = [_mean_under(level, logits.detach().sigmoid()) for level in levels]
+        seen = [mean_under(level, logits.detach().sigmoid()) for level in levels]
         look = F.leaky_relu(self.look(torch.cat(seen, dim=1)), 0.2)
         return logits, self.torows(look).unflatten(1, (self.rows, self.w_dim)), self.tokind(look)
 
@@ -112,8 +112,7 @@ class Encoder(nn.Module):
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Encoding:
         features = self.features(image)
-        rows = self.torows(features[-1].flatten(1))
-        w = self.w_mean + rows.unflatten(1, (self.config.layers, self.config.w_dim)).float()
+        w = self.part_rows(features)
         if self.defect is None:
             return Encoding(w=w)
         mask_logits, rows, kind_logits = self.defect(features)
@@ -123,6 +122,11 @@ class Encoder(nn.Module):
             mask_logits=mask_logits,
             kind_logits=kind_logits.float(),
         )
+
+    def part_rows(self, features: list[Tensor]) -> Float[Tensor, "n layers d"]:
+        """Rows for the backbone, from what `features` gave."""
+        rows = self.torows(features[-1].flatten(1))
+        return self.w_mean + rows.unflatten(1, (self.config.layers, self.config.w_dim)).float()
 
     def features(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """What each block is given, from fine to coarse; the last is `n c 4 4`."""
@@ -151,7 +155,7 @@ def load_encoder(bundle: Bundle, device: torch.device | str = "cpu") -> Encoder:
     return encoder.eval().requires_grad_(False).to(device)
 
 
-def _mean_under(
+def mean_under(
     features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 p q"]
 ) -> Float[Tensor, "n c"]:
     """Mean of features where the mask is."""

@@ -242,6 +242,12 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
         DataError: It can't be read, or is smaller than `LEAST_SIDE` squared.
     """
     picture = read_picture(path)
+    refuse_small(path, picture)
+    return picture
+
+
+def refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Raise a DataError if a picture is smaller than `LEAST_SIDE` squared."""
     h, w = picture.shape[:2]
     if min(h, w) < LEAST_SIDE:
         raise DataError(
@@ -249,7 +255,6 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
             expected=f"a photograph of at least {LEAST_SIDE} × {LEAST_SIDE} pixels",
             todo="Give the photograph as the camera took it.",
         )
-    return picture
 
 
 def _read(file: Path) -> UInt8[np.ndarray, "h w 3"] | Unreadable:

@@ -4,6 +4,7 @@ Either kind may show a defect whose mask and type are known: a real one stitched
 of another part, or one that the branch drew under a drawn mask.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +13,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.folder import DefectFolder, load
 from blemish.generator.loop import choose
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator
-from blemish.generator.stitch import Defects, draw_masks, parts_of, stitch
+from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.pictures import to_tensor
 from blemish.types import Codes
@@ -61,6 +63,37 @@ class Source:
     placements: Symmetries
 
 
+def read_source(
+    data: DefectFolder,
+    types: Sequence[str],
+    resolution: int,
+    *,
+    symmetries: Symmetries,
+    placements: Symmetries,
+    everything: bool,
+) -> Source:
+    """Read what a training learns from.
+
+    Args:
+        data: Photographs of good parts and of defects.
+        types: Of the defects, in the order of their indices; none leaves them out.
+        resolution: The generator's.
+        symmetries: What may be done to a photograph.
+        placements: What may be done to a defect.
+        everything: Learn from `test/good` and from all defects, not from the first third by name.
+
+    Raises:
+        DataError: There is no good photograph, or a file can't be read.
+    """
+    pictures, _ = load(data.good_to_learn(everything=everything), resolution)
+    return Source(
+        photographs=pictures,
+        defects=read_defects(data, types, resolution, third=not everything),
+        symmetries=symmetries,
+        placements=placements,
+    )
+
+
 class Lessons:
     """Draws lessons.
 
@@ -96,19 +129,20 @@ class Lessons:
         drawn = round(n * self.pairs)
         flawed = round((n - drawn) * self.defects) if self.source.defects else 0
         good = n - drawn - flawed
-        parts = [self._photographs(good, rng), self._stitched(flawed, rng)]
+        parts = [self.photographs(good, rng), self.stitched(flawed, rng)]
         known, w, w_defect = self._drawn(drawn, rng)
         image, mask, kind = (torch.cat(pieces) for pieces in zip(*parts, known, strict=True))
         return Lesson(image=image, mask=mask, kind=kind, good=good, w=w, w_defect=w_defect)
 
-    def _photographs(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def photographs(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Photographs of good parts, with masks and kinds that say so."""
         chosen = self.images[choose(n, len(self.images), rng)]
         image = augment_stack(chosen, self.source.symmetries, generator=rng).to(self.device)
         return image, torch.zeros_like(image[:, :1]), self._kinds(n)
 
-    def _stitched(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def stitched(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Real defects on photographs of good parts."""
-        image, mask, kind = self._photographs(n, rng)
+        image, mask, kind = self.photographs(n, rng)
         if n == 0 or self.source.defects is None:
             return image, mask, kind
         chosen = choose(n, len(self.source.defects), rng)

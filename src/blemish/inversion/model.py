@@ -99,12 +99,7 @@ def learn_strangeness(
 
 def forget_domain(bundle: Bundle) -> None:
     """Drop from a bundle's statistics what was learnt with another encoder."""
-    known = bundle.tensors("statistics") if bundle.has("statistics") else {}
-    kept = {k: v for k, v in known.items() if not k.startswith((PREFIX, STRANGEST))}
-    if known and not kept:
-        (bundle.path / "statistics.safetensors").unlink()  # a file of no tensors can't be read
-    elif kept.keys() != known.keys():
-        bundle.write("statistics", kept)
+    bundle.forget(PREFIX, STRANGEST)
 
 
 def _refuse_others(

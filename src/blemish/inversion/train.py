@@ -24,17 +24,16 @@ from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder
 from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
 from blemish.generator.loop import Parameters, descend, run
 from blemish.generator.losses import overlap_error
-from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
-from blemish.generator.stitch import read_defects
 from blemish.inversion.encoder import Encoder, Encoding
-from blemish.inversion.lessons import Lesson, Lessons, Source
+from blemish.inversion.lessons import Lesson, Lessons, read_source
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import (
     SAMPLES,
@@ -140,7 +139,8 @@ class EncoderStage:
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
-        forget_domain(bundle)  # first: no encoder shall be seen with another's domain
+        forget_domain(bundle)  # first: no encoder shall be seen with another's domain,
+        bundle.drop("mapper")  # nor with a mapper that has learnt from another's features
         bundle.write("encoder", self.average.state_dict())
         about = {**bundle.config.get("training", {}), "encoder": asdict(self.training)}
         bundle.write_config({**bundle.config, "training": about, "encoder_nimg": nimg})
@@ -185,7 +185,15 @@ def train_encoder(
         TrainingError: The run diverged; the last checkpoint is kept.
     """
     generator = load_generator(bundle, fabric.device)
-    source = _read(data, generator.config, training, placements, everything=everything)
+    types = generator.config.defect.types if generator.config.defect and training.defects else ()
+    source = read_source(
+        data,
+        types,
+        generator.config.resolution,
+        symmetries=training.symmetries,
+        placements=placements,
+        everything=everything,
+    )
     lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
     stage = EncoderStage(generator, critic, training, lessons, fabric)
@@ -193,21 +201,3 @@ def train_encoder(
     if fabric.is_global_zero:
         learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
         learn_domain(bundle, fabric.device, samples=samples, tell=tell)
-
-
-def _read(
-    data: DefectFolder,
-    config: GeneratorConfig,
-    training: EncoderTraining,
-    placements: Symmetries,
-    *,
-    everything: bool,
-) -> Source:
-    pictures, _ = load(data.good_to_learn(everything=everything), config.resolution)
-    types = config.defect.types if config.defect and training.defects else ()
-    return Source(
-        photographs=pictures,
-        defects=read_defects(data, types, config.resolution, third=not everything),
-        symmetries=training.symmetries,
-        placements=placements,
-    )

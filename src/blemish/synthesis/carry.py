@@ -3,11 +3,12 @@ r"""The change that the model drew, carried back to the photograph's own pixels.
 The model works at its own resolution on what may be a larger photograph x. Only its change
 Δ = defective - twin is taken over, so that errors of the inversion stay behind:
 
-    y = x + α · up(Δ),
+    y = x + s · α · up(Δ),
 
-with a cover α that is the mask at the photograph's full resolution, its edge softened by a fraction
-of a model pixel. Before it is enlarged, Δ is continued beyond the mask by normalised convolution
-(Knutsson & Westin, 1993), lest its fading at the edge of coarse pixels show as a pale rim.
+with a strength s in (0, 1], and a cover α that is the mask at the photograph's full resolution, its
+edge softened by a fraction of a model pixel. Before it is enlarged, Δ is continued beyond the mask
+by normalised convolution (Knutsson & Westin, 1993), lest its fading at the edge of coarse pixels
+show as a pale rim.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from jaxtyping import Bool, Float, UInt8
 VISIBLE_LEVELS = 6
 REACH_SHARE = 1 / 64
 EDGE_SHARE = 1 / 400
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,9 @@ def carry(
     drawn: Float[np.ndarray, "r r"],
     cover: Float[np.ndarray, "h w"],
     requested: Bool[np.ndarray, "h w"],
+    *,
+    strength: float = 1.0,
+    grey: bool = False,
 ) -> Carried:
     """Put the model's change onto the photograph.
 
@@ -56,6 +61,8 @@ def carry(
         drawn: Where the model means the defect to be, in [0, 1].
         cover: The same at the photograph's resolution.
         requested: What the user asked for; nothing changes beyond its reach.
+        strength: How much of the change is put on, in (0, 1].
+        grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
 
     Returns:
         The photograph with its defect. A pixel that would change by less than `VISIBLE_LEVELS` in
@@ -63,7 +70,9 @@ def carry(
     """
     h, w = picture.shape[:2]
     wide = cv2.resize(_continued(change, drawn), (w, h), interpolation=cv2.INTER_CUBIC)
-    fresh = np.rint(picture + cover[:, :, None] * wide).clip(0, 255).astype(np.uint8)
+    if grey:
+        wide = (wide @ LUMINANCE)[:, :, None]
+    fresh = np.rint(picture + strength * cover[:, :, None] * wide).clip(0, 255).astype(np.uint8)
     far = np.abs(fresh.astype(np.int16) - picture).max(axis=2)
     changed = (far >= VISIBLE_LEVELS) & within_reach(requested)
     return Carried(picture=np.where(changed[:, :, None], fresh, picture), changed=changed)

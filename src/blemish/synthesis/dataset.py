@@ -8,13 +8,20 @@ codes/<name>.safetensors               what the generator was driven by
 manifest.jsonl                         a line for each item, written behind its files
 contact_sheet.png                      the last items at a glance
 
-An item in which nothing changed has a line, twin and codes, but no picture and no mask: they would
-teach a detector that a good part is a bad one.
+Pictures and masks lie in their files as the photograph does in its own, at its depth and in its
+mode. A line's outcome is "kept", "refused" or "failed", with the reasons; lines of older releases
+have none and were kept. An item in which nothing changed is refused, and has twin and codes, but no
+picture and no mask: they would teach a detector that a good part is a bad one. What failed has a
+line alone.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +31,16 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
-from blemish.files import append_line, ensure_writable, read_lines
+from blemish.files import append_line, ensure_writable
+from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
 from blemish.types import Codes
 
+NOTHING_CHANGED = "nothing changed"
 SHEET_ROWS = 12
 SHEET_SIDE = 192
+
+_TEMPORARY = re.compile(r"\.\d+\..+")  # as `files.replacing` names it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +51,23 @@ class Synthetic:
         name: Of its files.
         kind: Type of the defect.
         picture: The part with its defect.
-        changed: Exactly the pixels in which `picture` and `twin` differ.
+        changed: Exactly the pixels in which `picture` and `twin` differ, upright.
         twin: The untouched photograph.
-        requested: The mask that was asked for.
+        requested: The mask that was asked for, upright.
         codes: Of this one item.
         facts: What the manifest says of it: seed, origin, options, scores.
+        reasons: Why it should not be trained on; empty where nothing speaks against it.
     """
 
     name: str
     kind: str
-    picture: UInt8[np.ndarray, "h w 3"]
+    picture: Original
     changed: Bool[np.ndarray, "h w"]
-    twin: UInt8[np.ndarray, "h w 3"]
+    twin: Original
     requested: Bool[np.ndarray, "h w"]
     codes: Codes
     facts: Mapping[str, Any]
+    reasons: tuple[str, ...] = ()
 
 
 class Dataset:
@@ -77,7 +90,7 @@ class Dataset:
         Raises:
             DataError: A line of it is not of ours.
         """
-        return [self._row(k, line) for k, line in enumerate(read_lines(self.manifest), 1)]
+        return [*self._rows()]
 
     def paths(self, kind: str, name: str) -> dict[str, Path]:
         """Where the files of an item are, relative to the folder."""
@@ -89,29 +102,68 @@ class Dataset:
             "codes": Path("codes") / f"{name}.safetensors",
         }
 
-    def add(self, item: Synthetic) -> dict[str, Any]:
-        """Write an item's files, the picture last, then its line: an item with a line is whole."""
-        paths = self.paths(item.kind, item.name)
-        pictures = {"twin": item.twin, "requested": item.requested}
-        if item.changed.any():
-            pictures |= {"mask": item.changed, "image": item.picture}
-        paths = {kind: path for kind, path in paths.items() if kind in (*pictures, "codes")}
-        for path in paths.values():
-            ensure_writable((self.root / path).parent)
-        save_codes(self.root / paths["codes"], item.codes)
-        for kind, picture in pictures.items():
-            write_picture(self.root / paths[kind], picture)
-        files = {kind: path.as_posix() for kind, path in paths.items()}
-        row = {"name": item.name, "type": item.kind, "files": files, **item.facts}
-        append_line(self.manifest, json.dumps(row))
+    def add(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
+        """Write an item's files, then its line: an item with a line is whole.
+
+        Args:
+            item: What was made.
+            keep_all: Write the picture and the mask of a refused item too, if anything changed.
+        """
+        row = self.write(item, keep_all=keep_all)
+        self.append(row)
         return row
+
+    def write(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
+        """Write an item's files, the picture last; several processes may do so at once.
+
+        Returns:
+            The item's line, for `append`.
+        """
+        unchanged = () if item.changed.any() else (NOTHING_CHANGED,)
+        reasons = (*item.reasons, *unchanged)
+        paths, writers = self.paths(item.kind, item.name), _writers(item)
+        if unchanged or (reasons and not keep_all):
+            for kind in ("image", "mask"):  # an earlier run may have kept them
+                (self.root / paths.pop(kind)).unlink(missing_ok=True)
+        for kind in (kind for kind in writers if kind in paths):
+            ensure_writable((self.root / paths[kind]).parent)
+            writers[kind](self.root / paths[kind])
+        files = {kind: path.as_posix() for kind, path in paths.items()}
+        outcome = "refused" if reasons else "kept"
+        return _line(item.name, item.kind, outcome, reasons, files) | {**item.facts}
+
+    def fail(self, name: str, kind: str, facts: Mapping[str, Any], reason: str) -> dict[str, Any]:
+        """Add a line that says why an item could not be made; it has no files."""
+        row = _line(name, kind, "failed", (reason,), {}) | {**facts}
+        self.append(row)
+        return row
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a line behind its files; only one process may."""
+        append_line(self.manifest, json.dumps(row))
+
+    def sweep(self) -> None:
+        """Remove the half-written files of a run that was killed; none other may be writing now."""
+        for path in self.root.rglob(".*"):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                with suppress(OSError):  # one that may not be removed is in nobody's way
+                    path.unlink(missing_ok=True)
 
     def contact_sheet(self) -> Path:
         """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
         path = self.root / "contact_sheet.png"
-        cells = [cell for row in self.rows()[-SHEET_ROWS:] for cell in self._cells(row)]
+        last = deque((row for row in self._rows() if row["files"]), maxlen=SHEET_ROWS)
+        cells = [cell for row in last or ({"files": {}},) for cell in self._cells(row)]
         write_picture(path, grid(cells, 8 if len(cells) > 16 else 4))
         return path
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        if not self.manifest.exists():
+            return
+        with self.manifest.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):  # a last one without was torn
+                    yield self._row(number, line.decode(errors="replace"))
 
     def _cells(self, row: Mapping[str, Any]) -> list[UInt8[np.ndarray, "s s 3"]]:
         kinds = ("twin", "requested", "image", "mask")
@@ -135,3 +187,21 @@ class Dataset:
                 todo="Choose another folder for what is to be made.",
             )
         return row
+
+
+def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
+    """In the order in which files are written."""
+    return {
+        "codes": partial(save_codes, codes=item.codes),
+        "twin": item.twin.write,
+        "requested": partial(item.twin.write_mask, mask=item.requested),
+        "mask": partial(item.twin.write_mask, mask=item.changed),
+        "image": item.picture.write,
+    }
+
+
+def _line(
+    name: str, kind: str, outcome: str, reasons: Sequence[str], files: Mapping[str, str]
+) -> dict[str, Any]:
+    about = {"name": name, "type": kind, "outcome": outcome, "reasons": [*reasons]}
+    return {**about, "files": {**files}}

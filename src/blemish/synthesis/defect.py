@@ -9,10 +9,10 @@ photograph; (c) inside, it looks like a reference. In four steps:
     D  put the photograph's own pixels back where the reach ends   (`carry`)
 
 The mask is met by searching codes, codes and the branch's noise maps, or by handing it to the
-branch (`condition`), which leaves nothing to be searched for unless there is a reference.
+branch (`condition`), which leaves nothing to be searched for unless there is a reference. Where
+codes are known already, as a mapper gives them, a few steps polish all of them together.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -71,6 +71,16 @@ class DefectSearch:
         refuse_weights(**{name: getattr(self, name) for name in names})
         self.fit()  # refuses what is wrong with these
 
+    def weights(self) -> dict[str, float]:
+        """The weight of each term."""
+        return {
+            "mask": self.mask_weight,
+            "image": self.image_weight,
+            "reference": self.reference_weight,
+            "stay": self.stay_weight,
+            "noise": self.noise_weight,
+        }
+
     def fit(self) -> Search:
         """Length and rate of step B."""
         return Search(steps=self.steps, learning_rate=self.learning_rate)
@@ -101,11 +111,85 @@ class Placed:
 
 @dataclass(slots=True)
 class _Leaves:
-    """What is searched for."""
+    """What is searched for: the defect's code, the part's rows, noise maps."""
 
     latent: Tensor
     w: Tensor
     noise: dict[str, Tensor]
+
+
+class _Hunt:
+    """A search for defects on one part: what it draws, and the terms of its loss."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        leaves: _Leaves,
+        target: tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]],
+        kind: int,
+        how: DefectSearch,
+        reference: Reference | None,
+    ) -> None:
+        n = len(leaves.latent)
+        self.photograph, self.mask = (item.expand(n, -1, -1, -1) for item in target)
+        self.given = self.mask if how.control == "condition" else None
+        self.generator, self.leaves, self.kind = generator, leaves, kind
+        self.how, self.reference = how, reference
+        self.start = self.rows().detach().clone()
+
+    def rows(self) -> Float[Tensor, "n defect_layers d"]:
+        """The defect's rows."""
+        latent, layers = self.leaves.latent, self.generator.config.defect_layers
+        kinds = torch.full((len(latent),), self.kind, device=latent.device)
+        return code_rows(self.generator.defect_mapping, latent, layers, self.how.space, kinds)
+
+    def draw(self) -> tuple[Drawing, Tensor]:
+        """What the leaves draw, and the defect's rows."""
+        rows = self.rows()
+        codes = Codes(w=self.leaves.w, w_defect=rows, noise=self.leaves.noise)
+        return self.generator.draw(codes, mask=self.given), rows
+
+    def terms(self, _: float) -> Terms:
+        drawing, rows = self.draw()
+        assert drawing.mask_logits is not None
+        found = {
+            "mask": mask_error(drawing.mask_logits, self.mask),
+            "image": squared_error(drawing.image, self.photograph, 1 - self.mask),
+            "stay": (rows - self.start).square().mean(dim=(1, 2)),
+        }
+        if self.reference is not None:
+            found["reference"] = self.reference.error(drawing.image, self.mask)
+        if self.how.control == "noise":
+            found["noise"] = noise_regularity(self.leaves.noise)
+        return found
+
+    def search(self, how: Search, *, part: bool, tell: Step | None) -> Terms:
+        """Search the defect's code, and the part's rows if asked to."""
+        branch = {n: map for n, map in self.leaves.noise.items() if n.startswith("res_")}
+        free = list(branch.values()) if self.how.control == "noise" else []
+        after = (lambda: renormalise(branch)) if free else None
+        if part:
+            self.leaves.w = self.leaves.w.clone()
+        leaves = [self.leaves.latent, *([self.leaves.w] if part else []), *free]
+        for leaf in leaves:
+            leaf.requires_grad_()
+        return search(leaves, self.terms, self.how.weights(), how, after=after, tell=tell).terms
+
+    @torch.no_grad()
+    def placed(self, twin: Codes, terms: Terms) -> Placed:
+        """What was found."""
+        drawing, rows = self.draw()
+        noise = {name: map.detach() for name, map in self.leaves.noise.items()}
+        w = self.leaves.w.detach()
+        codes = replace(twin, w=w, w_defect=rows.detach(), noise=noise or None)
+        assert drawing.mask_logits is not None
+        return Placed(
+            codes=codes,
+            defective=drawing.image,
+            twin=self.generator.draw(codes.good()).image,
+            mask_logits=drawing.mask_logits,
+            terms=terms,
+        )
 
 
 def place_defects(
@@ -133,68 +217,44 @@ def place_defects(
         reference: Of the defect's look; none leaves it to the branch.
         tell: Called behind each step with its number.
     """
-    n = len(rngs)
-    photograph, mask = (item.expand(n, -1, -1, -1) for item in (photograph, mask))
-    given = mask if how.control == "condition" else None
     leaves = _start(generator, twin, kind, how.space, rngs)
-    start = _rows(generator, leaves.latent, kind, how.space).detach().clone()
-
-    def draw() -> tuple[Drawing, Tensor]:
-        rows = _rows(generator, leaves.latent, kind, how.space)
-        codes = Codes(w=leaves.w, w_defect=rows, noise=leaves.noise)
-        return generator.draw(codes, mask=given), rows
-
-    def terms(_: float) -> Terms:
-        drawing, rows = draw()
-        assert drawing.mask_logits is not None
-        found = {
-            "mask": mask_error(drawing.mask_logits, mask),
-            "image": squared_error(drawing.image, photograph, 1 - mask),
-            "stay": (rows - start).square().mean(dim=(1, 2)),
-        }
-        if reference is not None:
-            found["reference"] = reference.error(drawing.image, mask)
-        if how.control == "noise":
-            found["noise"] = noise_regularity(leaves.noise)
-        return found
-
-    found: Terms = {}
+    hunt = _Hunt(generator, leaves, (photograph, mask), kind, how, reference)
+    terms: Terms = {}
     if how.steps and (how.control != "condition" or reference is not None):
-        found = _fit_and_polish(leaves, terms, how, tell)
-    with torch.no_grad():
-        drawing, rows = draw()
-        good = generator.draw(Codes(w=leaves.w, noise=leaves.noise)).image
-    assert drawing.mask_logits is not None
-    still = {name: map.detach() for name, map in leaves.noise.items()}
-    codes = replace(twin, w=leaves.w.detach(), w_defect=rows.detach(), noise=still)
-    return Placed(
-        codes=codes,
-        defective=drawing.image.detach(),
-        twin=good,
-        mask_logits=drawing.mask_logits.detach(),
-        terms=found,
-    )
+        hunt.search(how.fit(), part=False, tell=tell)
+        terms = hunt.search(how.polish(), part=True, tell=tell)
+    return hunt.placed(twin, terms)
 
 
-def _fit_and_polish(
-    leaves: _Leaves, terms: Callable[[float], Terms], how: DefectSearch, tell: Step | None
-) -> Terms:
-    weights = {
-        "mask": how.mask_weight,
-        "image": how.image_weight,
-        "reference": how.reference_weight,
-        "stay": how.stay_weight,
-        "noise": how.noise_weight,
-    }
-    branch = {name: map for name, map in leaves.noise.items() if name.startswith("res_")}
-    free = list(branch.values()) if how.control == "noise" else []
-    after = (lambda: renormalise(branch)) if free else None
-    for leaf in (leaves.latent, *free):
-        leaf.requires_grad_()
-    search([leaves.latent, *free], terms, weights, how.fit(), after=after, tell=tell)
-    leaves.w = leaves.w.clone().requires_grad_()
-    both = [leaves.latent, leaves.w, *free]
-    return search(both, terms, weights, how.polish(), after=after, tell=tell).terms
+def polish_defects(
+    generator: Generator,
+    codes: Codes,
+    photograph: Float[Tensor, "1 3 h w"],
+    mask: Float[Tensor, "1 1 h w"],
+    kind: int,
+    how: DefectSearch,
+    *,
+    reference: Reference | None = None,
+    tell: Step | None = None,
+) -> Placed:
+    """From codes that are known already, all rows together; none of `how`'s steps leaves them.
+
+    Args:
+        generator: As in `place_defects`.
+        codes: Of parts with their defects.
+        photograph: As in `place_defects`.
+        mask: As in `place_defects`.
+        kind: As in `place_defects`.
+        how: Options; all of its steps are taken at its full rate, in w+.
+        reference: As in `place_defects`.
+        tell: As in `place_defects`.
+    """
+    assert codes.w_defect is not None
+    leaves = _Leaves(latent=codes.w_defect.clone(), w=codes.w, noise=dict(codes.noise or {}))
+    how = replace(how, space="w+")
+    hunt = _Hunt(generator, leaves, (photograph, mask), kind, how, reference)
+    terms = hunt.search(how.fit(), part=True, tell=tell) if how.steps else {}
+    return hunt.placed(codes, terms)
 
 
 def _start(
@@ -213,10 +273,3 @@ def _start(
     rows = w[:, None].repeat(1, generator.config.defect_layers, 1)
     latent = {"z": z, "w": w, "w+": rows}[space]
     return _Leaves(latent=latent, w=twin.w.repeat(n, 1, 1), noise=noise | kept)
-
-
-def _rows(
-    generator: Generator, latent: Tensor, kind: int, space: Space
-) -> Float[Tensor, "n defect_layers d"]:
-    kinds = torch.full((len(latent),), kind, device=latent.device)
-    return code_rows(generator.defect_mapping, latent, generator.config.defect_layers, space, kinds)

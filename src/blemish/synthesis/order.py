@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from blemish.data.folder import pictures_in
 from blemish.data.masks import silhouette
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable
-from blemish.inversion.invert import read_photograph
-from blemish.pictures import read_mask, write_picture
+from blemish.inversion.invert import refuse_small
+from blemish.levels import upright
+from blemish.originals import Original, read_original
 from blemish.synthesis.masks import MaskPlan, OffPart, draw_mask, place_mask, read_real
 
 LEAST_ON_PART = 0.5
@@ -26,22 +28,42 @@ class Order:
         normal: The photograph's file.
         mask: The mask's file.
         kind: Type of the defect.
-        picture: The photograph.
-        requested: The mask.
+        original: The photograph as its file holds it.
+        requested: The mask, upright.
+        strength: How much of the model's change is put on, in (0, 1].
+
+    Raises:
+        OptionError: The strength is out of range.
     """
 
     normal: Path
     mask: Path
     kind: str
-    picture: UInt8[np.ndarray, "h w 3"]
+    original: Original
     requested: Bool[np.ndarray, "h w"]
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.strength <= 1:
+            raise OptionError(
+                got=f"the strength {self.strength}",
+                expected="more than 0 and up to 1, the change as the model drew it",
+                todo="Try 0.5 for a fainter defect.",
+            )
+
+    @property
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, upright."""
+        return self.original.picture
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what was asked for, by content and not by file name."""
-        total = hashlib.sha256(f"{self.kind} {self.picture.shape}".encode())
-        total.update(self.picture.tobytes())
-        total.update(self.requested.tobytes())
+        """SHA-256 of all that the result depends on, by content and not by file name."""
+        own, levels = self.original, self.original.levels
+        facts = (levels.shape, levels.dtype.name, own.orientation, len(own.profile))
+        total = hashlib.sha256(f"{self.kind} {facts} {float(self.strength)}".encode())
+        for content in (own.profile, levels.tobytes(), self.requested.tobytes()):
+            total.update(content)
         return total.hexdigest()
 
 
@@ -51,8 +73,14 @@ def read_order(
     kind: str,
     types: tuple[str, ...],
     off_part: OffPart | None = None,
+    *,
+    strength: float = 1.0,
 ) -> Order:
     """Read and check what a user asks for.
+
+    The mask is drawn over the photograph as it is looked at. One without an orientation of its own
+    that only fits the photograph as the camera stored it, lying on its side, was drawn in a program
+    that passes EXIF over: it is turned along with the photograph.
 
     Args:
         normal: The photograph's file.
@@ -61,18 +89,51 @@ def read_order(
         types: Those that the bundle knows.
         off_part: What of the mask lies beside the part is cut off, or refused; None takes the mask
             as it is, if at least half of it is on the part.
+        strength: How much of the model's change is put on, in (0, 1].
 
     Raises:
         DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
             another size, or off the part.
-        OptionError: The bundle does not know the type.
+        OptionError: The bundle does not know the type, or the strength is out of range.
     """
     _refuse_unknown(kind, types)
-    picture, requested = read_photograph(normal), read_mask(mask)
-    _refuse_unfit(mask, requested, picture)
+    original = _read_normal(normal)
+    requested = _lying_as(original, read_original(mask))
+    _refuse_unfit(mask, requested, original.picture)
     if off_part is not None:
-        requested = place_mask(requested, silhouette(picture), off_part, name=str(mask))
-    return Order(normal=normal, mask=mask, kind=kind, picture=picture, requested=requested)
+        requested = place_mask(requested, silhouette(original.picture), off_part, name=str(mask))
+    return Order(
+        normal=normal,
+        mask=mask,
+        kind=kind,
+        original=original,
+        requested=requested,
+        strength=strength,
+    )
+
+
+def read_orders(
+    normal: Path,
+    masks: Path,
+    kind: str,
+    types: tuple[str, ...],
+    off_part: OffPart | None = None,
+    *,
+    strength: float = 1.0,
+) -> list[Order]:
+    """As `read_order`, for a mask, or for each of a folder of masks by name.
+
+    Raises:
+        DataError: As there, or the folder holds no picture.
+    """
+    files = pictures_in(masks) if masks.is_dir() else [masks]
+    if not files:
+        raise DataError(
+            got=f"{masks}, a folder without a mask",
+            expected="PNG, JPEG, BMP, TIFF or WebP pictures of masks",
+            todo="Name a mask, or a folder that has some.",
+        )
+    return [read_order(normal, file, kind, types, off_part, strength=strength) for file in files]
 
 
 def draw_order(
@@ -83,8 +144,11 @@ def draw_order(
     *,
     seed: int,
     folder: Path,
+    strength: float = 1.0,
 ) -> Order:
     """An order whose mask is drawn, and written into a folder under a name of its content.
+
+    The mask's file lies as the photograph's does, with the same EXIF orientation.
 
     Args:
         normal: The photograph's file.
@@ -93,21 +157,48 @@ def draw_order(
         types: Those that the bundle knows.
         seed: Of the mask.
         folder: For the mask; it is made.
+        strength: How much of the model's change is put on, in (0, 1].
 
     Raises:
         DataError: The photograph, or a real mask, can't be read, or shows no part.
-        OptionError: The bundle does not know the type, or the part has no place for such a mask.
+        OptionError: The bundle does not know the type, the part has no place for such a mask, or
+            the strength is out of range.
     """
     _refuse_unknown(kind, types)
-    picture = read_photograph(normal)
+    original = _read_normal(normal)
     real = () if plan.folder is None else read_real(plan.folder, kind)
-    mask = draw_mask(plan, silhouette(picture), np.random.default_rng(seed), real)
-    ensure_writable(folder)
-    path = (
-        folder / f"{normal.stem.lstrip('.')}_{hashlib.sha256(mask.tobytes()).hexdigest()[:10]}.png"
+    mask = draw_mask(plan, silhouette(original.picture), np.random.default_rng(seed), real)
+    order = Order(
+        normal=normal,
+        mask=folder / f"{normal.stem.lstrip('.')}_{_mask_digest(original, mask)[:10]}.png",
+        kind=kind,
+        original=original,
+        requested=mask,
+        strength=strength,
     )
-    write_picture(path, mask)
-    return Order(normal=normal, mask=path, kind=kind, picture=picture, requested=mask)
+    ensure_writable(folder)
+    original.write_mask(order.mask, mask)
+    return order
+
+
+def _read_normal(path: Path) -> Original:
+    original = read_original(path)
+    refuse_small(path, original.picture)
+    return original
+
+
+def _lying_as(original: Original, mask: Original) -> Bool[np.ndarray, "_ _"]:
+    """The mask upright, turned along with a photograph that its drawer saw lying on its side."""
+    size = original.levels.shape[:2]
+    on_its_side = original.orientation > 4 and mask.levels.shape[:2] == size[::-1] != size
+    if on_its_side and mask.orientation == 1:
+        return upright(mask.mask, original.orientation)
+    return mask.mask
+
+
+def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
+    facts = f"{mask.shape} {original.orientation}".encode()
+    return hashlib.sha256(facts + mask.tobytes()).hexdigest()
 
 
 def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ from blemish.synthesis.reference import (
 )
 
 ReferenceName = Literal["none", "stitch", "distil"]
+NEAREST = 4
 
 
 class References:
@@ -57,25 +58,23 @@ class References:
         kind: str,
         photograph: Float[Tensor, "1 3 h w"],
         mask: Float[Tensor, "1 1 h w"],
-        n: int,
+        seed: int,
     ) -> Reference | None:
-        """The reference for `n` defects under one mask."""
+        """The reference for a defect under a mask."""
         if self.name == "none":
             return None
         if self.name == "distil":
             return self.distilled(kind)
-        return self._stitched(kind, photograph, mask, n)
+        return self._stitched(kind, photograph, mask, seed)
 
-    def _stitched(self, kind: str, photograph: Tensor, mask: Tensor, n: int) -> Stitched:
-        """The real defects nearest in shape, one for each item, warped and pasted."""
+    def _stitched(self, kind: str, photograph: Tensor, mask: Tensor, seed: int) -> Stitched:
+        """One of the real defects nearest in shape, another for each seed, warped and pasted."""
         pictures, masks = self.real(kind)
         picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
         best = nearest_in_shape(target, [m > 0 for m in masks])
-        pasted = [
-            stitch_defect(picture, target, pictures[k], masks[k] > 0)
-            for k in (best[index % len(best)] for index in range(n))
-        ]
-        return Stitched(to_tensor(np.stack(pasted)).to(self.device))
+        k = best[seed % min(NEAREST, len(best))]
+        pasted = stitch_defect(picture, target, pictures[k], masks[k] > 0)
+        return Stitched(to_tensor(pasted)[None].to(self.device))
 
     def _distil(self, kind: str) -> Distilled:
         critic = load_matching_critic(self.bundle, self.device)

@@ -1,14 +1,14 @@
-"""From an order to items in a dataset: the four steps, in chunks that seeds fill."""
+"""From an order to items in a dataset: the four steps, an item by itself."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
@@ -27,57 +27,43 @@ from blemish.synthesis.carry import (
     soft_cover,
     within_reach,
 )
+from blemish.synthesis.curation.curate import Curator
+from blemish.synthesis.curation.duplicates import fingerprint, to_text
 from blemish.synthesis.dataset import Dataset, Synthetic
-from blemish.synthesis.defect import DefectSearch, Placed, place_defects
+from blemish.synthesis.defect import Placed
 from blemish.synthesis.order import Order
-from blemish.synthesis.references import ReferenceName, References
+from blemish.synthesis.references import References
+from blemish.synthesis.ways.approach import Approach, Job
+from blemish.synthesis.ways.choice import WAYS, Way, usual_way
 from blemish.types import Codes
 
-# Items are made in chunks of this size, from the same seeds, whatever is asked for: so an item is
-# rounded in the same way by whatever run makes it.
-CHUNK = 4
 STEM_LENGTH = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Options of a synthesis.
-
-    Attributes:
-        invert: Step A; None is `usual_method` for the bundle.
-        inverted: A folder that `blemish invert` wrote, whose codes take the place of step A.
-        search: Steps B and C.
-        reference: Of the defect's look.
-        real: A folder with real defects, for references that need it.
-    """
-
-    invert: Method | None = None
-    inverted: Path | None = None
-    search: DefectSearch = field(default_factory=DefectSearch)
-    reference: ReferenceName = "none"
-    real: Path | None = None
-
-
 class Synthesizer:
-    """A bundle at work: invert a part once, then place as many defects on it as wanted.
+    """A bundle at work: an item is a function of what is ordered and of its seed.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that the recipe can't use; or
-            `inverted` holds codes of another bundle.
+        BundleError: The bundle has no defect branch, or one that the approach can't use, or lacks
+            a mapper that is asked for; or `inverted` holds codes of another bundle.
+        OptionError: The approach contradicts itself.
         DataError: `inverted` can't be read.
     """
 
-    def __init__(self, bundle: Bundle, recipe: Recipe, *, device: str = "cpu") -> None:
-        self.bundle, self.recipe = bundle, recipe
+    def __init__(self, bundle: Bundle, approach: Approach, *, device: str = "cpu") -> None:
+        self.bundle, self.approach = bundle, approach
         self.model: Model = load_model(bundle, device)
         self.generator: Generator = self.model.generator
-        self.method = recipe.invert or usual_method(self.model)
+        _refuse_branch(bundle, self.generator.config.defect, approach)
+        self.method: Method = approach.invert or usual_method(self.model)
         self.kept: Kept | None = None
-        if recipe.inverted is not None:
-            self.kept = load_inversion(recipe.inverted, bundle)
+        if approach.inverted is not None:
+            self.kept = load_inversion(approach.inverted, bundle)
         self.device = device
-        self.references = References(bundle, recipe.reference, recipe.real, device=device)
-        _refuse_branch(bundle, self.generator.config.defect, recipe)
+        self.references = References(bundle, approach.reference, approach.real, device=device)
+        self.name_of_way = usual_way(bundle, approach)
+        self.way: Way = WAYS[self.name_of_way](bundle, self.model, approach)
+        self.curator = Curator.of(bundle, device)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -95,8 +81,8 @@ class Synthesizer:
         """
         self.references.prepare(kind)
 
-    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes:
-        """Step A: the codes of the part on the photograph, which all of its items share.
+    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
+        """Step A: the codes of the part, which all items on it share; None where none are needed.
 
         Args:
             order: With the photograph.
@@ -105,7 +91,9 @@ class Synthesizer:
         Raises:
             OptionError: The codes at hand were found for another photograph.
         """
-        target = to_tensor(fit(order.picture, self._side))[None].to(self.device)
+        if not self.way.inverts:
+            return None
+        target = self._seen(order.picture)
         if self.kept is not None:
             return _codes_of(self.kept, target, order)
         rng = torch.Generator().manual_seed(0)
@@ -113,25 +101,30 @@ class Synthesizer:
         return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
 
     def make(
-        self, order: Order, twin: Codes, seeds: list[int], *, tell: Step | None = None
-    ) -> Iterator[Synthetic]:
-        """Steps B to D for each seed."""
-        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-        photograph = to_tensor(fit(order.picture, self._side))[None].to(self.device)
+        self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
+    ) -> Synthetic:
+        """One item.
+
+        Args:
+            order: What is asked for.
+            seed: Another seed is another defect.
+            twin: What `invert` gave for this photograph, so that it is not inverted again.
+            tell: Called behind each step of a search with its number.
+        """
+        if twin is None:
+            twin = self.invert(order)
+        photograph = self._seen(order.picture)
         mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
-        placed = place_defects(
-            self.generator,
-            twin,
-            photograph,
-            mask,
-            self.types.index(order.kind),
-            self.recipe.search,
-            rngs=rngs,
-            reference=self.references.choose(order.kind, photograph, mask, len(seeds)),
-            tell=tell,
+        job = Job(
+            photograph=photograph,
+            mask=mask,
+            kind=self.types.index(order.kind),
+            seed=seed,
+            reference=self.references.choose(order.kind, photograph, mask, seed),
         )
-        for index, seed in enumerate(seeds):
-            yield self._finish(order, placed, index, seed, mask)
+        placed = self.way.place(job, twin, tell=tell)
+        carried, drawn = self._carry(order, placed, mask)
+        return self._item(order, seed, placed, carried, drawn)
 
     def name(self, order: Order, seed: int) -> str:
         """Of an item: the same order, options, bundle and seed give the same name."""
@@ -140,10 +133,11 @@ class Synthesizer:
         return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def options(self) -> dict[str, Any]:
-        """The recipe, as JSON holds it."""
-        known = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe)}
-        known["invert"] = options_of(self.method)
-        known["search"] = asdict(self.recipe.search)
+        """The approach, as JSON holds it."""
+        known = {f.name: getattr(self.approach, f.name) for f in fields(self.approach)}
+        known["way"] = self.name_of_way
+        known["invert"] = options_of(self.method) if self.way.inverts else None
+        known["search"] = asdict(self.approach.search)
         known["inverted"] = None if self.kept is None else self.kept.digest
         return json.loads(json.dumps(known, default=str))
 
@@ -151,49 +145,77 @@ class Synthesizer:
     def _side(self) -> int:
         return self.generator.config.resolution
 
-    def _finish(
-        self, order: Order, placed: Placed, index: int, seed: int, mask: Tensor
+    def _seen(self, picture: UInt8[np.ndarray, "h w 3"]) -> Tensor:
+        """A photograph as the networks see it, a batch of one."""
+        return to_tensor(fit(picture, self._side))[None].to(self.device)
+
+    def _item(
+        self, order: Order, seed: int, placed: Placed, carried: Carried, drawn: np.ndarray
     ) -> Synthetic:
-        carried, drawn = self._carry(order, placed, index, mask)
-        codes = placed.codes
+        reasons, scores = self._judge(order, carried)
+        terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
+        mark = fingerprint(carried.picture, order.picture)
         return Synthetic(
             name=self.name(order, seed),
             kind=order.kind,
-            picture=carried.picture,
+            picture=order.original.with_change(carried.picture, carried.changed),
             changed=carried.changed,
-            twin=order.picture,
+            twin=order.original,
             requested=order.requested,
-            codes=_item(codes, index),
+            codes=placed.codes,
+            reasons=reasons,
             facts={
                 "seed": seed,
+                "strength": order.strength,
                 "normal": str(order.normal),
                 "requested": str(order.mask),
+                "photograph": hashlib.sha256(order.picture.tobytes()).hexdigest()[:16],
+                "fingerprint": to_text(mark),
                 "bundle": {"name": self.bundle.path.name, "digest": self.bundle.digest},
                 "options": self.options(),
-                "scores": _scores(order, carried, drawn)
-                | {name: round(values[index].item(), 5) for name, values in placed.terms.items()},
+                "scores": _scores(order, carried, drawn) | scores | terms,
             },
         )
 
-    def _carry(
-        self, order: Order, placed: Placed, index: int, mask: Tensor
-    ) -> tuple[Carried, np.ndarray]:
+    def _judge(self, order: Order, carried: Carried) -> tuple[tuple[str, ...], dict[str, float]]:
+        """Why the item should not be used, and its scores; nothing of a bundle that has no idea."""
+        if self.curator is None:
+            return (), {}
+        found = self.curator.judge(
+            order.kind,
+            carried.picture,
+            order.picture,
+            carried.changed,
+            order.requested,
+            strength=order.strength,
+        )
+        return found.reasons, found.scores
+
+    def _carry(self, order: Order, placed: Placed, mask: Tensor) -> tuple[Carried, np.ndarray]:
         """Step D, and the generator's own mask at the photograph's size."""
         h, w = order.requested.shape
-        change = (placed.defective - placed.twin)[index].permute(1, 2, 0).cpu().numpy() * 127.5
-        own = placed.mask_logits[index, 0].sigmoid().cpu().numpy()
+        change = (placed.defective - placed.twin)[0].permute(1, 2, 0).cpu().numpy() * 127.5
+        own = placed.mask_logits[0, 0].sigmoid().cpu().numpy()
         own_cover = enlarged_cover(own, h, w)
-        if self.recipe.search.control == "condition":
+        if self.approach.search.control == "condition":
             drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
         else:
             drawn, cover = own, own_cover
-        carried = carry(order.picture, change, drawn, cover, order.requested)
+        carried = carry(
+            order.picture,
+            change,
+            drawn,
+            cover,
+            order.requested,
+            strength=order.strength,
+            grey=order.original.grey,
+        )
         return carried, own_cover > 0.5
 
 
 def synthesize(
     synthesizer: Synthesizer,
-    order: Order,
+    orders: Sequence[Order],
     dataset: Dataset,
     *,
     count: int,
@@ -201,6 +223,14 @@ def synthesize(
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Make items for seeds `seed … seed + count - 1` and add those that are not there yet.
+
+    Args:
+        synthesizer: Of a bundle.
+        orders: What is asked for, all on one photograph; seeds take them in turn.
+        dataset: Where items go.
+        count: So many.
+        seed: Of the first.
+        tell: Told in words how it goes.
 
     Returns:
         The manifest's rows of these items, made now or before.
@@ -210,24 +240,20 @@ def synthesize(
         OutputError: The folder can't be written into.
     """
     refuse_seeds(seed, count)
-    seeds = range(seed, seed + count)
-    names = {s: synthesizer.name(order, s) for s in seeds}
     known = {row["name"]: row for row in dataset.rows()}
-    twin: Codes | None = None
-    for first in range(seed // CHUNK * CHUNK, seed + count, CHUNK):
-        chunk = list(range(first, first + CHUNK))
-        missing = [s for s in chunk if s in names and names[s] not in known]
-        if not missing:
-            continue
-        if twin is None:
-            twin = synthesizer.invert(order, tell=lambda done: tell(f"inverting, {done:.0%}"))
-        made = synthesizer.make(order, twin, chunk, tell=lambda k: tell(f"placing, step {k}"))
-        for item in made:
-            if item.facts["seed"] in missing:
-                known[item.name] = dataset.add(item)
-                tell(f"made {item.name}")
+    twin, rows = None, []
+    for s in range(seed, seed + count):
+        order = orders[s % len(orders)]
+        name = synthesizer.name(order, s)
+        if name not in known:
+            if twin is None:
+                twin = synthesizer.invert(order, tell=lambda done: tell(f"inverting, {done:.0%}"))
+            made = synthesizer.make(order, s, twin=twin, tell=lambda k: tell(f"placing, step {k}"))
+            known[name] = dataset.add(made)
+            tell(f"made {name}")
+        rows.append(known[name])
     dataset.contact_sheet()
-    return [known[names[s]] for s in seeds]
+    return rows
 
 
 def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
@@ -239,14 +265,6 @@ def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
             todo="Name that photograph, or invert this one.",
         )
     return kept.codes.to(target.device).good()
-
-
-def _item(codes: Codes, index: int) -> Codes:
-    """One item's rows and noise maps, still a batch of one."""
-    assert codes.w_defect is not None
-    here = slice(index, index + 1)
-    noise = {name: map[here] for name, map in (codes.noise or {}).items()}
-    return replace(codes, w=codes.w[here], w_defect=codes.w_defect[here], noise=noise)
 
 
 def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, float | int]:
@@ -266,14 +284,14 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / union) if union else 1.0
 
 
-def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, recipe: Recipe) -> None:
+def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, approach: Approach) -> None:
     if branch is None or not branch.types:
         raise BundleError(
             got=f"{bundle.path}, a bundle that knows no type of defect",
             expected="one that has learnt defects",
             todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
         )
-    if recipe.search.control == "condition" and not branch.takes_mask:
+    if approach.search.control == "condition" and not branch.takes_mask:
         raise BundleError(
             got=f"{bundle.path}, a bundle whose defect branch takes no mask",
             expected="one that does, or another way to meet the mask",

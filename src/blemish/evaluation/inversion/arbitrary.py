@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from blemish.evaluation.inversion.figures import auroc, middle, share
+from blemish.evaluation.figures import auroc, middle, share
 from blemish.evaluation.inversion.measures import overlaps
 from blemish.evaluation.inversion.subjects import Group
 from blemish.evaluation.inversion.trial import Trial

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.evaluation.inversion.figures import middle, monotone, percentiles, share
+from blemish.evaluation.figures import middle, monotone, percentiles, share
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
 from blemish.generator.critic import Critic

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from blemish.evaluation.figures import mean, middle
 from blemish.evaluation.inversion.arbitrary import Trials, outcomes, recovery, refusal
 from blemish.evaluation.inversion.editing import Yardstick, editing
-from blemish.evaluation.inversion.figures import mean, middle
 from blemish.evaluation.inversion.measures import Sights, in_domain, meaning, overlaps
 from blemish.evaluation.inversion.subjects import Group, Subjects
 from blemish.evaluation.inversion.trial import Tell, Trial, attempt

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from blemish.data.folder import GOOD, DefectFolder, load
-from blemish.evaluation.inversion.eyes import Eyes
+from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.inversion.subjects import thirds
 from blemish.pictures import to_tensor
 

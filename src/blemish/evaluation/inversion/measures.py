@@ -14,8 +14,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.evaluation.inversion.eyes import Eyes
-from blemish.evaluation.inversion.figures import mean, middle, share
+from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.figures import mean, middle, share
 from blemish.evaluation.inversion.kinds import KindReader
 from blemish.evaluation.inversion.subjects import Subjects
 from blemish.evaluation.inversion.trial import Trial

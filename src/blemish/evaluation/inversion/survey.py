@@ -9,10 +9,10 @@ from typing import Any
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError
+from blemish.evaluation.eyes import LEAST_SIDE, Eyes
+from blemish.evaluation.figures import presentable
 from blemish.evaluation.inversion.answers import answers
 from blemish.evaluation.inversion.evaluate import Findings, evaluate
-from blemish.evaluation.inversion.eyes import LEAST_SIDE, Eyes
-from blemish.evaluation.inversion.figures import presentable
 from blemish.evaluation.inversion.kinds import learn_kinds
 from blemish.evaluation.inversion.measures import Sights, accuracy
 from blemish.evaluation.inversion.page import write_page

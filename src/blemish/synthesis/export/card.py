@@ -95,8 +95,13 @@ def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
             f"{len(photographs(apart))} of {len(photographs(items.items))} photographs, "
             f"and the items on them ({len(apart)})"
         )
-    if items.unchanged:
-        rows["left out"] = f"items in which nothing changed ({items.unchanged})"
+    left_out = {
+        "items in which nothing changed": items.unchanged,
+        "items that were refused": items.refused,
+        "items that could not be made": items.failed,
+    }
+    if any(left_out.values()):
+        rows["left out"] = ", ".join(f"{words} ({n})" for words, n in left_out.items() if n)
     return rows
 
 

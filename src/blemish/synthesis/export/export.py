@@ -1,17 +1,20 @@
 """From a folder that `blemish synthesize` wrote to one that others' tools read.
 
-Pictures are copied byte for byte; what lists them comes last, so that an export that was broken off
-is no data set. The same items give the same bytes, but for the date on the card.
+Pictures are copied byte for byte, but for those that carry an EXIF orientation: many readers pass
+it over and would see boxes elsewhere, so these are written upright, without it. What lists pictures
+comes last, so that an export that was broken off is no data set. The same items give the same
+bytes, but for the date on the card.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
 
 from blemish.errors import OutputError
 from blemish.files import ensure_writable, write_atomically
+from blemish.originals import read_original
 from blemish.synthesis.export.card import card, origins
 from blemish.synthesis.export.coco import coco
 from blemish.synthesis.export.imagefolder import imagefolder
@@ -94,15 +97,21 @@ def export(
         today=today or date.today(),
     )
     files = [("README.md", text.encode()), *layout(items, pairs=pairs)]
+    turned = frozenset().union(*(item.turned for item in items.items))
     for index, (path, content) in enumerate(files, 1):
-        _write(out / path, content)
+        _write(out / path, content, turned)
         tell(0.5 + index / len(files) / 2)
     return Exported(items=items, files=tuple(path for path, _ in files))
 
 
-def _write(path: Path, content: Content) -> None:
+def _write(path: Path, content: Content, turned: frozenset[Path]) -> None:
     ensure_writable(path.parent)
-    write_atomically(path, content.read_bytes() if isinstance(content, Path) else content)
+    if isinstance(content, bytes):
+        write_atomically(path, content)
+    elif content in turned:
+        replace(read_original(content), orientation=1).write(path)
+    else:
+        write_atomically(path, content.read_bytes())
 
 
 def _refuse_full(out: Path) -> None:

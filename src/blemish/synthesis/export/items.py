@@ -6,6 +6,7 @@ become files elsewhere must be plain, and no file outside the folder is read.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from jaxtyping import UInt8
 
 from blemish.errors import DataError, OptionError
 from blemish.files import read_lines
-from blemish.pictures import read_mask, read_picture
+from blemish.originals import read_original
+from blemish.synthesis.dataset import NOTHING_CHANGED
 
 Split = Literal["train", "val"]
 Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
@@ -25,7 +27,7 @@ Content = Path | bytes  # of a file of an export: the picture to copy, or what t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One made item that has a picture.
+    """One made item that was kept.
 
     Attributes:
         name: Of its files.
@@ -33,7 +35,8 @@ class Item:
         image: The picture's file.
         mask: That of what changed.
         twin: That of the untouched photograph.
-        size: Height and width in pixels.
+        size: Height and width in pixels, upright.
+        turned: Those of its files that carry an EXIF orientation.
         photograph: SHA-256 of the twin's pixels; items on one photograph share it.
         facts: The manifest's line.
         split: Where it goes.
@@ -45,6 +48,7 @@ class Item:
     mask: Path
     twin: Path
     size: tuple[int, int]
+    turned: frozenset[Path]
     photograph: str
     facts: Mapping[str, Any]
     split: Split = "train"
@@ -60,12 +64,16 @@ class Items:
     """The items of a folder by name.
 
     Attributes:
-        items: Those with a picture.
-        unchanged: How many have none, because nothing changed in them.
+        items: Those that were kept.
+        unchanged: How many were not, because nothing changed in them.
+        refused: How many for other reasons.
+        failed: How many could not be made.
     """
 
     items: tuple[Item, ...]
     unchanged: int
+    refused: int = 0
+    failed: int = 0
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -83,18 +91,21 @@ def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) ->
         tell: Called behind each item with the share of them that is read.
 
     Raises:
-        DataError: The folder or its manifest is missing, holds no item with a picture, is not of
+        DataError: The folder or its manifest is missing, holds no item that was kept, is not of
             ours, or a file of it is gone, torn or of another size than its picture.
     """
     rows = {row["name"]: row for row in _rows(root)}
-    given = [row for _, row in sorted(rows.items()) if "image" in row["files"]]
+    given = [row for _, row in sorted(rows.items()) if _outcome(row) == "kept"]
     if not given:
-        raise _not_made(f"{root}, in whose {len(rows)} items nothing changed")
+        raise _not_made(f"{root}, of whose {len(rows)} items none was kept")
     items = []
     for index, row in enumerate(given, 1):
         items.append(_item(root, row))
         tell(index / len(given))
-    return Items(items=tuple(items), unchanged=len(rows) - len(given))
+    counts = Counter(map(_outcome, rows.values()))
+    failed, unchanged = counts["failed"], counts[NOTHING_CHANGED]
+    refused = len(rows) - len(given) - failed - unchanged
+    return Items(items=tuple(items), unchanged=unchanged, refused=refused, failed=failed)
 
 
 def hold_out(items: Items, share: float) -> Items:
@@ -150,14 +161,30 @@ def _row(root: Path, number: int, line: str) -> dict[str, Any]:
     raise _not_made(f"{root / 'manifest.jsonl'}, whose line {number} is no item's")
 
 
+def _outcome(row: Mapping[str, Any]) -> str:
+    """Older manifests have none; in them an item without a picture is one that didn't change."""
+    outcome = row.get("outcome", "kept" if "image" in row["files"] else NOTHING_CHANGED)
+    return NOTHING_CHANGED if NOTHING_CHANGED in row.get("reasons", ()) else outcome
+
+
 def _is_item(row: Any) -> bool:
-    words = (row["normal"], row["bundle"]["name"], row["bundle"]["digest"])
-    numbers = (row["seed"], *row["scores"].values())
+    return _is_line(row) and (_outcome(row) != "kept" or _is_described(row))
+
+
+def _is_line(row: Any) -> bool:
+    words = (row.get("outcome", ""), *row.get("reasons", ()), *row["files"].values())
     return (
         _is_plain(row["name"])
         and _is_plain(row["type"])
-        and isinstance(row["options"], dict)
-        and all(isinstance(path, str) for path in row["files"].values())
+        and all(isinstance(word, str) for word in words)
+    )
+
+
+def _is_described(row: Any) -> bool:
+    words = (row["normal"], row["bundle"]["name"], row["bundle"]["digest"])
+    numbers = (row["seed"], *row["scores"].values())
+    return (
+        isinstance(row["options"], dict)
         and all(isinstance(word, str) for word in words)
         and all(isinstance(number, int | float) for number in numbers)
     )
@@ -175,9 +202,11 @@ def _is_plain(name: object) -> bool:
 
 
 def _item(root: Path, row: Mapping[str, Any]) -> Item:
-    image, mask, twin = (_file(root, row, kind) for kind in ("image", "mask", "twin"))
-    changed, photograph = read_mask(mask), read_picture(twin)
-    if not read_picture(image).shape[:2] == changed.shape == photograph.shape[:2]:
+    paths = {kind: _file(root, row, kind) for kind in ("image", "mask", "twin")}
+    originals = {path: read_original(path) for path in paths.values()}
+    image, mask, twin = paths.values()
+    changed, photograph = originals[mask].mask, originals[twin].picture
+    if len({original.levels.shape[:2] for original in originals.values()}) > 1:
         expected, todo = "one size", "Export the folder as 'blemish synthesize' left it."
         got = f"{image} with a mask or a twin of another size"
         raise DataError(got=got, expected=expected, todo=todo)
@@ -191,6 +220,7 @@ def _item(root: Path, row: Mapping[str, Any]) -> Item:
         mask=mask,
         twin=twin,
         size=changed.shape,
+        turned=frozenset(path for path, found in originals.items() if found.orientation != 1),
         photograph=_digest(photograph),
         facts=row,
     )

@@ -1,0 +1,202 @@
+"""`blemish train encoder` and `train mapper`: how a bundle finds codes at one look."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from blemish.cli.options import Data, Flag
+from blemish.cli.progress import Progress
+from blemish.cli.running import (
+    BundleNames,
+    Flat,
+    Run,
+    choose_symmetries,
+    resumable,
+    show,
+    symmetries_of,
+    tell,
+    trainable,
+)
+
+OF_RECIPE = "(default: the recipe's)"
+Weight = Annotated[float | None, arg(help_behavior_hint=OF_RECIPE)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the encoder's loss is made of.
+
+    Attributes:
+        features: Whose features tell likeness; VGG16 and SqueezeNet need their weights in the
+            folder that BLEMISH_WEIGHTS names.
+        pairs: Share of a batch that the generator drew from known codes.
+        pixel_weight: Of the squared error.
+        feature_weight: Of the distance in features.
+        adversarial_weight: Of the critic's displeasure; 0 leaves the critic out.
+        code_weight: Of the distance to known codes.
+        spread_weight: Of the variance of rows about their mean.
+    """
+
+    features: Annotated[
+        Literal["critic", "squeezenet", "vgg16"] | None, arg(help_behavior_hint=OF_RECIPE)
+    ] = None
+    pairs: Weight = None
+    pixel_weight: Weight = None
+    feature_weight: Weight = None
+    adversarial_weight: Weight = None
+    code_weight: Weight = None
+    spread_weight: Weight = None
+
+    def change(self) -> dict[str, Any]:
+        """What was given."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
+
+FlatTerms = Annotated[Terms, arg(name="")]
+
+
+def encoder(
+    data: Data,
+    bundle: Path,
+    recipe: Literal["in-domain", "idinvert", "ordinary"] = "in-domain",
+    symmetries: BundleNames = None,
+    placements: BundleNames = None,
+    everything: Flag = False,
+    terms: FlatTerms = Terms(),
+    run: Flat = Run(),
+) -> None:
+    """Train the encoder of a bundle, which finds codes for photographs.
+
+    Args:
+        data: A folder with photographs of good parts in train/good, and with defects of the types
+            that the bundle knows.
+        bundle: Folder of the bundle, as the trainings before made it.
+        recipe: in-domain learns from photographs and from drawn pictures whose codes are known;
+            idinvert is the paper's, from photographs alone; ordinary learns from drawn pictures
+            alone and is there to compare with.
+        symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
+        placements: What leaves a defect a defect, by the same names.
+        everything: Learn from test/good and from all defects as well.
+        terms: What the loss is made of.
+        run: How long, on what, and from where.
+    """
+    from blemish.data import DefectFolder
+    from blemish.generator.presets import preset_of
+    from blemish.inversion.model import SAMPLES
+    from blemish.inversion.recipes import RECIPES
+    from blemish.inversion.train import train_encoder
+
+    found = trainable(bundle)
+    preset, chosen = preset_of(found), RECIPES[recipe]
+    training = replace(
+        chosen,
+        schedule=run.schedule(chosen.schedule),
+        symmetries=choose_symmetries(
+            symmetries, symmetries_of(found) or preset.training.symmetries
+        ),
+        **terms.change(),
+    )
+    moved = choose_symmetries(placements, preset.defects.placements)
+    folder = DefectFolder(data)
+    if run.dry_run:
+        about = {"recipe": recipe, "training": asdict(training), "placements": asdict(moved)}
+        return show(run, data=data, bundle=bundle, everything=everything, **about)
+    with resumable(), Progress("learning the domain of the codes", SAMPLES) as progress:
+        fabric = run.launch()
+        train_encoder(
+            folder,
+            found,
+            training,
+            fabric,
+            placements=moved,
+            resume=run.resume,
+            everything=everything,
+            tell=lambda done: progress.part(done),
+        )
+    tell(fabric, f"{bundle} has its encoder. Next: blemish evaluate inversion --bundle {bundle}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapperTerms:
+    """What the mapper learns from, and what its loss is made of.
+
+    Attributes:
+        solutions: Groups of defects that the optimiser searches for before the training begins,
+            four in each; 0 does without.
+        code_weight: Of the distance to known defect codes.
+        change_weight: Of the distance to known changes of the picture.
+        mask_weight: Of the branch's own mask not meeting the one that is given.
+        visible_weight: Of what can't be seen of the change inside the mask.
+        adversarial_weight: Of the critic's displeasure.
+    """
+
+    solutions: Annotated[int | None, arg(help_behavior_hint="(default: 32)")] = None
+    code_weight: Weight = None
+    change_weight: Weight = None
+    mask_weight: Weight = None
+    visible_weight: Weight = None
+    adversarial_weight: Weight = None
+
+    def change(self) -> dict[str, Any]:
+        """What was given."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
+
+FlatMapperTerms = Annotated[MapperTerms, arg(name="")]
+
+
+def mapper(
+    data: Data,
+    bundle: Path,
+    symmetries: BundleNames = None,
+    placements: BundleNames = None,
+    everything: Flag = False,
+    terms: FlatMapperTerms = MapperTerms(),
+    run: Flat = Run(),
+) -> None:
+    """Train the mapper of a bundle, which places defects in one pass.
+
+    Args:
+        data: A folder with photographs of good parts in train/good, and with defects of the types
+            that the bundle knows.
+        bundle: Folder of the bundle, as 'blemish train defects' and 'train encoder' left it.
+        symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
+        placements: What leaves a defect a defect, by the same names.
+        everything: Learn from test/good and from all defects as well.
+        terms: What it learns from.
+        run: How long, on what, and from where.
+    """
+    from blemish.data import DefectFolder
+    from blemish.generator.presets import preset_of
+    from blemish.synthesis.mapping.train import MapperTraining, train_mapper
+
+    found = trainable(bundle)
+    preset, usual = preset_of(found), MapperTraining()
+    training = replace(
+        usual,
+        schedule=run.schedule(usual.schedule),
+        symmetries=choose_symmetries(
+            symmetries, symmetries_of(found) or preset.training.symmetries
+        ),
+        **terms.change(),
+    )
+    moved = choose_symmetries(placements, preset.defects.placements)
+    folder = DefectFolder(data)
+    if run.dry_run:
+        about = {"training": asdict(training), "placements": asdict(moved)}
+        return show(run, data=data, bundle=bundle, everything=everything, **about)
+    with resumable(), Progress("searching for defects to learn from", training.solutions) as bar:
+        fabric = run.launch()
+        train_mapper(
+            folder,
+            found,
+            training,
+            fabric,
+            placements=moved,
+            resume=run.resume,
+            everything=everything,
+            tell=bar.part,
+        )
+    tell(fabric, f"{bundle} has its mapper: 'blemish synthesize' takes one pass now.")

@@ -1,0 +1,142 @@
+"""A photograph as its file holds it, and changes to it that leave everything else alone.
+
+A picture x of 8 bits is what the rest of the package works on. A change of it, y - x, is put onto
+the file's own levels X at their own depth and in their own channels:
+
+    Y = X + s · (y - x),  with s = 1 for 8 bits and 257 for 16,
+
+cut to the range. So Y differs from X exactly where y differs from x, and Y read again as a picture
+is y. What is written lies in rows and columns as the photograph does and has its EXIF orientation:
+readers that honour the tag and readers that pass it over both see photograph and mask agree.
+
+The file is a PNG whatever was read. Its mode is that of the photograph where PNG has it: grey or
+RGB of 8 or 16 bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit a
+pixel becomes grey. The ICC profile stays; nothing else that a camera notes is handed on.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from blemish.files import write_atomically
+from blemish.levels import Levels, as_stored, colours_of, mask_of, picture_of
+from blemish.pictures import decode
+
+_COMPRESSION = 3
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
+_UP = 2  # the filter that takes each row's difference from the one above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """A photograph at its own depth.
+
+    Attributes:
+        levels: Upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
+        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
+        profile: ICC profile; empty where there is none.
+    """
+
+    levels: Levels
+    orientation: int = 1
+    profile: bytes = b""
+
+    @cached_property
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The same as `pictures.read_picture` gives it."""
+        return picture_of(self.levels)
+
+    @cached_property
+    def mask(self) -> Bool[np.ndarray, "h w"]:
+        """The same as `pictures.read_mask` gives it."""
+        return mask_of(self.levels)
+
+    @property
+    def grey(self) -> bool:
+        """Whether it has no colours."""
+        return colours_of(self.levels).shape[2] == 1
+
+    def with_change(
+        self, picture: UInt8[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]
+    ) -> Self:
+        """The photograph with a change of its picture on it.
+
+        Args:
+            picture: What it shall look like; where the photograph is grey it must be so too.
+            where: The pixels to change; all others, and alpha, stay as they are, bit for bit.
+        """
+        change = picture[where].astype(np.int32) - self.picture[where]
+        assert not self.grey or (change == change[:, :1]).all(), "grey stays grey"
+        levels = self.levels.copy()
+        colours = colours_of(levels)
+        most = np.iinfo(levels.dtype).max
+        fresh = colours[where] + most // 255 * change[:, : colours.shape[2]]
+        colours[where] = fresh.clip(0, most).astype(levels.dtype)
+        return replace(self, levels=levels)
+
+    def write(self, path: Path) -> None:
+        """Writes a PNG, the whole or none, that lies as the photograph's file does.
+
+        Raises:
+            OutputError: The disk is full or read-only, or something is in the way.
+        """
+        stored = as_stored(self.levels, self.orientation)
+        chunks = [_header(stored)]
+        if self.profile:
+            chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(self.profile)))
+        if self.orientation != 1:
+            chunks.append(_chunk(b"eXIf", _exif(self.orientation)))
+        chunks += [_pixels(stored), _chunk(b"IEND", b"")]
+        write_atomically(path, _SIGNATURE + b"".join(chunks))
+
+    def write_mask(self, path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
+        """Writes an upright mask of the photograph as 0 and 255, lying as its file does.
+
+        Raises:
+            OutputError: The disk is full or read-only, or something is in the way.
+        """
+        assert mask.shape == self.levels.shape[:2]
+        levels = mask.astype(np.uint8) * np.uint8(255)
+        Original(levels=levels, orientation=self.orientation).write(path)
+
+
+def read_original(path: Path) -> Original:
+    """Reads a photograph, or a mask.
+
+    Raises:
+        DataError: The file is missing, broken, no picture, or over `pictures.PIXEL_LIMIT`.
+    """
+    found = decode(path)
+    return Original(levels=found.levels, orientation=found.orientation, profile=found.profile)
+
+
+def _header(stored: Levels) -> bytes:
+    (h, w), depth = stored.shape[:2], stored.dtype.itemsize * 8
+    colour_type = _COLOUR_TYPES[stored.size // (h * w)]
+    return _chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, colour_type, 0, 0, 0))
+
+
+def _pixels(stored: Levels) -> bytes:
+    """Rows of big-endian samples, filtered and compressed (ISO/IEC 15948, clauses 7 to 10)."""
+    rows = stored.astype(stored.dtype.newbyteorder(">")).reshape(len(stored), -1).view(np.uint8)
+    rows = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    lines = np.insert(rows, 0, _UP, axis=1)
+    return _chunk(b"IDAT", zlib.compress(lines.tobytes(), _COMPRESSION))
+
+
+def _exif(orientation: int) -> bytes:
+    """A directory with the one entry: one short integer under the tag 0x0112."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(data, zlib.crc32(kind))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)

@@ -1,0 +1,128 @@
+"""From a task to an item's files and its row: what runs in each process.
+
+What a process keeps from one item to the next (networks, codes of photographs) is a cache of pure
+functions: it changes nothing but time.
+"""
+
+import os
+import traceback
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BlemishError, OutputError
+from blemish.files import ensure_writable
+from blemish.pictures import write_picture
+from blemish.synthesis.batch.tasks import DrawnPart, Task
+from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.order import Order, draw_order, read_order
+from blemish.synthesis.scenes import draw_part
+from blemish.synthesis.synthesize import Synthesizer
+from blemish.synthesis.ways.approach import Approach
+from blemish.types import Codes
+
+BENCHES, TWINS = 4, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An item that could not be made."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where items are made.
+
+    Attributes:
+        root: Folder of the data set, absolute.
+        device: What the networks work on.
+        keep_all: Whether items that are refused keep their pictures.
+    """
+
+    root: Path
+    device: str = "cpu"
+    keep_all: bool = False
+
+    def make(self, task: Task) -> dict[str, Any] | Failed:
+        """An item's row, its files written; or why there is none.
+
+        Raises:
+            OutputError: The folder can't be written into.
+        """
+        try:
+            return _dataset(self.root).write(self._item(task), keep_all=self.keep_all)
+        except OutputError:
+            raise
+        except Exception as error:
+            if os.environ.get("BLEMISH_DEBUG"):
+                traceback.print_exception(error)
+            return Failed(reason=self._reason(error, task))
+
+    def _item(self, task: Task) -> Synthetic:
+        bench = _bench(task.bundle, task.approach, self.device)
+        order = self._order(task, bench.synthesizer)
+        made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
+        facts = {**made.facts, **task.facts()}
+        facts["requested"] = task.mask if isinstance(task.mask, str) else f"drawn/{order.mask.name}"
+        facts["options"] = {**made.facts["options"], "real": task.real}
+        return replace(made, name=task.name, facts=facts)
+
+    def _order(self, task: Task, synthesizer: Synthesizer) -> Order:
+        normal, types = self._photograph(task, synthesizer), synthesizer.types
+        if isinstance(task.mask, str):
+            mask, off_part = task.here / task.mask, task.off_part
+            return read_order(normal, mask, task.kind, types, off_part, strength=task.strength)
+        return draw_order(
+            normal,
+            task.mask,
+            task.kind,
+            types,
+            seed=task.mask_seed,
+            folder=self.root / "drawn",
+            strength=task.strength,
+        )
+
+    def _photograph(self, task: Task, synthesizer: Synthesizer) -> Path:
+        """The photograph's file; a part that is drawn is written by whoever comes first."""
+        if not isinstance(task.photograph, DrawnPart):
+            return task.here / task.photograph
+        path = self.root / task.photograph.name
+        if not path.exists():
+            ensure_writable(path.parent)
+            write_picture(path, draw_part(synthesizer.generator, task.photograph.seed))
+        return path
+
+    def _reason(self, error: Exception, task: Task) -> str:
+        """What the manifest says of a failure, the same wherever the folders lie."""
+        text = str(error)
+        if not isinstance(error, BlemishError):
+            text = f"Blemish failed with {type(error).__name__}: {text}".splitlines()[0]
+        for folder in (self.root, task.here):
+            text = text.replace(f"{folder}{os.sep}", "")
+        return text
+
+
+class _Bench:
+    """A synthesizer at work, and the codes of the photographs that it has had last."""
+
+    def __init__(self, bundle: Bundle, approach: Approach, device: str) -> None:
+        self.synthesizer = Synthesizer(bundle, approach, device=device)
+        self.twins: OrderedDict[str, Codes | None] = OrderedDict()
+
+    def twin(self, order: Order, name: str) -> Codes | None:
+        """The codes of a photograph, searched for if it is not known by this name."""
+        if name not in self.twins:
+            self.twins[name] = self.synthesizer.invert(order)
+        self.twins.move_to_end(name)
+        if len(self.twins) > TWINS:
+            self.twins.popitem(last=False)
+        return self.twins[name]
+
+
+_bench = lru_cache(maxsize=BENCHES)(_Bench)
+_dataset = lru_cache(maxsize=1)(Dataset)

@@ -1,0 +1,131 @@
+"""From a table of a TOML file to a dataclass of ours: the one boundary to pydantic.
+
+Types are taken strictly, as the file has them, and a key that the dataclass does not have is
+refused. What pydantic complains of becomes an `OptionError` that names the place and the key.
+"""
+
+import json
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+
+from blemish.errors import DataError, OptionError, UserError
+
+T = TypeVar("T")
+STRICT = ConfigDict(extra="forbid", strict=True)
+_UNKNOWN, _MISSING = "unexpected_keyword_argument", "missing"
+_WORDS = {"Input should be ": "", "a valid array": "a list", "an object": "a table"}
+
+
+def _several(value: object) -> object:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]  # a string, or a list of them
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        DataError: The file is missing, or holds no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        got = f"{path}, which can't be read ({error.strerror})"
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        got = f"{path}, which is no TOML ({error})"
+    raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.")
+
+
+def fill(kind: type[T], table: Mapping[str, Any], name: str) -> T:
+    """A dataclass, filled from a table.
+
+    Args:
+        kind: The dataclass, with `__pydantic_config__ = STRICT`; those inside it inherit that.
+        table: As the TOML file has it.
+        name: Of the table, for messages: the file, and the place in it.
+
+    Raises:
+        OptionError: A key is unknown or missing, or a value is of another type or out of range.
+    """
+    text = json.dumps(table, default=str)  # of dates and times, which nothing of ours takes
+    with naming(name):
+        try:
+            return TypeAdapter(kind).validate_json(text)
+        except ValidationError as error:
+            raise _refusal(kind, table, error) from error
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put a place before what a user's mistake says that we got."""
+    try:
+        yield
+    except UserError as error:
+        got = f"{name}: {error.got}"
+        raise type(error)(got=got, expected=error.expected, todo=error.todo) from error
+
+
+def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> OptionError:
+    """Of the first mistake; an unknown key comes before one that is missing for it."""
+    complaints = sorted(error.errors(), key=lambda complaint: complaint["type"] != _UNKNOWN)
+    first = complaints[0]
+    place = _place(table, first["loc"])
+    key = ".".join(map(str, place))
+    if first["type"] == _UNKNOWN:
+        return _unknown(key, sorted(_keys(kind, place[:-1])))
+    if first["type"] == _MISSING:
+        key = ".".join(map(str, first["loc"]))
+        return OptionError(got=f"no '{key}'", expected="a value for it", todo=f"Add '{key}'.")
+    # Each arm of a union has its own complaint about the same value.
+    wanted = [c["msg"] for c in complaints if _place(table, c["loc"])[: len(place)] == place]
+    value = textwrap.shorten(json.dumps(first["input"], default=str), 60)
+    return OptionError(
+        got=f"{key} = {value}",
+        expected=" or ".join(dict.fromkeys(map(_plain, wanted))),
+        todo=f"Correct '{key}'.",
+    )
+
+
+def _unknown(key: str, known: Sequence[str]) -> OptionError:
+    near = get_close_matches(key.split(".")[-1], known, n=1)
+    return OptionError(
+        got=f"the unknown key '{key}'",
+        expected=f"one of {', '.join(known)}",
+        todo=f"Perhaps '{near[0]}' is meant." if near else "Leave it out, or correct it.",
+    )
+
+
+def _place(table: Any, location: Sequence[int | str]) -> tuple[int | str, ...]:
+    """The keys of a location; what else pydantic puts there names the arms of unions."""
+    keys: list[int | str] = []
+    for step in location:
+        with suppress(KeyError, IndexError, TypeError):
+            table = table[step]
+            keys.append(step)
+    return tuple(keys)
+
+
+def _keys(kind: Any, path: Sequence[int | str]) -> list[str]:
+    """What the dataclass at the end of the path can be asked for."""
+    for step in path:
+        declared: Any = next(f.type for f in fields(kind) if f.name == step)
+        kind = next(arm for arm in (declared, *get_args(declared)) if is_dataclass(arm))
+    return [f.name for f in fields(kind)]
+
+
+def _plain(message: str) -> str:
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return message

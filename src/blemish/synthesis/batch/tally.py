@@ -1,0 +1,77 @@
+"""What became of a batch: counts, reasons, and the middle of each score; no times, no places."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from blemish.files import write_atomically
+
+FAILURES = 5
+
+
+class Tally:
+    """Counts the rows of a manifest as they come; the scores are all that it keeps of them."""
+
+    def __init__(self) -> None:
+        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.scores: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.reasons: Counter[str] = Counter()
+        self.failures: list[dict[str, str]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one row."""
+        kind, outcome = row["type"], row["outcome"]
+        self.outcomes[kind][outcome] += 1
+        if outcome == "refused":
+            self.reasons.update(map(_cause, row["reasons"]))
+        if outcome == "failed" and len(self.failures) < FAILURES:
+            self.failures.append({"name": row["name"], "reason": row["reasons"][0]})
+        for name, value in row.get("scores", {}).items() if outcome == "kept" else ():
+            self.scores[kind, name].append(value)
+
+    def figures(self) -> dict[str, Any]:
+        """As JSON holds them.
+
+        Returns:
+            How many items have which outcome, in all and of each type, with the medians of the
+            scores of what was kept; how often which reason was given, without its figures; and the
+            first that failed.
+        """
+        total = sum(self.outcomes.values(), Counter())
+        types = {
+            kind: {**_counts(count), "medians": self._medians(kind)}
+            for kind, count in sorted(self.outcomes.items())
+        }
+        reasons = dict(sorted(self.reasons.items()))
+        return {**_counts(total), "types": types, "reasons": reasons, "failures": self.failures}
+
+    def _medians(self, kind: str) -> dict[str, float]:
+        return {
+            name: round(median(values), 5)
+            for (of, name), values in sorted(self.scores.items())
+            if of == kind
+        }
+
+
+def write_report(path: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write the figures of a manifest's rows as JSON, and return them."""
+    tally = Tally()
+    for row in rows:
+        tally.add(row)
+    figures = tally.figures()
+    write_atomically(path, (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode())
+    return figures
+
+
+def _counts(outcomes: Counter[str]) -> dict[str, int]:
+    counts = {outcome: outcomes[outcome] for outcome in ("kept", "refused", "failed")}
+    return {"items": outcomes.total(), **counts}
+
+
+def _cause(reason: str) -> str:
+    """A reason without its figures."""
+    return re.sub(r"[\d.]+%?", "", re.split("[:,]", reason)[0]).strip()

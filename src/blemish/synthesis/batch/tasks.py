@@ -1,0 +1,130 @@
+"""One item of a batch, as a pure function of the recipe and its index.
+
+Whatever is left to chance comes from a generator keyed by the recipe's seed and the index alone, so
+any process may make any item, in any order, and as often as it likes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blemish.checkpoint import Bundle
+from blemish.synthesis.batch.recipe import Recipe
+from blemish.synthesis.masks import MaskPlan, OffPart
+from blemish.synthesis.synthesize import STEM_LENGTH
+from blemish.synthesis.ways.approach import Approach
+
+SEEDS = 2**32
+_ITEMS, _PARTS = 0, 1  # streams of random numbers that never meet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnPart:
+    """A part that the bundle draws.
+
+    Attributes:
+        number: Among those of the recipe.
+        seed: Of its code.
+    """
+
+    number: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its file, from the batch's folder."""
+        return f"parts/part_{self.number:04d}.png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What one item shall be.
+
+    Attributes:
+        index: Among the recipe's items.
+        kind: Type of the defect.
+        bundle: That makes it.
+        approach: Options of placing it.
+        here: The folder from which files are named.
+        real: Folder with real defects, as the recipe names it.
+        photograph: Of the good part.
+        mask: Where the defect shall be, or how that is drawn.
+        off_part: For a mask from a file.
+        mask_seed: Of a mask that is drawn.
+        strength: Of the change, in (0, 1].
+        seed: Of the defect.
+    """
+
+    index: int
+    kind: str
+    bundle: Bundle
+    approach: Approach
+    here: Path
+    real: str | None
+    photograph: str | DrawnPart
+    mask: str | MaskPlan
+    off_part: OffPart | None
+    mask_seed: int
+    strength: float
+    seed: int
+
+    @property
+    def normal(self) -> str:
+        """The photograph's name."""
+        return self.photograph if isinstance(self.photograph, str) else self.photograph.name
+
+    @property
+    def name(self) -> str:
+        """Of the item's files, unlike that of any other index."""
+        stem = Path(self.normal).stem[:STEM_LENGTH].lstrip(".")
+        return f"{self.index:06d}_{stem}"
+
+    def facts(self) -> dict[str, Any]:
+        """What a failed item's line says of it, and others say too."""
+        requested = self.mask if isinstance(self.mask, str) else None
+        known = {"index": self.index, "seed": self.seed, "strength": self.strength}
+        return {**known, "normal": self.normal, "requested": requested}
+
+
+def task_of(recipe: Recipe, index: int) -> Task:
+    """What item `index` of a recipe shall be.
+
+    Raises:
+        IndexError: The recipe has no such item.
+    """
+    place, number = recipe.locate(index)
+    group = recipe.groups[place]
+    dice = _dice(recipe.seed, _ITEMS, index)
+    seed, mask_seed = (int(seed) for seed in dice.integers(SEEDS, size=2))
+    low, high = group.strengths
+    strength = max(low, round(low + (high - low) * dice.random(), 4))
+    return Task(
+        index=index,
+        kind=group.defect,
+        bundle=recipe.bundle,
+        approach=group.approach(recipe.bundle, recipe.here),
+        here=recipe.here,
+        real=group.real,
+        photograph=_photograph(recipe, place, number),
+        mask=group.plan(recipe.here) or group.masks[dice.integers(len(group.masks))],
+        off_part=group.off_part,
+        mask_seed=mask_seed,
+        strength=strength,
+        seed=seed,
+    )
+
+
+def _photograph(recipe: Recipe, place: int, number: int) -> str | DrawnPart:
+    """Items that follow each other share one, so that it is inverted for all of them at once."""
+    group = recipe.groups[place]
+    if group.photographs:
+        return group.photographs[number * len(group.photographs) // group.count]
+    before = sum(earlier.parts or 0 for earlier in recipe.groups[:place])
+    part = before + number * (group.parts or 1) // group.count
+    return DrawnPart(number=part, seed=int(_dice(recipe.seed, _PARTS, part).integers(SEEDS)))
+
+
+def _dice(seed: int, stream: int, index: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, index)))

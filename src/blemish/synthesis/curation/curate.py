@@ -1,0 +1,136 @@
+"""Curation: what a made item is worth, and why it should not be used.
+
+Everything is judged on the one item, so that it does not depend on what it is made beside; whether
+it is the same as another is asked elsewhere (`duplicates`). Bounds come from real defects, but for
+two that no real photograph can tell, as it has no good twin: how much of the label is seen to have
+changed, and how much of what was asked for.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from blemish.checkpoint import Bundle
+from blemish.generator.critic import Critic
+from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.synthesis.curation.sightings import Sighting, lab, shrunk, shrunk_mask, sight
+from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
+
+NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
+MOST_DRIFT = 0.5  # half of the label is not seen to have changed: it would teach a wrong outline
+LEAST_MET = 0.3  # of the mask that was asked for: another defect than was ordered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Scores by name, and reasons against the item; none means that it is kept."""
+
+    scores: dict[str, float]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curator:
+    """Judges made items.
+
+    Attributes:
+        critic: Of images with masks.
+        side: Of the squares that it knows.
+        yardsticks: By type of defect.
+    """
+
+    critic: Critic
+    side: int
+    yardsticks: dict[str, Yardstick]
+
+    @classmethod
+    def of(cls, bundle: Bundle, device: str = "cpu") -> Self | None:
+        """The bundle's; None where it has not been calibrated."""
+        yardsticks = read_yardsticks(bundle)
+        if not yardsticks:
+            return None
+        critic = load_matching_critic(bundle, device)
+        return cls(critic=critic, side=shape_of(bundle).resolution, yardsticks=yardsticks)
+
+    def judge(
+        self,
+        kind: str,
+        picture: UInt8[np.ndarray, "h w 3"],
+        twin: UInt8[np.ndarray, "h w 3"],
+        label: Bool[np.ndarray, "h w"],
+        requested: Bool[np.ndarray, "h w"],
+        strength: float = 1.0,
+    ) -> Judgement:
+        """Judge an item.
+
+        Args:
+            kind: Type of the defect.
+            picture: The part with its defect.
+            twin: The part without.
+            label: The mask that goes along.
+            requested: The mask that was asked for.
+            strength: That was asked for; a weak defect may be faint in proportion.
+        """
+        if not label.any() or kind not in self.yardsticks:
+            return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
+        yardstick = self.yardsticks[kind]
+        seen = sight(self.critic, self.side, picture, label, twin)
+        scores = {
+            "drift": drift(picture, twin, label),
+            "met": float((label & requested).sum() / max(1, requested.sum())),
+            "verdict": seen.verdict,
+            "distance": yardstick.distance(seen.features),
+            "contrast": seen.contrast,
+            "on_part": seen.on_part,
+        }
+        reasons = [*_of_label(scores), *_of_look(scores, seen, yardstick, strength)]
+        return Judgement(
+            scores={name: round(value, 4) for name, value in scores.items()},
+            reasons=tuple(reasons),
+        )
+
+
+def drift(
+    picture: UInt8[np.ndarray, "h w 3"],
+    twin: UInt8[np.ndarray, "h w 3"],
+    label: Bool[np.ndarray, "h w"],
+) -> float:
+    """1 - IoU of the label with what is seen to have changed."""
+    far = np.linalg.norm(lab(shrunk(picture)) - lab(shrunk(twin)), axis=2)
+    visible, marked = far > NOTICEABLE, shrunk_mask(label)
+    union = (visible | marked).sum()
+    return 1 - float((visible & marked).sum() / union) if union else 0.0
+
+
+def _of_label(scores: dict[str, float]) -> list[str]:
+    found = []
+    if scores["drift"] > MOST_DRIFT:
+        found.append(f"mask drift {scores['drift']:.2f}, above {MOST_DRIFT}")
+    if scores["met"] < LEAST_MET:
+        found.append(f"{scores['met']:.0%} of the requested mask met, below {LEAST_MET:.0%}")
+    return found
+
+
+def _of_look(
+    scores: dict[str, float], seen: Sighting, yardstick: Yardstick, strength: float
+) -> list[str]:
+    bounds, faintest = yardstick.bounds, yardstick.bounds.contrast * strength
+    found = []
+    if seen.on_part < bounds.on_part:
+        found.append(f"off the part: {seen.on_part:.0%} on it, below {bounds.on_part:.0%}")
+    if seen.contrast < faintest:
+        found.append(f"too faint: contrast {seen.contrast:.1f}, below {faintest:.1f}")
+    if seen.verdict < bounds.verdict:
+        found.append(f"not real to the critic: {seen.verdict:.2f}, below {bounds.verdict:.2f}")
+    if scores["distance"] > bounds.furthest:
+        found.append(
+            f"unlike real ones: distance {scores['distance']:.2f}, above {bounds.furthest:.2f}"
+        )
+    if scores["distance"] < bounds.nearest:
+        found.append(
+            f"a training defect again: distance {scores['distance']:.2f}, "
+            f"below {bounds.nearest:.2f}"
+        )
+    return found

@@ -1,0 +1,213 @@
+r"""The yardstick of curation: real defects, and the bounds that held-out real ones set.
+
+The features of the defects that a bundle has learnt from are kept, with bounds for each type. They
+are set by defects that it has not learnt from; where it has learnt from all, each photograph is
+held against the others. A dozen defects have no percentiles worth the name, so a bound is the
+prediction limit of a normal distribution: of the next real defect's score it says with a
+confidence of 99 in 100 that it lies within,
+
+    \bar x \pm t_{n-1, 0.99} \; s \sqrt{1 + 1/n},
+
+wide where few are known. Distances and contrasts are taken by their logarithms.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import exp, log
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import t as student
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.data.folder import DefectFolder, Photograph
+from blemish.data.masks import components
+from blemish.errors import DataError
+from blemish.generator.critic import Critic
+from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.pictures import read_mask, read_picture
+from blemish.synthesis.curation.sightings import Sighting, sight
+
+PREFIX = "curation."
+CONFIDENCE = 0.99
+UNKNOWN = 50.0  # a limit so wide that none is met
+MOST_ON_PART = 0.9
+LEAST_SHARE = 5e-4  # of a photograph; smaller pieces of a mask are specks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What an item's scores must keep to.
+
+    Attributes:
+        verdict: At least.
+        nearest: Distance to the nearest real defect, at least.
+        furthest: The same, at most.
+        contrast: At least, at full strength.
+        on_part: At least.
+    """
+
+    verdict: float
+    nearest: float
+    furthest: float
+    contrast: float
+    on_part: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """Of one type of defect.
+
+    Attributes:
+        features: Of the real defects that were learnt from.
+        deviation: Of each feature over these.
+        bounds: Set by `held_out` defects.
+        held_out: So many that had not been learnt from; 0 where each was held against the rest.
+    """
+
+    features: Float[Tensor, "d s"]
+    deviation: Float[Tensor, " s"]
+    bounds: Bounds
+    held_out: int
+
+    def distance(self, features: Float[Tensor, " s"]) -> float:
+        """Root mean square, in units of the deviation, to the nearest real defect."""
+        far = (self.features - features) / self.deviation
+        return far.square().mean(dim=1).min().sqrt().item()
+
+
+def learn_curation(
+    bundle: Bundle,
+    folder: DefectFolder,
+    *,
+    device: str = "cpu",
+    everything: bool = False,
+    tell: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Learn what real defects look like to the bundle, and keep it in its statistics.
+
+    Args:
+        bundle: With a matching critic.
+        folder: Photographs of the types that it knows, with masks.
+        device: To work on.
+        everything: It has learnt from all of them, not from the first third by name.
+        tell: Called with the number of photographs so far.
+
+    Raises:
+        DataError: A type has no photograph, or one can't be read.
+    """
+    critic, shape = load_matching_critic(bundle, device), shape_of(bundle)
+    found, done = {}, 0
+    for kind in shape.defect.types if shape.defect else ():
+        photographs = folder.defects(kind)
+        sightings = []
+        for photograph in photographs:
+            sightings.append(_look(critic, shape.resolution, photograph))
+            tell(done := done + 1)
+        known = len(photographs) if everything else max(1, len(photographs) // 3)
+        if not any(sightings[:known]):
+            raise _nothing(folder, kind)
+        found |= _tensors(kind, _measure(sightings[:known], sightings[known:]))
+    bundle.forget(PREFIX)
+    kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    bundle.write("statistics", {**kept, **found})
+
+
+def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
+    """What `learn_curation` kept, by type; nothing where the bundle has none."""
+    kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    kinds = [name.split(".")[1] for name in kept if name.startswith(PREFIX) and "bounds" in name]
+    return {kind: _yardstick(kind, kept) for kind in kinds}
+
+
+def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
+    """Every piece of a photograph's defect for itself, and all of it."""
+    assert photograph.mask_path is not None
+    picture, mask = read_picture(photograph.path), read_mask(photograph.mask_path)
+    if not mask.any():
+        return []
+    pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
+    whole = [mask] if len(pieces) > 1 else []
+    return [sight(critic, side, picture, piece, picture) for piece in [*pieces, *whole]]
+
+
+def _measure(
+    known: Sequence[Sequence[Sighting]], held_out: Sequence[Sequence[Sighting]]
+) -> Yardstick:
+    """A yardstick from sightings, a list for each photograph."""
+    features = torch.stack([s.features for some in known for s in some])
+    deviation = features.std(dim=0, unbiased=False)
+    deviation = deviation + deviation.mean().clamp(min=1e-3) / 10  # some hardly vary at all
+    others = [some for some in held_out if some]
+    judges = others or [some for some in known if some]
+    rest = [features if others else _without(known, index) for index in range(len(judges))]
+    far = [
+        _nearest(sighting.features, against, deviation)
+        for some, against in zip(judges, rest, strict=True)
+        for sighting in some
+        if len(against)
+    ]
+    seen = [s for some in judges for s in some]
+    nearest, furthest = (exp(x) for x in _limits([log(max(d, 1e-6)) for d in far]))
+    faintest, _ = _limits([log(max(s.contrast, 1e-6)) for s in seen])
+    bounds = Bounds(
+        verdict=_limits([s.verdict for s in seen])[0],
+        nearest=nearest,
+        furthest=furthest,
+        contrast=exp(faintest),
+        on_part=min(MOST_ON_PART, *(s.on_part for s in seen)),
+    )
+    count = sum(map(len, others))
+    return Yardstick(features=features, deviation=deviation, bounds=bounds, held_out=count)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Between which the next value lies, in all likelihood; of one value nothing can be said."""
+    n = len(values)
+    if n < 2:
+        return -UNKNOWN, UNKNOWN
+    reach = float(student.ppf(CONFIDENCE, n - 1)) * float(np.std(values, ddof=1))
+    reach = min(UNKNOWN, reach * (1 + 1 / n) ** 0.5)
+    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
+
+
+def _without(known: Sequence[Sequence[Sighting]], index: int) -> Float[Tensor, "d s"]:
+    """The features of all photographs that show something but one."""
+    some = [one for one in known if one]
+    left = [s.features for k, one in enumerate(some) if k != index for s in one]
+    return torch.stack(left) if left else torch.zeros(0, len(some[0][0].features))
+
+
+def _nearest(features: Tensor, against: Tensor, deviation: Tensor) -> float:
+    return ((against - features) / deviation).square().mean(dim=1).min().sqrt().item()
+
+
+def _tensors(kind: str, yardstick: Yardstick) -> dict[str, Tensor]:
+    start = f"{PREFIX}{kind}."
+    return {
+        f"{start}features": yardstick.features,
+        f"{start}deviation": yardstick.deviation,
+        f"{start}bounds": torch.tensor(list(asdict(yardstick.bounds).values())),
+        f"{start}held_out": torch.tensor(float(yardstick.held_out)),
+    }
+
+
+def _yardstick(kind: str, kept: dict[str, Tensor]) -> Yardstick:
+    start = f"{PREFIX}{kind}."
+    values = kept[f"{start}bounds"].tolist()
+    return Yardstick(
+        features=kept[f"{start}features"],
+        deviation=kept[f"{start}deviation"],
+        bounds=Bounds(**dict(zip(Bounds.__dataclass_fields__, values, strict=True))),
+        held_out=int(kept[f"{start}held_out"].item()),
+    )
+
+
+def _nothing(folder: DefectFolder, kind: str) -> DataError:
+    return DataError(
+        got=f"{folder.root}, with no '{kind}' whose mask marks anything",
+        expected="photographs of every type that the bundle knows, with masks",
+        todo="Add some, or check the folder with 'blemish data check'.",
+    )

@@ -1,0 +1,164 @@
+"""The optimiser's solutions, which a mapper learns from: defects that were searched for.
+
+On a photograph under a mask several real defects of the type are stitched, and for each of them the
+search of `defect.place_defects` finds the code that draws its like; the mapper is taught to go
+there at one look.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from blemish.checkpoint import load_tensors, save_tensors
+from blemish.generator.loop import choose
+from blemish.generator.network import Generator
+from blemish.inversion.encoder import Encoder
+from blemish.inversion.lessons import Lessons, Source, draw_flaws
+from blemish.pictures import to_mask, to_picture, to_tensor
+from blemish.synthesis.defect import DefectSearch, place_defects
+from blemish.synthesis.reference import Stitched, stitch_defect
+from blemish.types import Codes
+
+LOOKS = 8  # real defects whose likes are searched for on one part, under one mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solutions:
+    """Defects whose codes are known.
+
+    Attributes:
+        photograph: Of good parts, at the generator's resolution.
+        mask: Where the defect was asked for.
+        kind: Index of its type.
+        w_defect: Its rows.
+        change: What they draw less the good twin.
+    """
+
+    photograph: Float[Tensor, "n 3 h w"]
+    mask: Float[Tensor, "n 1 h w"]
+    kind: Int[Tensor, " n"]
+    w_defect: Float[Tensor, "n defect_layers d"]
+    change: Float[Tensor, "n 3 h w"]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def __getitem__(self, index: Tensor) -> "Solutions":
+        return Solutions(**{name: value[index] for name, value in self.tensors().items()})
+
+    def to(self, device: torch.device) -> "Solutions":
+        """The same on another device."""
+        return Solutions(**{name: value.to(device) for name, value in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def joined(parts: Sequence[Solutions]) -> Solutions:
+    """One batch of several."""
+    names = Solutions.__dataclass_fields__
+    return Solutions(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solver:
+    """What solutions are found with.
+
+    Attributes:
+        generator: Frozen, with a defect branch.
+        encoder: Gives the part's codes.
+        source: Of photographs and real defects of each type.
+        lessons: Draws from that source.
+        search: How.
+    """
+
+    generator: Generator
+    encoder: Encoder
+    source: Source
+    lessons: Lessons
+    search: DefectSearch
+
+    def solve(self, number: int, seed: int) -> Solutions:
+        """The `LOOKS` solutions of that number: one photograph, mask and type, several defects."""
+        rng = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        photograph, _, _ = self.lessons.photographs(1, rng)
+        mask = draw_flaws(photograph, self.source, rng)
+        kind = self._kind(number)
+        # One start for all: what then differs between their codes is the look, and nothing else.
+        start = int(torch.randint(2**62, (), generator=rng))
+        placed = place_defects(
+            self.generator,
+            Codes(w=self.encoder(photograph).w.detach(), space="w+"),
+            photograph,
+            mask,
+            kind,
+            self.search,
+            rngs=[torch.Generator().manual_seed(start) for _ in range(LOOKS)],
+            reference=Stitched(self._likes(photograph, mask, kind, rng)),
+        )
+        assert placed.codes.w_defect is not None
+        return Solutions(
+            photograph=photograph.expand(LOOKS, -1, -1, -1),
+            mask=mask.expand(LOOKS, -1, -1, -1),
+            kind=torch.full((LOOKS,), kind, device=mask.device),
+            w_defect=placed.codes.w_defect,
+            change=placed.defective - placed.twin,
+        )
+
+    def _kind(self, number: int) -> int:
+        defect = self.generator.config.defect
+        return number % max(1, len(defect.types) if defect else 0)
+
+    def _likes(
+        self,
+        photograph: Float[Tensor, "1 3 h w"],
+        mask: Float[Tensor, "1 1 h w"],
+        kind: int,
+        rng: torch.Generator,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Real defects of the type, any of them, warped under the mask."""
+        real = self.source.defects
+        assert real is not None
+        mine = (real.kind == kind).nonzero()[:, 0]
+        picture, target = to_picture(photograph[0]), to_mask(mask[0])
+        pasted = [
+            stitch_defect(picture, target, to_picture(real.image[k]), to_mask(real.mask[k]))
+            for k in mine[choose(LOOKS, len(mine), rng)]
+        ]
+        return to_tensor(np.stack(pasted)).to(mask.device)
+
+
+def find_solutions(
+    solver: Solver,
+    groups: int,
+    file: Path,
+    *,
+    seed: int,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Solutions:
+    """Solve, a group at a time; what an interrupted run has left in the file is not solved again.
+
+    Args:
+        solver: What to solve with.
+        groups: So many, each of `LOOKS`.
+        file: Where they are kept, for the same seed.
+        seed: Of everything random.
+        tell: Called with the number of groups so far.
+    """
+    tensors: dict[str, Tensor] = {}
+    if file.exists():
+        kept, about = load_tensors(file)
+        tensors = kept if about.get("seed") == str(seed) else {}
+    done = len(tensors.get("kind", ())) // LOOKS
+    for number in range(done, groups):
+        fresh = {name: value.cpu() for name, value in solver.solve(number, seed).tensors().items()}
+        tensors = {n: torch.cat([tensors[n], v]) if n in tensors else v for n, v in fresh.items()}
+        save_tensors(file, tensors, metadata={"seed": str(seed)})
+        tell(number + 1)
+    return Solutions(**{name: value[: groups * LOOKS] for name, value in tensors.items()})

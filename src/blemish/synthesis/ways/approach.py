@@ -1,0 +1,64 @@
+"""How a defect is placed: the options, and what a way of placing is handed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.errors import OptionError
+from blemish.inversion.methods import Method
+from blemish.synthesis.defect import DefectSearch, Reference
+from blemish.synthesis.references import ReferenceName
+
+WayName = Literal["one-pass", "hybrid", "optimize"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approach:
+    """Options of a synthesis.
+
+    Attributes:
+        way: One pass, one pass with polishing steps, or the search; None takes one pass where the
+            bundle has a mapper, and else the search.
+        invert: Step A of the search; None is `usual_method` for the bundle.
+        inverted: A folder that `blemish invert` wrote, whose codes take the place of step A.
+        search: Steps B and C.
+        polish: Steps that a hybrid polishes for.
+        reference: Of the defect's look, in a search.
+        real: A folder with real defects, for references that need it.
+    """
+
+    way: WayName | None = None
+    invert: Method | None = None
+    inverted: Path | None = None
+    search: DefectSearch = field(default_factory=DefectSearch)
+    polish: int = 20
+    reference: ReferenceName = "none"
+    real: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.polish < 0:
+            raise OptionError(
+                got=f"{self.polish} polishing steps", expected="0 or more", todo="Correct it."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One defect to place, at the generator's resolution.
+
+    Attributes:
+        photograph: Of the good part.
+        mask: Where the defect shall be, zeros and ones.
+        kind: Index of its type.
+        seed: Of everything random.
+        reference: What its inside shall look like, where something is searched for.
+    """
+
+    photograph: Float[Tensor, "1 3 h w"]
+    mask: Float[Tensor, "1 1 h w"]
+    kind: int
+    seed: int
+    reference: Reference | None = None

@@ -1,0 +1,39 @@
+"""One pass, then a few steps that polish its codes against photograph, mask and reference."""
+
+from dataclasses import replace
+
+from blemish.checkpoint import Bundle
+from blemish.inversion.model import Model
+from blemish.inversion.search import Step
+from blemish.synthesis.defect import Placed, polish_defects
+from blemish.synthesis.ways.approach import Approach, Job
+from blemish.synthesis.ways.onepass import OnePass
+from blemish.types import Codes
+
+
+class Hybrid:
+    """See the module's docstring.
+
+    Raises:
+        BundleError: The bundle lacks its mapper or its encoder.
+    """
+
+    inverts = False
+
+    def __init__(self, bundle: Bundle, model: Model, approach: Approach) -> None:
+        self.first = OnePass(bundle, model, approach)
+        self.generator = model.generator
+        self.search = replace(approach.search, steps=approach.polish)
+
+    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+        """See `ways.Way`."""
+        return polish_defects(
+            self.generator,
+            self.first.codes(job),
+            job.photograph,
+            job.mask,
+            job.kind,
+            self.search,
+            reference=job.reference,
+            tell=tell,
+        )

@@ -1,0 +1,42 @@
+"""One pass: the mapper gives the codes, the generator draws them, nothing is searched for."""
+
+import torch
+
+from blemish.checkpoint import Bundle
+from blemish.inversion.encoder import load_encoder
+from blemish.inversion.model import Model
+from blemish.inversion.search import Step
+from blemish.inversion.space import draws
+from blemish.synthesis.defect import DefectSearch, Placed, polish_defects
+from blemish.synthesis.mapping.mapper import codes_for, load_mapper, see
+from blemish.synthesis.ways.approach import Approach, Job
+from blemish.types import Codes
+
+
+class OnePass:
+    """See the module's docstring.
+
+    Raises:
+        BundleError: The bundle lacks its mapper or its encoder.
+    """
+
+    inverts = False
+
+    def __init__(self, bundle: Bundle, model: Model, approach: Approach) -> None:
+        self.generator, self.mapper = model.generator, load_mapper(bundle, model.device)
+        self.encoder = model.encoder or load_encoder(bundle, model.device)
+        self.still = DefectSearch(control=approach.search.control, steps=0)
+
+    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+        """See `ways.Way`."""
+        photograph, mask, kind = job.photograph, job.mask, job.kind
+        return polish_defects(self.generator, self.codes(job), photograph, mask, kind, self.still)
+
+    @torch.no_grad()
+    def codes(self, job: Job) -> Codes:
+        """The part's codes with the defect's."""
+        rng = torch.Generator().manual_seed(job.seed)
+        z = draws((self.generator.config.z_dim,), [rng]).to(job.mask.device)
+        kind = torch.tensor([job.kind], device=job.mask.device)
+        seen = see(self.encoder, job.photograph)
+        return codes_for(self.generator, self.mapper, seen, job.mask, kind, z)

@@ -1,0 +1,34 @@
+"""The experiment of the brief: the part is inverted, then the defect's code is searched for."""
+
+import torch
+
+from blemish.checkpoint import Bundle
+from blemish.inversion.model import Model
+from blemish.inversion.search import Step
+from blemish.synthesis.defect import Placed, place_defects
+from blemish.synthesis.ways.approach import Approach, Job
+from blemish.types import Codes
+
+
+class Optimize:
+    """See the module's docstring, and `defect` for the steps."""
+
+    inverts = True
+
+    def __init__(self, bundle: Bundle, model: Model, approach: Approach) -> None:
+        self.generator, self.search = model.generator, approach.search
+
+    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+        """See `ways.Way`."""
+        assert twin is not None
+        return place_defects(
+            self.generator,
+            twin,
+            job.photograph,
+            job.mask,
+            job.kind,
+            self.search,
+            rngs=[torch.Generator().manual_seed(job.seed)],
+            reference=job.reference,
+            tell=tell,
+        )

@@ -1,0 +1,55 @@
+import operator
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from blemish.errors import BlemishError, OptionError
+from blemish.synthesis.batch.pool import AHEAD, in_order, refuse_workers, usual_workers
+
+# What is handed over must be importable by name in the other process, so it is the library's.
+
+
+def test_inputs_are_taken_as_they_are_due_by_processes_that_are_then_gone() -> None:
+    taken: list[int] = []
+
+    def inputs() -> Iterator[Callable[[], int]]:
+        for number in range(20):
+            taken.append(number)
+            yield os.getpid
+
+    pids: list[int] = []
+    for pid in in_order(operator.call, inputs(), workers=2):
+        assert len(taken) <= len(pids) + 2 * AHEAD
+        pids.append(pid)
+    assert len(pids) == 20
+    assert 1 <= len({*pids}) <= 2
+    assert os.getpid() not in pids
+    for pid in {*pids}:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_results_come_in_order_and_an_error_at_its_turn() -> None:
+    numbers: list[Any] = [1, 2, 3, "four", 5]
+    results = in_order(operator.index, numbers, workers=1)
+    assert [next(results) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(TypeError):
+        next(results)
+
+
+def test_a_process_that_is_killed_is_told_of() -> None:
+    with pytest.raises(BlemishError, match="run the same again to carry on"):
+        list(in_order(os._exit, [0], workers=1))
+
+
+@pytest.mark.parametrize("device, most", [("cpu", os.cpu_count() or 1), ("cuda", 1)])
+def test_the_usual_number_is_that_of_the_cores(device: str, most: int) -> None:
+    assert 1 <= usual_workers(device) <= most
+
+
+@pytest.mark.parametrize("workers", [0, -3])
+def test_none_are_refused(workers: int) -> None:
+    with pytest.raises(OptionError):
+        refuse_workers(workers)

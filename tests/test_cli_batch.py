@@ -1,0 +1,253 @@
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import BLEMISH, ONE_THREAD, assert_parsing_fails, exit_code, wait_for
+from tiny import part, write_bundle
+
+from blemish.data import check
+from blemish.pictures import write_picture
+
+COUNT = 24
+RECIPE = f"""
+bundle = "bundle"
+
+[[group]]
+defect = "crack"
+count = {COUNT}
+parts = 5
+draw = {{ kind = "blob", area = [0.05, 0.1] }}
+strength = [0.5, 1]
+invert = {{ steps = 2 }}
+"""
+BATCH = "batch recipe.toml --device cpu --workers 1 --out out"
+
+
+@pytest.fixture(scope="module")
+def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle, a part, and recipes, most of them wrong."""
+    root = tmp_path_factory.mktemp("props")
+    write_bundle(root / "bundle")
+    write_picture(root / "nut.png", part())
+    for name in ("text.png", "file", "text.toml"):
+        (root / name).write_text("hello")
+    (root / "empty").mkdir()
+    changes = {
+        "recipe": ("", ""),
+        "few": (str(COUNT), "3"),
+        "key": ("count", "cuont"),
+        "none": (str(COUNT), "0"),
+        "type": ("crack", "rust"),
+        "missing": ("parts = 5", 'photographs = "nothing"'),
+        "empty": ("parts = 5", 'photographs = "empty"'),
+        "bad": (f"{COUNT}\nparts = 5", '2\nphotographs = "text.png"'),
+        "bundle": ('"bundle"', '"none"'),
+    }
+    for name, change in changes.items():
+        (root / f"{name}.toml").write_text(RECIPE.replace(*change))
+    return root
+
+
+@pytest.fixture
+def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own to work in, with all of that."""
+    for path in props.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+def files_in(root: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def rows_in(out: Path) -> int:
+    manifest = out / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+
+
+def start(line: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*BLEMISH, *line.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ONE_THREAD,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+
+
+def kill_a_worker(process: subprocess.Popen[str]) -> None:
+    for child in children_of(process.pid):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(child, signal.SIGKILL)
+            return
+    raise AssertionError("it has none")
+
+
+def press_ctrl_c(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+ENDS: list[tuple[Callable[[subprocess.Popen[str]], None], int, str]] = [
+    (kill, -signal.SIGKILL, ""),
+    (kill_a_worker, 1, "Error: A process was killed, perhaps because memory ran out."),
+    (press_ctrl_c, 130, "Interrupted; nothing half-written is left. Run the same again to carry"),
+]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found by /proc")
+def test_stopped_three_times_it_is_carried_on_as_if_unbroken(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for end, code, told in ENDS:
+        before = rows_in(place / "out")
+        process = start(BATCH)
+        wait_for(lambda seen=before: rows_in(place / "out") > seen, process)
+        children = children_of(process.pid)
+        assert len(children) > 1
+        end(process)
+        _, shown = process.communicate(timeout=60)
+        assert process.returncode == code
+        assert told in shown
+        assert "Traceback" not in shown
+        assert before < rows_in(place / "out") < COUNT, "it was stopped on its way"
+        wait_until_gone(children)
+        hidden = [path for path in (place / "out").rglob(".*") if path.is_file()]
+        assert not hidden or end is kill
+    assert exit_code(f"{BATCH} --workers 2") == 0
+    assert exit_code(f"{BATCH} --out whole") == 0
+    assert rows_in(place / "out") == COUNT
+    assert files_in(place / "out") == files_in(place / "whole")
+    assert not check(place / "out").complaints
+
+    capsys.readouterr()
+    assert exit_code(f"{BATCH} --json") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(Path("out/report.json").read_text())
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    sleeper = subprocess.Popen(["sleep", "60"])
+    wait_for(lambda: not any(map(alive, pids)), sleeper)
+    sleeper.kill()
+    sleeper.wait()
+
+
+def test_a_run_tells_what_it_made(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = BATCH.replace("recipe", "few")
+    assert exit_code(line) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"3 items: \d kept, \d refused, 0 failed; 3 made now, \d+\.\d s each\.", first
+    )
+    assert last == "out/manifest.jsonl has a line for each; out/contact_sheet.png shows the last."
+    assert exit_code(line) == 0
+    again = capsys.readouterr().out.splitlines()[0]
+    assert again == first.partition(";")[0] + "."
+
+
+def test_a_place_that_cannot_be_written_stops_it(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "out" / "codes").mkdir(parents=True)
+    (place / "out" / "codes").chmod(0o500)
+    assert exit_code(BATCH.replace("recipe", "few")) == 2
+    told = capsys.readouterr().err
+    assert "codes: it may not be written" in told
+    assert rows_in(place / "out") == 0
+
+
+def test_if_everything_fails_it_is_an_error(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(BATCH.replace("recipe", "bad")) == 2
+    shown = capsys.readouterr()
+    assert "every item failed, the first with: Got text.png, which holds no picture" in shown.err
+    assert rows_in(place / "out") == 2
+
+
+def test_a_dry_run_prints_the_plan(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(f"{BATCH} --dry-run") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["items"] == COUNT
+    (group,) = plan["groups"]
+    assert (group["count"], group["parts"], group["photographs"]) == (COUNT, 5, 0)
+    assert not (place / "out").exists()
+
+
+REFUSED = [
+    ("recipe.toml --workers 0", "--workers 0"),
+    ("recipe.toml --workers -2", "--workers -2"),
+    ("recipe.toml --device cuda", "--device cuda"),
+    ("nothing.toml", "nothing.toml, which can't be read"),
+    ("text.toml", "text.toml, which is no TOML"),
+    ("key.toml", "key.toml, group 1: the unknown key 'cuont'"),
+    ("none.toml", "none.toml, group 1: count = 0"),
+    ("type.toml", "type.toml, group 1: the defect type 'rust'"),
+    ("missing.toml", "missing.toml, group 1: photographs = 'nothing'"),
+    ("empty.toml", "empty.toml, group 1: photographs = 'empty'"),
+    ("bundle.toml", "bundle.toml: the bundle 'none'"),
+]
+UNWRITABLE = [
+    ("recipe.toml --out file", "file: something else is in its place"),
+    ("recipe.toml --out file/deeper", "file/deeper: a file is where a folder must be"),
+]
+
+
+@pytest.mark.parametrize(
+    "words, got",
+    [
+        *((f"{words} --out out", got) for words, got in REFUSED),
+        *((f"{words} --out out --dry-run", got) for words, got in REFUSED),
+        *UNWRITABLE,
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_written(
+    words: str,
+    got: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    before = sorted(place.rglob("*"))
+    assert exit_code(f"batch {words}") == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    first, expected, todo = shown.err.splitlines()
+    assert first.startswith("Error: got ")
+    assert got in first
+    assert expected.startswith("  Expected ")
+    assert todo.startswith("  ")
+    assert sorted(place.rglob("*")) == before
+
+
+UNPARSABLE = ["batch", "batch recipe.toml", "batch --out out", f"{BATCH} --workers two"]
+
+
+@pytest.mark.parametrize("line", UNPARSABLE)
+def test_what_cannot_be_parsed(line: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_parsing_fails(line, capsys)
+    assert not (place / "out").exists()
