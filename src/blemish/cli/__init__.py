@@ -46,7 +46,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "synthesize": synthesis.synthesize,
     "batch": batch.batch,
     "demo": synthesis.demo,
-    "evaluate": {"inversion": evaluation.inversion},
+    "evaluate": {"inversion": evaluation.inversion, "synthesis": evaluation.synthesis},
     "import": importing.import_model,
     "export-model": exporting.export_model,
     "export": export.export,

@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from tyro.conf import arg
 
 from blemish.cli.inversion import How, MethodName
-from blemish.cli.options import Device, Json, SpaceName
+from blemish.cli.options import Device, Flag, Json, SpaceName
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
 
@@ -82,6 +82,61 @@ def inversion(
     for answer in report["answers"].values():
         print(answer)
     print(f"{out / 'report.html'} has the figures and the pictures.", file=sys.stderr)
+
+
+def synthesis(
+    real: Path,
+    synthetic: Path,
+    features: Literal["auto", "squeezenet", "vgg16", "critic"] = "auto",
+    bundle: Annotated[str | None, arg(help_behavior_hint="(default: none)")] = None,
+    everything: Flag = False,
+    out: Path = Path("synthesis-report"),
+    json: Json = False,
+) -> None:
+    """Hold made defects against real ones: distance, diversity, copies, truth of the labels.
+
+    Writes report.html, a page that needs no other file, and report.json.
+
+    Args:
+        real: A folder with test/<type> and ground_truth/<type>. Of each type the first third by
+            name is what a bundle may have learnt from, and the rest is compared with.
+        synthetic: A folder that 'blemish synthesize' or 'batch' has filled, or one like --real.
+        features: Whose: SqueezeNet's or VGG16's, from the folder that BLEMISH_WEIGHTS names, or
+            those of the critic of --bundle; auto is SqueezeNet where it is found, else the critic.
+        bundle: Folder of a bundle, or the name of an embedded one, whose critic looks.
+        everything: The bundle has learnt from all real ones: compare with all of them.
+        out: Folder for the report.
+        json: Print the figures as JSON.
+    """
+    from blemish.evaluation.synthesis.report import Plan, prepare
+
+    comparison = prepare(
+        Plan(
+            real=real, synthetic=synthetic, features=features, bundle=bundle, everything=everything
+        )
+    )
+    with Progress("looking", comparison.total) as progress:
+        report = comparison.run(out, progress.part)
+    if json:
+        print_json(report)
+        return
+    for kind, found in report["types"].items():
+        print(_told(kind, found))
+    print(f"{out / 'report.html'} has the figures and the pictures.", file=sys.stderr)
+
+
+def _told(kind: str, found: dict[str, Any]) -> str:
+    """The figures of a type in a line."""
+    distance, drift = found["distances"]["around"]["made"], found["drift"]
+    said = [f"{kind}: {found['made']} made"]
+    if distance is not None:
+        said.append(f"kernel distance {distance['kernel']:.3f} ± {distance['kernel_spread']:.3f}")
+    if found["memorised"] is not None:
+        said.append(f"{found['memorised']:.0%} like a training defect")
+    if drift is not None:
+        said.append(f"IoU of label and change {drift['iou_changed_median']:.2f}")
+        said.append(f"{drift['pixels_changed_outside_label']} pixels changed outside labels")
+    return ", ".join(said)
 
 
 def _able(encoder: bool) -> tuple[str, ...]:

@@ -34,13 +34,19 @@ class Eyes:
     compare: Callable[[list[Tensor], list[Tensor]], Float[Tensor, " n"]]
 
     @classmethod
-    def of_critic(cls, critic: Critic) -> "Eyes":
-        """The bundle's own perceptual space."""
-        return cls(name="critic", look=critic.features, compare=feature_error)
+    def of_critic(cls, critic: Critic, side: int | None = None) -> "Eyes":
+        """The bundle's own perceptual space; pictures of any size are brought to `side` first."""
+
+        def look(image: Float[Tensor, "n 3 _h _w"]) -> list[Tensor]:
+            if side is not None:
+                image = F.interpolate(image, (side, side), mode="area")
+            return critic.features(image)
+
+        return cls(name="critic", look=look, compare=feature_error)
 
     @classmethod
-    def of_squeezenet(cls, network: FeatureNetwork) -> "Eyes":
-        """SqueezeNet, with the distance of `features.perceptual_distance`."""
+    def of_network(cls, network: FeatureNetwork) -> "Eyes":
+        """A classifier's, with the distance of `features.perceptual_distance`."""
         return cls(
             name=network.name,
             look=lambda image: list(network(image).values()),

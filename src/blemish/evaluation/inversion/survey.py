@@ -225,7 +225,7 @@ def _eyes(model: Model, notes: list[str]) -> list[Eyes]:
     except BundleError as error:
         notes.append(f"SqueezeNet was left out: {error.got}. {error.todo}")
         return eyes
-    return [*eyes, Eyes.of_squeezenet(network)]
+    return [*eyes, Eyes.of_network(network)]
 
 
 def _plain(value: object) -> object:

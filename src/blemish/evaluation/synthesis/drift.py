@@ -1,0 +1,90 @@
+"""Whether labels are true: what the files say has changed, held against the masks beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from blemish.evaluation.figures import middle
+from blemish.evaluation.synthesis.items import Item
+from blemish.pictures import read_mask, read_picture
+
+NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Of one item: overlaps of its label, and pixels where none should have changed.
+
+    Attributes:
+        changed: IoU of the label with the pixels that differ from the good twin.
+        visible: IoU of the label with those that differ noticeably.
+        requested: IoU of the label with the mask that was asked for.
+        outside_label: Pixels that differ outside the label.
+        outside_reach: Pixels that differ beyond the reach of the mask that was asked for.
+    """
+
+    changed: float
+    visible: float
+    requested: float | None
+    outside_label: int
+    outside_reach: int | None
+
+
+def drift_of(
+    item: Item, picture: UInt8[np.ndarray, "h w 3"], label: Bool[np.ndarray, "h w"]
+) -> Drift | None:
+    """From an item's files; None where it has no good twin of its size."""
+    if item.twin is None or not item.twin.is_file():
+        return None
+    twin = read_picture(item.twin)
+    if twin.shape != picture.shape:
+        return None
+    differs = (picture != twin).any(axis=2)
+    visible = np.linalg.norm(_lab(picture) - _lab(twin), axis=2) > NOTICEABLE
+    asked = None
+    if item.requested is not None and item.requested.is_file():
+        asked = read_mask(item.requested)
+    beyond = None if asked is None else int((differs & ~_reached(asked, item.reach_px)).sum())
+    return Drift(
+        changed=_iou(label, differs),
+        visible=_iou(label, visible),
+        requested=None if asked is None else _iou(label, asked),
+        outside_label=int((differs & ~label).sum()),
+        outside_reach=beyond,
+    )
+
+
+def summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
+    """Over items; None where none has a good twin."""
+    known = [drift for drift in drifts if drift is not None]
+    if not known:
+        return None
+    asked = [d.requested for d in known if d.requested is not None]
+    beyond = [d.outside_reach for d in known if d.outside_reach is not None]
+    return {
+        "items": len(known),
+        "iou_changed_median": middle([d.changed for d in known]),
+        "iou_changed_least": min(d.changed for d in known),
+        "iou_visible_median": middle([d.visible for d in known]),
+        "iou_requested_median": middle(asked),
+        "pixels_changed_outside_label": sum(d.outside_label for d in known),
+        "pixels_changed_beyond_reach": sum(beyond) if beyond else None,
+    }
+
+
+def _lab(picture: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
+    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def _reached(mask: Bool[np.ndarray, "h w"], reach: int) -> Bool[np.ndarray, "h w"]:
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return away <= reach
+
+
+def _iou(a: Bool[np.ndarray, "h w"], b: Bool[np.ndarray, "h w"]) -> float:
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 1.0

@@ -1,0 +1,182 @@
+"""Made items held against real ones, type by type, from nothing but the files.
+
+Real defects are parted by the field's few-shot protocol: the first third of each type by name is
+what a bundle may have learnt from, and what items may be copies of; the rest is what they are
+compared with. How far these two are from each other stands beside every distance, as what a set
+that small can come to at best.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.metrics import nearest
+from blemish.evaluation.synthesis.drift import Drift, drift_of, summary
+from blemish.evaluation.synthesis.items import Item, Made
+from blemish.evaluation.synthesis.measures import diversity, memorised, set_distances
+from blemish.evaluation.synthesis.views import View, Views, look, turned, view
+from blemish.pictures import to_tensor
+
+SIDE = 128
+NEIGHBOURS = 3
+LOOKS = ("whole", "around", "inside")
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Made items of one type, and the real ones that they are held against.
+
+    Attributes:
+        kind: The type.
+        items: Those that were made.
+        made: How they look.
+        learnt: Real ones that may have been learnt from.
+        compared: Real ones to be compared with.
+        neighbours: Of each made item, indices of the nearest real ones, learnt before compared.
+        distances: To these, in the features of the surroundings.
+        drifts: Whether labels are true.
+        groups: Items on one photograph under one mask share a name.
+    """
+
+    kind: str
+    items: list[Item]
+    made: Views
+    learnt: Views
+    compared: Views
+    neighbours: Int[np.ndarray, "n k"]
+    distances: np.ndarray
+    drifts: list[Drift | None]
+    groups: list[str]
+
+    def figures(self, eyes: Eyes) -> dict[str, Any]:
+        """Everything that is measured of the type."""
+        turns = [look_again(eyes, squares) for squares in turned(self.learnt.shown)]
+        return {
+            "made": len(self.made),
+            "real_learnt": len(self.learnt),
+            "real_compared": len(self.compared),
+            "distances": {name: self._distances(name) for name in LOOKS},
+            "diversity": self._diversity(),
+            "memorised": memorised(self.made.around, self.learnt.around, torch.cat(turns)),
+            "drift": summary(self.drifts),
+        }
+
+    def _distances(self, name: str) -> dict[str, Any]:
+        made, learnt, compared = (
+            getattr(views, name) for views in (self.made, self.learnt, self.compared)
+        )
+        return {"made": set_distances(made, compared), "learnt": set_distances(learnt, compared)}
+
+    def _diversity(self) -> dict[str, float | None]:
+        real = torch.cat([self.learnt.inside, self.compared.inside])
+        sharing = [
+            diversity(self.made.inside[[k for k, g in enumerate(self.groups) if g == group]])
+            for group in sorted({*self.groups})
+        ]
+        several = [value for value in sharing if value is not None]
+        return {
+            "made": diversity(self.made.inside),
+            "real": diversity(real),
+            "under_one_mask": fmean(several) if several else None,
+        }
+
+
+@dataclass(slots=True)
+class _Watched:
+    """Views of items as they are read, and what else was seen on the way."""
+
+    drifts: list[Drift | None] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+
+    def of(self, items: Sequence[Item], tell: Tell, done: int) -> Iterator[View]:
+        for number, item in enumerate(items, 1):
+            picture, mask = item.read()
+            self.drifts.append(drift_of(item, picture, mask))
+            self.groups.append(_group(item))
+            yield view(picture, mask, SIDE)
+            tell(done + number)
+
+
+def compare(
+    eyes: Eyes,
+    made: Made,
+    real: dict[str, list[Item]],
+    *,
+    everything: bool = False,
+    tell: Tell = lambda _: None,
+) -> list[Subject]:
+    """Look at all items of the types that there are real ones of.
+
+    Args:
+        eyes: What looks at them.
+        made: From a folder.
+        real: From another.
+        everything: The bundle has learnt from all real ones: items are compared with all of them,
+            and may be copies of any.
+        tell: Hears how many items have been looked at.
+
+    Raises:
+        DataError: A file can't be read.
+    """
+    subjects, done = [], 0
+    for kind, items in sorted(made.items.items()):
+        if kind not in real:
+            continue
+        known = real[kind]
+        cut = len(known) if everything else max(1, len(known) // 3)
+        watched, ignored = _Watched(), _Watched()
+        views = look(eyes, watched.of(items, tell, done), SIDE)
+        others = look(eyes, ignored.of(known, tell, done + len(items)), SIDE)
+        done += len(items) + len(known)
+        distances, neighbours = _nearest(views, others)
+        subjects.append(
+            Subject(
+                kind=kind,
+                items=items,
+                made=views,
+                learnt=others[:cut],
+                compared=others if everything else others[cut:],
+                neighbours=neighbours,
+                distances=distances,
+                drifts=watched.drifts,
+                groups=watched.groups,
+            )
+        )
+    return subjects
+
+
+def look_again(eyes: Eyes, squares: UInt8[np.ndarray, "n s s 3"]) -> Tensor:
+    """Features of squares that were turned."""
+    return eyes.pooled(to_tensor(np.ascontiguousarray(squares)))
+
+
+def _nearest(made: Views, real: Views) -> tuple[np.ndarray, np.ndarray]:
+    """Distances to and indices of the nearest real ones, the nearest first."""
+    left, count = real.around.clone(), min(NEIGHBOURS, len(real))
+    far, indices = [], []
+    rows = torch.arange(len(made))
+    distance = torch.stack([nearest(made.around, row[None])[0] for row in left], dim=1)
+    for _ in range(count):
+        index = distance.argmin(dim=1)
+        far.append(distance[rows, index])
+        indices.append(index)
+        distance[rows, index] = torch.inf
+    return torch.stack(far, dim=1).numpy(), torch.stack(indices, dim=1).numpy()
+
+
+def _group(item: Item) -> str:
+    total = hashlib.sha256()
+    for file in (item.twin, item.requested):
+        if file is None or not file.is_file():
+            return str(item.image)
+        total.update(file.read_bytes())
+    return total.hexdigest()

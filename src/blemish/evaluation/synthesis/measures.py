@@ -1,0 +1,78 @@
+"""Figures of sets of defects: how near to real ones, how diverse, how many are copies."""
+
+from statistics import fmean, pstdev
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blemish.evaluation.metrics import frechet_distance, kernel_distance, nearest
+
+SEEDS = 3
+FEWEST = 2
+QUANTILE = 0.05
+
+
+def set_distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> dict[str, Any] | None:
+    """Kernel and Fréchet distance, mean and spread over seeds that draw subsets of one size.
+
+    Args:
+        x: Features of one set.
+        y: Features of the other.
+
+    Returns:
+        The figures with the size of the subsets, nine tenths of the smaller set so that seeds
+        differ; None where a set has fewer than two rows.
+    """
+    size = max(FEWEST, round(0.9 * min(len(x), len(y))))
+    if min(len(x), len(y)) < FEWEST:
+        return None
+    kernel, frechet = [], []
+    for seed in range(SEEDS):
+        rng = torch.Generator().manual_seed(seed)
+        a, b = (rows[torch.randperm(len(rows), generator=rng)[:size]] for rows in (x, y))
+        kernel.append(kernel_distance(a, b))
+        frechet.append(frechet_distance(a, b))
+    return {
+        "rows": size,
+        "seeds": SEEDS,
+        "kernel": fmean(kernel),
+        "kernel_spread": pstdev(kernel),
+        "frechet": fmean(frechet),
+        "frechet_spread": pstdev(frechet),
+    }
+
+
+def diversity(features: Float[Tensor, "n d"]) -> float | None:
+    """Mean squared distance of pairs over the mean squared length; None of fewer than two rows.
+
+    0 where all look alike, and 2 where they have nothing in common.
+    """
+    n = len(features)
+    if n < FEWEST:
+        return None
+    spread = features.double().var(dim=0, unbiased=True).sum()
+    return float(2 * spread / features.double().square().sum(dim=1).mean())
+
+
+def memorised(
+    made: Float[Tensor, "n d"], training: Float[Tensor, "m d"], turned: Float[Tensor, "k d"]
+) -> float | None:
+    """The share of made defects that lie as near to a training defect as hardly two of these do.
+
+    Args:
+        made: Features of what was made.
+        training: Features of what was learnt from.
+        turned: The same, mirrored and turned in every way.
+
+    Returns:
+        The share that is nearer than the nearest twentieth of the training defects are to each
+        other; None where fewer than two are known.
+    """
+    if len(training) < FEWEST or not len(made):
+        return None
+    among = torch.cdist(training.double(), training.double())
+    among = among.fill_diagonal_(torch.inf).min(dim=1).values
+    distance, _ = nearest(made.double(), turned.double())
+    return float((distance <= among.quantile(QUANTILE)).double().mean())

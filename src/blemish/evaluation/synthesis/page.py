@@ -1,0 +1,134 @@
+"""The report as a page: figures by type, and items with the real ones that they come nearest to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from blemish.evaluation.report import Page
+from blemish.evaluation.synthesis.evaluate import Subject
+from blemish.pictures import fit, grid, read_mask, read_picture, write_picture
+
+Report = dict[str, Any]
+SHOWN = 12
+CELL = 128
+DISTANCES = ("rows", "kernel", "kernel_spread", "frechet", "frechet_spread")
+DRIFT = {
+    "items": "items with a twin",
+    "iou_changed_median": "IoU of label and changed bytes, median",
+    "iou_changed_least": "least",
+    "iou_visible_median": "IoU of label and what is seen to change, median",
+    "iou_requested_median": "IoU of label and request, median",
+    "pixels_changed_outside_label": "pixels changed outside labels",
+    "pixels_changed_beyond_reach": "beyond the request's reach",
+}
+
+
+def write_page(report: Report, subjects: Sequence[Subject], out: Path) -> None:
+    """Write `report.html`, and beside it the pictures that it holds.
+
+    Args:
+        report: As `report.json` has it.
+        subjects: What was compared.
+        out: A folder that is there.
+    """
+    page = Page("Made defects beside real ones")
+    _facts(page, report)
+    for subject in subjects:
+        page.heading(subject.kind)
+        _figures(page, report["types"][subject.kind])
+        file = out / f"{subject.kind}.png"
+        write_picture(file, _rows(subject))
+        page.picture(
+            file,
+            "Good part, mask that was asked for, made item, label, its surroundings; then the "
+            "surroundings of the nearest real ones",
+        )
+    page.write(out / "report.html")
+
+
+def _facts(page: Page, report: Report) -> None:
+    page.text(
+        f"{report['date']}, {report['machine']}. Features: {report['network']}, averaged over the "
+        f"picture; squares of {report['side']} pixels."
+    )
+    for note in report["notes"]:
+        page.text(note)
+    if report["outcomes"]:
+        names = sorted({name for counts in report["outcomes"].values() for name in counts})
+        rows = [
+            (kind, *(counts.get(name, 0) for name in names))
+            for kind, counts in report["outcomes"].items()
+        ]
+        page.table(("type", *names), rows)
+    if report["reasons"]:
+        page.table(("refused or failed for", "items"), list(report["reasons"].items()))
+
+
+def _figures(page: Page, found: Report) -> None:
+    page.text(
+        f"{found['made']} made; {found['real_learnt']} real ones that may have been learnt from, "
+        f"{found['real_compared']} to be compared with."
+    )
+    header = ("distance to real ones", "rows", "kernel", "±", "Fréchet", "±")
+    rows = [
+        (f"{look}: {who}", *_cells(found["distances"][look][who], DISTANCES))
+        for look in found["distances"]
+        for who in ("made", "learnt")
+    ]
+    page.table(header, rows)
+    spread = found["diversity"]
+    page.table(
+        ("diversity inside", "real ones", "under one mask", "share of copies"),
+        [
+            tuple(
+                map(
+                    _cell,
+                    (spread["made"], spread["real"], spread["under_one_mask"], found["memorised"]),
+                )
+            )
+        ],
+    )
+    if found["drift"] is not None:
+        page.table([*DRIFT.values()], [_cells(found["drift"], tuple(DRIFT))])
+
+
+def _rows(subject: Subject) -> UInt8[np.ndarray, "H W 3"]:
+    chosen = np.linspace(0, len(subject.items) - 1, min(SHOWN, len(subject.items))).astype(int)
+    cells = [cell for index in chosen for cell in _row(subject, int(index))]
+    return grid(cells, 5 + subject.neighbours.shape[1])
+
+
+def _row(subject: Subject, index: int) -> list[UInt8[np.ndarray, "s s 3"]]:
+    item = subject.items[index]
+    real = np.concatenate([subject.learnt.shown, subject.compared.shown])
+    beside = [real[k] for k in subject.neighbours[index]]
+    files = [
+        _picture(item.twin),
+        _mask(item.requested),
+        _picture(item.image),
+        _mask(item.mask),
+    ]
+    return [*files, subject.made.shown[index], *beside]
+
+
+def _picture(file: Path | None) -> UInt8[np.ndarray, "s s 3"]:
+    if file is None or not file.is_file():
+        return np.zeros((CELL, CELL, 3), np.uint8)
+    return fit(read_picture(file), CELL)
+
+
+def _mask(file: Path | None) -> UInt8[np.ndarray, "s s 3"]:
+    if file is None or not file.is_file():
+        return np.zeros((CELL, CELL, 3), np.uint8)
+    return fit(np.repeat(read_mask(file)[:, :, None] * np.uint8(255), 3, axis=2), CELL)
+
+
+def _cells(found: Report | None, names: Sequence[str]) -> list[object]:
+    return [_cell(None if found is None else found[name]) for name in names]
+
+
+def _cell(value: object) -> object:
+    return "–" if value is None else value
