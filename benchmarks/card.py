@@ -31,7 +31,9 @@ from blemish.inversion.invert import judge
 from blemish.inversion.methods import name_of, usual_method
 from blemish.inversion.model import load_model
 from blemish.pictures import to_tensor, write_picture
+from blemish.synthesis.curation.yardstick import read_yardsticks
 from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.mapping.solutions import LOOKS
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.synthesis.ways.approach import Approach
@@ -100,7 +102,7 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Real masks placed on other photographs: how much of what was asked for changed."""
-    worker, found = Synthesizer(bundle, Approach()), {}
+    worker, found = Synthesizer(bundle, Approach(way="one-pass")), {}
     photograph = folder.good("test")[0].path
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
@@ -111,7 +113,9 @@ def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
                 for order in orders
             ]
         ious = [row["scores"]["iou_requested"] for row in made]
-        name = f"IoU of what changed with the requested mask, {kind}, {len(ious)} masks, median"
+        name = (
+            f"IoU of what changed with the request in one pass, {kind}, {len(ious)} masks, median"
+        )
         found[name] = f"{median(ious):.2f}"
     return found
 
@@ -143,6 +147,8 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | stage 1 | {bundle.config["nimg"] / 1000:.1f} kimg |
 | stage 2 | {bundle.config["defects_nimg"] / 1000:.1f} kimg |
 | encoder | {encoder_terms(bundle)} |
+| mapper | {mapper_terms(bundle)} |
+| curation | {curation_terms(bundle)} |
 | size | {size:.1f} MB, half precision |
 
 {facts.story}
@@ -178,6 +184,27 @@ def encoder_terms(bundle: Bundle) -> str:
         f"{bundle.config['encoder_nimg'] / 1000:.1f} kimg, {how['pairs']:.0%} of them drawn pairs; "
         f"features of: {how['features']}; weights: {', '.join(terms)}"
     )
+
+
+def mapper_terms(bundle: Bundle) -> str:
+    """How long the mapper was trained, and from what."""
+    how = bundle.config["training"]["mapper"]
+    solved = how["solutions"] * LOOKS if how["solved"] else 0
+    return (
+        f"{bundle.config['mapper_nimg'] / 1000:.1f} kimg behind {how['warm_steps']} steps on codes "
+        f"alone; {how['drawn']:.1%} drawn, {how['solved']:.1%} of {solved} solutions of the "
+        "optimiser, the rest photographs"
+    )
+
+
+def curation_terms(bundle: Bundle) -> str:
+    """What the bounds of curation rest on."""
+    told = [
+        f"{kind}: {len(y.features)} defects"
+        + (f", bounds from {y.held_out} held out" if y.held_out else ", each against the others")
+        for kind, y in read_yardsticks(bundle).items()
+    ]
+    return "; ".join(told) or "none"
 
 
 def _images(folder: DefectFolder, split: str | None, side: int) -> Tensor:

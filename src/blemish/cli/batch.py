@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from blemish.cli.options import Device, Flag, Json
-from blemish.cli.progress import Progress, print_json
+from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import DataError
 
 if TYPE_CHECKING:
@@ -51,14 +51,11 @@ def batch(
     if dry_run:
         print_json(_plan(found))
         return
-    start, before = time.monotonic(), 0
-    try:
+    start = time.monotonic()
+    with carried_on():
         begun = Batch(found, out, device=on, keep_all=keep_all)
         before = begun.done
         _make(begun, processes)
-    except KeyboardInterrupt:
-        hint = "Run the same again to carry on; what has been made is kept."
-        raise KeyboardInterrupt(hint) from None
     figures = begun.finish()
     if json:
         print_json(figures)

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from blemish.synthesis.export.export import Exported
 
 Made = Annotated[Path, Positional, arg(metavar="DIR")]
+LEFT_OUT = {
+    "unchanged": "nothing changed in them",
+    "refused": "they were refused",
+    "failed": "they could not be made",
+}
 NOT_GIVEN = "(default: looked for under its name)"
 
 
@@ -50,8 +55,9 @@ def export(
         print(f"{found['items']} items ({types}) on {found['photographs']} photographs in {out}")
         if found["held_out"]:
             print(f"  held out: {found['held_out']}")
-        if found["unchanged"]:
-            print(f"  left out, since nothing changed in them: {found['unchanged']}")
+        for outcome, why in LEFT_OUT.items():
+            if found[outcome]:
+                print(f"  left out, since {why}: {found[outcome]}")
         print(f"  {out / 'README.md'} is the data card.")
 
 
@@ -64,5 +70,5 @@ def _found(done: "Exported") -> dict[str, Any]:
         "types": dict(sorted(Counter(item.kind for item in items).items())),
         "photographs": len({item.photograph for item in items}),
         "held_out": sum(item.split == "val" for item in items),
-        "unchanged": done.items.unchanged,
+        **{outcome: getattr(done.items, outcome) for outcome in LEFT_OUT},
     }

@@ -18,6 +18,7 @@ REMEDIES = {
     "defects": "blemish train defects DATA --bundle {out}",
     "match_critic": "--reference distil needs a critic of defects, which the file does not have",
     "encoder": "blemish train encoder DATA --bundle {out}",
+    "mapper": "after defects and encoder, blemish train mapper DATA --bundle {out}",
 }
 
 

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Progress:
@@ -35,6 +37,16 @@ class Progress:
         """What is being done; an item is done when it was made."""
         self.bar.start()
         self.bar.update(self.line, note=what, advance=int(what.startswith("made")))
+
+
+@contextmanager
+def carried_on() -> Iterator[None]:
+    """Ctrl-C tells that a second run goes on where this one was left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint = "Run the same again to carry on; what has been made is kept."
+        raise KeyboardInterrupt(hint) from None
 
 
 def print_json(value: object) -> None:

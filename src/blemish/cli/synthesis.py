@@ -1,8 +1,6 @@
 """`blemish synthesize` and `demo`: the main job."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +9,7 @@ from tyro.conf import arg
 
 from blemish.cli.inversion import OF_METHOD, How
 from blemish.cli.options import Device, Json, SpaceName
-from blemish.cli.progress import Progress, print_json
+from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import OptionError
 
 if TYPE_CHECKING:
@@ -43,8 +41,8 @@ class Options:
             codes and noise maps.
         reference: What the inside shall look like: none leaves it to the branch, stitch is a real
             defect warped under the mask, distil the statistics of real defects.
-        real: Folder with real defects for --reference; distil can do without where the bundle
-            carries the statistics.
+        real: Folder with real defects, for --reference and --mask-kind real; distil can do without
+            where the bundle carries the statistics.
         mask_weight: Of the mask's distance to the target.
         image_weight: Of the picture's distance to the photograph outside the mask.
         reference_weight: Of the distance to the reference inside the mask.
@@ -71,9 +69,15 @@ class Options:
     stay_weight: float = 0.1
     noise_weight: float = 1
 
-    def approach(self, bundle: "Bundle") -> "Approach":
-        """The options as a synthesis takes them."""
+    def approach(self, bundle: "Bundle", *, real_masks: bool = False) -> "Approach":
+        """The options as a synthesis takes them.
+
+        Args:
+            bundle: That makes the items.
+            real_masks: Whether masks are drawn from `real` too.
+        """
         from blemish.synthesis.defect import DefectSearch
+        from blemish.synthesis.references import real_for
         from blemish.synthesis.ways.approach import Approach
 
         return Approach(
@@ -92,7 +96,7 @@ class Options:
                 noise_weight=self.noise_weight,
             ),
             reference=self.reference,
-            real=self.real,
+            real=real_for(self.reference, self.real, masks=real_masks),
         )
 
     def _invert(self, bundle: "Bundle") -> "Method | None":
@@ -213,7 +217,8 @@ def synthesize(
     refuse_seeds(seed, count)
     _refuse_both(mask, drawn)
     found, on = find_bundle(bundle), choose_device(device)
-    worker = Synthesizer(found, options.approach(found), device=on)
+    approach = options.approach(found, real_masks=drawn.mask_kind == "real")
+    worker = Synthesizer(found, approach, device=on)
     if mask is not None:
         orders = read_orders(normal, mask, defect, worker.types, drawn.off_part, strength=strength)
         worker.prepare(defect)
@@ -222,7 +227,7 @@ def synthesize(
         plan, place = drawn.plan(options.real), {"folder": out / "drawn", "strength": strength}
         orders = [draw_order(normal, plan, defect, worker.types, seed=seed, **place)]
     dataset = Dataset(out)
-    with _carried_on(), Progress("placing", count) as progress:
+    with carried_on(), Progress("placing", count) as progress:
         rows = make(worker, orders, dataset, count=count, seed=seed, tell=progress.say)
     if json:
         print_json(rows)
@@ -264,7 +269,7 @@ def demo(
     worker = Synthesizer(found, Options().approach(found))
     dataset, began = Dataset(out), time.monotonic()
     rows: list[dict[str, Any]] = []
-    with _carried_on(), Progress("placing", parts * count) as progress:
+    with carried_on(), Progress("placing", parts * count) as progress:
         for index in range(parts):
             files = draw_scene(worker.generator, out / "parts", seed + index)
             order = read_order(*files, worker.types[0], worker.types)
@@ -292,15 +297,6 @@ def _line(out: Path, row: dict[str, Any]) -> str:
     iou, doubts = row["scores"]["iou_requested"], row.get("reasons", ())
     doubted = f"  (doubtful: {'; '.join(doubts)})" if doubts else ""
     return f"{out / row['files']['image']}  IoU with the requested mask {iou:.2f}{doubted}"
-
-
-@contextmanager
-def _carried_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        hint = "Run the same again to carry on; what has been made is kept."
-        raise KeyboardInterrupt(hint) from None
 
 
 def _report(out: Path, bundle: str, rows: list[dict[str, Any]], took: float) -> None:

@@ -97,6 +97,7 @@ def defects(
     from blemish.data import DefectFolder
     from blemish.generator.defects import train_defects
     from blemish.generator.presets import preset_of
+    from blemish.synthesis.curation.yardstick import learn_curation
 
     found = trainable(bundle)
     preset = preset_of(found)
@@ -117,6 +118,8 @@ def defects(
         train_defects(
             folder, found, branch, training, fabric, resume=run.resume, third=not everything
         )
+        if fabric.is_global_zero:
+            learn_curation(found, folder, device=fabric.device.type, everything=everything)
     tell(fabric, f"{bundle} has its defects: {', '.join(branch.types)}.")
 
 

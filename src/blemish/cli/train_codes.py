@@ -170,6 +170,7 @@ def mapper(
     """
     from blemish.data import DefectFolder
     from blemish.generator.presets import preset_of
+    from blemish.synthesis.curation.yardstick import learn_curation, read_yardsticks
     from blemish.synthesis.mapping.train import MapperTraining, train_mapper
 
     found = trainable(bundle)
@@ -199,4 +200,6 @@ def mapper(
             everything=everything,
             tell=bar.part,
         )
+        if fabric.is_global_zero and not read_yardsticks(found):
+            learn_curation(found, folder, device=fabric.device.type, everything=everything)
     tell(fabric, f"{bundle} has its mapper: 'blemish synthesize' takes one pass now.")

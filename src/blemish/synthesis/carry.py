@@ -79,10 +79,13 @@ def carry(
 
 
 def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """A mask with its edge softened as a lens would, less so where it would wipe out a scratch."""
+    """A mask with its edge softened as a lens would, less so where it would wipe out a scratch.
+
+    The faint skirt of the blur is cut off: it would be seen, and so widen the label beyond the mask.
+    """
     depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
     sigma = max(0.5, min(depth / 2, max(mask.shape) * EDGE_SHARE))
-    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
+    return _steepened(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma))
 
 
 def enlarged_cover(
@@ -90,7 +93,12 @@ def enlarged_cover(
 ) -> Float[np.ndarray, "h w"]:
     """A mask at the model's resolution, enlarged and its edge steepened."""
     wide = cv2.resize(drawn.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip((wide - 0.25) * 2, 0, 1)
+    return _steepened(wide)
+
+
+def _steepened(cover: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """From a quarter to three quarters; the edge at one half stays where it is."""
+    return np.clip((cover - 0.25) * 2, 0, 1)
 
 
 def _continued(

@@ -70,14 +70,14 @@ class MapperTraining(Game):
         stay_weight: Of how far photographs move the code, in units of its variance.
     """
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(kimg=16, snapshot_kimg=2))
+    schedule: Schedule = field(default_factory=lambda: Schedule(kimg=12, snapshot_kimg=2))
     learning_rate: float = 1e-3
     ema_kimg: float = 1
     ada_cap: float = 0.3
     drawn: float = 0.125
     solved: float = 0.25
     solutions: int = 24
-    warm_steps: int = 2000
+    warm_steps: int = 5000
     search: DefectSearch = field(default_factory=lambda: DefectSearch(steps=60))
     code_weight: float = 0.25
     change_weight: float = 4

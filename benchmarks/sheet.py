@@ -1,0 +1,32 @@
+"""The README's picture: a set's made items side by side, as small as a screen shows them.
+
+blemish batch examples/recipe.toml --out OUT && python -m benchmarks.sheet OUT
+"""
+
+from pathlib import Path
+
+import cv2
+import tyro
+
+from blemish.pictures import grid, read_picture, write_picture
+from blemish.synthesis.dataset import Dataset
+
+PICTURE = Path(__file__).parent.parent / "docs/images/batch.png"
+CELL, COLUMNS = 112, 8
+
+
+def main(made: Path) -> None:
+    """Write docs/images/batch.png from a folder of made items.
+
+    Args:
+        made: As `blemish batch` left it.
+    """
+    files = [
+        made / row["files"]["image"] for row in Dataset(made).rows() if "image" in row["files"]
+    ]
+    cells = [cv2.resize(read_picture(f), (CELL, CELL), interpolation=cv2.INTER_AREA) for f in files]
+    write_picture(PICTURE, grid(cells, COLUMNS))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
