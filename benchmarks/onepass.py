@@ -53,7 +53,7 @@ class Scene:
     mask: Path
 
 
-def main(data: Path, items: int = 12, defect: str = "colour", quick: bool = False) -> None:
+def main(data: Path, /, items: int = 12, defect: str = "colour", quick: bool = False) -> None:
     """Measure, print tables, and write them to benchmarks/onepass.md.
 
     Args:

@@ -35,7 +35,12 @@ CELL = 160
 
 
 def main(
-    data: Path, bundle: str = "hazelnut", defect: str = "colour", masks: int = 6, steps: int = 100
+    data: Path,
+    /,
+    bundle: str = "hazelnut",
+    defect: str = "colour",
+    masks: int = 6,
+    steps: int = 100,
 ) -> None:
     """Make the items, and write benchmarks/references.md and docs/images/references.png.
 

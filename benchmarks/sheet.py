@@ -15,7 +15,7 @@ PICTURE = Path(__file__).parent.parent / "docs/images/batch.png"
 CELL, COLUMNS = 112, 8
 
 
-def main(made: Path) -> None:
+def main(made: Path, /) -> None:
     """Write docs/images/batch.png from a folder of made items.
 
     Args:

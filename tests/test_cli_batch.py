@@ -3,17 +3,28 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from commands import BLEMISH, ONE_THREAD, assert_parsing_fails, exit_code, wait_for
+from commands import (
+    BLEMISH,
+    ONE_THREAD,
+    assert_parsing_fails,
+    exit_code,
+    in_this_process,
+    wait_for,
+)
 from tiny import part, write_bundle
 
 from blemish.data import check
 from blemish.pictures import write_picture
 
-COUNT = 24
+COUNT = 15
 RECIPE = f"""
 bundle = "bundle"
 
@@ -25,6 +36,7 @@ draw = {{ kind = "blob", area = [0.05, 0.1] }}
 strength = [0.5, 1]
 invert = {{ steps = 2 }}
 """
+IN_ORDER = "blemish.synthesis.batch.batch.in_order"
 BATCH = "batch recipe.toml --device cpu --workers 1 --out out"
 
 
@@ -63,6 +75,30 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def whole(props: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder of a run that nothing broke, and what the run told."""
+    out, told = tmp_path_factory.mktemp("whole") / "out", StringIO()
+    line = BATCH.replace("recipe.toml", str(props / "recipe.toml"))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told):
+        patch.setattr(IN_ORDER, in_this_process)
+        assert exit_code(f"{line} --out {out}") == 0
+    return out, told.getvalue().splitlines()
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many were asked for; none is started."""
+    asked: list[int] = []
+
+    def noted(*given: Any, workers: int) -> Iterator[Any]:
+        asked.append(workers)
+        return in_this_process(*given, workers=workers)
+
+    monkeypatch.setattr(IN_ORDER, noted)
+    return asked
+
+
 def files_in(root: Path) -> dict[str, bytes]:
     files = (path for path in sorted(root.rglob("*")) if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
@@ -99,28 +135,24 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
-def kill_a_worker(process: subprocess.Popen[str]) -> None:
-    for child in children_of(process.pid):
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-            os.kill(child, signal.SIGKILL)
-            return
-    raise AssertionError("it has none")
-
-
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
 ENDS: list[tuple[Callable[[subprocess.Popen[str]], None], int, str]] = [
     (kill, -signal.SIGKILL, ""),
-    (kill_a_worker, 1, "Error: A process was killed, perhaps because memory ran out."),
     (press_ctrl_c, 130, "Interrupted; nothing half-written is left. Run the same again to carry"),
 ]
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found by /proc")
-def test_stopped_three_times_it_is_carried_on_as_if_unbroken(
-    place: Path, capsys: pytest.CaptureFixture[str]
+by_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="processes are found by /proc"
+)
+
+
+@by_proc
+def test_stopped_twice_it_is_carried_on_as_if_unbroken(
+    place: Path, whole: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for end, code, told in ENDS:
         before = rows_in(place / "out")
@@ -134,55 +166,87 @@ def test_stopped_three_times_it_is_carried_on_as_if_unbroken(
         assert told in shown
         assert "Traceback" not in shown
         assert before < rows_in(place / "out") < COUNT, "it was stopped on its way"
-        wait_until_gone(children)
-        hidden = [path for path in (place / "out").rglob(".*") if path.is_file()]
-        assert not hidden or end is kill
-    assert exit_code(f"{BATCH} --workers 2") == 0
-    assert exit_code(f"{BATCH} --out whole") == 0
+        wait_for(lambda gone=children: not any(map(alive, gone)))
+        assert not hidden_in(place / "out") or end is kill
+    monkeypatch.setattr(IN_ORDER, in_this_process)
+    assert exit_code(BATCH) == 0
     assert rows_in(place / "out") == COUNT
-    assert files_in(place / "out") == files_in(place / "whole")
+    assert files_in(place / "out") == files_in(whole[0])
     assert not check(place / "out").complaints
 
-    capsys.readouterr()
-    assert exit_code(f"{BATCH} --json") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(Path("out/report.json").read_text())
+
+def hidden_in(out: Path) -> list[Path]:
+    return [path for path in out.rglob(".*") if path.is_file()]
 
 
-def wait_until_gone(pids: list[int]) -> None:
-    sleeper = subprocess.Popen(["sleep", "60"])
-    wait_for(lambda: not any(map(alive, pids)), sleeper)
-    sleeper.kill()
-    sleeper.wait()
+def kill_a_worker(out: Path) -> None:
+    """One of this process's own, behind the first row."""
+    wait_for(lambda: rows_in(out) > 0)
+    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in children_of(os.getpid())}
+    workers = [pid for pid, command in commands.items() if b"spawn_main" in command.read_bytes()]
+    os.kill(workers[0], signal.SIGKILL)
 
 
-def test_a_run_tells_what_it_made(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = BATCH.replace("recipe", "few")
-    assert exit_code(line) == 0
-    first, *_, last = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(
-        r"3 items: \d kept, \d refused, 0 failed; 3 made now, \d+\.\d s each\.", first
-    )
-    assert last == "out/manifest.jsonl has a line for each; out/contact_sheet.png shows the last."
-    assert exit_code(line) == 0
+@by_proc
+def test_a_worker_that_is_killed_ends_the_run_which_is_carried_on(
+    place: Path,
+    whole: tuple[Path, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill_a_worker, place / "out")
+        assert exit_code(BATCH) == 1
+        killed.result()
+    told = capsys.readouterr().err
+    assert "Error: A process was killed, perhaps because memory ran out." in told
+    assert "Traceback" not in told
+    assert 0 < rows_in(place / "out") < COUNT
+    assert not hidden_in(place / "out")
+    monkeypatch.setattr(IN_ORDER, in_this_process)
+    assert exit_code(BATCH) == 0
+    assert files_in(place / "out") == files_in(whole[0])
+
+
+def test_the_figures_are_printed_as_json(
+    whole: tuple[Path, list[str]], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{BATCH} --out {whole[0]} --json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures == json.loads((whole[0] / "report.json").read_text())
+    assert figures["items"] == COUNT
+
+
+def test_a_run_tells_what_it_made(
+    place: Path, whole: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, (first, *_, last) = whole
+    counts = rf"{COUNT} items: \d+ kept, \d+ refused, 0 failed"
+    assert re.fullmatch(rf"{counts}; {COUNT} made now, \d+\.\d s each\.", first)
+    shown = f"{out}/manifest.jsonl has a line for each; {out}/contact_sheet.png shows the last."
+    assert last == shown
+    assert exit_code(f"{BATCH} --out {out}") == 0
     again = capsys.readouterr().out.splitlines()[0]
     assert again == first.partition(";")[0] + "."
 
 
 def test_a_place_that_cannot_be_written_stops_it(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, processes: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (place / "out" / "codes").mkdir(parents=True)
     (place / "out" / "codes").chmod(0o500)
-    assert exit_code(BATCH.replace("recipe", "few")) == 2
+    assert exit_code(BATCH.replace("recipe", "few") + " --workers 2") == 2
+    assert processes == [2]
     told = capsys.readouterr().err
     assert "codes: it may not be written" in told
     assert rows_in(place / "out") == 0
 
 
 def test_if_everything_fails_it_is_an_error(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, processes: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(BATCH.replace("recipe", "bad")) == 2
+    assert exit_code(BATCH.replace("recipe", "bad") + " --workers 20") == 2
+    assert processes == [2], "no more than there are items"
     shown = capsys.readouterr()
     assert "every item failed, the first with: Got text.png, which holds no picture" in shown.err
     assert rows_in(place / "out") == 2

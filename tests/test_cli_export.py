@@ -43,6 +43,22 @@ def test_exporting_is_brief_where_there_is_little_to_tell(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_exporting_tells_what_is_left_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(place / "made", 0, outcome="refused", reasons=["too faint"])
+    edit(place / "made", 1, outcome="failed", reasons=["the photograph is torn"])
+    assert exit_code("export made --format coco --out out") == 0
+    first, *others, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith("3 items ")
+    assert others == [
+        "  left out, since nothing changed in them: 1",
+        "  left out, since they were refused: 1",
+        "  left out, since they could not be made: 1",
+    ]
+    assert exit_code("export made --format coco --out other --json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found[key] for key in ("items", "unchanged", "refused", "failed")] == [3, 1, 1, 1]
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(f"export made --format {format} --out out --hold-out 0.25 --json") == 0
@@ -55,6 +71,8 @@ def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFi
         "types": {"crack": 3, "paint": 2},
         "photographs": 4,
         "unchanged": 1,
+        "refused": 0,
+        "failed": 0,
     }
 
 

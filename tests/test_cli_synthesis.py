@@ -165,6 +165,8 @@ def test_a_demonstration_needs_no_data(
         "--mask-kind scratch --area 0.02",
         "--mask-kind spots --area 0.05,0.1",
         "--mask-kind blob --where 0.4,0.4,0.2,0.2 --off-part refuse",
+        "--mask-kind real --real real",
+        "--mask-kind real --real real --reference stitch",
     ],
 )
 def test_a_mask_is_drawn_on_the_part(
@@ -176,6 +178,7 @@ def test_a_mask_is_drawn_on_the_part(
     assert requested.any()
     assert not (requested & ~silhouette(read_picture(place / "nut.png"))).any()
     assert np.array_equal(read_mask(place / row["requested"]), requested)
+    assert row["options"]["real"] == ("real" if "--reference" in options else None)
     before = files_in(place / "out")
     assert exit_code(f"{DRAW} {options} --json") == 0  # the same mask, so the same item
     assert files_in(place / "out") == before
@@ -246,6 +249,9 @@ REFUSED = [
     (f"{MAKE} --reference stitch --real none", "none, which does not exist"),
     (f"{MAKE} --reference stitch --real bundle", "bundle, without photographs"),
     (f"{MAKE} --reference distil --real file", "file, which is a file"),
+    (f"{MAKE} --real real", "--real real without a reference that learns from it"),
+    (f"{DRAW} --mask-kind blob --real real", "--real real without a reference"),
+    (f"{DRAW} --mask-kind real --real bundle", "bundle, without photographs"),
     (f"{MAKE} --device cuda", "--device cuda"),
     (f"{MAKE} --mask-kind blob", "both --mask and --mask-kind"),
     (f"{MAKE} --off-part refuse --mask off.png", "off.png, a mask with 0% of its area"),

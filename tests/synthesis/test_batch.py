@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from commands import in_this_process
 from tiny import part, spot, write_bundle
 
 from blemish.data import check
@@ -140,10 +141,11 @@ def test_the_figures_are_those_of_the_rows(made: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("stop", [4])
+@pytest.mark.parametrize("stop", [1, 4, COUNT - 1])
 def test_stopped_and_carried_on_by_one_process_it_is_the_same(
-    stop: int, recipe: Recipe, made: Path, tmp_path: Path
+    stop: int, recipe: Recipe, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
     rows = Batch(recipe, tmp_path / "out").make(workers=1)
     begun = [next(rows) for _ in range(stop)]
     rows.close()

@@ -2,6 +2,7 @@ import errno
 import json
 import pickle
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from blemish.errors import DataError, OutputError
 from blemish.files import append_line
 from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
+from blemish.synthesis.batch.tally import write_report
 from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, Synthetic
 from blemish.types import Codes
 
@@ -51,7 +53,7 @@ def dataset(tmp_path: Path) -> Dataset:
 def test_an_item_comes_back_as_it_was(dataset: Dataset) -> None:
     given = item(3)
     row = dataset.add(given)
-    assert dataset.rows() == [row]
+    assert dataset.rows() == [*dataset] == [row]
     assert row["name"] == "nut_3"
     assert row["type"] == "crack"
     assert row["seed"] == 3
@@ -365,15 +367,24 @@ def test_the_contact_sheet_passes_over_what_failed(dataset: Dataset) -> None:
     assert sheet[:SHEET_SIDE, :SHEET_SIDE].any()
 
 
-def test_the_contact_sheet_of_many_holds_few(dataset: Dataset) -> None:
+READERS: dict[str, Callable[[Dataset], object]] = {
+    "the contact sheet": Dataset.contact_sheet,
+    "opening": lambda dataset: Dataset(dataset.root),
+    "going through": lambda dataset: sum(1 for _ in dataset),
+    "counting": lambda dataset: write_report(dataset.root / "report.json", dataset),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_of_many_rows_few_are_held(dataset: Dataset, reader: str) -> None:
     row = dataset.add(item())
     line = json.dumps({**row, "note": "x" * 10_000}) + "\n"
     with dataset.manifest.open("a") as file:
         file.writelines(line for _ in range(2_500))
-    dataset.contact_sheet()
+    READERS[reader](dataset)
     tracemalloc.start()
     try:
-        dataset.contact_sheet()
+        READERS[reader](dataset)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

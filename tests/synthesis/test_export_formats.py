@@ -1,6 +1,7 @@
 """What readers find in an export: each format is read in the way of its own tools."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made import KINDS, NAMES, SIZE, masks, plain, write_made
+from made import KINDS, NAMES, SIZE, edit, masks, plain, write_made
 from PIL import Image
 from pycocotools.coco import COCO
 from tiny import part
@@ -109,6 +110,35 @@ def test_mvtec_masks_follow_their_pictures_when_sorted(made: Path, tmp_path: Pat
     for image, mask in zip(images, pictures(out / "ground_truth"), strict=True):
         assert mask.name == f"{image.stem}_mask.png"
         assert mask.parent.name == image.parent.name
+
+
+@pytest.mark.parametrize(
+    "names, kept",
+    [
+        (("nut", "nut_01"), False),
+        (("nut", "nut1"), False),
+        (("nut", "nutS"), False),
+        (("nut_01_mask", "nut"), False),
+        (("nut", "nuts"), True),
+        (("nut", "nut-1"), True),
+        (("000001_nut", "000002_nut_01"), True),
+    ],
+)
+def test_mvtec_numbers_names_whose_masks_would_be_sorted_otherwise(
+    names: tuple[str, str], kept: bool, tmp_path: Path
+) -> None:
+    root = write_made(tmp_path / "made")
+    for line, name in zip((5, 4), names, strict=True):
+        edit(root, line, name=name)
+    out = exported(root, tmp_path / "out", "mvtec", pairs=True)
+    images = [path for path in pictures(out / "test") if path.parent.name != GOOD]
+    stems = [path.stem for path in images]
+    assert ({*names} <= {*stems}) == kept
+    assert kept or all(re.fullmatch(r"\d_.+", stem) for stem in stems)
+    for image, mask in zip(images, pictures(out / "ground_truth"), strict=True):
+        assert mask.name == f"{image.stem}_mask.png"
+        twin = read_picture(out / "twin" / GOOD / image.name)
+        assert np.array_equal((read_picture(image) != twin).any(axis=2), read_mask(mask))
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools

@@ -6,11 +6,21 @@ from typing import get_args
 import cv2
 import numpy as np
 import pytest
+from tiny import write_defects
 
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError, UserError
+from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.carry import reach_px
-from blemish.synthesis.masks import MaskKind, MaskPlan, OffPart, draw_mask, place_mask, read_real
+from blemish.synthesis.masks import (
+    MaskKind,
+    MaskPlan,
+    OffPart,
+    choose_real,
+    draw_mask,
+    place_mask,
+    read_real,
+)
 from blemish.synthesis.placing import Where, point_on
 from blemish.synthesis.shapes import shape_of_discs, shape_of_mask
 
@@ -312,10 +322,51 @@ def test_real_masks_are_read_from_a_folder(parts: Path) -> None:
     assert all(mask.any() and mask.shape == (32, 32) for mask in masks)
 
 
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The masks' files that have been read."""
+    files: list[Path] = []
+
+    def noted(path: Path) -> np.ndarray:
+        files.append(path)
+        return read_mask(path)
+
+    monkeypatch.setattr("blemish.synthesis.masks.read_mask", noted)
+    return files
+
+
+def test_a_real_mask_is_chosen_without_reading_the_others(parts: Path, read: list[Path]) -> None:
+    for seed in range(30):
+        chosen, again = (choose_real(parts, "crack", np.random.default_rng(seed)) for _ in "12")
+        assert read[-1] == read[-2]
+        assert (chosen == again).all() and (chosen == read_mask(read[-1])).all()
+    assert len(read) == 60
+    assert len({*read}) == 6, "each has its chance"
+
+
+@pytest.mark.parametrize("marked", [0, 1, 2])
+def test_empty_real_masks_are_passed_over(marked: int, tmp_path: Path, read: list[Path]) -> None:
+    write_defects(tmp_path)
+    truths = sorted((tmp_path / "ground_truth" / "crack").iterdir())
+    for path in truths[marked:]:
+        write_picture(path, np.zeros((48, 48), bool))
+    rngs = [np.random.default_rng(seed) for seed in range(20)]
+    if marked:
+        assert all(choose_real(tmp_path, "crack", rng).any() for rng in rngs)
+        assert {*read} == {*truths}
+        assert len(read_real(tmp_path, "crack")) == marked
+    else:
+        for choose in (read_real, lambda *given: choose_real(*given, rngs[0])):
+            with pytest.raises(DataError, match="which holds no mask of a 'crack'"):
+                choose(tmp_path, "crack")
+
+
 @pytest.mark.parametrize("folder, defect", [("", "dent"), ("nowhere", "crack")])
 def test_a_folder_without_real_masks(parts: Path, folder: str, defect: str) -> None:
     with pytest.raises(DataError):
         read_real(parts / folder, defect)
+    with pytest.raises(DataError):
+        choose_real(parts / folder, defect, np.random.default_rng(0))
 
 
 def square(row: int, column: int, side: int = 10) -> np.ndarray:

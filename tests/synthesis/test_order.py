@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TYPES, part, spot, write_scene
+from tiny import TYPES, part, spot, write_defects, write_scene
 
 from blemish.errors import DataError, OptionError, UserError
 from blemish.levels import as_stored
@@ -205,6 +205,18 @@ def test_drawn_masks_that_lie_otherwise_have_files_of_their_own(tmp_path: Path) 
         Original(levels=part(), orientation=orientation).write(tmp_path / "nut.png")
         files.add(drawn(tmp_path / "nut.png", tmp_path / "masks").mask)
     assert len(files) == 3
+
+
+def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
+    normal, _ = write_scene(tmp_path)
+    plan = MaskPlan(kind="real", folder=write_defects(tmp_path / "real"), area=0.05)
+    orders = [
+        draw_order(normal, plan, "paint", TYPES, seed=seed, folder=tmp_path / "drawn")
+        for seed in (0, 0, 1)
+    ]
+    assert len({order.digest for order in orders}) == 2, "a seed, a mask"
+    with pytest.raises(DataError, match="holds no mask of a 'rust'"):
+        draw_order(normal, plan, "rust", ("rust",), seed=0, folder=tmp_path / "drawn")
 
 
 def drawn(normal: Path, folder: Path, **options: Any) -> Order:

@@ -1,11 +1,13 @@
 import operator
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blemish.errors import BlemishError, OptionError
+from blemish.errors import BlemishError, OptionError, OutputError
+from blemish.files import ensure_writable
 from blemish.synthesis.batch.pool import AHEAD, in_order, refuse_workers, usual_workers
 
 # What is handed over must be importable by name in the other process, so it is the library's.
@@ -37,6 +39,16 @@ def test_results_come_in_order_and_an_error_at_its_turn() -> None:
     assert [next(results) for _ in range(3)] == [1, 2, 3]
     with pytest.raises(TypeError):
         next(results)
+
+
+def test_a_mistake_of_the_user_s_keeps_its_words_on_its_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("hello")
+    results = in_order(ensure_writable, [tmp_path / "new", tmp_path / "file"], workers=1)
+    assert next(results) is None
+    with pytest.raises(OutputError) as caught:
+        next(results)
+    assert caught.value.got == f"{tmp_path / 'file'}: something else is in its place"
+    assert caught.value.expected and caught.value.todo
 
 
 def test_a_process_that_is_killed_is_told_of() -> None:

@@ -8,6 +8,7 @@ from blemish.inversion.project import Projection
 from blemish.pictures import write_picture
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.tasks import DrawnPart, Task, task_of
+from blemish.synthesis.masks import MaskPlan
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "recipe.toml"
 GROUP = '[[group]]\ndefect = "crack"\ncount = 3\n'
@@ -89,6 +90,18 @@ def test_options_become_those_of_a_synthesis(whole: Recipe, place: Path) -> None
     assert third.real is None, "masks alone ask for it"
     plan = whole.groups[2].plan(place)
     assert plan is not None and plan.folder == place / "real"
+
+
+@pytest.mark.parametrize("reference, learns", [("none", False), ("stitch", True)])
+def test_real_masks_need_no_reference_and_a_reference_takes_their_folder(
+    reference: str, learns: bool, place: Path
+) -> None:
+    text = f'bundle = "bundle"\n{SOME}real = "real"\ndraw = {{ kind = "real" }}\n'
+    recipe = recipe_of(place, f'{text}reference = "{reference}"')
+    task = task_of(recipe, 0)
+    assert task.approach.real == (place / "real" if learns else None)
+    assert isinstance(task.mask, MaskPlan) and task.mask.folder == place / "real"
+    recipe.check()
 
 
 def test_each_item_is_a_function_of_recipe_and_index(whole: Recipe, tasks: list[Task]) -> None:

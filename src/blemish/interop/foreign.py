@@ -41,7 +41,7 @@ class Foreign:
             "defects": self.config.defect is None,
             "match_critic": self.config.defect is not None and self.match_critic is None,
         }
-        return (*(name for name, absent in lacks.items() if absent), "encoder")
+        return (*(name for name, absent in lacks.items() if absent), "encoder", "mapper")
 
 
 def write_bundle(foreign: Foreign, out: Path) -> Bundle:

@@ -73,6 +73,8 @@ class Synthetic:
 class Dataset:
     """The folder; items are known by name.
 
+    To go through it is to go through the rows of its manifest, oldest first, as they are read.
+
     Raises:
         DataError: It holds a manifest that is not of ours.
         OutputError: It can't be written into.
@@ -81,8 +83,16 @@ class Dataset:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.manifest = root / "manifest.jsonl"
-        self.rows()
+        deque(self, maxlen=0)  # whatever is not of ours is told now
         ensure_writable(root)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if not self.manifest.exists():
+            return
+        with self.manifest.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):  # a last one without was torn
+                    yield self._row(number, line.decode(errors="replace"))
 
     def rows(self) -> list[dict[str, Any]]:
         """The manifest, an item a row, oldest first.
@@ -90,7 +100,7 @@ class Dataset:
         Raises:
             DataError: A line of it is not of ours.
         """
-        return [*self._rows()]
+        return [*self]
 
     def paths(self, kind: str, name: str) -> dict[str, Path]:
         """Where the files of an item are, relative to the folder."""
@@ -152,18 +162,10 @@ class Dataset:
     def contact_sheet(self) -> Path:
         """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
         path = self.root / "contact_sheet.png"
-        last = deque((row for row in self._rows() if row["files"]), maxlen=SHEET_ROWS)
+        last = deque((row for row in self if row["files"]), maxlen=SHEET_ROWS)
         cells = [cell for row in last or ({"files": {}},) for cell in self._cells(row)]
         write_picture(path, grid(cells, 8 if len(cells) > 16 else 4))
         return path
-
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        if not self.manifest.exists():
-            return
-        with self.manifest.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):  # a last one without was torn
-                    yield self._row(number, line.decode(errors="replace"))
 
     def _cells(self, row: Mapping[str, Any]) -> list[UInt8[np.ndarray, "s s 3"]]:
         kinds = ("twin", "requested", "image", "mask")

@@ -99,7 +99,7 @@ def draw_mask(
         plan: What kind, how large and where.
         part: Where the part is.
         rng: Source of everything random.
-        real: Masks of real defects of any size, for the kind real; see `read_real`.
+        real: Masks of real defects of any size, for the kind real; see `choose_real`.
 
     Raises:
         DataError: There is no part.
@@ -156,15 +156,36 @@ def read_real(folder: Path, defect: str) -> list[Bool[np.ndarray, "_ _"]]:
     Raises:
         DataError: The folder or a mask can't be read, or it has no mask of this type.
     """
-    paths = [photograph.mask_path for photograph in DefectFolder(folder).defects(defect)]
-    masks = [mask for path in paths if path is not None and (mask := read_mask(path)).any()]
+    masks = [mask for path in _real_files(folder, defect) if (mask := read_mask(path)).any()]
     if not masks:
-        raise DataError(
-            got=f"{folder}, which holds no mask of a '{defect}'",
-            expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
-            todo="Point to a folder that has some, or draw masks of another kind.",
-        )
+        raise _no_real(folder, defect)
     return masks
+
+
+def choose_real(folder: Path, defect: str, rng: np.random.Generator) -> Bool[np.ndarray, "_ _"]:
+    """One of `read_real`, drawn by chance; none but those on the way to it is read.
+
+    Raises:
+        DataError: As there, as far as it is read.
+    """
+    files = _real_files(folder, defect)
+    for k in rng.permutation(len(files)):
+        if (mask := read_mask(files[k])).any():
+            return mask
+    raise _no_real(folder, defect)
+
+
+def _real_files(folder: Path, defect: str) -> list[Path]:
+    found = DefectFolder(folder).defects(defect)
+    return [photograph.mask_path for photograph in found if photograph.mask_path is not None]
+
+
+def _no_real(folder: Path, defect: str) -> DataError:
+    return DataError(
+        got=f"{folder}, which holds no mask of a '{defect}'",
+        expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
+        todo="Point to a folder that has some, or draw masks of another kind.",
+    )
 
 
 def _shape(

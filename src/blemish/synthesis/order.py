@@ -15,7 +15,7 @@ from blemish.files import ensure_writable
 from blemish.inversion.invert import refuse_small
 from blemish.levels import upright
 from blemish.originals import Original, read_original
-from blemish.synthesis.masks import MaskPlan, OffPart, draw_mask, place_mask, read_real
+from blemish.synthesis.masks import MaskPlan, OffPart, choose_real, draw_mask, place_mask
 
 LEAST_ON_PART = 0.5
 
@@ -166,8 +166,9 @@ def draw_order(
     """
     _refuse_unknown(kind, types)
     original = _read_normal(normal)
-    real = () if plan.folder is None else read_real(plan.folder, kind)
-    mask = draw_mask(plan, silhouette(original.picture), np.random.default_rng(seed), real)
+    rng = np.random.default_rng(seed)
+    real = () if plan.folder is None else (choose_real(plan.folder, kind, rng),)
+    mask = draw_mask(plan, silhouette(original.picture), rng, real)
     order = Order(
         normal=normal,
         mask=folder / f"{normal.stem.lstrip('.')}_{_mask_digest(original, mask)[:10]}.png",

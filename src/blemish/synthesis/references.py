@@ -27,6 +27,18 @@ ReferenceName = Literal["none", "stitch", "distil"]
 NEAREST = 4
 
 
+def real_for(name: ReferenceName, real: Path | None, *, masks: bool) -> Path | None:
+    """The folder of real defects as a reference takes it.
+
+    Args:
+        name: Of the reference.
+        real: The folder.
+        masks: Whether masks are drawn from it too; then it is of use where no reference is wanted,
+            which is not handed it.
+    """
+    return None if masks and name == "none" else real
+
+
 class References:
     """References of one kind, for any type of defect; what they need is read once.
 
@@ -40,8 +52,8 @@ class References:
         if real is not None and name == "none":
             raise OptionError(
                 got=f"--real {real} without a reference that learns from it",
-                expected="--reference stitch or --reference distil beside it",
-                todo="Add --reference, or leave --real out.",
+                expected="--reference stitch or distil, or --mask-kind real, beside it",
+                todo="Add one of them, or leave --real out.",
             )
         self.bundle, self.name, self.folder, self.device = bundle, name, real, device
         self.real, self.distilled = cache(self._load), cache(self._distil)

@@ -22,9 +22,10 @@ class Drift:
     Attributes:
         changed: IoU of the label with the pixels that differ from the good twin.
         visible: IoU of the label with those that differ noticeably.
-        requested: IoU of the label with the mask that was asked for.
+        requested: IoU of the label with the mask that was asked for; None without one of its size.
         outside_label: Pixels that differ outside the label.
-        outside_reach: Pixels that differ beyond the reach of the mask that was asked for.
+        outside_reach: Pixels that differ beyond the reach of the mask that was asked for; None
+            where that mask or its reach is not known.
     """
 
     changed: float
@@ -45,10 +46,10 @@ def drift_of(
         return None
     differs = (picture != twin).any(axis=2)
     visible = np.linalg.norm(_lab(picture) - _lab(twin), axis=2) > NOTICEABLE
-    asked = None
-    if item.requested is not None and item.requested.is_file():
-        asked = read_mask(item.requested)
-    beyond = None if asked is None else int((differs & ~_reached(asked, item.reach_px)).sum())
+    asked = _asked(item, label)
+    beyond = None
+    if asked is not None and item.reach_px is not None:
+        beyond = int((differs & ~_reached(asked, item.reach_px)).sum())
     return Drift(
         changed=_iou(label, differs),
         visible=_iou(label, visible),
@@ -74,6 +75,14 @@ def summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
         "pixels_changed_outside_label": sum(d.outside_label for d in known),
         "pixels_changed_beyond_reach": sum(beyond) if beyond else None,
     }
+
+
+def _asked(item: Item, label: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
+    """The mask that was asked for; None where there is none of the label's size."""
+    if item.requested is None or not item.requested.is_file():
+        return None
+    asked = read_mask(item.requested)
+    return asked if asked.shape == label.shape else None
 
 
 def _lab(picture: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:

@@ -39,9 +39,10 @@ class Subject:
         kind: The type.
         items: Those that were made.
         made: How they look.
-        learnt: Real ones that may have been learnt from.
-        compared: Real ones to be compared with.
-        neighbours: Of each made item, indices of the nearest real ones, learnt before compared.
+        real: All real ones.
+        learnt: Those that may have been learnt from.
+        compared: Those to be compared with.
+        neighbours: Of each made item, indices of the nearest real ones.
         distances: To these, in the features of the surroundings.
         drifts: Whether labels are true.
         groups: Items on one photograph under one mask share a name.
@@ -50,6 +51,7 @@ class Subject:
     kind: str
     items: list[Item]
     made: Views
+    real: Views
     learnt: Views
     compared: Views
     neighbours: Int[np.ndarray, "n k"]
@@ -77,7 +79,6 @@ class Subject:
         return {"made": set_distances(made, compared), "learnt": set_distances(learnt, compared)}
 
     def _diversity(self) -> dict[str, float | None]:
-        real = torch.cat([self.learnt.inside, self.compared.inside])
         sharing = [
             diversity(self.made.inside[[k for k, g in enumerate(self.groups) if g == group]])
             for group in sorted({*self.groups})
@@ -85,7 +86,7 @@ class Subject:
         several = [value for value in sharing if value is not None]
         return {
             "made": diversity(self.made.inside),
-            "real": diversity(real),
+            "real": diversity(self.real.inside),
             "under_one_mask": fmean(several) if several else None,
         }
 
@@ -143,6 +144,7 @@ def compare(
                 kind=kind,
                 items=items,
                 made=views,
+                real=others,
                 learnt=others[:cut],
                 compared=others if everything else others[cut:],
                 neighbours=neighbours,

@@ -1,12 +1,15 @@
 """What is compared: made items, and real defects that are held against them.
 
 Both are read from folders as their users get them, in the layout of MVTec AD; where Blemish made
-the items, its manifest says which were kept and where their good twins are.
+the items, its manifest says which were kept and where their good twins are. A manifest may come
+from a stranger: types become names of files, so they must be plain, and no file outside the folder
+is read.
 """
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ class Item:
         mask: Its mask's file.
         twin: The file of the same part without it; None where there is none.
         requested: The file of the mask that was asked for; None where nobody asked.
-        reach_px: How far beyond that a pixel may change.
+        reach_px: How far beyond that a pixel may change; None where nobody knows.
     """
 
     kind: str
@@ -40,7 +43,7 @@ class Item:
     mask: Path
     twin: Path | None = None
     requested: Path | None = None
-    reach_px: int = 0
+    reach_px: int | None = None
 
     def read(self) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
         """Picture and mask.
@@ -76,6 +79,8 @@ class Made:
 
 def read_made(root: Path) -> Made:
     """The made items of a folder.
+
+    Of two lines under one name in its manifest the later counts, as for `blemish synthesize`.
 
     Raises:
         DataError: It holds none, or its manifest can't be understood.
@@ -120,12 +125,12 @@ def _by_manifest(root: Path, manifest: Path) -> Made:
     items: dict[str, list[Item]] = {}
     outcomes: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
-    for number, line in enumerate(read_lines(manifest), 1):
-        row = _row(manifest, number, line)
-        kind, outcome = row["type"], row.get("outcome", KEPT)
+    rows = [_row(manifest, number, line) for number, line in enumerate(read_lines(manifest), 1)]
+    for row in {row["name"]: row for row in rows}.values():
+        kind, outcome = row["type"], _outcome(row)
         outcomes.setdefault(kind, Counter())[outcome] += 1
         reasons.update(reason.split(":")[0] for reason in row.get("reasons", ()))
-        if outcome == KEPT and {"image", "mask"} <= {*row["files"]}:
+        if outcome == KEPT:
             items.setdefault(kind, []).append(_item(root, row))
     plain = {kind: dict(counts) for kind, counts in outcomes.items()}
     return Made(items=items, outcomes=plain, reasons=dict(reasons.most_common()))
@@ -133,26 +138,48 @@ def _by_manifest(root: Path, manifest: Path) -> Made:
 
 def _item(root: Path, row: dict[str, Any]) -> Item:
     files = {name: root / path for name, path in row["files"].items()}
-    reach = row.get("scores", {}).get("reach_px", 0)
     return Item(
         kind=row["type"],
         image=files["image"],
         mask=files["mask"],
         twin=files.get("twin"),
         requested=files.get("requested"),
-        reach_px=int(reach),
+        reach_px=row.get("scores", {}).get("reach_px"),
     )
 
 
 def _row(manifest: Path, number: int, line: str) -> dict[str, Any]:
-    try:
+    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
         row = json.loads(line)
-    except json.JSONDecodeError:
-        row = None
-    if not isinstance(row, dict) or not {"name", "type", "files"} <= {*row}:
-        raise DataError(
-            got=f"{manifest}, whose line {number} is no item's",
-            expected="a manifest as Blemish wrote it",
-            todo="Bring it back as it was, or remove it to have the folder read as it is.",
-        )
-    return row
+        if _is_line(row) and _is_within(manifest.parent, row["files"].values()):
+            return row
+    raise DataError(
+        got=f"{manifest}, whose line {number} is no item's",
+        expected="a manifest as Blemish wrote it",
+        todo="Bring it back as it was, or remove it to have the folder read as it is.",
+    )
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    """Older manifests have none; in them an item without a picture is one that didn't change."""
+    return row.get("outcome", KEPT if "image" in row["files"] else "refused")
+
+
+def _is_line(row: Any) -> bool:
+    words = (row["name"], row["type"], _outcome(row), *row.get("reasons", ()))
+    reach = row.get("scores", {}).get("reach_px", 0)
+    return (
+        all(isinstance(word, str) for word in words)
+        and _is_plain(row["type"])
+        and isinstance(reach, int)
+        and (_outcome(row) != KEPT or {"image", "mask"} <= {*row["files"]})
+    )
+
+
+def _is_plain(kind: str) -> bool:
+    """Whether it is one visible step of a path."""
+    return kind.isprintable() and kind[:1] not in ("", ".") and not {"/", "\\"} & {*kind}
+
+
+def _is_within(root: Path, files: Iterable[str]) -> bool:
+    return all((root / file).resolve().is_relative_to(root.resolve()) for file in files)

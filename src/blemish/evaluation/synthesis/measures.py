@@ -64,15 +64,18 @@ def memorised(
     Args:
         made: Features of what was made.
         training: Features of what was learnt from.
-        turned: The same, mirrored and turned in every way.
+        turned: The same, mirrored and turned in every way: all of them in one position, then all
+            in the next.
 
     Returns:
         The share that is nearer than the nearest twentieth of the training defects are to each
-        other; None where fewer than two are known.
+        other in any position; None where fewer than two are known.
     """
     if len(training) < FEWEST or not len(made):
         return None
-    among = torch.cdist(training.double(), training.double())
-    among = among.fill_diagonal_(torch.inf).min(dim=1).values
-    distance, _ = nearest(made.double(), turned.double())
+    training, turned = training.double(), turned.double()
+    whose = torch.arange(len(turned)) % len(training)
+    pairs = [(row[None], turned[whose != k]) for k, row in enumerate(training)]
+    among = torch.cat([nearest(row, others)[0] for row, others in pairs])
+    distance, _ = nearest(made.double(), turned)
     return float((distance <= among.quantile(QUANTILE)).double().mean())

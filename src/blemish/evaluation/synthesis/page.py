@@ -103,8 +103,7 @@ def _rows(subject: Subject) -> UInt8[np.ndarray, "H W 3"]:
 
 def _row(subject: Subject, index: int) -> list[UInt8[np.ndarray, "s s 3"]]:
     item = subject.items[index]
-    real = np.concatenate([subject.learnt.shown, subject.compared.shown])
-    beside = [real[k] for k in subject.neighbours[index]]
+    beside = [subject.real.shown[k] for k in subject.neighbours[index]]
     files = [
         _picture(item.twin),
         _mask(item.requested),

@@ -127,12 +127,16 @@ def _eyes(plan: Plan) -> Eyes:
             pass  # not at hand: the critic, if one is named
     if plan.bundle is None:
         raise OptionError(
-            got=f"--features {plan.features} without SqueezeNet's weights and without --bundle",
+            got=f"--features {plan.features} without {_lacking(plan.features)}",
             expected="a network to look with",
             todo="Name the folder with the weights in BLEMISH_WEIGHTS, or give --bundle.",
         )
     bundle = find_bundle(plan.bundle)
     return Eyes.of_critic(load_critic(bundle), shape_of(bundle).resolution)
+
+
+def _lacking(features: Features) -> str:
+    return "--bundle" if features == "critic" else "SqueezeNet's weights and without --bundle"
 
 
 def _of(name: NetworkName) -> Eyes:

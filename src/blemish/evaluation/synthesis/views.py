@@ -110,10 +110,11 @@ def _add(eyes: Eyes, batch: list[View], rows: dict[str, list[Tensor]]) -> None:
 def _square(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int]:
     """Top, left and side of the square around a mask, which may reach beyond the picture."""
     y, x = np.nonzero(mask)
-    extent = max(np.ptp(y), np.ptp(x)) + 1
-    extent = int(max(WIDER * extent, LEAST_SHARE * max(mask.shape), 4))
-    middle = (int(y.min()) + int(y.max())) // 2, (int(x.min()) + int(x.max())) // 2
-    return middle[0] - extent // 2, middle[1] - extent // 2, extent
+    longest = int(max(np.ptp(y), np.ptp(x))) + 1
+    extent = int(max(WIDER * longest, LEAST_SHARE * max(mask.shape), 4))
+    extent += (extent - longest) % 2  # in the middle, so that mirrored it is the same square
+    top, left = (int(along.min() + along.max() + 1 - extent) // 2 for along in (y, x))
+    return top, left, extent
 
 
 def _cut(array: np.ndarray, top: int, left: int, extent: int) -> np.ndarray:

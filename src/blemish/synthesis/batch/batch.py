@@ -53,7 +53,7 @@ class Batch:
         self.dataset = Dataset(root)
         self.dataset.sweep()
         self.known, self.done = Known(), 0
-        for row in self.dataset.rows():
+        for row in self.dataset:
             self._recall(row)
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class Batch:
     def finish(self) -> dict[str, Any]:
         """Draw the contact sheet, and write and return the figures of the whole set."""
         self.dataset.contact_sheet()
-        return write_report(self.root / "report.json", self.dataset.rows())
+        return write_report(self.root / "report.json", self.dataset)
 
     def _keep(self, index: int, result: Row | Failed) -> Row:
         if isinstance(result, Failed):

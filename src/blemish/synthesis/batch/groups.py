@@ -10,7 +10,7 @@ from blemish.inversion.methods import METHODS, Method
 from blemish.synthesis.batch.tables import STRICT, Names
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.masks import MaskPlan, OffPart
-from blemish.synthesis.references import ReferenceName
+from blemish.synthesis.references import ReferenceName, real_for
 from blemish.synthesis.ways.approach import Approach, WayName
 from blemish.types import Space
 
@@ -116,14 +116,14 @@ class Group:
         Raises:
             OptionError: The method of inversion does not take its options.
         """
-        wants_real = self.real is not None and self.reference != "none"
+        real = None if self.real is None else here / self.real
         return Approach(
             way=self.method,
             invert=self.invert and self.invert.chosen(bundle),
             search=self.search,
             polish=self.polish,
             reference=self.reference,
-            real=here / str(self.real) if wants_real else None,
+            real=real_for(self.reference, real, masks=self.draws_real),
         )
 
     def _refuse_idle(self) -> None:

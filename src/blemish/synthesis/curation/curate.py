@@ -25,7 +25,10 @@ LEAST_MET = 0.3  # of the mask that was asked for: another defect than was order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Scores by name, and reasons against the item; none means that it is kept."""
+    """Scores by name, and reasons against the item; none means that it is kept.
+
+    What stands before a reason's colon is its cause, by which reasons are counted.
+    """
 
     scores: dict[str, float]
     reasons: tuple[str, ...]
@@ -107,9 +110,9 @@ def drift(
 def _of_label(scores: dict[str, float]) -> list[str]:
     found = []
     if scores["drift"] > MOST_DRIFT:
-        found.append(f"mask drift {scores['drift']:.2f}, above {MOST_DRIFT}")
+        found.append(f"mask drift: {scores['drift']:.2f}, above {MOST_DRIFT}")
     if scores["met"] < LEAST_MET:
-        found.append(f"{scores['met']:.0%} of the requested mask met, below {LEAST_MET:.0%}")
+        found.append(f"mask not met: {scores['met']:.0%}, below {LEAST_MET:.0%}")
     return found
 
 

@@ -3,8 +3,8 @@ r"""The yardstick of curation: real defects, and the bounds that held-out real o
 The features of the defects that a bundle has learnt from are kept, with bounds for each type. They
 are set by defects that it has not learnt from; where it has learnt from all, each photograph is
 held against the others. A dozen defects have no percentiles worth the name, so a bound is the
-prediction limit of a normal distribution: of the next real defect's score it says with a
-confidence of 99 in 100 that it lies within,
+prediction limit of a normal distribution, beyond which the next real defect's score lies with a
+chance of 1 in 100,
 
     \bar x \pm t_{n-1, 0.99} \; s \sqrt{1 + 1/n},
 
@@ -33,6 +33,7 @@ from blemish.synthesis.curation.sightings import Sighting, sight
 PREFIX = "curation."
 CONFIDENCE = 0.99
 UNKNOWN = 50.0  # a limit so wide that none is met
+FURTHEST = 6e4  # what half precision, in which bundles are sent, still holds
 MOST_ON_PART = 0.9
 LEAST_SHARE = 5e-4  # of a photograph; smaller pieces of a mask are specks
 
@@ -96,7 +97,7 @@ def learn_curation(
         tell: Called with the number of photographs so far.
 
     Raises:
-        DataError: A type has no photograph, or one can't be read.
+        DataError: A type has no photograph, or one can't be read or has no mask of its size.
     """
     critic, shape = load_matching_critic(bundle, device), shape_of(bundle)
     found, done = {}, 0
@@ -118,14 +119,18 @@ def learn_curation(
 def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
     """What `learn_curation` kept, by type; nothing where the bundle has none."""
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
-    kinds = [name.split(".")[1] for name in kept if name.startswith(PREFIX) and "bounds" in name]
+    starts = [name.removesuffix(".bounds") for name in kept if name.endswith(".bounds")]
+    kinds = [start.removeprefix(PREFIX) for start in starts if start.startswith(PREFIX)]
     return {kind: _yardstick(kind, kept) for kind in kinds}
 
 
 def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
     """Every piece of a photograph's defect for itself, and all of it."""
-    assert photograph.mask_path is not None
+    if photograph.mask_path is None:
+        raise _unmarked(photograph)
     picture, mask = read_picture(photograph.path), read_mask(photograph.mask_path)
+    if mask.shape != picture.shape[:2]:
+        raise _unmarked(photograph)
     if not mask.any():
         return []
     pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
@@ -155,7 +160,7 @@ def _measure(
     bounds = Bounds(
         verdict=_limits([s.verdict for s in seen])[0],
         nearest=nearest,
-        furthest=furthest,
+        furthest=min(FURTHEST, furthest),
         contrast=exp(faintest),
         on_part=min(MOST_ON_PART, *(s.on_part for s in seen)),
     )
@@ -210,4 +215,13 @@ def _nothing(folder: DefectFolder, kind: str) -> DataError:
         got=f"{folder.root}, with no '{kind}' whose mask marks anything",
         expected="photographs of every type that the bundle knows, with masks",
         todo="Add some, or check the folder with 'blemish data check'.",
+    )
+
+
+def _unmarked(photograph: Photograph) -> DataError:
+    name = f"ground_truth/{photograph.kind}/{photograph.path.stem}_mask.png"
+    return DataError(
+        got=f"{photograph.path} without a mask of its own size",
+        expected=f"one in {name}, pixel for pixel",
+        todo="Draw it, or move the photograph away; 'blemish data check' lists all such files.",
     )

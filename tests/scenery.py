@@ -1,0 +1,25 @@
+"""One scene, photographed with more or fewer pixels."""
+
+import cv2
+import numpy as np
+
+SIZES = [(64, 64), (512, 512), (900, 1200), (64, 200), (1200, 300), (301, 299)]
+
+
+def at_size(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The same scene with so many pixels."""
+    h, w = size
+    way = cv2.INTER_AREA if min(size) < min(picture.shape[:2]) else cv2.INTER_LINEAR
+    return cv2.resize(picture, (w, h), interpolation=way)
+
+
+def painted(good: np.ndarray, mask: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+    """The picture with a mask in one colour."""
+    picture = good.copy()
+    picture[mask] = colour
+    return picture
+
+
+def lighter(good: np.ndarray, mask: np.ndarray, levels: int) -> np.ndarray:
+    """The picture with a mask lighter by so many levels."""
+    return np.where(mask[:, :, None], (good + float(levels)).clip(0, 255), good).astype(np.uint8)

@@ -1,0 +1,258 @@
+"""`blemish evaluate synthesis`: what it prints, what it leaves, and what it refuses."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import BLEMISH, ONE_THREAD, assert_parsing_fails, exit_code, full_after
+from made import NAMES, blank, edit, files_in, write_made
+from tiny import TYPES, part, spot, write_bundle, write_defects
+
+from blemish.pictures import write_picture
+
+EVALUATE = "evaluate synthesis --real real --synthetic made --out out"
+CRITIC = f"{EVALUATE} --features critic --bundle bundle"
+FILES = {"crack.png", "paint.png", "report.html", "report.json"}
+LINES = {name: len(NAMES) - 1 - k for k, name in enumerate(NAMES)}  # of the manifest
+BOLT = "crack/bolt_1"
+
+
+@pytest.fixture(scope="module")
+def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle, a folder of real ones, and one of made ones."""
+    root = tmp_path_factory.mktemp("props")
+    write_bundle(root / "bundle")
+    write_defects(root / "real", n=6)
+    write_made(root / "made")
+    return root
+
+
+@pytest.fixture
+def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own to work in, with all of that, and no weights of classifiers."""
+    shutil.copytree(props, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("hello")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that
+    return tmp_path
+
+
+def report_in(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_each_type_has_its_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(CRITIC) == 0
+    shown = capsys.readouterr()
+    crack, paint = shown.out.splitlines()
+    assert crack.startswith("crack: 3 made, kernel distance ")
+    assert paint.startswith("paint: 2 made, kernel distance ")
+    for line in (crack, paint):
+        assert "% like a training defect" in line
+        assert line.endswith("IoU of label and change 1.00, 0 pixels changed outside labels")
+    assert shown.err.endswith("out/report.html has the figures and the pictures.\n")
+    assert {*files_in(place / "out")} == FILES
+
+
+def test_what_json_prints_is_what_the_file_holds(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{CRITIC} --json") == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == report_in(place / "out")
+    assert "NaN" not in shown.out and "Infinity" not in shown.out
+    assert "report.html" not in shown.err
+
+
+@pytest.mark.parametrize("more", ["", "--everything"])
+def test_twice_is_the_same(more: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for _ in range(2):
+        assert exit_code(f"{CRITIC} {more} --json") == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert told[0]["everything"] == bool(more)
+    assert told[0]["types"]["crack"]["real_learnt"] == (6 if more else 2)
+
+
+def test_auto_takes_the_critic_where_there_is_no_classifier(place: Path) -> None:
+    assert exit_code(f"{EVALUATE} --bundle bundle") == 0
+    assert report_in(place / "out")["network"] == "critic"
+
+
+def test_real_ones_held_against_themselves(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(f"{CRITIC} --synthetic real") == 0
+    for line, kind in zip(capsys.readouterr().out.splitlines(), TYPES, strict=True):
+        assert line.startswith(f"{kind}: 6 made, kernel distance ")
+        assert "IoU" not in line, "nothing has a good twin"
+    assert any("No manifest" in note for note in report_in(place / "out")["notes"])
+
+
+def test_of_what_is_not_known_nothing_is_said(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in set(NAMES) - {"bolt_1", "nut 3"}:
+        edit(place / "made", LINES[name], outcome="refused", reasons=["odd"])
+    shutil.rmtree(place / "real")
+    write_defects(place / "real", n=1)
+    assert exit_code(CRITIC) == 0
+    rest = "1 made, IoU of label and change 1.00, 0 pixels changed outside labels"
+    assert capsys.readouterr().out.splitlines() == [f"{kind}: {rest}" for kind in TYPES]
+
+
+def remove(file: str) -> Callable[[Path], object]:
+    return lambda place: (place / file).unlink()
+
+
+def write(file: str, text: str) -> Callable[[Path], object]:
+    return lambda place: (place / file).write_text(text)
+
+
+def draw(file: str, picture: np.ndarray) -> Callable[[Path], object]:
+    return lambda place: write_picture(place / file, picture)
+
+
+def refuse_all(place: Path) -> None:
+    for line in LINES.values():
+        edit(place / "made", line, outcome="refused", reasons=["odd"])
+
+
+def other_types(place: Path) -> None:
+    for line in LINES.values():
+        edit(place / "made", line, type="rust")
+
+
+def out_of_the_folder(place: Path) -> None:
+    edit(place / "made", 3, files={"image": "../real/test/crack/0.png", "mask": "mask.png"})
+
+
+def as_it_is(place: Path) -> None:
+    """Only the command is wrong."""
+
+
+MANIFEST = "made/manifest.jsonl"
+Case = tuple[str, Callable[[Path], object], str]
+WRONG: dict[str, Case] = {
+    "no real folder": ("--real none", as_it_is, "none, which does not exist"),
+    "no made folder": ("--synthetic none", as_it_is, "none, which does not exist"),
+    "an empty real folder": ("--real empty", as_it_is, "empty, without photographs"),
+    "an empty made folder": ("--synthetic empty", as_it_is, "empty, without photographs"),
+    "a file for real ones": ("--real file", as_it_is, "file, which is a file"),
+    "a file for made ones": ("--synthetic file", as_it_is, "file, which is a file"),
+    "a broken manifest": ("", write(MANIFEST, "{\n"), f"{MANIFEST}, whose line 1 is no item's"),
+    "an empty manifest": ("", write(MANIFEST, ""), "made, in which no item was kept"),
+    "nothing kept": ("", refuse_all, "made, in which no item was kept"),
+    "a file outside": ("", out_of_the_folder, f"{MANIFEST}, whose line 4 is no item's"),
+    "no common type": ("", other_types, "real, without any rust"),
+    "a picture that is gone": ("", remove(f"made/test/{BOLT}.png"), "does not exist"),
+    "a picture that is torn": ("", write(f"made/test/{BOLT}.png", "hello"), "holds no picture"),
+    "a twin that is torn": ("", write("made/twin/bolt_1.png", "hello"), "holds no picture"),
+    "a mask of another size": (
+        "",
+        draw(f"made/ground_truth/{BOLT}_mask.png", spot(9, 7)),
+        "a mask of 7 × 9 pixels",
+    ),
+    "a picture of another size": ("", draw(f"made/test/{BOLT}.png", part(9, 7)), "52 × 40 pixels"),
+    "an empty mask": (
+        "",
+        lambda place: blank(place / f"made/ground_truth/{BOLT}_mask.png"),
+        "with 0 of them marked",
+    ),
+    "a real mask of another size": (
+        "",
+        draw("real/ground_truth/paint/4.png", spot(9, 7)),
+        "paint/4.png, a mask of 7 × 9 pixels",
+    ),
+    "no bundle of this name": ("--bundle none", as_it_is, "none"),
+    "no SqueezeNet": ("--features squeezenet", as_it_is, "no weights for squeezenet"),
+    "no VGG16": ("--features vgg16", as_it_is, "no weights for vgg16"),
+    "a file for a report": ("--out file", as_it_is, "file"),
+    "a report below a file": ("--out file/out", as_it_is, "file"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_is_refused_in_one_message(
+    case: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, spoil, got = WRONG[case]
+    spoil(place)
+    before = files_in(place)
+    assert exit_code(f"{CRITIC} {options}") == 2
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert shown.err.count("Error: got ") == 1
+    first, *_ = shown.err[shown.err.index("Error: got ") :].splitlines()
+    assert got in first
+    assert "Traceback" not in shown.err
+    assert files_in(place) == before, "nothing is written"
+
+
+@pytest.mark.parametrize(
+    "options, got",
+    [
+        ("", "--features auto without SqueezeNet's weights and without --bundle"),
+        ("--features critic", "--features critic without --bundle"),
+    ],
+)
+def test_without_anything_to_look_with(
+    options: str, got: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{EVALUATE} {options}") == 2
+    assert got in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "evaluate synthesis",
+        "evaluate synthesis --real real",
+        "evaluate synthesis --synthetic made",
+        f"{CRITIC} --features resnet",
+        f"{CRITIC} --everything yes",
+        f"{CRITIC} --sede 3",
+    ],
+)
+def test_a_command_that_can_not_be_parsed(
+    line: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_parsing_fails(line, capsys)
+    assert not (place / "out").exists()
+
+
+def test_a_folder_that_may_not_be_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "empty").chmod(0o500)
+    assert exit_code(f"{CRITIC} --out empty/out") == 2
+    assert "it may not be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_full_disk(
+    writes: int,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full_after(writes, monkeypatch)
+    assert exit_code(CRITIC) == 2
+    shown = capsys.readouterr()
+    assert "no space is left" in shown.err and not shown.out
+    assert len(files_in(place / "out")) == writes
+    assert not (place / "out" / "report.json").exists()
+
+
+def test_as_a_process(place: Path) -> None:
+    done = subprocess.run(
+        [*BLEMISH, *CRITIC.split(), "--json"], capture_output=True, text=True, env=ONE_THREAD
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == report_in(place / "out")
