@@ -23,8 +23,9 @@ from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping import train as training
 from blemish.synthesis.mapping.looks import COORDINATES
 from blemish.synthesis.mapping.mapper import MAPPER, load_mapper
+from blemish.synthesis.mapping.options import MapperTraining
 from blemish.synthesis.mapping.solutions import LOOKS, Solutions
-from blemish.synthesis.mapping.train import MapperStage, MapperTraining, train_mapper
+from blemish.synthesis.mapping.train import MapperStage, train_mapper
 
 BATCH = 8
 SMALL = replace(CONFIG, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
@@ -141,12 +142,12 @@ def test_solutions_are_not_searched_for_twice(
     monkeypatch.setattr("blemish.synthesis.mapping.solutions.place_defects", None)
     with pytest.raises(TypeError):
         stage_of(finished, options(4, solutions=3), data)
-    kept = stage_of(finished, options(4), data).solutions
+    kept = stage_of(finished, options(4), data).tasks.solutions
     assert kept is not None and len(kept) == 2 * LOOKS
 
 
 def test_solutions_know_what_they_solve(data: Path, finished: Bundle) -> None:
-    found = stage_of(finished, options(4), data).solutions
+    found = stage_of(finished, options(4), data).tasks.solutions
     assert found is not None
     assert found.kind.tolist() == [0] * LOOKS + [1] * LOOKS
     assert (found.mask.sum(dim=(1, 2, 3)) > 0).all()
@@ -159,8 +160,8 @@ def test_solutions_know_what_they_solve(data: Path, finished: Bundle) -> None:
 
 def test_known_defects_get_codes_that_say_their_look(data: Path, fresh: Bundle) -> None:
     stage = stage_of(fresh, options(solutions=0), data)
-    known = stage._drawn(6, torch.Generator().manual_seed(0))
-    one, other = (stage._latents(known, torch.Generator().manual_seed(s)) for s in (1, 2))
+    known = stage.tasks.drawn(6, torch.Generator().manual_seed(0))
+    one, other = (stage.tasks.latents(known, torch.Generator().manual_seed(s)) for s in (1, 2))
     far = (one - other).abs().mean(dim=0)
     assert far[:COORDINATES].max() < far[COORDINATES:].mean()
 
@@ -169,9 +170,9 @@ def test_warming_up_learns_the_solved_looks(data: Path, finished: Bundle) -> Non
     far = []
     for steps in (0, 60):
         stage = stage_of(finished, options(4, warm_steps=steps), data)
-        known = stage.solutions
+        known = stage.tasks.solutions
         assert known is not None
-        z = stage._latents(known, torch.Generator().manual_seed(0))
+        z = stage.tasks.latents(known, torch.Generator().manual_seed(0))
         rows = stage._codes(stage.mapper, known.photograph, known.mask, known.kind, z).w_defect
         assert rows is not None
         far.append((rows - known.w_defect).square().mean().item())

@@ -171,7 +171,8 @@ def mapper(
     from blemish.data import DefectFolder
     from blemish.generator.presets import preset_of
     from blemish.synthesis.curation.yardstick import learn_curation, read_yardsticks
-    from blemish.synthesis.mapping.train import MapperTraining, train_mapper
+    from blemish.synthesis.mapping.options import MapperTraining
+    from blemish.synthesis.mapping.train import train_mapper
 
     found = trainable(bundle)
     preset, usual = preset_of(found), MapperTraining()

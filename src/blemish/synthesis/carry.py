@@ -81,7 +81,7 @@ def carry(
 def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """A mask with its edge softened as a lens would, less so where it would wipe out a scratch.
 
-    The faint skirt of the blur is cut off: it would be seen, and so widen the label beyond the mask.
+    The faint skirt of the blur is cut off: it would be seen, and widen the label beyond the mask.
     """
     depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
     sigma = max(0.5, min(depth / 2, max(mask.shape) * EDGE_SHARE))

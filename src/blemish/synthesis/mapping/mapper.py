@@ -87,6 +87,14 @@ class Mapper(nn.Module):
         return self.unit * self.torows(x).unflatten(1, (self.rows, self.w_dim))
 
 
+def given_to(
+    generator: Generator, mask: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, "n 1 h w"] | None:
+    """The mask, where the branch takes one."""
+    defect = generator.config.defect
+    return mask if defect is not None and defect.takes_mask else None
+
+
 def fresh_mapper(generator: Generator, *, seed: int) -> Mapper:
     """A mapper that moves nothing yet."""
     with torch.random.fork_rng():

@@ -1,0 +1,79 @@
+"""The options of the mapper's training."""
+
+from dataclasses import dataclass, field
+
+from blemish.errors import OptionError
+from blemish.generator.game import Game
+from blemish.generator.loop import Schedule
+from blemish.inversion.search import refuse_weights
+from blemish.synthesis.defect import DefectSearch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapperTraining(Game):
+    """Options of the mapper's training, beside those of the game.
+
+    Attributes:
+        drawn: Share of a batch that the generator draws with known defects.
+        solved: Share of a batch that the optimiser has solved; the rest are photographs.
+        solutions: Groups of solutions that are searched for before the training begins.
+        warm_steps: Steps that learn the solutions' codes before anything is drawn.
+        search: How they are.
+        code_weight: Of the distance to known defect codes, in units of their variance.
+        change_weight: Of the distance to known changes, inside the mask.
+        mask_weight: Of the branch's own mask not meeting the one that is given.
+        visible_weight: Of what is missing to a change of `visible`, inside the mask.
+        visible: Mean change of a pixel's channels that is wanted, in [-1, 1].
+        outside_weight: Of the change beyond the mask.
+        look_weight: Of the distance to the wanted colour.
+        adversarial_weight: Of the critic's displeasure.
+        stay_weight: Of how far photographs move the code, in units of its variance.
+    """
+
+    schedule: Schedule = field(default_factory=lambda: Schedule(kimg=12, snapshot_kimg=2))
+    learning_rate: float = 1e-3
+    ema_kimg: float = 1
+    ada_cap: float = 0.3
+    drawn: float = 0.125
+    solved: float = 0.25
+    solutions: int = 24
+    warm_steps: int = 5000
+    search: DefectSearch = field(default_factory=lambda: DefectSearch(steps=60))
+    code_weight: float = 0.25
+    change_weight: float = 4
+    mask_weight: float = 0.5
+    visible_weight: float = 4
+    visible: float = 0.15
+    outside_weight: float = 4
+    look_weight: float = 4
+    adversarial_weight: float = 0.1
+    stay_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = [name for name in self.__dataclass_fields__ if name.endswith("_weight")]
+        refuse_weights(**{name: getattr(self, name) for name in names})
+        if self.drawn <= 0 or self.solved < 0 or self.drawn + self.solved >= 1:
+            raise OptionError(
+                got=f"shares of {self.drawn} drawn and {self.solved} solved",
+                expected="some drawn, and together below 1: the rest are photographs",
+                todo="Correct the options.",
+            )
+        if min(self.solutions, self.warm_steps) < 0:
+            raise OptionError(
+                got=f"{self.solutions} groups of solutions, {self.warm_steps} steps to warm up",
+                expected="0 or more",
+                todo="Correct the option.",
+            )
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of the mapper's loss."""
+        return {
+            "code": self.code_weight,
+            "change": self.change_weight,
+            "mask": self.mask_weight,
+            "visible": self.visible_weight,
+            "outside": self.outside_weight,
+            "look": self.look_weight,
+            "adversarial": self.adversarial_weight,
+            "stay": self.stay_weight,
+        }
