@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -153,14 +152,23 @@ def test_a_request_or_a_twin_of_another_size(size: tuple[int, int], judge: Judge
     assert judge(square(), square(), twin=part(*size)) is None
 
 
+def filed(folder: Path) -> Item:
+    """The item whose files the judge has written."""
+    return Item(
+        kind="crack",
+        image=folder / "image.png",
+        mask=folder / "mask.png",
+        twin=folder / "twin.png",
+        requested=folder / "requested.png",
+        reach_px=0,
+    )
+
+
 @pytest.mark.parametrize("lost", ["twin", "requested"])
 def test_a_file_that_is_gone(lost: str, judge: Judge, tmp_path: Path) -> None:
     assert judge(square(), square(), requested=square(), reach=0) is not None
     (tmp_path / f"{lost}.png").unlink()
-    files: dict[str, Any] = {
-        name: tmp_path / f"{name}.png" for name in ("image", "mask", "twin", "requested")
-    }
-    item = Item(kind="crack", **files, reach_px=0)
+    item = filed(tmp_path)
     drift = drift_of(item, *item.read())
     assert (drift is None) == (lost == "twin")
     assert drift is None or (drift.changed, drift.requested, drift.outside_reach) == (1, None, None)
@@ -175,8 +183,7 @@ def test_an_item_of_which_nobody_has_a_twin(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_read(torn: str, judge: Judge, tmp_path: Path) -> None:
     assert judge(square(), square(), requested=square()) is not None
     (tmp_path / f"{torn}.png").write_text("hello")
-    files = {name: tmp_path / f"{name}.png" for name in ("image", "mask", "twin", "requested")}
-    item = Item(kind="crack", **files)
+    item = filed(tmp_path)
     with pytest.raises(DataError, match=f"{torn}.png"):
         drift_of(item, *item.read())
 

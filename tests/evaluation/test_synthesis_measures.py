@@ -116,6 +116,14 @@ def test_copies_are_found_in_every_position(n: int, position: int) -> None:
     assert memorised(made[:1], draw(n), turned) == 1
 
 
+@pytest.mark.parametrize("position", range(8))
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_what_is_nearly_a_copy_is_one(n: int, position: int) -> None:
+    turned = positions(draw(n))
+    made = turned[position * n : (position + 1) * n] + 1e-3 * draw(n, 1)
+    assert memorised(made, draw(n), turned) == 1
+
+
 @pytest.mark.parametrize("copies", [0, 1, 3, 8])
 def test_the_share_of_copies_is_exact(copies: int) -> None:
     training = draw(20)

@@ -53,6 +53,7 @@ def seen(*at: float, verdict: float = 0.0, contrast: float = 9.0, on_part: float
     """What is seen of a defect whose features are so."""
     return Sighting(
         features=torch.tensor(at, dtype=torch.float),
+        inside=torch.tensor(at, dtype=torch.float),
         verdict=verdict,
         contrast=contrast,
         on_part=on_part,
@@ -102,16 +103,14 @@ def test_the_next_of_many_seldom_lies_beyond(n: int) -> None:
     assert 5 <= beyond <= 40, "one in a hundred"
 
 
-@pytest.mark.parametrize("at, far", [((0.0, 0.0), 0.0), ((2.0, 0.0), 1.0), ((9.0, 4.0), 0.0)])
+@pytest.mark.parametrize("at, far", [((0.0, 0.0), 0.0), ((2.0, 0.0), 2.0), ((9.0, 4.0), 0.0)])
 def test_distance_is_in_deviations_of_the_nearest(at: Sequence[float], far: float) -> None:
-    bounds = _measure([[seen(0, 0)]], []).bounds
-    rule = Yardstick(
-        features=torch.tensor([[0.0, 0.0], [9.0, 4.0]]),
-        deviation=torch.tensor([math.sqrt(2), 1.0]),
-        bounds=bounds,
-        held_out=0,
-    )
-    assert rule.distance(torch.tensor(at)) == pytest.approx(far)
+    rule = _measure([[seen(0, 0), seen(9, 4)]], [])
+    deviation = torch.tensor([4.5, 2.0])
+    unit = deviation + deviation.mean() / 10  # some features hardly vary at all
+    wanted = (torch.tensor([far, 0.0]) / unit).square().mean().sqrt().item()
+    assert rule.distance(seen(*at)) == pytest.approx(wanted)
+    assert rule.likeness(seen(*at)) == pytest.approx(wanted)
 
 
 def test_what_is_held_out_sets_the_bounds() -> None:
@@ -121,9 +120,9 @@ def test_what_is_held_out_sets_the_bounds() -> None:
     assert found.features.tolist() == [[0, 0], [1, 1], [2, 0]]
     assert found.held_out == 3
     assert found.bounds.verdict == pytest.approx(_limits([1, 2, 3])[0])
-    far = [found.distance(s.features) for some in held_out for s in some]
+    far = [found.distance(s) for some in held_out for s in some]
     low, high = _limits([math.log(d) for d in far])
-    assert found.bounds.nearest == pytest.approx(math.exp(low))
+    assert found.bounds.nearest == pytest.approx(min(math.exp(low), min(far) / 2))
     assert found.bounds.furthest == pytest.approx(math.exp(high))
     assert found.bounds.nearest < min(far) <= max(far) < found.bounds.furthest
 
@@ -132,7 +131,8 @@ def test_where_none_is_held_out_each_is_held_against_the_rest() -> None:
     known = [[seen(0, 0), seen(0, 0.1)], [], [seen(5, 5)], [seen(9, 0)]]
     found = _measure(known, [[], []])
     assert found.held_out == 0
-    scale = found.deviation
+    scale = found.features.std(dim=0, unbiased=False)
+    scale = scale + scale.mean() / 10
     far = [
         min(
             float(((a.features - b.features) / scale).square().mean().sqrt())
@@ -144,8 +144,8 @@ def test_where_none_is_held_out_each_is_held_against_the_rest() -> None:
         for a in one
     ]
     low, _ = _limits([math.log(d) for d in far])
-    assert found.bounds.nearest == pytest.approx(math.exp(low), rel=1e-4)
-    assert found.distance(seen(0, 0.1).features) == 0, "it stays among those that are known"
+    assert found.bounds.nearest == pytest.approx(min(math.exp(low), min(far) / 2), rel=1e-4)
+    assert found.distance(seen(0, 0.1)) == 0, "it stays among those that are known"
 
 
 @pytest.mark.parametrize("lowest, bound", [(1.0, MOST_ON_PART), (0.95, MOST_ON_PART), (0.3, 0.3)])
@@ -163,8 +163,7 @@ def test_bounds_are_finite_however_few(known: int, held_out: int, alike: bool) -
     found = _measure(draw[:known], draw[known:])
     assert np.isfinite([*asdict(found.bounds).values()]).all()
     assert 0 < found.bounds.nearest <= found.bounds.furthest <= FURTHEST
-    assert (found.deviation > 0).all()
-    assert np.isfinite(found.distance(torch.ones(3)))
+    assert np.isfinite([found.distance(seen(1, 1, 1)), found.likeness(seen(1, 1, 1))]).all()
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -188,8 +187,8 @@ def test_real_defects_are_looked_at_as_made_ones(fresh: Bundle, folder: DefectFo
     picture, mask = part(48, 48, seed=0), spot(48, 48, at=(0.4, 0.5))
     picture[mask] = (230, 20, 20)
     made = sight(critic, 16, picture, mask, part(48, 48, seed=0))
-    assert found["paint"].distance(made.features) == 0
-    assert found["crack"].distance(made.features) > 0
+    assert found["paint"].distance(made) == found["paint"].likeness(made) == 0
+    assert found["crack"].distance(made) > 0
 
 
 def test_what_is_learnt_again_takes_the_place(fresh: Bundle, folder: DefectFolder) -> None:
@@ -246,7 +245,7 @@ def test_types_of_any_name(fresh: Bundle, name: str) -> None:
         "statistics",
         {
             f"{start}features": rule.features,
-            f"{start}deviation": rule.deviation,
+            f"{start}inside": rule.inside,
             f"{start}bounds": torch.arange(5.0),
             f"{start}held_out": torch.tensor(1.0),
         },

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -356,7 +357,7 @@ def test_empty_real_masks_are_passed_over(marked: int, tmp_path: Path, read: lis
         assert {*read} == {*truths}
         assert len(read_real(tmp_path, "crack")) == marked
     else:
-        for choose in (read_real, lambda *given: choose_real(*given, rngs[0])):
+        for choose in (read_real, partial(choose_real, rng=rngs[0])):
             with pytest.raises(DataError, match="which holds no mask of a 'crack'"):
                 choose(tmp_path, "crack")
 

@@ -177,7 +177,7 @@ def test_the_example_needs_no_data_and_is_understood() -> None:
     recipe = read_recipe(EXAMPLE)
     recipe.check()
     assert len(recipe) == 24
-    assert {group.defect for group in recipe.groups} == {"colour", "crack"}
+    assert {group.defect for group in recipe.groups} == {"colour"}
     assert not any(group.photographs or group.masks for group in recipe.groups)
 
 

@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from blemish.data.closeup import bare, close_up
 from blemish.evaluation.eyes import Eyes
-from blemish.pictures import fit, fit_mask, to_tensor
+from blemish.pictures import fit, to_tensor
 
-WIDER = 1.5
-LEAST_SHARE = 1 / 16  # of the picture's side that a square has
 BATCH = 16
 
 
@@ -66,12 +65,8 @@ class Views:
 
 def view(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], side: int) -> View:
     """Look at a defect whose mask is not empty."""
-    top, left, extent = _square(mask)
-    around = _cut(picture, top, left, extent)
-    marked = _cut(mask.astype(np.uint8), top, left, extent).astype(bool)
-    small, inside = fit(around, side), fit_mask(marked, side)
-    painted = np.where(inside[:, :, None], small, small[inside].mean(axis=0).round())
-    return View(whole=fit(picture, side), around=small, inside=painted.astype(np.uint8))
+    around, marked = close_up(picture, mask, side)
+    return View(whole=fit(picture, side), around=around, inside=bare(around, marked))
 
 
 def look(eyes: Eyes, views: Iterable[View], side: int) -> Views:
@@ -105,20 +100,3 @@ def turned(views: UInt8[np.ndarray, "n s s 3"]) -> list[UInt8[np.ndarray, "n s s
 def _add(eyes: Eyes, batch: list[View], rows: dict[str, list[Tensor]]) -> None:
     for name, found in rows.items() if batch else ():
         found.append(eyes.pooled(to_tensor(np.stack([getattr(one, name) for one in batch]))))
-
-
-def _square(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int]:
-    """Top, left and side of the square around a mask, which may reach beyond the picture."""
-    y, x = np.nonzero(mask)
-    longest = int(max(np.ptp(y), np.ptp(x))) + 1
-    extent = int(max(WIDER * longest, LEAST_SHARE * max(mask.shape), 4))
-    extent += (extent - longest) % 2  # in the middle, so that mirrored it is the same square
-    top, left = (int(along.min() + along.max() + 1 - extent) // 2 for along in (y, x))
-    return top, left, extent
-
-
-def _cut(array: np.ndarray, top: int, left: int, extent: int) -> np.ndarray:
-    """A square, its pixels beyond the picture those of the border."""
-    rows = np.clip(np.arange(top, top + extent), 0, array.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + extent), 0, array.shape[1] - 1)
-    return array[rows[:, None], columns]

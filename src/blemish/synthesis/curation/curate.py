@@ -19,7 +19,7 @@ from blemish.synthesis.curation.sightings import Sighting, lab, shrunk, shrunk_m
 from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
 
 NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
-MOST_DRIFT = 0.5  # half of the label is not seen to have changed: it would teach a wrong outline
+MOST_DRIFT = 0.25  # of the label and what is seen to change: it would teach a wrong outline
 LEAST_MET = 0.3  # of the mask that was asked for: another defect than was ordered
 
 
@@ -84,7 +84,8 @@ class Curator:
             "drift": drift(picture, twin, label),
             "met": float((label & requested).sum() / max(1, requested.sum())),
             "verdict": seen.verdict,
-            "distance": yardstick.distance(seen.features),
+            "distance": yardstick.distance(seen),
+            "likeness": yardstick.likeness(seen),
             "contrast": seen.contrast,
             "on_part": seen.on_part,
         }
@@ -131,9 +132,9 @@ def _of_look(
         found.append(
             f"unlike real ones: distance {scores['distance']:.2f}, above {bounds.furthest:.2f}"
         )
-    if scores["distance"] < bounds.nearest:
+    if scores["likeness"] < bounds.nearest:
         found.append(
-            f"a training defect again: distance {scores['distance']:.2f}, "
+            f"a training defect again: distance {scores['likeness']:.2f}, "
             f"below {bounds.nearest:.2f}"
         )
     return found

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from blemish.data.closeup import bare, close_up
 from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
@@ -26,12 +27,15 @@ class Sighting:
 
     Attributes:
         features: `inside_statistics` of the matching critic.
+        inside: The same from near, with nothing around the defect: what is left where a defect is
+            copied onto another part.
         verdict: The matching critic's; higher is more like a real one.
         contrast: Mean CIELAB distance of the inside to the mean colour of the ring around it.
         on_part: Share of the mask that is on the part.
     """
 
     features: Float[Tensor, " s"]
+    inside: Float[Tensor, " s"]
     verdict: float
     contrast: float
     on_part: float
@@ -59,8 +63,12 @@ def sight(
     marked = mask_to_tensor(fit_mask(mask, side))[None].to(device)
     small, inside = shrunk(picture), shrunk_mask(mask)
     on_part = (inside & silhouette(shrunk(part))).sum() / inside.sum()
+    near, covered = close_up(picture, mask, side)
+    alone = to_tensor(bare(near, covered))[None].to(device)
+    own = mask_to_tensor(covered)[None].to(device)
     return Sighting(
         features=inside_statistics(critic, image, marked)[0].cpu(),
+        inside=inside_statistics(critic, alone, own)[0].cpu(),
         verdict=critic(torch.cat([image, 2 * marked - 1], dim=1)).item(),
         contrast=_contrast(small, inside),
         on_part=float(on_part),

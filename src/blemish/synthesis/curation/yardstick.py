@@ -8,17 +8,19 @@ chance of 1 in 100,
 
     \bar x \pm t_{n-1, 0.99} \; s \sqrt{1 + 1/n},
 
-wide where few are known. Distances and contrasts are taken by their logarithms.
+wide where few are known. A copy must besides be nearer than half of what any two real ones keep.
+Distances and contrasts are taken by their logarithms.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import exp, log
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
@@ -31,6 +33,7 @@ from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.curation.sightings import Sighting, sight
 
 PREFIX = "curation."
+PARTS = ("features", "inside", "bounds", "held_out")
 CONFIDENCE = 0.99
 UNKNOWN = 50.0  # a limit so wide that none is met
 FURTHEST = 6e4  # what half precision, in which bundles are sent, still holds
@@ -44,8 +47,8 @@ class Bounds:
 
     Attributes:
         verdict: At least.
-        nearest: Distance to the nearest real defect, at least.
-        furthest: The same, at most.
+        nearest: Distance to the nearest real defect, of the inside alone, at least.
+        furthest: Distance to the nearest real defect, where it is, at most.
         contrast: At least, at full strength.
         on_part: At least.
     """
@@ -62,21 +65,24 @@ class Yardstick:
     """Of one type of defect.
 
     Attributes:
-        features: Of the real defects that were learnt from.
-        deviation: Of each feature over these.
+        features: Of the real defects that were learnt from, where they are.
+        inside: Of their insides alone.
         bounds: Set by `held_out` defects.
         held_out: So many that had not been learnt from; 0 where each was held against the rest.
     """
 
     features: Float[Tensor, "d s"]
-    deviation: Float[Tensor, " s"]
+    inside: Float[Tensor, "d s"]
     bounds: Bounds
     held_out: int
 
-    def distance(self, features: Float[Tensor, " s"]) -> float:
-        """Root mean square, in units of the deviation, to the nearest real defect."""
-        far = (self.features - features) / self.deviation
-        return far.square().mean(dim=1).min().sqrt().item()
+    def distance(self, sighting: Sighting) -> float:
+        """To the nearest real defect, as `_nearest` measures."""
+        return _nearest(sighting.features, self.features, _deviation(self.features))
+
+    def likeness(self, sighting: Sighting) -> float:
+        """Distance of the inside alone; 0 for a copy, wherever it is."""
+        return _nearest(sighting.inside, self.inside, _deviation(self.inside))
 
 
 def learn_curation(
@@ -119,8 +125,9 @@ def learn_curation(
 def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
     """What `learn_curation` kept, by type; nothing where the bundle has none."""
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
-    starts = [name.removesuffix(".bounds") for name in kept if name.endswith(".bounds")]
-    kinds = [start.removeprefix(PREFIX) for start in starts if start.startswith(PREFIX)]
+    starts = [name.removesuffix("bounds") for name in kept if name.endswith(".bounds")]
+    whole = [start for start in starts if all(f"{start}{part}" in kept for part in PARTS)]
+    kinds = [start.removeprefix(PREFIX)[:-1] for start in whole if start.startswith(PREFIX)]
     return {kind: _yardstick(kind, kept) for kind in kinds}
 
 
@@ -142,30 +149,41 @@ def _measure(
     known: Sequence[Sequence[Sighting]], held_out: Sequence[Sequence[Sighting]]
 ) -> Yardstick:
     """A yardstick from sightings, a list for each photograph."""
-    features = torch.stack([s.features for some in known for s in some])
-    deviation = features.std(dim=0, unbiased=False)
-    deviation = deviation + deviation.mean().clamp(min=1e-3) / 10  # some hardly vary at all
     others = [some for some in held_out if some]
     judges = others or [some for some in known if some]
-    rest = [features if others else _without(known, index) for index in range(len(judges))]
-    far = [
-        _nearest(sighting.features, against, deviation)
-        for some, against in zip(judges, rest, strict=True)
-        for sighting in some
-        if len(against)
-    ]
     seen = [s for some in judges for s in some]
-    nearest, furthest = (exp(x) for x in _limits([log(max(d, 1e-6)) for d in far]))
+    features, far = _held_against(known, judges, "features", leave_out=not others)
+    inside, near = _held_against(known, judges, "inside", leave_out=not others)
     faintest, _ = _limits([log(max(s.contrast, 1e-6)) for s in seen])
     bounds = Bounds(
         verdict=_limits([s.verdict for s in seen])[0],
-        nearest=nearest,
-        furthest=min(FURTHEST, furthest),
+        nearest=exp(min([_limits(near)[0], *(d - log(2) for d in near)])),
+        furthest=min(FURTHEST, exp(_limits(far)[1])),
         contrast=exp(faintest),
         on_part=min(MOST_ON_PART, *(s.on_part for s in seen)),
     )
     count = sum(map(len, others))
-    return Yardstick(features=features, deviation=deviation, bounds=bounds, held_out=count)
+    return Yardstick(features=features, inside=inside, bounds=bounds, held_out=count)
+
+
+def _held_against(
+    known: Sequence[Sequence[Sighting]],
+    judges: Sequence[Sequence[Sighting]],
+    name: Literal["features", "inside"],
+    *,
+    leave_out: bool,
+) -> tuple[Float[Tensor, "d s"], list[float]]:
+    """Features of known defects, and logarithms of how far others are from the nearest of them."""
+    some = [one for one in known if one]
+    rows = torch.stack([getattr(s, name) for one in some for s in one])
+    owner = torch.tensor([k for k, one in enumerate(some) for _ in one])
+    far = [
+        _nearest(getattr(sighting, name), rows[owner != k] if leave_out else rows, _deviation(rows))
+        for k, one in enumerate(judges)
+        for sighting in one
+        if not leave_out or (owner != k).any()
+    ]
+    return rows, [log(max(distance, 1e-6)) for distance in far]
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
@@ -173,27 +191,29 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return -UNKNOWN, UNKNOWN
-    reach = float(student.ppf(CONFIDENCE, n - 1)) * float(np.std(values, ddof=1))
+    reach = float(stdtrit(n - 1, CONFIDENCE)) * float(np.std(values, ddof=1))
     reach = min(UNKNOWN, reach * (1 + 1 / n) ** 0.5)
     return float(np.mean(values)) - reach, float(np.mean(values)) + reach
 
 
-def _without(known: Sequence[Sequence[Sighting]], index: int) -> Float[Tensor, "d s"]:
-    """The features of all photographs that show something but one."""
-    some = [one for one in known if one]
-    left = [s.features for k, one in enumerate(some) if k != index for s in one]
-    return torch.stack(left) if left else torch.zeros(0, len(some[0][0].features))
+def _deviation(rows: Float[Tensor, "d s"]) -> Float[Tensor, " s"]:
+    """Of each feature; of one that hardly varies a tenth of the mean."""
+    deviation = rows.std(dim=0, unbiased=False)
+    return deviation + deviation.mean().clamp(min=1e-3) / 10
 
 
-def _nearest(features: Tensor, against: Tensor, deviation: Tensor) -> float:
-    return ((against - features) / deviation).square().mean(dim=1).min().sqrt().item()
+def _nearest(
+    row: Float[Tensor, " s"], rows: Float[Tensor, "d s"], deviation: Float[Tensor, " s"]
+) -> float:
+    """Root mean square difference, in units of the deviation, to the nearest row."""
+    return ((rows - row) / deviation).square().mean(dim=1).min().sqrt().item()
 
 
 def _tensors(kind: str, yardstick: Yardstick) -> dict[str, Tensor]:
     start = f"{PREFIX}{kind}."
     return {
         f"{start}features": yardstick.features,
-        f"{start}deviation": yardstick.deviation,
+        f"{start}inside": yardstick.inside,
         f"{start}bounds": torch.tensor(list(asdict(yardstick.bounds).values())),
         f"{start}held_out": torch.tensor(float(yardstick.held_out)),
     }
@@ -204,7 +224,7 @@ def _yardstick(kind: str, kept: dict[str, Tensor]) -> Yardstick:
     values = kept[f"{start}bounds"].tolist()
     return Yardstick(
         features=kept[f"{start}features"],
-        deviation=kept[f"{start}deviation"],
+        inside=kept[f"{start}inside"],
         bounds=Bounds(**dict(zip(Bounds.__dataclass_fields__, values, strict=True))),
         held_out=int(kept[f"{start}held_out"].item()),
     )
