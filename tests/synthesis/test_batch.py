@@ -316,8 +316,8 @@ def test_differences_are_told_in_words(old: Any, new: Any, told: list[str]) -> N
 REASONS = {
     "too faint": ["too faint: contrast 2.1, below 4.0", "too faint: contrast 3.0, below 4.0"],
     "nothing changed": ["nothing changed"],
-    "mask drift": ["mask drift 0.61, above 0.5"],
-    "of the requested mask met": ["12% of the requested mask met, below 30%"],
+    "mask drift": ["mask drift: 0.61, above 0.25"],
+    "mask not met": ["mask not met: 12%, below 30%"],
     "near-duplicate": ["near-duplicate: like 000001_a", "near-duplicate: like 000002_b"],
 }
 
