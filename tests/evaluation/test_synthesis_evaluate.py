@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from made import NAMES, edit, shapes, write_made
-from tiny import part, write_defects
+from tiny import part, spot, write_defects
 from torch import Tensor
 
 from blemish.evaluation.eyes import Eyes
@@ -156,11 +156,42 @@ def test_only_of_those_that_were_learnt_from_it_is_a_copy(
         write_textured(tmp_path / turn, 6, turn=TURNS[turn]) for turn in ("as it was", "mirrored")
     )
     for k in range(2, 6):  # nothing like the first two, which may have been learnt from
-        picture = part(41, 41, seed=k)
+        picture = np.full((41, 41, 3), 255 - k, np.uint8)
         write_picture(real / "test" / "crack" / f"{k}.png", picture)
         write_picture(copies / "test" / "crack" / f"{k}.png", np.fliplr(picture).copy())
     found = subjects(copies, real, everything=everything)["crack"]
     assert found.figures(EYES)["memorised"] == share
+
+
+def write_pasted(root: Path, n: int, *, parts: int) -> Path:
+    """Spots of some pattern, the same each time, on parts that differ with their seed."""
+    mask = spot(64, 64)
+    for k in range(n):
+        levels = np.random.default_rng(k).integers(0, 256, (16, 16, 3), np.uint8)
+        pattern = levels.repeat(4, axis=0).repeat(4, axis=1)
+        picture = np.where(mask[:, :, None], pattern, part(seed=parts + k))
+        for folder, array in (("test", picture), ("ground_truth", mask)):
+            (root / folder / "crack").mkdir(parents=True, exist_ok=True)
+            write_picture(root / folder / "crack" / f"{k}.png", array)
+    return root
+
+
+@pytest.mark.parametrize("parts", [0, 30, 60])
+def test_a_copy_is_one_whatever_the_part(parts: int, tmp_path: Path) -> None:
+    real = write_pasted(tmp_path / "real", 9, parts=0)
+    made = write_pasted(tmp_path / "made", 3, parts=parts)
+    assert subjects(made, real)["crack"].figures(EYES)["memorised"] == 1
+
+
+def test_items_and_their_neighbours_are_named(made: Path, real: Path) -> None:
+    subject = subjects(made, real)["crack"]
+    files = subject.files(real)
+    assert files["learnt"] == [f"test/crack/{k}.png" for k in range(3)]
+    assert files["compared"] == [f"test/crack/{k}.png" for k in range(3, REAL)]
+    for line, item in zip(subject.lines(), subject.items, strict=True):
+        far = [near["distance"] for near in line["nearest"]]
+        assert line["name"] == item.image.stem and far == sorted(far)
+        assert line["drift"]["changed"] == 1
 
 
 def test_where_all_differ_there_are_no_copies(tmp_path: Path) -> None:

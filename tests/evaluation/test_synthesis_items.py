@@ -277,3 +277,15 @@ def test_a_file_that_is_gone_or_torn(lost: str, text: str | None, made: Path) ->
     (item,) = [i for i in read_made(made).items["crack"] if i.image.stem == "bolt_1"]
     with pytest.raises(DataError, match=Path(lost).name):
         item.read()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_real_one_without_a_mask_is_refused_where_its_type_counts(
+    kind: str, tmp_path: Path
+) -> None:
+    real = write_defects(tmp_path / "real", n=6)
+    (real / "ground_truth" / kind / "0.png").unlink()
+    (other,) = {*TYPES} - {kind}
+    with pytest.raises(DataError, match=f"{kind}/0.png without a mask"):
+        read_real(real, TYPES)
+    assert len(read_real(real, (other,))[other]) == 6

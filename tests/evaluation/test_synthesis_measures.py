@@ -156,3 +156,13 @@ def test_a_defect_that_is_its_own_mirror_image_is_near_to_no_other(n: int) -> No
     turned = training.repeat(8, 1)
     assert memorised(training, training, turned) == 1
     assert memorised(torch.eye(WIDTH)[n : n + 1] * 20, training, turned) == 0
+
+
+@pytest.mark.parametrize("few", [2, 4, 9])
+def test_frechet_distances_of_as_many_rows_compare(few: int) -> None:
+    large, small = (set_distances(draw(n), draw(n, 1), frechet_rows=few) for n in (30, 10))
+    alone = set_distances(draw(30), draw(30, 1))
+    assert large is not None and small is not None and alone is not None
+    assert large["frechet_rows"] == small["frechet_rows"] == few
+    assert large["kernel"] == alone["kernel"], "which is unbiased, and takes them all"
+    assert large["frechet"] > alone["frechet"], "the fewer the rows, the larger"

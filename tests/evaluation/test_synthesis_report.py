@@ -69,6 +69,7 @@ def test_counts_of_what_was_compared(whole: tuple[dict[str, Any], Path]) -> None
     counts = {kind: (f["made"], f["real_learnt"], f["real_compared"]) for kind, f in types.items()}
     assert counts == {"crack": (3, 3, 6), "paint": (2, 3, 6)}
     assert whole[0]["outcomes"] == {"crack": {"kept": 3}, "paint": {"kept": 2, "refused": 1}}
+    assert whole[0]["refusal_rate"] == {"crack": 0, "paint": 0.333333}
     assert whole[0]["reasons"] == {"nothing changed": 1}
 
 
@@ -78,6 +79,8 @@ def test_every_figure_is_there(whole: tuple[dict[str, Any], Path]) -> None:
         for of in found["distances"].values():
             assert of["made"]["rows"] == min(3, found["made"]) and of["learnt"]["rows"] == 3
             assert all(isinstance(value, float | int) for who in of for value in of[who].values())
+            assert of["made"]["frechet_rows"] == of["learnt"]["frechet_rows"]
+        assert [*found["unknown"]] == ["diversity under one mask"]
         assert found["diversity"]["made"] > 0 and found["diversity"]["real"] > 0
         assert found["diversity"]["under_one_mask"] is None
         assert found["drift"]["items"] == found["made"]
@@ -159,6 +162,26 @@ def test_names_of_types_are_words_on_the_page(real: Path, bundle: Bundle, tmp_pa
     assert "<b>" not in text and odd in unescape(text)
 
 
+def test_the_page_names_neighbours_and_files(whole: tuple[dict[str, Any], Path]) -> None:
+    text = unescape((whole[1] / "report.html").read_text(encoding="utf-8"))
+    for found in whole[0]["types"].values():
+        for item in found["items"]:
+            near = "".join(
+                f'<td>{one["name"]}</td><td class="number">{one["distance"]:.3g}</td>'
+                for one in item["nearest"]
+            )
+            assert f"<tr><td>{item['name']}</td>{near}</tr>" in text
+        for use, files in found["files"].items():
+            assert f"{use.capitalize()}: {', '.join(files)}." in text
+
+
+def test_the_report_says_who_looked(whole: tuple[dict[str, Any], Path], bundle: Bundle) -> None:
+    report = whole[0]
+    assert report["bundle"] == {"name": bundle.path.name, "digest": bundle.digest}
+    assert (report["options"]["features"], report["options"]["device"]) == ("critic", "cpu")
+    assert "deepest feature map" in report["pooling"]
+
+
 def test_nothing_is_left_half_written(whole: tuple[dict[str, Any], Path]) -> None:
     assert {*files_in(whole[1])} == {"crack.png", "paint.png", "report.html", "report.json"}
 
@@ -225,6 +248,7 @@ def test_of_one_item_much_is_unknown_and_the_rest_is_told(
         assert all(of == {"made": None, "learnt": None} for of in found["distances"].values())
         assert {*found["diversity"].values()} == {None} and found["memorised"] is None
         assert found["drift"]["iou_changed_median"] == 1
+        assert {*found["unknown"]} >= {"share of copies", "distance of made ones"}
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def synthesis(
     bundle: Annotated[str | None, arg(help_behavior_hint="(default: none)")] = None,
     everything: Flag = False,
     out: Path = Path("synthesis-report"),
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Hold made defects against real ones: distance, diversity, copies, truth of the labels.
@@ -106,13 +107,20 @@ def synthesis(
         bundle: Folder of a bundle, or the name of an embedded one, whose critic looks.
         everything: The bundle has learnt from all real ones: compare with all of them.
         out: Folder for the report.
+        device: What to look on; auto takes CUDA where it is found.
         json: Print the figures as JSON.
     """
     from blemish.evaluation.synthesis.report import Plan, prepare
+    from blemish.generator.loop import choose_device
 
     comparison = prepare(
         Plan(
-            real=real, synthetic=synthetic, features=features, bundle=bundle, everything=everything
+            real=real,
+            synthetic=synthetic,
+            features=features,
+            bundle=bundle,
+            everything=everything,
+            device=str(choose_device(device)),
         )
     )
     with Progress("looking", comparison.total) as progress:

@@ -14,16 +14,19 @@ def close_up(
 ) -> tuple[UInt8[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]:
     """The surroundings of a mask that is not empty, and the mask on them, `side` pixels wide.
 
-    What lies beyond the picture repeats its border.
+    What lies beyond the picture repeats its border, and is never marked.
     """
     y, x = np.nonzero(mask)
     longest = int(max(np.ptp(y), np.ptp(x))) + 1
     extent = int(max(WIDER * longest, LEAST_SHARE * max(mask.shape), 4))
     extent += (extent - longest) % 2  # in the middle, so that mirrored it is the same square
     top, left = (int(along.min() + along.max() + 1 - extent) // 2 for along in (y, x))
-    rows = np.clip(np.arange(top, top + extent), 0, mask.shape[0] - 1)[:, None]
-    columns = np.clip(np.arange(left, left + extent), 0, mask.shape[1] - 1)
-    return fit(picture[rows, columns], side), fit_mask(mask[rows, columns], side)
+    rows, columns = np.arange(top, top + extent), np.arange(left, left + extent)
+    h, w = mask.shape
+    near = picture[np.clip(rows, 0, h - 1)[:, None], np.clip(columns, 0, w - 1)]
+    marked = mask[np.clip(rows, 0, h - 1)[:, None], np.clip(columns, 0, w - 1)]
+    marked &= ((rows >= 0) & (rows < h))[:, None] & (columns >= 0) & (columns < w)
+    return fit(near, side), fit_mask(marked, side)
 
 
 def bare(

@@ -8,7 +8,8 @@ that small can come to at best.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -21,7 +22,13 @@ from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.metrics import nearest
 from blemish.evaluation.synthesis.drift import Drift, drift_of, summary
 from blemish.evaluation.synthesis.items import Item, Made
-from blemish.evaluation.synthesis.measures import diversity, memorised, set_distances
+from blemish.evaluation.synthesis.measures import (
+    FEWEST,
+    diversity,
+    memorised,
+    set_distances,
+    subset_size,
+)
 from blemish.evaluation.synthesis.views import View, Views, look, turned, view
 from blemish.pictures import to_tensor
 
@@ -39,7 +46,8 @@ class Subject:
         kind: The type.
         items: Those that were made.
         made: How they look.
-        real: All real ones.
+        known: All real ones.
+        real: How these look.
         learnt: Those that may have been learnt from.
         compared: Those to be compared with.
         neighbours: Of each made item, indices of the nearest real ones.
@@ -51,6 +59,7 @@ class Subject:
     kind: str
     items: list[Item]
     made: Views
+    known: list[Item]
     real: Views
     learnt: Views
     compared: Views
@@ -61,22 +70,52 @@ class Subject:
 
     def figures(self, eyes: Eyes) -> dict[str, Any]:
         """Everything that is measured of the type."""
-        turns = [look_again(eyes, squares) for squares in turned(self.learnt.shown)]
-        return {
+        turns = [look_again(eyes, squares) for squares in turned(self.learnt.painted)]
+        found = {
             "made": len(self.made),
             "real_learnt": len(self.learnt),
             "real_compared": len(self.compared),
             "distances": {name: self._distances(name) for name in LOOKS},
             "diversity": self._diversity(),
-            "memorised": memorised(self.made.around, self.learnt.around, torch.cat(turns)),
+            "memorised": memorised(self.made.inside, self.learnt.inside, torch.cat(turns)),
             "drift": summary(self.drifts),
         }
+        return found | {"unknown": _unknown(found)}
+
+    def files(self, real: Path) -> dict[str, list[str]]:
+        """Names of the real ones that may have been learnt from, and of those compared with."""
+        names = [item.image.relative_to(real).as_posix() for item in self.known]
+        return {
+            "learnt": names[: len(self.learnt)],
+            "compared": names[len(names) - len(self.compared) :],
+        }
+
+    def lines(self) -> list[dict[str, Any]]:
+        """A line for each item: the nearest real ones, and whether its label is true."""
+        return [
+            {
+                "name": item.image.stem,
+                "nearest": [
+                    {"name": self.known[k].image.name, "distance": float(far)}
+                    for k, far in zip(neighbours, distances, strict=True)
+                ],
+                "drift": None if drift is None else asdict(drift),
+            }
+            for item, neighbours, distances, drift in zip(
+                self.items, self.neighbours, self.distances, self.drifts, strict=True
+            )
+        ]
 
     def _distances(self, name: str) -> dict[str, Any]:
         made, learnt, compared = (
             getattr(views, name) for views in (self.made, self.learnt, self.compared)
         )
-        return {"made": set_distances(made, compared), "learnt": set_distances(learnt, compared)}
+        sizes = [len(rows) for rows in (made, learnt, compared) if len(rows) >= FEWEST]
+        rows = subset_size(*sizes) if sizes else None
+        return {
+            "made": set_distances(made, compared, frechet_rows=rows),
+            "learnt": set_distances(learnt, compared, frechet_rows=rows),
+        }
 
     def _diversity(self) -> dict[str, float | None]:
         sharing = [
@@ -144,6 +183,7 @@ def compare(
                 kind=kind,
                 items=items,
                 made=views,
+                known=known,
                 real=others,
                 learnt=others[:cut],
                 compared=others if everything else others[cut:],
@@ -159,6 +199,24 @@ def compare(
 def look_again(eyes: Eyes, squares: UInt8[np.ndarray, "n s s 3"]) -> Tensor:
     """Features of squares that were turned."""
     return eyes.pooled(to_tensor(np.ascontiguousarray(squares)))
+
+
+def _unknown(found: dict[str, Any]) -> dict[str, str]:
+    """Why a figure is missing."""
+    distances, spread = found["distances"]["whole"], found["diversity"]
+    figures = {
+        "distance of made ones": (distances["made"], "fewer than two made, or to compare with"),
+        "distance of learnt ones": (distances["learnt"], "fewer than two in the first third"),
+        "diversity of made ones": (spread["made"], "fewer than two"),
+        "diversity of real ones": (spread["real"], "fewer than two"),
+        "diversity under one mask": (
+            spread["under_one_mask"],
+            "no two items are known to share photograph and mask",
+        ),
+        "share of copies": (found["memorised"], "fewer than two in the first third"),
+        "drift": (found["drift"], "no item has a good twin of its size"),
+    }
+    return {name: why for name, (value, why) in figures.items() if value is None}
 
 
 def _nearest(made: Views, real: Views) -> tuple[np.ndarray, np.ndarray]:

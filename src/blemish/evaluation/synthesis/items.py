@@ -100,8 +100,9 @@ def read_real(root: Path, kinds: Sequence[str]) -> dict[str, list[Item]]:
     """Real defects of the same types, in the order of their names.
 
     Raises:
-        DataError: The folder has none of these types.
+        DataError: The folder has none of these types, or a photograph of one has no mask.
     """
+    _refuse_maskless(root, kinds)
     items = {kind: found for kind, found in _items(root).items() if kind in kinds}
     if not items:
         raise DataError(
@@ -110,6 +111,17 @@ def read_real(root: Path, kinds: Sequence[str]) -> dict[str, list[Item]]:
             todo="Name a folder that has some.",
         )
     return items
+
+
+def _refuse_maskless(root: Path, kinds: Sequence[str]) -> None:
+    """Left out, it would move the others from one third into the next."""
+    for p in DefectFolder(root).defects():
+        if p.kind in kinds and p.mask_path is None:
+            raise DataError(
+                got=f"{p.path} without a mask",
+                expected=f"one in ground_truth/{p.kind}/{p.path.stem}_mask.png",
+                todo="Draw it, or move the photograph away.",
+            )
 
 
 def _items(root: Path) -> dict[str, list[Item]]:

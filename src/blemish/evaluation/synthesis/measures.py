@@ -14,28 +14,38 @@ FEWEST = 2
 QUANTILE = 0.05
 
 
-def set_distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> dict[str, Any] | None:
+def subset_size(*sets: int) -> int:
+    """Nine tenths of the smallest set, so that seeds differ; two at least."""
+    return max(FEWEST, round(0.9 * min(sets)))
+
+
+def set_distances(
+    x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], *, frechet_rows: int | None = None
+) -> dict[str, Any] | None:
     """Kernel and Fréchet distance, mean and spread over seeds that draw subsets of one size.
 
     Args:
         x: Features of one set.
         y: Features of the other.
+        frechet_rows: At most so many for the Fréchet distance, which depends on their number:
+            only figures of as many rows compare.
 
     Returns:
-        The figures with the size of the subsets, nine tenths of the smaller set so that seeds
-        differ; None where a set has fewer than two rows.
+        The figures with the sizes of the subsets; None where a set has fewer than two rows.
     """
-    size = max(FEWEST, round(0.9 * min(len(x), len(y))))
     if min(len(x), len(y)) < FEWEST:
         return None
+    size = subset_size(len(x), len(y))
+    few = size if frechet_rows is None else min(size, frechet_rows)
     kernel, frechet = [], []
     for seed in range(SEEDS):
         rng = torch.Generator().manual_seed(seed)
         a, b = (rows[torch.randperm(len(rows), generator=rng)[:size]] for rows in (x, y))
         kernel.append(kernel_distance(a, b))
-        frechet.append(frechet_distance(a, b))
+        frechet.append(frechet_distance(a[:few], b[:few]))
     return {
         "rows": size,
+        "frechet_rows": few,
         "seeds": SEEDS,
         "kernel": fmean(kernel),
         "kernel_spread": pstdev(kernel),

@@ -14,7 +14,7 @@ from blemish.pictures import fit, grid, read_mask, read_picture, write_picture
 Report = dict[str, Any]
 SHOWN = 12
 CELL = 128
-DISTANCES = ("rows", "kernel", "kernel_spread", "frechet", "frechet_spread")
+DISTANCES = ("rows", "kernel", "kernel_spread", "frechet_rows", "frechet", "frechet_spread")
 DRIFT = {
     "items": "items with a twin",
     "iou_changed_median": "IoU of label and changed bytes, median",
@@ -40,29 +40,33 @@ def write_page(report: Report, subjects: Sequence[Subject], out: Path) -> None:
         page.heading(subject.kind)
         _figures(page, report["types"][subject.kind])
         file = out / f"{subject.kind}.png"
-        write_picture(file, _rows(subject))
+        chosen = _chosen(len(subject.items))
+        write_picture(file, _rows(subject, chosen))
         page.picture(
             file,
             "Good part, mask that was asked for, made item, label, its surroundings; then the "
-            "surroundings of the nearest real ones",
+            "surroundings of the nearest real ones, whose distances stand below",
         )
+        _neighbours(page, [report["types"][subject.kind]["items"][index] for index in chosen])
     page.write(out / "report.html")
 
 
 def _facts(page: Page, report: Report) -> None:
     page.text(
-        f"{report['date']}, {report['machine']}. Features: {report['network']}, averaged over the "
-        f"picture; squares of {report['side']} pixels."
+        f"{report['date']}, {report['machine']}. Features: {report['network']}, "
+        f"{report['pooling']}; squares of {report['side']} pixels."
     )
+    if report["bundle"] is not None:
+        page.text("The critic of '{name}', {digest:.12}.".format(**report["bundle"]))
     for note in report["notes"]:
         page.text(note)
     if report["outcomes"]:
         names = sorted({name for counts in report["outcomes"].values() for name in counts})
         rows = [
-            (kind, *(counts.get(name, 0) for name in names))
+            (kind, *(counts.get(name, 0) for name in names), _cell(report["refusal_rate"][kind]))
             for kind, counts in report["outcomes"].items()
         ]
-        page.table(("type", *names), rows)
+        page.table(("type", *names, "refusal rate"), rows)
     if report["reasons"]:
         page.table(("refused or failed for", "items"), list(report["reasons"].items()))
 
@@ -72,7 +76,11 @@ def _figures(page: Page, found: Report) -> None:
         f"{found['made']} made; {found['real_learnt']} real ones that may have been learnt from, "
         f"{found['real_compared']} to be compared with."
     )
-    header = ("distance to real ones", "rows", "kernel", "±", "Fréchet", "±")
+    for use, names in found["files"].items():
+        page.text(f"{use.capitalize()}: {', '.join(names) or 'none'}.")
+    for figure, why in found["unknown"].items():
+        page.text(f"Not known, the {figure}: {why}.")
+    header = ("distance to real ones", "rows", "kernel", "±", "rows", "Fréchet", "±")
     rows = [
         (f"{look}: {who}", *_cells(found["distances"][look][who], DISTANCES))
         for look in found["distances"]
@@ -95,9 +103,24 @@ def _figures(page: Page, found: Report) -> None:
         page.table([*DRIFT.values()], [_cells(found["drift"], tuple(DRIFT))])
 
 
-def _rows(subject: Subject) -> UInt8[np.ndarray, "H W 3"]:
-    chosen = np.linspace(0, len(subject.items) - 1, min(SHOWN, len(subject.items))).astype(int)
-    cells = [cell for index in chosen for cell in _row(subject, int(index))]
+def _chosen(n: int) -> list[int]:
+    """Items to show, evenly over all."""
+    return np.linspace(0, n - 1, min(SHOWN, n)).astype(int).tolist()
+
+
+def _neighbours(page: Page, items: Sequence[Report]) -> None:
+    """The nearest real ones by name, with their distances."""
+    count = len(items[0]["nearest"])
+    header = ("item", *(cell for _ in range(count) for cell in ("near", "distance")))
+    rows = [
+        (item["name"], *(value for one in item["nearest"] for value in one.values()))
+        for item in items
+    ]
+    page.table(header, rows)
+
+
+def _rows(subject: Subject, chosen: Sequence[int]) -> UInt8[np.ndarray, "H W 3"]:
+    cells = [cell for index in chosen for cell in _row(subject, index)]
     return grid(cells, 5 + subject.neighbours.shape[1])
 
 

@@ -1,9 +1,11 @@
 """The evaluation of a set of made items, from two folders to a page and its JSON."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from blemish.checkpoint import find_bundle
 from blemish.errors import BundleError, OptionError
@@ -31,6 +33,7 @@ class Plan:
             critic of `bundle`.
         bundle: Whose critic looks, where one does.
         everything: The bundle has learnt from all real ones.
+        device: To look on.
     """
 
     real: Path
@@ -38,6 +41,7 @@ class Plan:
     features: Features = "auto"
     bundle: str | None = None
     everything: bool = False
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,11 @@ class Comparison:
         ensure_writable(out)
         everything = self.plan.everything
         subjects = compare(self.eyes, self.made, self.real, everything=everything, tell=tell)
-        figures = {subject.kind: subject.figures(self.eyes) for subject in subjects}
+        figures = {
+            subject.kind: subject.figures(self.eyes)
+            | {"files": subject.files(self.plan.real), "items": subject.lines()}
+            for subject in subjects
+        }
         report = presentable(self._facts() | {"types": figures})
         write_page(report, subjects, out)
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
@@ -85,14 +93,25 @@ class Comparison:
             "real": str(plan.real),
             "synthetic": str(plan.synthetic),
             "everything": plan.everything,
+            "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(plan).items()},
             "date": today(),
-            "machine": hardware(),
+            "machine": hardware(torch.device(plan.device)),
             "network": self.eyes.name,
+            "bundle": self._bundle(),
+            "pooling": "mean of the deepest feature map, brought to length √d",
             "side": SIDE,
             "outcomes": self.made.outcomes,
+            "refusal_rate": {k: _refusal_rate(found) for k, found in self.made.outcomes.items()},
             "reasons": self.made.reasons,
             "notes": self._notes(),
         }
+
+    def _bundle(self) -> dict[str, str] | None:
+        """Whose critic looks."""
+        if self.eyes.name != "critic" or self.plan.bundle is None:
+            return None
+        bundle = find_bundle(self.plan.bundle)
+        return {"name": bundle.path.name, "digest": bundle.digest}
 
     def _notes(self) -> list[str]:
         lone = sorted({*self.made.items} - {*self.real})
@@ -114,15 +133,15 @@ def prepare(plan: Plan) -> Comparison:
     """
     made = read_made(plan.synthetic)
     real = read_real(plan.real, tuple(made.items))
-    return Comparison(plan=plan, eyes=_eyes(plan), made=made, real=real)
+    return Comparison(plan=plan, eyes=_on(_eyes(plan), plan.device), made=made, real=real)
 
 
 def _eyes(plan: Plan) -> Eyes:
     if plan.features in ("squeezenet", "vgg16"):
-        return _of(plan.features)
+        return _of(plan.features, plan.device)
     if plan.features == "auto":
         try:
-            return _of("squeezenet")
+            return _of("squeezenet", plan.device)
         except BundleError:
             pass  # not at hand: the critic, if one is named
     if plan.bundle is None:
@@ -132,12 +151,23 @@ def _eyes(plan: Plan) -> Eyes:
             todo="Name the folder with the weights in BLEMISH_WEIGHTS, or give --bundle.",
         )
     bundle = find_bundle(plan.bundle)
-    return Eyes.of_critic(load_critic(bundle), shape_of(bundle).resolution)
+    return Eyes.of_critic(load_critic(bundle, plan.device), shape_of(bundle).resolution)
 
 
 def _lacking(features: Features) -> str:
     return "--bundle" if features == "critic" else "SqueezeNet's weights and without --bundle"
 
 
-def _of(name: NetworkName) -> Eyes:
-    return Eyes.of_network(load_features(name))
+def _of(name: NetworkName, device: str) -> Eyes:
+    return Eyes.of_network(load_features(name).to(device))
+
+
+def _on(eyes: Eyes, device: str) -> Eyes:
+    """They look on a device at pictures from the processor, and hand their features back to it."""
+    return replace(eyes, look=lambda image: [f.cpu() for f in eyes.look(image.to(device))])
+
+
+def _refusal_rate(outcomes: dict[str, int]) -> float | None:
+    """Of those that could be made; None where there were none."""
+    made = outcomes.get("kept", 0) + outcomes.get("refused", 0)
+    return outcomes.get("refused", 0) / made if made else None

@@ -44,12 +44,14 @@ class Views:
         around: Of the surroundings.
         inside: Of the insides.
         shown: The surroundings themselves.
+        painted: The insides themselves.
     """
 
     whole: Float[Tensor, "n d"]
     around: Float[Tensor, "n d"]
     inside: Float[Tensor, "n d"]
     shown: UInt8[np.ndarray, "n s s 3"]
+    painted: UInt8[np.ndarray, "n s s 3"]
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -60,6 +62,7 @@ class Views:
             around=self.around[index],
             inside=self.inside[index],
             shown=self.shown[index],
+            painted=self.painted[index],
         )
 
 
@@ -73,10 +76,12 @@ def look(eyes: Eyes, views: Iterable[View], side: int) -> Views:
     """Features of views, a batch at a time: of the pictures only the small squares are held."""
     rows: dict[str, list[Tensor]] = {"whole": [], "around": [], "inside": []}
     shown: list[np.ndarray] = []
+    painted: list[np.ndarray] = []
     batch: list[View] = []
     for one in views:
         batch.append(one)
         shown.append(one.around)
+        painted.append(one.inside)
         if len(batch) == BATCH:
             _add(eyes, batch, rows)
             batch = []
@@ -84,8 +89,9 @@ def look(eyes: Eyes, views: Iterable[View], side: int) -> Views:
     if not shown:
         empty = torch.zeros(0, 1)
         none = np.zeros((0, side, side, 3), np.uint8)
-        return Views(whole=empty, around=empty, inside=empty, shown=none)
-    return Views(**{name: torch.cat(found) for name, found in rows.items()}, shown=np.stack(shown))
+        return Views(whole=empty, around=empty, inside=empty, shown=none, painted=none)
+    features = {name: torch.cat(found) for name, found in rows.items()}
+    return Views(**features, shown=np.stack(shown), painted=np.stack(painted))
 
 
 def turned(views: UInt8[np.ndarray, "n s s 3"]) -> list[UInt8[np.ndarray, "n s s 3"]]:
