@@ -29,6 +29,7 @@ from blemish.cli import (
     synthesis,
     train,
     train_codes,
+    utility,
 )
 from blemish.errors import BlemishError, UserError
 
@@ -46,7 +47,11 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "synthesize": synthesis.synthesize,
     "batch": batch.batch,
     "demo": synthesis.demo,
-    "evaluate": {"inversion": evaluation.inversion, "synthesis": evaluation.synthesis},
+    "evaluate": {
+        "inversion": evaluation.inversion,
+        "synthesis": evaluation.synthesis,
+        "utility": utility.utility,
+    },
     "import": importing.import_model,
     "export-model": exporting.export_model,
     "export": export.export,

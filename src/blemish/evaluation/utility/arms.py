@@ -1,0 +1,133 @@
+"""The arms: what a detector is trained on, alike in everything but where its defects come from.
+
+A batch is half good photographs, the same ones at the same step of every arm, and half defective
+ones, which an arm's sources share evenly; types are drawn evenly too, since a real set has more of
+one than of another. Then all of it is moved by the same symmetries.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from blemish.data.augment import Symmetries, augment
+from blemish.data.folder import as_sample
+from blemish.evaluation.utility.paste import Pasted
+from blemish.evaluation.utility.protocol import Protocol
+from blemish.evaluation.utility.sources import Pair, Real, Source
+
+ArmName = Literal["real", "copy-paste", "synthetic", "real+synthetic"]
+GOOD_KIND = -1
+AUGMENT = Symmetries(
+    flip=True, flip_vertical=True, rotate=True, scale=True, colour=True, degrees=180
+)
+OFTEN = 0.75  # how likely each symmetry is drawn: test photographs are upright and unblurred
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One way to train a detector.
+
+    Attributes:
+        name: Of the arm.
+        sources: Where its defects come from, in even shares.
+    """
+
+    name: ArmName
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a step learns from.
+
+    Attributes:
+        image: In [-1, 1], or a little beyond.
+        mask: Zeros, and ones on defects.
+        kind: Index of the defect's type; `GOOD_KIND` for a good part.
+    """
+
+    image: Float[Tensor, "n 3 s s"]
+    mask: Float[Tensor, "n 1 s s"]
+    kind: Int[Tensor, " n"]
+
+
+def make_arms(names: Sequence[ArmName], real: Protocol, made: Source | None) -> list[Arm]:
+    """The named arms; those with made defects need some."""
+    learnt = Real(real.learnt)
+    return [Arm(name=name, sources=_sources(name, real, learnt, made)) for name in names]
+
+
+def _sources(
+    name: ArmName, real: Protocol, learnt: Source, made: Source | None
+) -> tuple[Source, ...]:
+    if name == "real":
+        return (learnt,)
+    if name == "copy-paste":
+        return (learnt, Pasted(real.learnt, real.good))
+    assert made is not None
+    return (made,) if name == "synthetic" else (learnt, made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """All batches of a training; batch k depends on (seed, k) alone.
+
+    Attributes:
+        arm: Where defects come from.
+        real: Where good photographs come from, and the order of types.
+        steps: So many batches.
+        batch: Pictures in each, of which the lesser half is defective.
+        seed: Of the training.
+    """
+
+    arm: Arm
+    real: Protocol
+    steps: int
+    batch: int
+    seed: int
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.at(index) for index in range(self.steps))
+
+    def at(self, index: int) -> Batch:
+        """The batch of a step."""
+        good_dice, dice, moves = self._randomness(index)
+        chosen = good_dice.integers(len(self.real.good), size=self.batch - self.batch // 2)
+        good = [(self.real.good.pictures[k], self.real.good.masks[k]) for k in chosen]
+        drawn = [self._defect(index, slot, dice) for slot in range(self.batch // 2)]
+        kinds = [GOOD_KIND] * len(good) + [kind for kind, _ in drawn]
+        return _moved([*good, *(pair for _, pair in drawn)], kinds, moves)
+
+    def _defect(self, index: int, slot: int, dice: np.random.Generator) -> tuple[int, Pair]:
+        sources = self.arm.sources
+        source = sources[(index * (self.batch // 2) + slot) % len(sources)]
+        kind = str(dice.choice(source.kinds))
+        return self.real.types.index(kind), source.draw(kind, dice)
+
+    def _randomness(
+        self, index: int
+    ) -> tuple[np.random.Generator, np.random.Generator, torch.Generator]:
+        good, defects, moves = np.random.SeedSequence([self.seed, index]).spawn(3)
+        state = int(moves.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        rng = torch.Generator().manual_seed(state)
+        return np.random.default_rng(good), np.random.default_rng(defects), rng
+
+
+def _moved(pairs: Sequence[Pair], kinds: Sequence[int], moves: torch.Generator) -> Batch:
+    sample = as_sample(np.stack([p for p, _ in pairs]), np.stack([m for _, m in pairs]))
+    sample = augment(sample, AUGMENT, generator=moves, probability=OFTEN)
+    mask = (sample.mask > 0.5).float()
+    return Batch(image=sample.image, mask=mask, kind=torch.tensor(kinds))
+
+
+def about_batches() -> dict[str, Any]:
+    """How they are made, as a report has it."""
+    return {"augment": asdict(AUGMENT), "augment_probability": OFTEN, "defective_share": 0.5}

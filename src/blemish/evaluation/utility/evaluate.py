@@ -1,0 +1,147 @@
+"""The trial of a set: detectors trained with it and without, tested on the same photographs.
+
+Every arm is trained under every seed, by the same number of steps on batches that are alike but for
+where their defects come from. Maps and masks are compared at the detector's own size. On one
+machine and one number of threads, a plan gives the same figures each time.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import product, zip_longest
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from blemish.errors import DataError
+from blemish.evaluation.synthesis.items import read_made
+from blemish.evaluation.utility.arms import Arm, Batches, make_arms
+from blemish.evaluation.utility.detector import Detector, fresh_detector
+from blemish.evaluation.utility.plan import Plan
+from blemish.evaluation.utility.protocol import Protocol, read_protocol, refuse_leaks
+from blemish.evaluation.utility.scores import pixel_scores
+from blemish.evaluation.utility.sources import Made
+from blemish.evaluation.utility.training import maps_of, train, types_of
+
+SHOWN = 8
+Tell = Callable[[int], None]
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one training.
+
+    Attributes:
+        arm: Its name.
+        seed: Of it.
+        figures: By name, each in [0, 1].
+        maps: How likely a defect is at each pixel of the photographs that are shown.
+    """
+
+    arm: str
+    seed: int
+    figures: Figures
+    maps: Float[np.ndarray, "n s s"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Everything that was read for a plan.
+
+    Attributes:
+        plan: What to do.
+        real: Photographs, parted.
+        made: Defects to learn from; None for the baselines alone.
+        foreign: Types of made ones that no real one has.
+    """
+
+    plan: Plan
+    real: Protocol
+    made: Made | None = None
+    foreign: tuple[str, ...] = ()
+
+    def put(self, device: torch.device, tell: Tell = lambda _: None) -> list[Outcome]:
+        """Train and test every arm under every seed.
+
+        Args:
+            device: To work on.
+            tell: Hears how many steps of all have been done.
+
+        Raises:
+            DataError: A made item can't be read.
+            TrainingError: A detector diverged.
+        """
+        plan = self.plan
+        arms = make_arms(plan.chosen, self.real, self.made)
+        return [
+            self._outcome(arm, seed, device, lambda done, k=k: tell(k * plan.steps + done))
+            for k, (arm, seed) in enumerate(product(arms, range(plan.seeds)))
+        ]
+
+    def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> Outcome:
+        plan, real = self.plan, self.real
+        detector = fresh_detector(len(real.types), seed=seed).to(device)
+        batches = Batches(arm=arm, real=real, steps=plan.steps, batch=plan.batch, seed=seed)
+        train(detector, batches, device=device, tell=tell)
+        figures, maps = examine(detector, real, device)
+        likely = 1 / (1 + np.exp(-maps[self.shown()].clip(-30, 30)))
+        return Outcome(arm=arm.name, seed=seed, figures=figures, maps=likely)
+
+    def shown(self) -> list[int]:
+        """Which of the photographs that are tested on are shown: some of each kind."""
+        kinds = dict.fromkeys(self.real.tested.kinds)
+        rounds = zip_longest(*(self.real.tested.of(kind).tolist() for kind in kinds))
+        some = [index for one in rounds for index in one if index is not None]
+        return sorted(some[:SHOWN])
+
+
+def prepare(plan: Plan) -> Trial:
+    """Read the real photographs, and what there is of made ones.
+
+    Raises:
+        DataError: A folder can't be read or lacks something, or made ones are test photographs.
+    """
+    real = read_protocol(plan.real, plan.size, plan.limit_good)
+    if plan.synthetic is None:
+        return Trial(plan=plan, real=real)
+    found = {kind: items for kind, items in read_made(plan.synthetic).items.items() if items}
+    known = {kind: items for kind, items in found.items() if kind in real.types}
+    if not known:
+        raise DataError(
+            got=f"{plan.synthetic}, with {', '.join(sorted(found))} alone",
+            expected=f"some of {', '.join(real.types)}, as {plan.real} has",
+            todo="Make defects of these types, or name another folder.",
+        )
+    made = Made(known, plan.size)
+    refuse_leaks(made.files(), real.tested.paths)
+    return Trial(plan=plan, real=real, made=made, foreign=tuple(sorted({*found} - {*known})))
+
+
+def examine(
+    detector: Detector, real: Protocol, device: torch.device
+) -> tuple[Figures, Float[np.ndarray, "n s s"]]:
+    """Figures of a detector on what is tested on, and its maps as logits."""
+    tested = real.tested
+    maps = maps_of(detector, tested.pictures, device)
+    odd = [index for index, kind in enumerate(tested.kinds) if kind in real.types]
+    told = types_of(detector, tested.pictures[odd], device)
+    right = [real.types[t] == tested.kinds[index] for t, index in zip(told, odd, strict=True)]
+    return asdict(pixel_scores(maps, tested.marked)) | {"type_accuracy": fmean(right)}, maps
+
+
+def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Of each arm: its runs, and mean and deviation over seeds; one seed has no deviation."""
+    arms = dict.fromkeys(outcome.arm for outcome in outcomes)
+    return {arm: _over_seeds([o for o in outcomes if o.arm == arm]) for arm in arms}
+
+
+def _over_seeds(outcomes: list[Outcome]) -> dict[str, Any]:
+    columns = {name: [o.figures[name] for o in outcomes] for name in outcomes[0].figures}
+    return {
+        "runs": [{"seed": o.seed, **o.figures} for o in outcomes],
+        "mean": {name: fmean(values) for name, values in columns.items()},
+        "spread": {name: stdev(v) if len(v) > 1 else None for name, v in columns.items()},
+    }

@@ -1,0 +1,100 @@
+"""Copy and paste: real defects, cut out by their masks and moved onto photographs of good parts.
+
+The strongest thing that can be had without any model. A defect keeps its colours; it is mirrored,
+turned, scaled and shifted, kept on the part, and its edge is feathered outside the mask, where the
+cut-out's own surroundings fade into the photograph,
+
+    y = x + a (d - x),   a = min(1, 2 (G_s * m)),
+
+with the good photograph x, the moved photograph of the defect d, its moved mask m and a Gaussian
+G_s: inside of straight edges a is 1, so that what is labelled is the defect itself.
+"""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+
+from blemish.data.augment import Symmetries, augment_stack
+from blemish.data.masks import silhouette
+from blemish.evaluation.utility.protocol import Labelled
+from blemish.evaluation.utility.sources import Pair, Source
+from blemish.pictures import mask_to_tensor, to_picture, to_tensor
+
+MOVES = Symmetries(
+    flip=True,
+    flip_vertical=True,
+    rotate=True,
+    shift=True,
+    scale=True,
+    colour=True,
+    degrees=180,
+    shift_by=0.1,
+    scale_by=0.2,
+)
+FEATHER = 1.0  # deviation of the blur in pixels
+TRIES = 4
+LEAST_SHARE = 0.5  # of a moved defect that must lie on the part
+
+
+class Pasted(Source):
+    """Defects of some photographs on others.
+
+    Args:
+        defects: Photographs of defects.
+        good: Photographs of good parts.
+    """
+
+    def __init__(self, defects: Labelled, good: Labelled) -> None:
+        self.defects, self.good = defects, good
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.defects.kinds}))
+
+    @cached_property
+    def parts(self) -> Bool[np.ndarray, "n s s"]:
+        """Where the part is on each good photograph."""
+        return np.stack([silhouette(picture) for picture in self.good.pictures])
+
+    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+        source, place = dice.choice(self.defects.of(kind)), dice.integers(len(self.good))
+        cut = self.defects.pictures[source], self.defects.masks[source]
+        defect, label = moved_onto(*cut, self.parts[place], dice)
+        return pasted(self.good.pictures[place], defect, label), label
+
+
+def moved_onto(
+    picture: UInt8[np.ndarray, "s s 3"],
+    mask: UInt8[np.ndarray, "s s"],
+    part: Bool[np.ndarray, "s s"],
+    dice: np.random.Generator,
+) -> Pair:
+    """A photograph, moved at random so that its defect lies on a part.
+
+    Returns:
+        The photograph and the defect's mask there, not empty; unmoved where no try fell on the
+        part.
+    """
+    rng = torch.Generator().manual_seed(int(dice.integers(2**62)))
+    stack = torch.cat([to_tensor(picture), mask_to_tensor(mask)])[None]
+    for _ in range(TRIES):
+        moved = augment_stack(stack, MOVES, generator=rng)[0]
+        shape = (moved[3] > 0.5).numpy()
+        label = shape & part
+        if label.sum() > LEAST_SHARE * shape.sum():
+            return to_picture(moved[:3]), label.astype(np.uint8)
+    return picture, mask
+
+
+def pasted(
+    good: UInt8[np.ndarray, "s s 3"],
+    defect: UInt8[np.ndarray, "s s 3"],
+    label: UInt8[np.ndarray, "s s"],
+) -> UInt8[np.ndarray, "s s 3"]:
+    """The good photograph with what lies under the label, its edge feathered."""
+    blurred = cv2.GaussianBlur(label.astype(np.float32), (0, 0), FEATHER)
+    weight = np.maximum(label, np.minimum(2 * blurred, 1))[:, :, None]
+    return (good + weight * (defect.astype(np.float32) - good)).round().astype(np.uint8)

@@ -1,0 +1,118 @@
+"""What a trial leaves: `report.json`, and `report.html` to look at."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blemish.data.folder import GOOD
+from blemish.evaluation.figures import presentable
+from blemish.evaluation.provenance import hardware, today
+from blemish.evaluation.utility.arms import about_batches
+from blemish.evaluation.utility.detector import fresh_detector
+from blemish.evaluation.utility.evaluate import Tell, Trial, summary
+from blemish.evaluation.utility.page import write_page
+from blemish.evaluation.utility.plan import BASELINES
+from blemish.evaluation.utility.training import about_training
+from blemish.files import ensure_writable, write_atomically
+
+SEEDS_WANTED = 3
+
+
+def report(
+    trial: Trial, out: Path, device: torch.device, tell: Tell = lambda _: None
+) -> dict[str, Any]:
+    """Put a trial, and write `report.html` with its picture and `report.json`, this last.
+
+    Args:
+        trial: As `prepare` has read it.
+        out: A folder; it is made.
+        device: To work on.
+        tell: Hears how many of `trial.plan.total` steps have been done.
+
+    Returns:
+        What the JSON holds.
+
+    Raises:
+        DataError: A made item can't be read.
+        OutputError: The folder can't be written.
+        TrainingError: A detector diverged.
+    """
+    ensure_writable(out)
+    outcomes = trial.put(device, tell)
+    arms = summary(outcomes)
+    found = presentable({**_facts(trial, device), "answer": _answer(arms), "arms": arms})
+    write_page(found, trial.real.tested, trial.shown(), outcomes, out)
+    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(out / "report.json", (text + "\n").encode())
+    return found
+
+
+def _facts(trial: Trial, device: torch.device) -> dict[str, Any]:
+    plan = trial.plan
+    options = asdict(plan) | {"arms": [*plan.chosen]}
+    folders = {name: options.pop(name) for name in ("real", "synthetic")}
+    return {
+        **{name: None if path is None else str(path) for name, path in folders.items()},
+        "date": today(),
+        "machine": hardware(device),
+        "options": {**options, **about_batches(), **about_training()},
+        "parameters": _parameters(trial),
+        "counts": _counts(trial),
+        "notes": _notes(trial),
+    }
+
+
+def _parameters(trial: Trial) -> dict[str, int]:
+    detector = fresh_detector(len(trial.real.types), seed=0)
+    networks = {"segmenter": detector.segmenter, "classifier": detector.classifier}
+    return {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
+
+
+def _counts(trial: Trial) -> dict[str, Any]:
+    real, made = trial.real, trial.made.items if trial.made else {}
+    return {
+        "good": {"learnt": len(real.good), "tested": len(real.tested.of(GOOD))},
+        "types": {
+            kind: {
+                "learnt": len(real.learnt.of(kind)),
+                "tested": len(real.tested.of(kind)),
+                "made": len(made.get(kind, ())),
+            }
+            for kind in real.types
+        },
+    }
+
+
+def _notes(trial: Trial) -> list[str]:
+    plan, notes = trial.plan, []
+    if trial.foreign:
+        notes.append(f"There is no real one of {', '.join(trial.foreign)}: left out.")
+    if trial.made:
+        lacking = [kind for kind in trial.real.types if kind not in trial.made.kinds]
+        if lacking:
+            notes.append(f"No made one of {', '.join(lacking)} was kept.")
+        notes.append(
+            "What the bundle has learnt from can't be seen here: one that knows more than the "
+            "first third of each type has seen photographs that are tested on."
+        )
+    if plan.seeds < SEEDS_WANTED:
+        notes.append("Under fewer than three seeds, differences may be chance.")
+    return notes
+
+
+def _answer(arms: dict[str, Any]) -> str | None:
+    """How much the best arm with made defects gains on the best without, if there are both."""
+    with_made = [name for name in arms if name not in BASELINES]
+    without = [name for name in arms if name in BASELINES]
+    if not with_made or not without:
+        return None
+
+    def precision(name: str) -> float:
+        return arms[name]["mean"]["ap"]
+
+    best, baseline = max(with_made, key=precision), max(without, key=precision)
+    gain = 100 * (precision(best) - precision(baseline))
+    return f"The best with made defects, {best}, is {gain:+.1f} points of AP from {baseline}."

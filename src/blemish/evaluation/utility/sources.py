@@ -1,0 +1,93 @@
+"""Where defects to learn from come from: real ones, those that a folder of made ones holds.
+
+A source knows some types, and draws a picture with its mask of one of them. Made sets may be large,
+so their files are read when they are drawn, and only small squares of a bounded number are kept.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from blemish.errors import DataError
+from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.utility.protocol import Labelled
+from blemish.pictures import fit, fit_mask
+
+CACHE_BYTES = 2**28
+Pair = tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s"]]
+
+
+class Source(ABC):
+    """Something that defects are drawn from."""
+
+    @property
+    @abstractmethod
+    def kinds(self) -> tuple[str, ...]:
+        """The types that it has, sorted."""
+
+    @abstractmethod
+    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+        """A picture with a defect of a type, and its mask of 0 and 1."""
+
+
+class Real(Source):
+    """Real ones, as they are."""
+
+    def __init__(self, photographs: Labelled) -> None:
+        self.photographs = photographs
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.photographs.kinds}))
+
+    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+        index = dice.choice(self.photographs.of(kind))
+        return self.photographs.pictures[index], self.photographs.masks[index]
+
+
+class Made(Source):
+    """Made ones, from their files.
+
+    Args:
+        items: By type; none is empty.
+        size: Of the squares that they are resized to.
+
+    Raises:
+        DataError: A file is not there.
+    """
+
+    def __init__(self, items: dict[str, list[Item]], size: int) -> None:
+        self.items, self.size = items, size
+        for path in self.files():
+            _refuse_missing(path)
+        self._read = lru_cache(maxsize=CACHE_BYTES // (4 * size**2))(self._fitted)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(sorted(self.items))
+
+    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+        """As every source; a file that can't be read raises a DataError."""
+        return self._read(kind, int(dice.integers(len(self.items[kind]))))
+
+    def files(self) -> Iterator[Path]:
+        """Of all items, pictures and masks."""
+        for item in (item for found in self.items.values() for item in found):
+            yield from (item.image, item.mask)
+
+    def _fitted(self, kind: str, index: int) -> Pair:
+        picture, mask = self.items[kind][index].read()
+        return fit(picture, self.size), fit_mask(mask, self.size).astype(np.uint8)
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(
+            got=f"{path}, which does not exist",
+            expected="the files that the manifest names",
+            todo="Bring them back, or make the set again.",
+        )

@@ -1,0 +1,111 @@
+r"""How a detector is trained and asked; every arm in the same way.
+
+    L = BCE(s, m) + 1 - (2 \sum p m + 1) / (\sum p + \sum m + 1) + CE(t, k),   p = \sigma(s)
+
+with the U-Net's logits s and the masks m over the whole batch, where the second term (Milletari et
+al., 2016) keeps a small defect from drowning in background, and the classifier's logits t and the
+types k of the defective half.
+"""
+
+from collections.abc import Callable
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from blemish.errors import TrainingError
+from blemish.evaluation.utility.arms import GOOD_KIND, Batch, Batches
+from blemish.evaluation.utility.detector import Detector
+from blemish.pictures import to_tensor
+
+RATE = 3e-3  # of the U-Net
+TYPE_RATE = 3e-4  # of the classifier, which at a higher one answers the same to everything
+DECAY = 1e-2
+WARM_UP = 0.1
+ASKED = 16  # pictures at a time
+
+
+def train(
+    detector: Detector,
+    batches: Batches,
+    *,
+    device: torch.device,
+    tell: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Train both networks in place, by AdamW under a rate that rises and falls once.
+
+    Args:
+        detector: On the device.
+        batches: One for each step.
+        device: To work on.
+        tell: Hears how many steps have been done.
+
+    Raises:
+        TrainingError: The loss ceased to be finite.
+    """
+    groups: list[dict[str, Any]] = [
+        {"params": detector.segmenter.parameters(), "lr": RATE},
+        {"params": detector.classifier.parameters(), "lr": TYPE_RATE},
+    ]
+    descent = torch.optim.AdamW(groups, weight_decay=DECAY)
+    pace = torch.optim.lr_scheduler.LambdaLR(descent, lambda index: rate_at(index, len(batches)))
+    for index, batch in enumerate(batches, 1):
+        descent.zero_grad()
+        loss = loss_of(detector, batch, device)
+        if not loss.isfinite():
+            raise TrainingError(f"The detector diverged at step {index}: its loss is {loss:g}.")
+        loss.backward()
+        descent.step()
+        pace.step()
+        tell(index)
+
+
+def rate_at(index: int, steps: int) -> float:
+    """The share of the highest rate: up along a line, down along half a cosine."""
+    warm = max(1, round(WARM_UP * steps))
+    if index < warm:
+        return (index + 1) / warm
+    return (1 + cos(pi * (index - warm + 1) / (steps - warm + 1))) / 2
+
+
+def loss_of(detector: Detector, batch: Batch, device: torch.device) -> Tensor:
+    """The sum of all three terms, over a batch with at least one defect."""
+    image, mask, kind = (t.to(device) for t in (batch.image, batch.mask, batch.kind))
+    logits, odd = detector.segmenter(image), kind != GOOD_KIND
+    where = F.binary_cross_entropy_with_logits(logits, mask) + overlap_loss(logits, mask)
+    return where + F.cross_entropy(detector.classifier(image[odd]), kind[odd])
+
+
+def overlap_loss(logits: Float[Tensor, "n 1 h w"], mask: Float[Tensor, "n 1 h w"]) -> Tensor:
+    """One less Dice's coefficient of the whole batch."""
+    found = logits.sigmoid()
+    return 1 - (2 * (found * mask).sum() + 1) / (found.sum() + mask.sum() + 1)
+
+
+@torch.no_grad()
+def maps_of(
+    detector: Detector, pictures: UInt8[np.ndarray, "n s s 3"], device: torch.device
+) -> Float[np.ndarray, "n s s"]:
+    """The logits of a defect at every pixel."""
+    images = to_tensor(pictures).split(ASKED)
+    return torch.cat([detector.segmenter(x.to(device))[:, 0].cpu() for x in images]).numpy()
+
+
+@torch.no_grad()
+def types_of(
+    detector: Detector, pictures: UInt8[np.ndarray, "n s s 3"], device: torch.device
+) -> Int[np.ndarray, " n"]:
+    """The likeliest type of each, by its index."""
+    images = to_tensor(pictures).split(ASKED)
+    logits = torch.cat([detector.classifier(x.to(device)).cpu() for x in images])
+    return logits.argmax(dim=1).numpy()
+
+
+def about_training() -> dict[str, float]:
+    """How it is done, as a report has it."""
+    rates = {"learning_rate": RATE, "type_learning_rate": TYPE_RATE}
+    return {**rates, "weight_decay": DECAY, "warm_up": WARM_UP}
