@@ -15,7 +15,7 @@ from blemish.synthesis.defect import (
     Placed,
     place_defects,
 )
-from blemish.synthesis.reference import Stitched
+from blemish.synthesis.stitched import Stitched
 from blemish.types import Codes, Space
 
 CONTROLS = get_args(MaskControl)

@@ -9,13 +9,8 @@ from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic
 from blemish.synthesis.defect import Reference
-from blemish.synthesis.reference import (
-    Distilled,
-    Stitched,
-    distil,
-    nearest_in_shape,
-    stitch_defect,
-)
+from blemish.synthesis.distilled import Distilled, distil
+from blemish.synthesis.stitched import Stitched, nearest_in_shape, stitch_defect
 
 SIDE = 16
 
@@ -120,8 +115,24 @@ def test_single_pixels_have_a_shape() -> None:
 def test_a_defect_stitched_onto_its_own_place_stays() -> None:
     source = part()
     source[bar(0.3)] = (10, 200, 30)
-    found = stitch_defect(part(), bar(0.3), source, bar(0.3))
+    found = stitch_defect(part(), bar(0.3), source, bar(0.3), blend=False)
     assert np.array_equal(found, source)
+    blended = stitch_defect(part(), bar(0.3), source, bar(0.3))
+    assert np.abs(blended.astype(int) - source).max() <= 4, "its light is that of the place"
+
+
+@pytest.mark.parametrize("light", [-40, 30])
+@pytest.mark.parametrize("shift", [(0, 0), (8, -6), (22, 20)])
+def test_a_blended_defect_takes_on_the_light_of_its_place(
+    light: int, shift: tuple[int, int]
+) -> None:
+    source = np.full((64, 64, 3), 140, np.uint8)
+    source[spot()] = (100, 60, 70)
+    target, photograph = np.roll(spot(), shift, (0, 1)), np.full((64, 64, 3), 140 + light, np.uint8)
+    found = stitch_defect(photograph, target, source, spot())
+    assert np.array_equal(found[~target], photograph[~target])
+    inside = np.median(found[target].reshape(-1, 3), axis=0)
+    assert np.abs(inside - (100 + light, 60 + light, 70 + light)).max() <= 12
 
 
 @pytest.mark.parametrize("angle", [0, 0.5, 1.2, 2, 3])
@@ -130,7 +141,7 @@ def test_a_moved_defect_fills_the_target(angle: float, shift: tuple[int, int]) -
     source = np.full((64, 64, 3), 200, np.uint8)
     source[bar(1)] = (20, 40, 60)
     target, photograph = np.roll(bar(angle), shift, (0, 1)), np.full((64, 64, 3), 90, np.uint8)
-    found = stitch_defect(photograph, target, source, bar(1))
+    found = stitch_defect(photograph, target, source, bar(1), blend=False)
     assert np.array_equal(found[~target], photograph[~target]), "outside is the photograph's"
     near = np.abs(found[target].astype(int) - (20, 40, 60)).max(axis=1) <= 60
     assert near.mean() > 0.85, "the ellipse was laid over the other"
@@ -140,7 +151,7 @@ def test_a_defect_is_scaled_to_the_target() -> None:
     y = np.mgrid[:64, :64][0]
     source = np.repeat((4 * y[:, :, None]).astype(np.uint8), 3, axis=2)
     small, large = bar(0, length=8, width=8), bar(0, length=16, width=16)
-    found = stitch_defect(part(), large, source, small)
+    found = stitch_defect(part(), large, source, small, blend=False)
     column = found[large.any(axis=1), 32, 0].astype(int)
     assert np.abs(np.diff(column)).mean() == pytest.approx(2, abs=0.3), "half the slope at twice"
 
@@ -150,6 +161,7 @@ def test_thin_and_tiny_masks_do_no_harm() -> None:
     dot[30, 30] = True
     source, photograph = np.full((64, 64, 3), 7, np.uint8), part()
     for target, mask in ((spot(), dot), (dot, spot()), (dot, dot), (bar(1, width=0.6), spot())):
-        found = stitch_defect(photograph, target, source, mask)
-        assert found.shape == photograph.shape
-        assert np.array_equal(found[~target], photograph[~target])
+        for blend in (False, True):
+            found = stitch_defect(photograph, target, source, mask, blend=blend)
+            assert found.shape == photograph.shape
+            assert np.array_equal(found[~target], photograph[~target])

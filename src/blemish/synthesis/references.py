@@ -15,13 +15,8 @@ from blemish.errors import OptionError
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.pictures import to_picture, to_tensor
 from blemish.synthesis.defect import Reference
-from blemish.synthesis.reference import (
-    Distilled,
-    Stitched,
-    distil,
-    nearest_in_shape,
-    stitch_defect,
-)
+from blemish.synthesis.distilled import Distilled, distil
+from blemish.synthesis.stitched import Stitched, nearest_in_shape, stitch_defect
 
 ReferenceName = Literal["none", "stitch", "distil"]
 NEAREST = 4

@@ -21,7 +21,7 @@ from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source, draw_flaws
 from blemish.pictures import to_mask, to_picture, to_tensor
 from blemish.synthesis.defect import DefectSearch, place_defects
-from blemish.synthesis.reference import Stitched, stitch_defect
+from blemish.synthesis.stitched import Stitched, stitch_defect
 from blemish.types import Codes
 
 LOOKS = 8  # real defects whose likes are searched for on one part, under one mask
@@ -128,7 +128,9 @@ class Solver:
         mine = (real.kind == kind).nonzero()[:, 0]
         picture, target = to_picture(photograph[0]), to_mask(mask[0])
         pasted = [
-            stitch_defect(picture, target, to_picture(real.image[k]), to_mask(real.mask[k]))
+            stitch_defect(
+                picture, target, to_picture(real.image[k]), to_mask(real.mask[k]), blend=False
+            )
             for k in mine[choose(LOOKS, len(mine), rng)]
         ]
         return to_tensor(np.stack(pasted)).to(mask.device)

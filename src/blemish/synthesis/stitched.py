@@ -1,43 +1,19 @@
-"""What the inside of a defect shall look like: the targets of term (c).
-
-`Stitched` pulls towards one real defect, warped under the target mask and pasted onto the
-photograph; `Distilled` towards the statistics of a matching critic's features inside real masks.
-"""
+"""A reference stitched from real defects: one of them, warped under the mask, in the photograph."""
 
 from dataclasses import dataclass
 from math import atan2, log, pi
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from blemish.generator.critic import Critic, inside_statistics
 from blemish.inversion.losses import squared_error
 
-
-@dataclass(frozen=True, slots=True)
-class Distilled:
-    """Feature statistics of real defects of a type.
-
-    Attributes:
-        critic: That judges images with masks.
-        mean: Of `inside_statistics` over real defects.
-        deviation: Of the same.
-    """
-
-    critic: Critic
-    mean: Float[Tensor, " s"]
-    deviation: Float[Tensor, " s"]
-
-    def error(
-        self, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
-    ) -> Float[Tensor, " n"]:
-        """Mean squared distance to the statistics in units of their deviation."""
-        found = inside_statistics(self.critic, image, mask)
-        return ((found - self.mean) / (self.deviation + 1e-2)).square().mean(dim=1)
+# Pixels around the mask from which a blended defect's gradients are put in, of which OpenCV takes
+# three away again; those that are left must hold the step from the part to the defect.
+RIM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +27,6 @@ class Stitched:
     ) -> Float[Tensor, " n"]:
         """Mean squared difference inside the mask."""
         return 10 * squared_error(image, self.target, mask)
-
-
-@torch.no_grad()
-def distil(
-    critic: Critic, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
-) -> Distilled:
-    """Take the statistics of real defects."""
-    found = inside_statistics(critic, image, mask)
-    return Distilled(critic, found.mean(dim=0), found.std(dim=0, unbiased=False))
 
 
 def nearest_in_shape(
@@ -76,10 +43,23 @@ def stitch_defect(
     mask: Bool[np.ndarray, "h w"],
     source: UInt8[np.ndarray, "h w 3"],
     source_mask: Bool[np.ndarray, "h w"],
+    *,
+    blend: bool = True,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Turn, scale and move a real defect onto the target mask and paste it.
+    """Turn, scale and move a real defect onto the target mask, and put it into the photograph.
 
     What the moved defect does not cover of the target takes the colour of its nearest pixel.
+
+    Args:
+        photograph: Of a good part.
+        mask: The target.
+        source: A photograph with a real defect.
+        source_mask: Where that is.
+        blend: Whether the defect's gradients are put in, from its own surroundings on (Pérez et
+            al., 2003), so that it takes on the light of its new place; or its colours as they are.
+
+    Returns:
+        The photograph, changed inside the mask alone.
     """
     h, w = mask.shape
     affine = _alignment(source_mask, mask)
@@ -87,9 +67,42 @@ def stitch_defect(
     moved_mask = cv2.warpAffine(source_mask.astype(np.uint8), affine, (w, h)) > 0
     if not moved_mask.any():
         return photograph
-    nearest = distance_transform_edt(~moved_mask, return_distances=False, return_indices=True)
+    patch = np.where(mask[:, :, None], _spread(moved, moved_mask), _spread(moved, ~moved_mask))
+    if blend and not moved_mask.all():
+        patch = _blended(photograph, mask, patch)
+    return np.where(mask[:, :, None], patch, photograph)
+
+
+def _spread(
+    picture: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """What is not known takes the colour of the nearest pixel that is, where any is."""
+    if not known.any():
+        return picture
+    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
     rows, columns = np.asarray(nearest)
-    return np.where(mask[:, :, None], moved[rows, columns], photograph)
+    return picture[rows, columns]
+
+
+def _blended(
+    photograph: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    patch: UInt8[np.ndarray, "h w 3"],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Poisson blending of a patch from a rim around the mask on, in which it shows a good part.
+
+    The pictures are padded, since the solver wants its region inside of them.
+    """
+    wide = [
+        cv2.copyMakeBorder(picture, RIM + 2, RIM + 2, RIM + 2, RIM + 2, cv2.BORDER_REPLICATE)
+        for picture in (patch, photograph)
+    ]
+    region = np.pad(mask.astype(np.uint8), RIM + 2)
+    region = cv2.dilate(region, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)) * 255
+    x, y, w, h = cv2.boundingRect(region)
+    middle = (x + w // 2, y + h // 2)
+    found = cv2.seamlessClone(wide[0], wide[1], region, middle, cv2.NORMAL_CLONE)
+    return np.asarray(found)[RIM + 2 : -RIM - 2, RIM + 2 : -RIM - 2]
 
 
 def _shape(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float]:
