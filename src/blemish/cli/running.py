@@ -52,8 +52,8 @@ class Run:
     dry_run: Flag = False
 
     def schedule(self, preset: "Schedule") -> "Schedule":
-        given = {"kimg": self.kimg, "batch": self.batch, "seed": self.seed}
-        return replace(preset, **{k: v for k, v in given.items() if v is not None})
+        chosen = {"kimg": self.kimg, "batch": self.batch, "seed": self.seed}
+        return replace(preset, **{k: v for k, v in chosen.items() if v is not None})
 
     def launch(self) -> "Fabric":
         import torch
@@ -94,6 +94,11 @@ def symmetries_of(bundle: "Bundle") -> "Symmetries | None":
         return Symmetries(**bundle.config["training"]["generator"]["symmetries"])
     except (KeyError, TypeError):
         return None
+
+
+def given(options: Any) -> dict[str, Any]:
+    """Those of a dataclass of options that are not left to a default."""
+    return {k: v for k, v in asdict(options).items() if v is not None}
 
 
 def trainable(path: Path) -> "Bundle":

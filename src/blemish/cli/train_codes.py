@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -13,6 +13,7 @@ from blemish.cli.running import (
     Flat,
     Run,
     choose_symmetries,
+    given,
     resumable,
     show,
     symmetries_of,
@@ -48,10 +49,6 @@ class Terms:
     adversarial_weight: Weight = None
     code_weight: Weight = None
     spread_weight: Weight = None
-
-    def change(self) -> dict[str, Any]:
-        """What was given."""
-        return {k: v for k, v in asdict(self).items() if v is not None}
 
 
 FlatTerms = Annotated[Terms, arg(name="")]
@@ -96,7 +93,7 @@ def encoder(
         symmetries=choose_symmetries(
             symmetries, symmetries_of(found) or preset.training.symmetries
         ),
-        **terms.change(),
+        **given(terms),
     )
     moved = choose_symmetries(placements, preset.defects.placements)
     folder = DefectFolder(data)
@@ -118,13 +115,16 @@ def encoder(
     tell(fabric, f"{bundle} has its encoder. Next: blemish evaluate inversion --bundle {bundle}")
 
 
+MapperWeight = Annotated[float | None, arg(help_behavior_hint="(default: the usual)")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapperTerms:
     """What the mapper learns from, and what its loss is made of.
 
     Attributes:
         solutions: Groups of defects that the optimiser searches for before the training begins,
-            four in each; 0 does without.
+            eight in each; 0 does without.
         code_weight: Of the distance to known defect codes.
         change_weight: Of the distance to known changes of the picture.
         mask_weight: Of the branch's own mask not meeting the one that is given.
@@ -132,16 +132,12 @@ class MapperTerms:
         adversarial_weight: Of the critic's displeasure.
     """
 
-    solutions: Annotated[int | None, arg(help_behavior_hint="(default: 32)")] = None
-    code_weight: Weight = None
-    change_weight: Weight = None
-    mask_weight: Weight = None
-    visible_weight: Weight = None
-    adversarial_weight: Weight = None
-
-    def change(self) -> dict[str, Any]:
-        """What was given."""
-        return {k: v for k, v in asdict(self).items() if v is not None}
+    solutions: Annotated[int | None, arg(help_behavior_hint="(default: 24)")] = None
+    code_weight: MapperWeight = None
+    change_weight: MapperWeight = None
+    mask_weight: MapperWeight = None
+    visible_weight: MapperWeight = None
+    adversarial_weight: MapperWeight = None
 
 
 FlatMapperTerms = Annotated[MapperTerms, arg(name="")]
@@ -182,7 +178,7 @@ def mapper(
         symmetries=choose_symmetries(
             symmetries, symmetries_of(found) or preset.training.symmetries
         ),
-        **terms.change(),
+        **given(terms),
     )
     moved = choose_symmetries(placements, preset.defects.placements)
     folder = DefectFolder(data)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from blemish.data.colour import lab
 from blemish.errors import DataError
 
 LIGHTNESS_WEIGHT = 0.5
@@ -18,8 +19,7 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     Returns:
         All true where the part fills the picture, so that nothing stands out from the border.
     """
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    far = _distance_to_border(lab * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32))
+    far = _distance_to_border(lab(picture) * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32))
     if np.percentile(far, 99) < 8:
         return np.ones(picture.shape[:2], bool)
     scale = 255 / max(float(far.max()), 1e-6)
@@ -48,12 +48,12 @@ def common_silhouette(pictures: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray
     return _filled(_largest((votes > 0.5).astype(np.uint8)))
 
 
-def _distance_to_border(lab: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    h, w = lab.shape[:2]
+def _distance_to_border(colours: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+    h, w = colours.shape[:2]
     ring = max(1, min(h, w) // 32)
     inner = np.zeros((h, w), bool)
     inner[ring : h - ring, ring : w - ring] = True
-    return np.linalg.norm(lab - np.median(lab[~inner], axis=0), axis=2)
+    return np.linalg.norm(colours - np.median(colours[~inner], axis=0), axis=2)
 
 
 def _largest(binary: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:

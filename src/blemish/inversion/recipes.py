@@ -8,7 +8,7 @@ import torch
 from blemish.errors import OptionError
 from blemish.generator.game import Game
 from blemish.generator.loop import Parameters, Schedule
-from blemish.inversion.search import refuse_weights
+from blemish.inversion.search import refuse_weights_of
 from blemish.inversion.sight import SightName
 
 Recipe = Literal["in-domain", "idinvert", "ordinary"]
@@ -48,8 +48,7 @@ class EncoderTraining(Game):
     kind_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        names = [name for name in self.__dataclass_fields__ if name.endswith("_weight")]
-        refuse_weights(**{name: getattr(self, name) for name in names})
+        refuse_weights_of(self)
         for name in ("pairs", "defects"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(

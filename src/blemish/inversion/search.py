@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, inf, pi
 from time import monotonic
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -91,6 +92,12 @@ def refuse_weights(**weights: float) -> None:
                 expected=f"a number from 0 to {HEAVIEST:.0e}",
                 todo="Correct the option.",
             )
+
+
+def refuse_weights_of(options: Any) -> None:
+    """The same for every field of a dataclass that is called a weight."""
+    names = [name for name in options.__dataclass_fields__ if name.endswith("_weight")]
+    refuse_weights(**{name: getattr(options, name) for name in names})
 
 
 def refuse_seeds(seed: int, count: int = 1) -> None:

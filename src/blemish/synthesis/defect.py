@@ -13,7 +13,7 @@ branch (`condition`), which leaves nothing to be searched for unless there is a 
 codes are known already, as a mapper gives them, a few steps polish all of them together.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from blemish.generator.network import Drawing, Generator
 from blemish.inversion.losses import mask_error, noise_regularity, renormalise, squared_error
-from blemish.inversion.search import Search, Step, Terms, refuse_weights, search
+from blemish.inversion.search import Search, Step, Terms, refuse_weights_of, search
 from blemish.inversion.space import code_rows, draws
 from blemish.types import Codes, Space
 
@@ -67,8 +67,7 @@ class DefectSearch:
     noise_weight: float = 1
 
     def __post_init__(self) -> None:
-        names = [f.name for f in fields(self) if f.name.endswith("_weight")]
-        refuse_weights(**{name: getattr(self, name) for name in names})
+        refuse_weights_of(self)
         self.fit()  # refuses what is wrong with these
 
     def weights(self) -> dict[str, float]:

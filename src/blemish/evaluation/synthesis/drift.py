@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from blemish.data.colour import NOTICEABLE, lab
 from blemish.evaluation.figures import middle
 from blemish.evaluation.synthesis.items import Item
 from blemish.pictures import read_mask, read_picture
-
-NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ def drift_of(
     if twin.shape != picture.shape:
         return None
     differs = (picture != twin).any(axis=2)
-    visible = np.linalg.norm(_lab(picture) - _lab(twin), axis=2) > NOTICEABLE
+    visible = np.linalg.norm(lab(picture) - lab(twin), axis=2) > NOTICEABLE
     asked = _asked(item, label)
     beyond = None
     if asked is not None and item.reach_px is not None:
@@ -83,10 +82,6 @@ def _asked(item: Item, label: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"
         return None
     asked = read_mask(item.requested)
     return asked if asked.shape == label.shape else None
-
-
-def _lab(picture: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
-    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
 def _reached(mask: Bool[np.ndarray, "h w"], reach: int) -> Bool[np.ndarray, "h w"]:

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import Bundle
+from blemish.data.colour import NOTICEABLE, lab
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic, shape_of
-from blemish.synthesis.curation.sightings import Sighting, lab, shrunk, shrunk_mask, sight
+from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
 from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
 
-NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
 MOST_DRIFT = 0.25  # of the label and what is seen to change: it would teach a wrong outline
 LEAST_MET = 0.3  # of the mask that was asked for: another defect than was ordered
 

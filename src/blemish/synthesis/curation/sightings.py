@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.data.closeup import bare, close_up
+from blemish.data.colour import lab
 from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
@@ -84,11 +85,6 @@ def shrunk_mask(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "p q"]:
     """A mask likewise, on where any of it is."""
     small = cv2.resize(mask.astype(np.float32), _size(mask), interpolation=cv2.INTER_AREA)
     return small > (0.5 if (small > 0.5).any() else 0)
-
-
-def lab(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
-    """CIELAB, in which a distance of 2.3 is just noticeable (Mahy et al., 1994)."""
-    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
 def _size(array: np.ndarray) -> tuple[int, int]:

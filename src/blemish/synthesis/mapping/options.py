@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from blemish.errors import OptionError
 from blemish.generator.game import Game
 from blemish.generator.loop import Schedule
-from blemish.inversion.search import refuse_weights
+from blemish.inversion.search import refuse_weights_of
 from blemish.synthesis.defect import DefectSearch
 
 
@@ -50,8 +50,7 @@ class MapperTraining(Game):
     stay_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        names = [name for name in self.__dataclass_fields__ if name.endswith("_weight")]
-        refuse_weights(**{name: getattr(self, name) for name in names})
+        refuse_weights_of(self)
         if self.drawn <= 0 or self.solved < 0 or self.drawn + self.solved >= 1:
             raise OptionError(
                 got=f"shares of {self.drawn} drawn and {self.solved} solved",

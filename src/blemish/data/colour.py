@@ -1,0 +1,12 @@
+"""Colours as eyes tell them apart."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
+
+
+def lab(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+    """CIELAB, in which distances are `NOTICEABLE` or not."""
+    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
