@@ -2,7 +2,9 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.running import (
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
     from blemish.data import DefectFolder
     from blemish.generator.network import DefectConfig
 
+Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
+
 
 def generator(
     data: Data,
     out: Path,
     preset: str = "nut-64",
+    grow: Grown = None,
     symmetries: Names = None,
     everything: Flag = False,
     run: Flat = Run(),
@@ -40,11 +45,14 @@ def generator(
         data: A folder with photographs of good parts in train/good.
         out: Folder of the bundle; it is made.
         preset: Shape and options that were found to work; an unknown name lists them.
+        grow: A bundle of a coarser preset of the same widths to begin as.
         symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
         everything: Learn from test/good as well; the bundle can't be tested on it then.
         run: How long, on what, and from where.
     """
+    from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
+    from blemish.generator.grow import refuse_unlike
     from blemish.generator.presets import find_preset
     from blemish.generator.train import train_generator
 
@@ -55,8 +63,16 @@ def generator(
         symmetries=choose_symmetries(symmetries, chosen.training.symmetries),
     )
     folder = DefectFolder(data)
+    coarse = None if grow is None else find_bundle(grow)
+    if coarse is not None:
+        refuse_unlike(chosen.shape, coarse)
     if run.dry_run:
-        about = {"preset": preset, "shape": asdict(chosen.shape), "training": asdict(training)}
+        about = {
+            "preset": preset,
+            "grow": grow,
+            "shape": asdict(chosen.shape),
+            "training": asdict(training),
+        }
         return show(run, data=data, out=out, everything=everything, **about)
     _refuse_other_bundle(out)
     with resumable():
@@ -70,6 +86,7 @@ def generator(
             resume=run.resume,
             everything=everything,
             preset=preset,
+            coarse=coarse,
         )
     tell(fabric, f"{out} has its generator. Next: blemish train defects {data} --bundle {out}")
 
@@ -77,6 +94,7 @@ def generator(
 def defects(
     data: Data,
     bundle: Path,
+    grow: Grown = None,
     types: AllNames = None,
     symmetries: BundleNames = None,
     placements: Names = None,
@@ -88,12 +106,14 @@ def defects(
     Args:
         data: A folder with defects in test/<type> and their masks in ground_truth/<type>.
         bundle: Folder of the bundle, as 'blemish train generator' made it.
+        grow: A coarser bundle whose defect branch to begin as.
         types: The defects to learn.
         symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
         placements: What leaves a defect a defect, by the same names.
         everything: Learn from all defects of a type, not from the first third by name.
         run: How long, on what, and from where.
     """
+    from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
     from blemish.generator.defects import train_defects
     from blemish.generator.presets import preset_of
@@ -111,12 +131,20 @@ def defects(
     )
     if run.dry_run:
         about = {"branch": asdict(branch), "training": asdict(training)}
-        return show(run, data=data, bundle=bundle, everything=everything, **about)
+        return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     _refuse_other_branch(found, branch, run)
+    coarse = None if grow is None else find_bundle(grow)
     with resumable():
         fabric = run.launch()
         train_defects(
-            folder, found, branch, training, fabric, resume=run.resume, third=not everything
+            folder,
+            found,
+            branch,
+            training,
+            fabric,
+            resume=run.resume,
+            third=not everything,
+            coarse=coarse,
         )
         if fabric.is_global_zero:
             learn_curation(found, folder, device=fabric.device.type, everything=everything)

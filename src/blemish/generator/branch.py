@@ -5,6 +5,7 @@ from torch import nn
 
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
+from blemish.generator.grow import grow_branch
 from blemish.generator.network import Generator, GeneratorConfig
 
 BRANCH = ("defect_mapping.", "synthesis.res_")
@@ -20,11 +21,25 @@ def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
     return free
 
 
-def with_branch(bundle: Bundle, config: GeneratorConfig, *, seed: int) -> Generator:
-    """The bundle's backbone with a fresh defect branch of that shape."""
+def with_branch(
+    bundle: Bundle, config: GeneratorConfig, *, seed: int, coarse: Bundle | None = None
+) -> Generator:
+    """The bundle's backbone with a fresh defect branch of that shape, or one that grew.
+
+    Args:
+        bundle: With a backbone.
+        config: Its shape, with that of the branch.
+        seed: Of what is fresh.
+        coarse: A coarser bundle whose branch to begin as; see `grow`.
+
+    Raises:
+        OptionError: That one has no branch of such a shape.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         generator = Generator(config)
+    if coarse is not None:
+        grow_branch(generator, coarse)
     fresh = {k: v for k, v in generator.state_dict().items() if k.startswith(BRANCH)}
     bundle.load_into(generator, "generator", fresh, without=BRANCH)
     return generator

@@ -125,7 +125,10 @@ class DefectStage:
         training: DefectTraining,
         defects: Defects,
         fabric: Fabric,
+        *,
+        grown: bool = False,
     ) -> None:
+        self.grown = grown
         self.generator = generator.to(fabric.device)
         self.average = average_of(self.generator)
         with torch.random.fork_rng():
@@ -153,6 +156,8 @@ class DefectStage:
         with torch.no_grad():
             fake = self._deal(scene, rng).stack
         values = self.judge.learn(index, self._real(scene, rng), fake, rng)
+        if self.grown and index < self.training.grown_steps:
+            return values
         values |= self._improve_generator(index, scene, rng)
         self.training.follow(self.average, self.generator, index)
         return values
@@ -344,6 +349,7 @@ def train_defects(
     *,
     resume: bool = False,
     third: bool = True,
+    coarse: Bundle | None = None,
 ) -> None:
     """Train stage 2 on the defects of a folder, inside a bundle that has a backbone.
 
@@ -355,8 +361,10 @@ def train_defects(
         fabric: Launched.
         resume: Continue from the state in the bundle.
         third: Learn from the first third of each type by name, the field's few-shot protocol.
+        coarse: A coarser bundle whose branch to begin as.
 
     Raises:
+        OptionError: That one's branch is of another shape.
         DataError: There is no defect, or a file can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
@@ -368,8 +376,9 @@ def train_defects(
             expected="test/<type>/ with a photograph and ground_truth/<type>/ with its mask",
             todo="Add some, or check the folder with 'blemish data check'.",
         )
-    generator = with_branch(bundle, config, seed=training.schedule.seed)
-    stage = DefectStage(generator, matching_critic(bundle, config), training, defects, fabric)
+    generator = with_branch(bundle, config, seed=training.schedule.seed, coarse=coarse)
+    critic = matching_critic(bundle, config)
+    stage = DefectStage(generator, critic, training, defects, fabric, grown=coarse is not None)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
 
 

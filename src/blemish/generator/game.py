@@ -28,6 +28,8 @@ class Game:
         ada_kimg: Over which its probability may go from 0 to 1.
         ada_cap: Its highest probability.
         symmetries: What may be done to a photograph so that it still could be one.
+        grown_steps: Steps at first in which the critic alone learns, where the generator grew from
+            a coarser one; that critic must come to know finer pictures before it can teach.
     """
 
     schedule: Schedule = field(default_factory=Schedule)
@@ -39,6 +41,7 @@ class Game:
     ada_kimg: float = 100
     ada_cap: float = 0.6
     symmetries: Symmetries = field(default_factory=Symmetries)
+    grown_steps: int = 100
 
     def adam(self, parameters: Parameters) -> torch.optim.Adam:
         """The optimiser of either side."""

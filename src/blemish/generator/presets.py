@@ -64,6 +64,24 @@ PRESETS: dict[str, Preset] = {
         ),
         defects=DefectTraining(symmetries=ALIGNED, placements=RING, taking=0.625, schedule=HOUR),
     ),
+    "bottle-128": Preset(  # half as wide as StyleGAN2 would be there: grown from bottle-64 on a CPU
+        shape=GeneratorConfig(
+            resolution=128, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
+        ),
+        branch=DefectConfig(first_resolution=16),
+        training=GeneratorTraining(
+            symmetries=ALIGNED, path_every=16, r1_gamma=0.2, kl_weight=3e-3, schedule=HOUR
+        ),
+        defects=DefectTraining(
+            symmetries=ALIGNED, placements=RING, taking=0.625, r1_gamma=0.2, schedule=HOUR
+        ),
+    ),
+    "tiny-32": Preset(  # a finer form of tiny-16, to try growing
+        shape=GeneratorConfig(resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
+        branch=DefectConfig(first_resolution=8),
+        training=GeneratorTraining(schedule=TINY, warm_steps=10, grown_steps=10),
+        defects=DefectTraining(schedule=TINY),
+    ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
         shape=GeneratorConfig(
             resolution=128, z_dim=64, w_dim=128, channel_base=4096, channel_max=128

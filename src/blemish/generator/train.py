@@ -19,6 +19,7 @@ from blemish.data.folder import DefectFolder, load
 from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
+from blemish.generator.grow import grow
 from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
@@ -61,12 +62,16 @@ class GeneratorStage:
         pictures: UInt8[np.ndarray, "n h w 3"],
         fabric: Fabric,
         preset: str | None = None,
+        coarse: Bundle | None = None,
     ) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             self.generator = Generator(config).to(fabric.device)
             critic = Critic(config)
             self.encoder = LatentEncoder(config).to(fabric.device)
+        if coarse is not None:
+            grow(self.generator, critic, coarse)
+        self.grown_from = None if coarse is None else coarse.digest
         self.average = average_of(self.generator)
         self.judge = Judge(critic, training, fabric)
         self.path = PathLength().to(fabric.device)
@@ -92,7 +97,10 @@ class GeneratorStage:
         return [self.images]
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        warm = index < self.training.warm_steps
+        grown = self.grown_from is not None
+        if grown and index < self.training.grown_steps:
+            return self._criticise(index, rng)
+        warm = not grown and index < self.training.warm_steps
         values = self._reconstruct(rng) if warm else self._play(index, rng)
         self.training.follow(self.average, self.generator, index)
         return values
@@ -112,10 +120,13 @@ class GeneratorStage:
         descend(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
         return {"l1": far.item(), "kl": spread.item()}
 
-    def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
+    def _criticise(self, index: int, rng: torch.Generator) -> dict[str, float]:
         with torch.no_grad():
             fake = self._draw(rng)
-        values = self.judge.learn(index, self._real(rng), fake, rng)
+        return self.judge.learn(index, self._real(rng), fake, rng)
+
+    def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        values = self._criticise(index, rng)
         loss = self.judge.displeasure(self._draw(rng), rng).mean()
         descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
         values["generator"] = loss.item()
@@ -166,7 +177,8 @@ class GeneratorStage:
         bundle.write("generator", self.average.state_dict())
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("critic", self.judge.critic.state_dict())
-        bundle.write_config({"preset": self.preset, **about, "nimg": nimg})
+        grown = {} if self.grown_from is None else {"grown_from": self.grown_from}
+        bundle.write_config({"preset": self.preset, **about, "nimg": nimg, **grown})
 
     def _mean_w(self, n: int = 10_000) -> Float[Tensor, " d"]:
         z = torch.randn(n, self.config.z_dim, generator=torch.Generator().manual_seed(0))
@@ -189,6 +201,7 @@ def train_generator(
     resume: bool = False,
     everything: bool = False,
     preset: str | None = None,
+    coarse: Bundle | None = None,
 ) -> None:
     """Train stage 1 on the good parts of a folder, into a bundle.
 
@@ -201,11 +214,14 @@ def train_generator(
         resume: Continue from the state in that folder.
         everything: Learn from `test/good` as well; a bundle so trained can't be tested on them.
         preset: Name to record in the bundle, for the stages that follow.
+        coarse: A bundle to grow from; see `grow`.
 
     Raises:
+        BundleError: That one can't be read.
+        OptionError: It is of another shape.
         DataError: There is no good photograph, or one can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
     pictures, _ = load(data.good_to_learn(everything=everything), config.resolution)
-    stage = GeneratorStage(config, training, pictures, fabric, preset)
+    stage = GeneratorStage(config, training, pictures, fabric, preset, coarse)
     run(stage, training.schedule, fabric, out, resume=resume, name="generator")

@@ -1,7 +1,8 @@
 """The detector: a U-Net that marks defects, and a small residual network that tells their type.
 
 Both are small enough for a processor and strong enough that what they learn from decides. They
-normalise over groups of channels (Wu and He, 2018), which does not depend on the batch.
+normalise over the batch while they learn (Ioffe and Szegedy, 2015), and by what they have seen on
+average where they are asked.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64, 128)
-GROUPS = 8
 RARE = -3.0  # the logit to begin with: of all pixels few are on a defect
 STRIDE = 2 ** (len(WIDTHS) - 1)  # a side must be a multiple of it
 
@@ -24,8 +24,8 @@ class Stage(nn.Module):
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
-        self.conv0, self.norm0 = _conv(inner, outer), nn.GroupNorm(GROUPS, outer)
-        self.conv1, self.norm1 = _conv(outer, outer), nn.GroupNorm(GROUPS, outer)
+        self.conv0, self.norm0 = _conv(inner, outer), nn.BatchNorm2d(outer)
+        self.conv1, self.norm1 = _conv(outer, outer), nn.BatchNorm2d(outer)
 
     def forward(self, x: Float[Tensor, "n inner h w"]) -> Float[Tensor, "n outer h w"]:
         return F.relu(self.norm1(self.conv1(F.relu(self.norm0(self.conv0(x))))))
@@ -46,7 +46,7 @@ class UNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         """The logits of a mask, for images in [-1, 1] with sides of a multiple of `STRIDE`."""
-        levels = [self.stem(image)]
+        levels = [self.stem(image.contiguous(memory_format=torch.channels_last))]
         for stage in self.down:
             levels.append(stage(F.max_pool2d(levels[-1], 2)))
         x = levels.pop()
@@ -82,7 +82,7 @@ class Classifier(nn.Module):
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n types"]:
         """The logits of each type, for images in [-1, 1] of 32 pixels a side or more."""
-        maps = self.blocks(self.stem(image))
+        maps = self.blocks(self.stem(image.contiguous(memory_format=torch.channels_last)))
         return self.head(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))
 
 
@@ -98,6 +98,12 @@ class Detector:
         return replace(
             self, segmenter=self.segmenter.to(device), classifier=self.classifier.to(device)
         )
+
+    def train(self, learning: bool = True) -> Self:
+        """Put both into the mode for learning, or for being asked."""
+        self.segmenter.train(learning)
+        self.classifier.train(learning)
+        return self
 
     def parameters(self) -> list[nn.Parameter]:
         return [*self.segmenter.parameters(), *self.classifier.parameters()]

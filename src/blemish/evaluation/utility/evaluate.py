@@ -8,6 +8,7 @@ machine and one number of threads, a plan gives the same figures each time.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product, zip_longest
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,6 +20,8 @@ from blemish.errors import DataError
 from blemish.evaluation.synthesis.items import read_made
 from blemish.evaluation.utility.arms import Arm, Batches, make_arms
 from blemish.evaluation.utility.detector import Detector, fresh_detector
+from blemish.evaluation.utility.keep import Kept
+from blemish.evaluation.utility.outcome import Figures, Outcome
 from blemish.evaluation.utility.plan import Plan
 from blemish.evaluation.utility.protocol import Protocol, read_protocol, refuse_leaks
 from blemish.evaluation.utility.scores import pixel_scores
@@ -27,24 +30,6 @@ from blemish.evaluation.utility.training import maps_of, train, types_of
 
 SHOWN = 8
 Tell = Callable[[int], None]
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of one training.
-
-    Attributes:
-        arm: Its name.
-        seed: Of it.
-        figures: By name, each in [0, 1].
-        maps: How likely a defect is at each pixel of the photographs that are shown.
-    """
-
-    arm: str
-    seed: int
-    figures: Figures
-    maps: Float[np.ndarray, "n s s"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +48,11 @@ class Trial:
     made: Made | None = None
     foreign: tuple[str, ...] = ()
 
-    def put(self, device: torch.device, tell: Tell = lambda _: None) -> list[Outcome]:
-        """Train and test every arm under every seed.
+    def put(self, out: Path, device: torch.device, tell: Tell = lambda _: None) -> list[Outcome]:
+        """Train and test every arm under every seed, but what `out` has already.
 
         Args:
+            out: A folder; each training is kept there once it is done.
             device: To work on.
             tell: Hears how many steps of all have been done.
 
@@ -76,16 +62,23 @@ class Trial:
         """
         plan = self.plan
         arms = make_arms(plan.chosen, self.real, self.made)
-        return [
-            self._outcome(arm, seed, device, lambda done, k=k: tell(k * plan.steps + done))
-            for k, (arm, seed) in enumerate(product(arms, range(plan.seeds)))
-        ]
+        kept, found = Kept(out, plan, self.real, self.made, device), []
+        for k, (arm, seed) in enumerate(product(arms, range(plan.seeds))):
+            outcome = kept.load(arm.name, seed)
+            if outcome is None:
+                outcome = self._outcome(
+                    arm, seed, device, lambda done, k=k: tell(k * plan.steps + done)
+                )
+                kept.save(outcome)
+            tell((k + 1) * plan.steps)
+            found.append(outcome)
+        return found
 
     def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> Outcome:
         plan, real = self.plan, self.real
         detector = fresh_detector(len(real.types), seed=seed).to(device)
         batches = Batches(arm=arm, real=real, steps=plan.steps, batch=plan.batch, seed=seed)
-        train(detector, batches, device=device, tell=tell)
+        train(detector, batches, device=device, precision=plan.precision, tell=tell)
         figures, maps = examine(detector, real, device)
         likely = 1 / (1 + np.exp(-maps[self.shown()].clip(-30, 30)))
         return Outcome(arm=arm.name, seed=seed, figures=figures, maps=likely)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from blemish.evaluation.report import Page
-from blemish.evaluation.utility.evaluate import Outcome
+from blemish.evaluation.utility.outcome import Outcome
 from blemish.evaluation.utility.protocol import Labelled
 from blemish.pictures import grid, write_picture
 

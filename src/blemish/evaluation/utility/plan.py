@@ -7,6 +7,7 @@ from typing import cast, get_args
 from blemish.errors import OptionError
 from blemish.evaluation.utility.arms import ArmName
 from blemish.evaluation.utility.detector import STRIDE
+from blemish.evaluation.utility.training import Precision
 
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 BASELINES: tuple[ArmName, ...] = ("real", "copy-paste")
@@ -25,6 +26,8 @@ class Plan:
         steps: Of each training.
         batch: Pictures in each step.
         size: Of the squares that the detector sees, and is tested on.
+        precision: Of the detector's insides while it learns; bfloat16 is faster where a processor
+            has it.
         limit_good: At most so many good photographs to learn from; None for all.
 
     Raises:
@@ -38,6 +41,7 @@ class Plan:
     steps: int = 800
     batch: int = 8
     size: int = 128
+    precision: Precision = "32-true"
     limit_good: int | None = None
 
     def __post_init__(self) -> None:

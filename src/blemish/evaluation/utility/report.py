@@ -41,7 +41,7 @@ def report(
         TrainingError: A detector diverged.
     """
     ensure_writable(out)
-    outcomes = trial.put(device, tell)
+    outcomes = trial.put(out, device, tell)
     arms = summary(outcomes)
     found = presentable({**_facts(trial, device), "answer": _answer(arms), "arms": arms})
     write_page(found, trial.real.tested, trial.shown(), outcomes, out)

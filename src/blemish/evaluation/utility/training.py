@@ -9,7 +9,7 @@ types k of the defective half.
 
 from collections.abc import Callable
 from math import cos, pi
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from blemish.evaluation.utility.arms import GOOD_KIND, Batch, Batches
 from blemish.evaluation.utility.detector import Detector
 from blemish.pictures import to_tensor
 
+Precision = Literal["32-true", "bf16-mixed"]
 RATE = 3e-3  # of the U-Net
 TYPE_RATE = 3e-4  # of the classifier, which at a higher one answers the same to everything
 DECAY = 1e-2
@@ -34,6 +35,7 @@ def train(
     batches: Batches,
     *,
     device: torch.device,
+    precision: Precision = "32-true",
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Train both networks in place, by AdamW under a rate that rises and falls once.
@@ -42,6 +44,7 @@ def train(
         detector: On the device.
         batches: One for each step.
         device: To work on.
+        precision: Of the networks' insides.
         tell: Hears how many steps have been done.
 
     Raises:
@@ -53,15 +56,17 @@ def train(
     ]
     descent = torch.optim.AdamW(groups, weight_decay=DECAY)
     pace = torch.optim.lr_scheduler.LambdaLR(descent, lambda index: rate_at(index, len(batches)))
+    detector.train()
     for index, batch in enumerate(batches, 1):
         descent.zero_grad()
-        loss = loss_of(detector, batch, device)
+        loss = loss_of(detector, batch, device, precision)
         if not loss.isfinite():
             raise TrainingError(f"The detector diverged at step {index}: its loss is {loss:g}.")
         loss.backward()
         descent.step()
         pace.step()
         tell(index)
+    detector.train(False)
 
 
 def rate_at(index: int, steps: int) -> float:
@@ -72,12 +77,17 @@ def rate_at(index: int, steps: int) -> float:
     return (1 + cos(pi * (index - warm + 1) / (steps - warm + 1))) / 2
 
 
-def loss_of(detector: Detector, batch: Batch, device: torch.device) -> Tensor:
+def loss_of(
+    detector: Detector, batch: Batch, device: torch.device, precision: Precision = "32-true"
+) -> Tensor:
     """The sum of all three terms, over a batch with at least one defect."""
     image, mask, kind = (t.to(device) for t in (batch.image, batch.mask, batch.kind))
-    logits, odd = detector.segmenter(image), kind != GOOD_KIND
+    odd = kind != GOOD_KIND
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+        logits, verdicts = detector.segmenter(image), detector.classifier(image[odd])
+    logits, verdicts = logits.float(), verdicts.float()
     where = F.binary_cross_entropy_with_logits(logits, mask) + overlap_loss(logits, mask)
-    return where + F.cross_entropy(detector.classifier(image[odd]), kind[odd])
+    return where + F.cross_entropy(verdicts, kind[odd])
 
 
 def overlap_loss(logits: Float[Tensor, "n 1 h w"], mask: Float[Tensor, "n 1 h w"]) -> Tensor:

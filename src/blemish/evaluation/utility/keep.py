@@ -1,0 +1,91 @@
+"""Trainings that are done are kept, so that a trial which was interrupted goes on where it was.
+
+Each is a file of its own, named by its arm and seed, which tells what it came of: the options, and
+a digest of the photographs and made items. One that came of anything else is trained anew.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from blemish.checkpoint import load_tensors, save_tensors
+from blemish.errors import BundleError
+from blemish.evaluation.utility.arms import about_batches
+from blemish.evaluation.utility.outcome import Outcome
+from blemish.evaluation.utility.plan import BASELINES, Plan
+from blemish.evaluation.utility.protocol import Protocol
+from blemish.evaluation.utility.sources import Made
+from blemish.evaluation.utility.training import about_training
+
+FOLDER = "trainings"
+
+
+class Kept:
+    """The trainings that a report's folder holds.
+
+    Args:
+        out: That folder.
+        plan: What is trained.
+        real: Photographs, parted.
+        made: Made defects, if any.
+        device: What is trained on.
+    """
+
+    def __init__(
+        self, out: Path, plan: Plan, real: Protocol, made: Made | None, device: torch.device
+    ) -> None:
+        self.folder = out / FOLDER
+        options = {name: getattr(plan, name) for name in ("steps", "batch", "size", "precision")}
+        about = json.dumps([options, about_batches(), about_training(), device.type])
+        self.baseline = digest([about.encode(), *_pixels(real)])
+        self.with_made = digest([self.baseline.encode(), *_contents(made)])
+
+    def load(self, arm: str, seed: int) -> Outcome | None:
+        """What came of a training, if it is there and came of the same."""
+        file = self._file(arm, seed)
+        if not file.is_file():
+            return None
+        try:
+            tensors, about = load_tensors(file)
+        except BundleError:  # torn by a full disk or a stranger: as good as absent
+            return None
+        if about.get("came_of") != self._origin(arm):
+            return None
+        figures = json.loads(about["figures"])
+        return Outcome(arm=arm, seed=seed, figures=figures, maps=tensors["maps"].numpy())
+
+    def save(self, outcome: Outcome) -> None:
+        """Keep what came of a training, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        about = {"came_of": self._origin(outcome.arm), "figures": json.dumps(outcome.figures)}
+        maps = {"maps": torch.from_numpy(outcome.maps)}
+        save_tensors(self._file(outcome.arm, outcome.seed), maps, metadata=about)
+
+    def _origin(self, arm: str) -> str:
+        return self.baseline if arm in BASELINES else self.with_made
+
+    def _file(self, arm: str, seed: int) -> Path:
+        return self.folder / f"{arm}-{seed}.safetensors"
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """SHA-256 over all parts."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()
+
+
+def _pixels(real: Protocol) -> Iterable[bytes]:
+    for photographs in (real.good, real.learnt, real.tested):
+        yield photographs.pictures.tobytes()
+        yield photographs.masks.tobytes()
+        yield json.dumps(photographs.kinds).encode()
+
+
+def _contents(made: Made | None) -> Iterable[bytes]:
+    for path in made.files() if made is not None else ():
+        yield path.read_bytes()

@@ -1,0 +1,102 @@
+"""Growing: a generator of a finer resolution begins as the coarser one that was trained.
+
+As in progressive growing (Karras et al., 2018), what was learnt at half the side is kept and a
+block is added to either network; unlike there nothing is faded in, since skip outputs do it: the
+new block's outputs start at zero, so at first a picture is the coarser one, enlarged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle
+from blemish.errors import OptionError
+from blemish.generator.critic import Critic
+from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.restore import shape_of
+
+
+@torch.no_grad()
+def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
+    """Begin as a coarser bundle.
+
+    Args:
+        generator: Fresh; every block that the coarser one has is overwritten, and the colours of
+            the blocks that it lacks are set to zero.
+        critic: Fresh; likewise, but for the layer that takes the picture.
+        coarse: A bundle of the same shape but for its lower resolution.
+
+    Raises:
+        OptionError: It is of another shape, or as fine already.
+        BundleError: It can't be read.
+    """
+    refuse_unlike(generator.config, coarse)
+    _take(generator, coarse.tensors("generator"), but="res_")
+    _silence(generator, "b", shape_of(coarse).resolution)
+    _take(critic, coarse.tensors("critic"), but=".fromrgb.")
+
+
+@torch.no_grad()
+def grow_branch(generator: Generator, coarse: Bundle) -> None:
+    """Begin as the defect branch of a coarser bundle.
+
+    Args:
+        generator: With a fresh branch; the mask logits of the blocks that the coarser one lacks
+            are set to zero.
+        coarse: A bundle whose branch has the same first resolution and types.
+
+    Raises:
+        OptionError: Its branch is of another shape, or it has none.
+        BundleError: It can't be read.
+    """
+    refuse_unlike(generator.config, coarse)
+    mine, other = generator.config.defect, shape_of(coarse).defect
+    if other is None or mine != other:
+        raise OptionError(
+            got=f"{coarse.path}, "
+            + ("without a defect branch" if other is None else f"whose branch is {other}"),
+            expected=f"one whose branch is {mine}",
+            todo="Train that one's branch on the same types, or leave --grow out.",
+        )
+    known = coarse.tensors("generator")
+    branch = {k: v for k, v in known.items() if k.startswith(("defect_mapping.", "synthesis.res_"))}
+    _take(generator, branch)
+    _silence(generator, "res_b", shape_of(coarse).resolution)
+
+
+def refuse_unlike(config: GeneratorConfig, coarse: Bundle) -> None:
+    """Refuse to grow from a bundle that a generator is no finer form of.
+
+    Raises:
+        OptionError: Naming both shapes.
+    """
+    other = replace(shape_of(coarse), defect=None)
+    mine = replace(config, defect=None, resolution=other.resolution)
+    if other.resolution >= config.resolution or mine != other:
+        raise OptionError(
+            got=f"{coarse.path}, a generator of {other.resolution}² with channel_base "
+            f"{other.channel_base}, z_dim {other.z_dim} and w_dim {other.w_dim}",
+            expected=f"one coarser than {config.resolution}² with channel_base "
+            f"{config.channel_base}, z_dim {config.z_dim} and w_dim {config.w_dim}",
+            todo="Choose a preset that is a finer form of that bundle's, or leave --grow out.",
+        )
+
+
+def _take(module: nn.Module, known: Mapping[str, Tensor], *, but: str | None = None) -> None:
+    wanted = {name: v for name, v in known.items() if but is None or but not in name}
+    # A branch that the coarser bundle has besides is for `grow_branch`.
+    wanted = {name: v for name, v in wanted.items() if name in module.state_dict()}
+    module.load_state_dict(wanted, strict=False)
+
+
+def _silence(generator: Generator, prefix: str, above: int) -> None:
+    """Zero what blocks finer than `above` add to colours or mask logits."""
+    for r in generator.config.resolutions():
+        name = f"{prefix}{r}.torgb"
+        if r > above and hasattr(generator.synthesis, f"{prefix}{r}"):
+            output = generator.synthesis.get_submodule(name)
+            assert isinstance(output.weight, Tensor) and isinstance(output.bias, Tensor)
+            output.weight.zero_()
+            output.bias.zero_()
