@@ -112,7 +112,7 @@ class Options:
 
 
 Flat = Annotated[Options, arg(name="")]
-PLACES = ("anywhere", "centre", "edge")
+PLACES = ("anywhere", "centre", "edge", "there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +123,9 @@ class Drawn:
         mask_kind: A thin tapering scratch, a ragged blob, several spots, or the mask of a real
             defect of the type from --real, moved, turned and scaled.
         area: Of the mask as a share of the part's; of two, anything between them.
-        where: On the part anywhere, deep inside it (centre) or near its outline (edge); or inside
-            a box, x,y,width,height as shares of the photograph.
+        where: On the part anywhere, deep inside it (centre) or near its outline (edge); inside a
+            box, x,y,width,height as shares of the photograph; or a real one where it lay (there),
+            turned about the part's middle, as large as it was.
         off_part: What of the mask lies beside the part is cut off, or such a mask is refused. A
             mask that is given is else taken as it is, if at least half of it is on the part.
     """
@@ -133,7 +134,7 @@ class Drawn:
         Literal["scratch", "blob", "spots", "real"] | None, arg(help_behavior_hint="")
     ] = None
     area: Annotated[str, arg(metavar="SHARE[,SHARE]")] = "0.005,0.03"
-    where: Annotated[str, arg(metavar="{anywhere,centre,edge}|X,Y,W,H")] = "anywhere"
+    where: Annotated[str, arg(metavar="{anywhere,centre,edge,there}|X,Y,W,H")] = "anywhere"
     off_part: Annotated[
         Literal["clip", "refuse"] | None, arg(help_behavior_hint="(default: clip if it is drawn)")
     ] = None

@@ -96,6 +96,15 @@ class DefectFolder:
         defects = (photograph for photograph in self.photographs if photograph.kind != GOOD)
         return tuple(photograph for photograph in defects if kind in (None, photograph.kind))
 
+    def thirds(self, kind: str) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
+        """A type's first third by name, one at least, and the rest.
+
+        By the field's few-shot protocol the one is learnt from, the other tested on.
+        """
+        photographs = self.defects(kind)
+        cut = max(1, len(photographs) // 3)
+        return photographs[:cut], photographs[cut:]
+
     def __repr__(self) -> str:
         return f"DefectFolder({str(self.root)!r}, {len(self.photographs)} photographs)"
 

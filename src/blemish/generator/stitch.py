@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
-from blemish.data.folder import DefectFolder, Photograph, load
+from blemish.data.folder import DefectFolder, load
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 
@@ -71,15 +71,15 @@ def read_defects(
     Raises:
         DataError: A file can't be read, or a mask is missing.
     """
-    chosen = [p for kind in types for p in _first(folder.defects(kind), third)]
+    chosen = [
+        photograph
+        for kind in types
+        for photograph in (folder.thirds(kind)[0] if third else folder.defects(kind))
+    ]
     if not chosen:
         return None
     pictures, masks = load(chosen, resolution)
     return cut_defects(pictures, masks, [types.index(p.kind) for p in chosen])
-
-
-def _first(photographs: Sequence[Photograph], third: bool) -> Sequence[Photograph]:
-    return photographs[: max(1, len(photographs) // 3)] if third else photographs
 
 
 @torch.no_grad()

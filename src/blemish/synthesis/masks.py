@@ -14,6 +14,7 @@ from blemish.data.folder import DefectFolder
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError
 from blemish.pictures import read_mask
+from blemish.synthesis.again import laid_again
 from blemish.synthesis.carry import within_reach
 from blemish.synthesis.placing import (
     Where,
@@ -46,12 +47,15 @@ class MaskPlan:
         area: As a share of the part's area; of two, anything between them.
         where: The middle of the mask lies anywhere on the part, deep inside it (centre), or near
             its outline (edge); or the whole mask lies in a box, x y width height as shares of the
-            photograph.
+            photograph; or a real one lies where it lay (there), turned about the part's middle and
+            about as large as it was, whatever `area` says.
         off_part: What laps over the part's outline is cut off, or no such mask is drawn.
         folder: With real defects and their masks, for the kind real.
+        first_third: Of these only the first third by name, the field's few-shot protocol.
+        degrees: A real mask that lies where it lay is turned by up to so many, either way.
 
     Raises:
-        OptionError: A value is out of range, or a folder is named for a kind that needs none.
+        OptionError: A value is out of range, or what is for real masks is asked of others.
     """
 
     kind: MaskKind = "scratch"
@@ -59,6 +63,8 @@ class MaskPlan:
     where: Where = "anywhere"
     off_part: OffPart = "clip"
     folder: Path | None = None
+    first_third: bool = False
+    degrees: float = 180
 
     def __post_init__(self) -> None:
         least, most = self.areas
@@ -70,11 +76,17 @@ class MaskPlan:
             )
         if not isinstance(self.where, str):
             refuse_box(self.where)
-        if self.folder is not None and self.kind != "real":
+        if self.kind != "real" and (self.folder, self.where == "there") != (None, False):
             raise OptionError(
-                got=f"{self.folder} with real masks for the kind {self.kind}",
+                got=f"{self.folder or 'the place of real masks'} for the kind {self.kind}",
                 expected="the kind real beside it",
-                todo="Ask for real masks, or leave the folder out.",
+                todo="Ask for real masks, or leave it out.",
+            )
+        if not 0 <= self.degrees <= 180:
+            raise OptionError(
+                got=f"masks turned by up to {self.degrees}°",
+                expected="0 to 180",
+                todo="Correct 'degrees'.",
             )
 
     @property
@@ -105,6 +117,8 @@ def draw_mask(
         DataError: There is no part.
         OptionError: The part or the box has no place for such a mask, or there is no real one.
     """
+    if plan.where == "there":
+        return _laid_again(plan, part, rng, real)
     room = inside_box(part, plan.where)
     target = _target(plan, part, room, rng)
     shape = _shape(plan.kind, real, rng)
@@ -116,6 +130,23 @@ def draw_mask(
         mask = sized(partial(draw, canvas), target, guess)
         if _fits(plan.kind, mask, target) and not (mask & ~room).any():
             return mask
+    raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
+
+
+def _laid_again(
+    plan: MaskPlan,
+    part: Bool[np.ndarray, "h w"],
+    rng: np.random.Generator,
+    real: Sequence[Bool[np.ndarray, "_ _"]],
+) -> Bool[np.ndarray, "h w"]:
+    """The first of several tries of which enough is on the part."""
+    _refuse_partless(part)
+    mask = _one_of(real, rng)
+    wanted = mask.mean() * part.size
+    for _ in range(TRIES):
+        moved = laid_again(mask, part, rng, degrees=plan.degrees)
+        if moved.sum() >= max(LEAST_PIXELS, ENOUGH_KEPT * wanted):
+            return moved
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
 
 
@@ -150,33 +181,44 @@ def place_mask(
     return placed
 
 
-def read_real(folder: Path, defect: str) -> list[Bool[np.ndarray, "_ _"]]:
+def read_real(
+    folder: Path, defect: str, *, first_third: bool = False
+) -> list[Bool[np.ndarray, "_ _"]]:
     """The masks of a type of defect in a folder of photographs, those left out that are empty.
+
+    Args:
+        folder: In the layout of MVTec AD.
+        defect: The type.
+        first_third: Read the first third by name alone.
 
     Raises:
         DataError: The folder or a mask can't be read, or it has no mask of this type.
     """
-    masks = [mask for path in _real_files(folder, defect) if (mask := read_mask(path)).any()]
+    files = _real_files(folder, defect, first_third)
+    masks = [mask for path in files if (mask := read_mask(path)).any()]
     if not masks:
         raise _no_real(folder, defect)
     return masks
 
 
-def choose_real(folder: Path, defect: str, rng: np.random.Generator) -> Bool[np.ndarray, "_ _"]:
+def choose_real(
+    folder: Path, defect: str, rng: np.random.Generator, *, first_third: bool = False
+) -> Bool[np.ndarray, "_ _"]:
     """One of `read_real`, drawn by chance; none but those on the way to it is read.
 
     Raises:
         DataError: As there, as far as it is read.
     """
-    files = _real_files(folder, defect)
+    files = _real_files(folder, defect, first_third)
     for k in rng.permutation(len(files)):
         if (mask := read_mask(files[k])).any():
             return mask
     raise _no_real(folder, defect)
 
 
-def _real_files(folder: Path, defect: str) -> list[Path]:
-    found = DefectFolder(folder).defects(defect)
+def _real_files(folder: Path, defect: str, first_third: bool) -> list[Path]:
+    data = DefectFolder(folder)
+    found = data.thirds(defect)[0] if first_third else data.defects(defect)
     return [photograph.mask_path for photograph in found if photograph.mask_path is not None]
 
 
@@ -193,6 +235,13 @@ def _shape(
 ) -> Shape:
     if kind != "real":
         return {"scratch": scratch, "blob": blob, "spots": spots}[kind](rng)
+    chosen = _one_of(real, rng)
+    return shape_of_mask(chosen[:, ::-1] if rng.random() < 0.5 else chosen)
+
+
+def _one_of(
+    real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
+) -> Bool[np.ndarray, "_ _"]:
     marked = [mask for mask in real if mask.any()]
     if not marked:
         raise OptionError(
@@ -200,8 +249,7 @@ def _shape(
             expected="a folder with photographs of such defects and their masks",
             todo="Name one, or choose scratch, blob or spots.",
         )
-    chosen = marked[rng.integers(len(marked))]
-    return shape_of_mask(chosen[:, ::-1] if rng.random() < 0.5 else chosen)
+    return marked[rng.integers(len(marked))]
 
 
 def _fits(kind: MaskKind, mask: Bool[np.ndarray, "h w"], target: float) -> bool:
@@ -216,18 +264,22 @@ def _target(
     rng: np.random.Generator,
 ) -> float:
     """The area in pixels, when there is room for it."""
-    if not part.any():
-        raise DataError(
-            got="a photograph on which no part is seen",
-            expected="a part that stands out from its background",
-            todo="Photograph it on a plain background.",
-        )
+    _refuse_partless(part)
     target = float(rng.uniform(*plan.areas) * part.sum())
     if target < LEAST_PIXELS:
         raise _no_place(plan, f"a part of {part.sum()} pixels, which makes {target:.1f}")
     if target > MOST_OF_ROOM * room.sum():
         raise _no_place(plan, f"{room.sum()} pixels of part in the box, which is too few")
     return target
+
+
+def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:
+    if not part.any():
+        raise DataError(
+            got="a photograph on which no part is seen",
+            expected="a part that stands out from its background",
+            todo="Photograph it on a plain background.",
+        )
 
 
 def _no_place(plan: MaskPlan, where: str) -> OptionError:

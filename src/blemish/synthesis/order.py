@@ -167,7 +167,9 @@ def draw_order(
     _refuse_unknown(kind, types)
     original = _read_normal(normal)
     rng = np.random.default_rng(seed)
-    real = () if plan.folder is None else (choose_real(plan.folder, kind, rng),)
+    real = ()
+    if plan.folder is not None:
+        real = (choose_real(plan.folder, kind, rng, first_third=plan.first_third),)
     mask = draw_mask(plan, silhouette(original.picture), rng, real)
     order = Order(
         normal=normal,

@@ -18,7 +18,7 @@ from blemish.errors import OptionError
 from blemish.synthesis.shapes import Point, Shape
 
 Box = tuple[float, float, float, float]
-Where = Literal["anywhere", "centre", "edge"] | Box
+Where = Literal["anywhere", "centre", "edge", "there"] | Box
 Draw = Callable[..., Bool[np.ndarray, "h w"]]
 
 DEEP, SHALLOW = 0.5, 0.25

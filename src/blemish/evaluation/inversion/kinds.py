@@ -17,7 +17,6 @@ from torch import Tensor
 
 from blemish.data.folder import GOOD, DefectFolder, load
 from blemish.evaluation.eyes import Eyes
-from blemish.evaluation.inversion.subjects import thirds
 from blemish.pictures import to_tensor
 
 PENALTY = 1e-2
@@ -98,7 +97,7 @@ def learn_kinds(
         DataError: A file can't be read, or a mask is missing.
     """
     chosen = {GOOD: folder.good("train")}
-    chosen |= {kind: thirds(folder, kind)[0] for kind in folder.types}
+    chosen |= {kind: folder.thirds(kind)[0] for kind in folder.types}
     if not chosen[GOOD] or len(chosen) < 2:
         return None
     images = [to_tensor(load(found, resolution)[0]).to(device) for found in chosen.values()]

@@ -79,7 +79,7 @@ def held_out_defects(
     Raises:
         DataError: A file can't be read, or a mask is missing.
     """
-    chosen = _some([p for kind in folder.types for p in thirds(folder, kind)[1]], limit)
+    chosen = _some([p for kind in folder.types for p in folder.thirds(kind)[1]], limit)
     if not chosen:
         return None
     sample, names = _read(chosen, folder.root, generator)
@@ -103,13 +103,6 @@ def foreign_objects(path: Path, generator: Generator, limit: int | None = None) 
     chosen = _some(plain or DefectFolder(path).good(), limit)
     sample, names = _read(chosen, path, generator)
     return Subjects(group="foreign", names=names, image=sample.image)
-
-
-def thirds(folder: DefectFolder, kind: str) -> tuple[Sequence[Photograph], Sequence[Photograph]]:
-    """The first third of a type by name, which is learnt from, and the rest."""
-    photographs = folder.defects(kind)
-    cut = max(1, len(photographs) // 3)
-    return photographs[:cut], photographs[cut:]
 
 
 def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Source:

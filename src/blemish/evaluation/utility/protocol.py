@@ -15,7 +15,6 @@ from jaxtyping import Bool, Int, UInt8
 
 from blemish.data.folder import GOOD, DefectFolder, Photograph, load
 from blemish.errors import DataError
-from blemish.evaluation.inversion.subjects import thirds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ def read_protocol(root: Path, size: int, limit_good: int | None = None) -> Proto
     """
     folder = DefectFolder(root)
     good = _evenly(folder.good_to_learn(everything=False), limit_good)
-    parted = [thirds(folder, kind) for kind in folder.types]
+    parted = [folder.thirds(kind) for kind in folder.types]
     learnt = [photograph for first, _ in parted for photograph in first]
     held_out = [photograph for _, rest in parted for photograph in rest]
     if not held_out:

@@ -85,7 +85,9 @@ class Recipe:
                 _refuse_unknown(group.defect, made.types)
                 made.prepare(group.defect)
                 if group.draws_real:
-                    read_real(self.here / str(group.real), group.defect)
+                    assert group.draw is not None
+                    third = group.draw.first_third
+                    read_real(self.here / str(group.real), group.defect, first_third=third)
 
     def _files(self) -> Iterator[str]:
         named = {name for group in self.groups for name in (*group.photographs, *group.masks)}
