@@ -20,7 +20,9 @@ from blemish.cli import VERBS
 from blemish.cli.utility import utility
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError, OptionError, OutputError
-from blemish.evaluation.utility.evaluate import SHOWN, Outcome, Trial, prepare, summary
+from blemish.evaluation.utility.evaluate import SHOWN, Trial, prepare, summary
+from blemish.evaluation.utility.keep import FOLDER
+from blemish.evaluation.utility.outcome import Outcome
 from blemish.evaluation.utility.page import MAPS, NAMES
 from blemish.evaluation.utility.plan import ARMS, Plan
 from blemish.evaluation.utility.report import report
@@ -47,6 +49,11 @@ def write_mirrored(parts: Path, root: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_picture(target, np.fliplr(read_picture(path)).copy())
     return root
+
+
+def pages_in(out: Path) -> set[str]:
+    """What a report leaves beside the trainings that it keeps."""
+    return {name for name in files_in(out) if not name.startswith(FOLDER)}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +125,8 @@ def test_the_file_holds_what_is_returned(whole: Whole) -> None:
     text = (out / "report.json").read_text(encoding="utf-8")
     assert json.loads(text) == found
     assert "NaN" not in text and "Infinity" not in text
-    assert {*files_in(out)} == FILES
+    assert pages_in(out) == FILES
+    assert len(files_in(out / FOLDER)) == 4 * 2
 
 
 def test_the_page_needs_no_other_file_and_has_arms_side_by_side(whole: Whole) -> None:
@@ -160,9 +168,9 @@ def test_the_same_plan_gives_the_same_report(props: Path, tmp_path: Path) -> Non
     assert (tmp_path / "0" / MAPS).read_bytes() == (tmp_path / "1" / MAPS).read_bytes()
 
 
-def test_an_arm_does_not_depend_on_the_others(props: Path, whole: Whole) -> None:
+def test_an_arm_does_not_depend_on_the_others(props: Path, whole: Whole, tmp_path: Path) -> None:
     plan = Plan(real=props / "real", arms=("copy-paste",), **{**TINY, "steps": 16})
-    (outcome,) = prepare(plan).put(CPU)
+    (outcome,) = prepare(plan).put(tmp_path, CPU)
     expected = whole[0]["arms"]["copy-paste"]["runs"][0]
     for name in NAMES:
         assert outcome.figures[name] == pytest.approx(expected[name], rel=1e-4)
@@ -239,7 +247,7 @@ def test_each_arm_has_its_line(place: Path, capsys: pytest.CaptureFixture[str]) 
     for line in lines:
         assert re.search(": " + ", ".join(f"{name} {figure}" for name in NAMES.values()), line)
     assert shown.err.endswith("out/report.html has the figures and the maps.\n")
-    assert {*files_in(place / "out")} == FILES
+    assert pages_in(place / "out") == FILES
 
 
 def test_with_made_ones_an_answer_is_given(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,7 +322,7 @@ def test_bad_input_is_refused_in_one_message(
     assert not shown.out and shown.err.count("Error: got ") == 1
     first, *_ = shown.err[shown.err.index("Error: got ") :].splitlines()
     assert got in first and "Traceback" not in shown.err
-    assert not files_in(place / "out")
+    assert not pages_in(place / "out")  # trainings that were done before are kept
 
 
 @pytest.mark.parametrize("writes", range(3))

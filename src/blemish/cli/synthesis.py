@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import arg
 
 from blemish.cli.inversion import OF_METHOD, How
-from blemish.cli.options import Device, Json, SpaceName
+from blemish.cli.options import Device, Flag, Json, SpaceName
 from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import OptionError
 
@@ -41,8 +41,11 @@ class Options:
             codes and noise maps.
         reference: What the inside shall look like: none leaves it to the branch, stitch is a real
             defect warped under the mask, distil the statistics of real defects.
-        real: Folder with real defects, for --reference and --mask-kind real; distil can do without
-            where the bundle carries the statistics.
+        detail: Put the fine detail of real defects from --real on, which the model is too coarse to
+            draw; its own change keeps what is coarse.
+        real: Folder with real defects, for --reference, --detail and --mask-kind real; distil can
+            do without where the bundle carries the statistics.
+        first_third: Of these use only the first third of each type by name.
         mask_weight: Of the mask's distance to the target.
         image_weight: Of the picture's distance to the photograph outside the mask.
         reference_weight: Of the distance to the reference inside the mask.
@@ -62,7 +65,9 @@ class Options:
     defect_steps: int = 200
     mask_control: Literal["codes", "noise", "condition"] = "condition"
     reference: Literal["none", "stitch", "distil"] = "none"
+    detail: Flag = False
     real: Annotated[Path | None, arg(help_behavior_hint="(default: none)")] = None
+    first_third: Flag = False
     mask_weight: float = 1
     image_weight: float = 10
     reference_weight: float = 1
@@ -77,9 +82,11 @@ class Options:
             real_masks: Whether masks are drawn from `real` too.
         """
         from blemish.synthesis.defect import DefectSearch
-        from blemish.synthesis.references import real_for
         from blemish.synthesis.ways.approach import Approach
 
+        used = self.detail or self.reference != "none"
+        if not used and not real_masks:
+            self._refuse_idle()
         return Approach(
             way=None if self.method == "auto" else self.method,
             polish=self.polish,
@@ -96,8 +103,19 @@ class Options:
                 noise_weight=self.noise_weight,
             ),
             reference=self.reference,
-            real=real_for(self.reference, self.real, masks=real_masks),
+            detail=self.detail,
+            real=self.real if used else None,
+            first_third=self.first_third and used,
         )
+
+    def _refuse_idle(self) -> None:
+        given = f"--real {self.real}" if self.real else "--first-third" * self.first_third
+        if given:
+            raise OptionError(
+                got=f"{given} without a use for it",
+                expected="--reference stitch or distil, --detail or --mask-kind real beside it",
+                todo="Add one of them, or leave it out.",
+            )
 
     def _invert(self, bundle: "Bundle") -> "Method | None":
         if (self.invert, self.space, self.steps) == ("auto", None, None):
@@ -139,8 +157,12 @@ class Drawn:
         Literal["clip", "refuse"] | None, arg(help_behavior_hint="(default: clip if it is drawn)")
     ] = None
 
-    def plan(self, real: Path | None) -> "MaskPlan":
+    def plan(self, real: Path | None, *, first_third: bool = False) -> "MaskPlan":
         """What to draw.
+
+        Args:
+            real: Folder with real defects.
+            first_third: Of these use only the first third of each type.
 
         Raises:
             OptionError: An area or a place can't be understood, or is out of range.
@@ -156,6 +178,7 @@ class Drawn:
             where=where,
             off_part=self.off_part or "clip",
             folder=real if self.mask_kind == "real" else None,
+            first_third=first_third and self.mask_kind == "real",
         )
 
 
@@ -225,7 +248,8 @@ def synthesize(
         worker.prepare(defect)
     else:
         worker.prepare(defect)
-        plan, place = drawn.plan(options.real), {"folder": out / "drawn", "strength": strength}
+        plan = drawn.plan(options.real, first_third=options.first_third)
+        place = {"folder": out / "drawn", "strength": strength}
         orders = [draw_order(normal, plan, defect, worker.types, seed=seed, **place)]
     dataset = Dataset(out)
     with carried_on(), Progress("placing", count) as progress:

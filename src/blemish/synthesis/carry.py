@@ -11,6 +11,7 @@ by normalised convolution (Knutsson & Westin, 1993), lest its fading at the edge
 show as a pale rim.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -21,6 +22,7 @@ from jaxtyping import Bool, Float, UInt8
 VISIBLE_LEVELS = 6
 REACH_SHARE = 1 / 64
 EDGE_SHARE = 1 / 400
+Detail = Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w 3"]]
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -52,6 +54,7 @@ def carry(
     *,
     strength: float = 1.0,
     grey: bool = False,
+    detail: Detail | None = None,
 ) -> Carried:
     """Put the model's change onto the photograph.
 
@@ -63,6 +66,7 @@ def carry(
         requested: What the user asked for; nothing changes beyond its reach.
         strength: How much of the change is put on, in (0, 1].
         grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
+        detail: Gives the enlarged change what the model is too coarse to draw.
 
     Returns:
         The photograph with its defect. A pixel that would change by less than `VISIBLE_LEVELS` in
@@ -70,6 +74,8 @@ def carry(
     """
     h, w = picture.shape[:2]
     wide = cv2.resize(_continued(change, drawn), (w, h), interpolation=cv2.INTER_CUBIC)
+    if detail is not None:
+        wide = detail(wide)
     if grey:
         wide = (wide @ LUMINANCE)[:, :, None]
     fresh = np.rint(picture + strength * cover[:, :, None] * wide).clip(0, 255).astype(np.uint8)

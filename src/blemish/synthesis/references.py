@@ -22,35 +22,28 @@ ReferenceName = Literal["none", "stitch", "distil"]
 NEAREST = 4
 
 
-def real_for(name: ReferenceName, real: Path | None, *, masks: bool) -> Path | None:
-    """The folder of real defects as a reference takes it.
-
-    Args:
-        name: Of the reference.
-        real: The folder.
-        masks: Whether masks are drawn from it too; then it is of use where no reference is wanted,
-            which is not handed it.
-    """
-    return None if masks and name == "none" else real
-
-
 class References:
     """References of one kind, for any type of defect; what they need is read once.
 
-    Raises:
-        OptionError: Real defects are given to a reference that takes none.
+    Args:
+        bundle: That makes the items.
+        name: Of the reference.
+        real: Folder with real defects.
+        first_third: Use only the first third of each type there, by name.
+        device: To work on.
     """
 
     def __init__(
-        self, bundle: Bundle, name: ReferenceName, real: Path | None, *, device: str = "cpu"
+        self,
+        bundle: Bundle,
+        name: ReferenceName,
+        real: Path | None,
+        *,
+        first_third: bool = False,
+        device: str = "cpu",
     ) -> None:
-        if real is not None and name == "none":
-            raise OptionError(
-                got=f"--real {real} without a reference that learns from it",
-                expected="--reference stitch or distil, or --mask-kind real, beside it",
-                todo="Add one of them, or leave --real out.",
-            )
         self.bundle, self.name, self.folder, self.device = bundle, name, real, device
+        self.first_third = first_third
         self.real, self.distilled = cache(self._load), cache(self._distil)
 
     def prepare(self, kind: str) -> None:
@@ -100,7 +93,10 @@ class References:
         if self.folder is None:
             raise self._no_real()
         side = shape_of(self.bundle).resolution
-        pictures, masks = load(DefectFolder(self.folder).defects(kind), side)
+        data = DefectFolder(self.folder)
+        pictures, masks = load(
+            data.thirds(kind)[0] if self.first_third else data.defects(kind), side
+        )
         marked = masks.any(axis=(1, 2))
         if not marked.any():
             raise OptionError(

@@ -31,6 +31,7 @@ from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.defect import Placed
+from blemish.synthesis.detail import Details
 from blemish.synthesis.order import Order
 from blemish.synthesis.references import References
 from blemish.synthesis.ways.approach import Approach, Job
@@ -60,7 +61,13 @@ class Synthesizer:
         if approach.inverted is not None:
             self.kept = load_inversion(approach.inverted, bundle)
         self.device = device
-        self.references = References(bundle, approach.reference, approach.real, device=device)
+        real, third = approach.real, approach.first_third
+        self.references = References(
+            bundle, approach.reference, real, first_third=third, device=device
+        )
+        self.details: Details | None = None
+        if approach.detail and real is not None:
+            self.details = Details(real, first_third=third, side=self._side)
         self.name_of_way = usual_way(bundle, approach)
         self.way: Way = WAYS[self.name_of_way](bundle, self.model, approach)
         self.curator = Curator.of(bundle, device)
@@ -80,6 +87,8 @@ class Synthesizer:
             BundleError: The bundle lacks what the reference needs.
         """
         self.references.prepare(kind)
+        if self.details is not None:
+            self.details.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """Step A: the codes of the part, which all items on it share; None where none are needed.
@@ -123,7 +132,7 @@ class Synthesizer:
             reference=self.references.choose(order.kind, photograph, mask, seed),
         )
         placed = self.way.place(job, twin, tell=tell)
-        carried, drawn = self._carry(order, placed, mask)
+        carried, drawn = self._carry(order, seed, placed, mask)
         return self._item(order, seed, placed, carried, drawn)
 
     def name(self, order: Order, seed: int) -> str:
@@ -191,7 +200,9 @@ class Synthesizer:
         )
         return found.reasons, found.scores
 
-    def _carry(self, order: Order, placed: Placed, mask: Tensor) -> tuple[Carried, np.ndarray]:
+    def _carry(
+        self, order: Order, seed: int, placed: Placed, mask: Tensor
+    ) -> tuple[Carried, np.ndarray]:
         """Step D, and the generator's own mask at the photograph's size."""
         h, w = order.requested.shape
         change = (placed.defective - placed.twin)[0].permute(1, 2, 0).cpu().numpy() * 127.5
@@ -201,6 +212,9 @@ class Synthesizer:
             drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
         else:
             drawn, cover = own, own_cover
+        detail = None
+        if self.details is not None:
+            detail = self.details.under(order.picture, order.requested, order.kind, seed)
         carried = carry(
             order.picture,
             change,
@@ -209,6 +223,7 @@ class Synthesizer:
             order.requested,
             strength=order.strength,
             grey=order.original.grey,
+            detail=detail,
         )
         return carried, own_cover > 0.5
 

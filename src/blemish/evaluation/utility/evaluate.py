@@ -7,6 +7,7 @@ machine and one number of threads, a plan gives the same figures each time.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product, zip_longest
 from pathlib import Path
 from statistics import fmean, stdev
@@ -64,14 +65,13 @@ class Trial:
         arms = make_arms(plan.chosen, self.real, self.made)
         kept, found = Kept(out, plan, self.real, self.made, device), []
         for k, (arm, seed) in enumerate(product(arms, range(plan.seeds))):
-            outcome = kept.load(arm.name, seed)
-            if outcome is None:
-                outcome = self._outcome(
-                    arm, seed, device, lambda done, k=k: tell(k * plan.steps + done)
-                )
-                kept.save(outcome)
-            tell((k + 1) * plan.steps)
-            found.append(outcome)
+            if known := kept.load(arm.name, seed):
+                tell((k + 1) * plan.steps)
+            else:
+                step = partial(_further, tell, k * plan.steps)
+                known = self._outcome(arm, seed, device, step)
+                kept.save(known)
+            found.append(known)
         return found
 
     def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> Outcome:
@@ -89,6 +89,10 @@ class Trial:
         rounds = zip_longest(*(self.real.tested.of(kind).tolist() for kind in kinds))
         some = [index for one in rounds for index in one if index is not None]
         return sorted(some[:SHOWN])
+
+
+def _further(tell: Tell, before: int, done: int) -> None:
+    tell(before + done)
 
 
 def prepare(plan: Plan) -> Trial:

@@ -10,7 +10,7 @@ from blemish.inversion.methods import METHODS, Method
 from blemish.synthesis.batch.tables import STRICT, Names
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.masks import MaskPlan, OffPart
-from blemish.synthesis.references import ReferenceName, real_for
+from blemish.synthesis.references import ReferenceName
 from blemish.synthesis.ways.approach import Approach, WayName
 from blemish.types import Space
 
@@ -64,7 +64,9 @@ class Group:
         invert: How photographs are inverted for the method optimize.
         search: For the codes of the defect, in the same method.
         reference: Of the defect's look, where something is searched for.
-        real: Folder with real defects, for the reference and for masks of the kind real.
+        detail: Whether the fine detail of real defects is put on; see `synthesis.detail`.
+        real: Folder with real defects, for the reference, the detail and masks of the kind real.
+        first_third: Of these only the first third of each type by name.
     """
 
     __pydantic_config__ = STRICT
@@ -82,7 +84,9 @@ class Group:
     invert: Inverting | None = None
     search: DefectSearch = field(default_factory=DefectSearch)
     reference: ReferenceName = "none"
+    detail: bool = False
     real: str | None = None
+    first_third: bool = False
 
     def __post_init__(self) -> None:
         _refuse_fewer("count", self.count)
@@ -108,7 +112,7 @@ class Group:
         """What masks to draw, real ones from the group's folder, named from the recipe's."""
         if self.draw is None or not self.draws_real or self.real is None:
             return self.draw
-        return replace(self.draw, folder=here / self.real)
+        return replace(self.draw, folder=here / self.real, first_third=self.first_third)
 
     def approach(self, bundle: Bundle, here: Path) -> Approach:
         """The options as a synthesis takes them, with folders named from the recipe's.
@@ -116,30 +120,42 @@ class Group:
         Raises:
             OptionError: The method of inversion does not take its options.
         """
-        real = None if self.real is None else here / self.real
+        used = self.detail or self.reference != "none"
         return Approach(
             way=self.method,
             invert=self.invert and self.invert.chosen(bundle),
             search=self.search,
             polish=self.polish,
             reference=self.reference,
-            real=real_for(self.reference, real, masks=self.draws_real),
+            detail=self.detail,
+            real=here / self.real if self.real is not None and used else None,
+            first_third=self.first_third and used,
         )
 
     def _refuse_idle(self) -> None:
         """What would change nothing was meant otherwise."""
-        folder = self.draw is not None and self.draw.folder is not None
+        draw = self.draw
+        folder = draw is not None and (draw.folder is not None or draw.first_third)
         if self.off_part is not None and self.draw is not None:
             raise _idle("off_part beside draw", "Write draw = { …, off_part = … }.")
         if folder or (self.real is None and self.draws_real):
-            got = "a folder inside draw" if folder else "masks of the kind real"
+            got = "folder or first_third inside draw" if folder else "masks of the kind real"
             raise OptionError(
                 got=got,
                 expected="real beside it, a folder with real defects and their masks",
                 todo='Write real = "FOLDER" in the group.',
             )
-        if self.real is not None and self.reference == "none" and not self.draws_real:
+        used = self.detail or self.reference != "none" or self.draws_real
+        if self.real is not None and not used:
             raise _idle("real without a use for it", "Add a reference, or leave it out.")
+        if self.detail and self.real is None:
+            raise OptionError(
+                got="detail without real defects",
+                expected="real beside it, a folder with real defects and their masks",
+                todo='Write real = "FOLDER" in the group.',
+            )
+        if self.first_third and self.real is None:
+            raise _idle("first_third without real", "Name the folder, or leave it out.")
 
 
 def _refuse_fewer(key: str, count: int) -> None:

@@ -85,8 +85,7 @@ class Recipe:
                 _refuse_unknown(group.defect, made.types)
                 made.prepare(group.defect)
                 if group.draws_real:
-                    assert group.draw is not None
-                    third = group.draw.first_third
+                    third = group.first_third
                     read_real(self.here / str(group.real), group.defect, first_third=third)
 
     def _files(self) -> Iterator[str]:

@@ -27,7 +27,9 @@ class Approach:
         search: Steps B and C.
         polish: Steps that a hybrid polishes for.
         reference: Of the defect's look, in a search.
-        real: A folder with real defects, for references that need it.
+        detail: Put the fine detail of real defects on; see `synthesis.detail`.
+        real: A folder with real defects, for the detail and for references that need it.
+        first_third: Use only the first third of each type there, by name.
     """
 
     way: WayName | None = None
@@ -36,12 +38,20 @@ class Approach:
     search: DefectSearch = field(default_factory=DefectSearch)
     polish: int = 20
     reference: ReferenceName = "none"
+    detail: bool = False
     real: Path | None = None
+    first_third: bool = False
 
     def __post_init__(self) -> None:
         if self.polish < 0:
             raise OptionError(
                 got=f"{self.polish} polishing steps", expected="0 or more", todo="Correct it."
+            )
+        if self.detail and self.real is None:
+            raise OptionError(
+                got="the detail of real defects without a folder of them",
+                expected="one beside it, laid out as MVTec AD",
+                todo="Name it with --real, or leave the detail out.",
             )
 
 

@@ -1,0 +1,81 @@
+"""What a step leaves, and whether it is all there.
+
+A training may be killed between its last snapshot and what it learns of the finished network, so
+both are asked for.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from blemish.checkpoint import Bundle
+from blemish.inversion.domain import PREFIX as DOMAIN
+from blemish.synthesis.curation.yardstick import PREFIX as CURATION
+
+Stage = Literal["generator", "defects", "encoder", "mapper"]
+NETWORK = {"defects": "match_critic"}  # the others are called as their stage
+COUNT = {"generator": "nimg"}
+LEARNT = {"defects": CURATION, "encoder": DOMAIN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where everything is, from the root of the repository.
+
+    Attributes:
+        data: Photographs.
+        work: Folder for all that is made.
+        foreign: Photographs of other objects; None if there are none.
+    """
+
+    data: Path
+    work: Path
+    foreign: Path | None = None
+
+    @property
+    def recipe(self) -> Path:
+        """Of the made set."""
+        return self.work / "recipe.toml"
+
+    @property
+    def made(self) -> Path:
+        """The made set."""
+        return self.work / "made"
+
+    @property
+    def pasted(self) -> Path:
+        """The copy-paste set."""
+        return self.work / "pasted"
+
+    @property
+    def card(self) -> Path:
+        """The packed bundle with its card."""
+        return self.work / "packed"
+
+    def bundle(self, preset: str) -> Path:
+        """Of a rung."""
+        return self.work / preset
+
+    def report(self, evaluation: str) -> Path:
+        """The folder of an evaluation's report."""
+        return self.work / "evaluations" / evaluation
+
+    def log(self, step: str) -> Path:
+        """What a step has printed, once it is done."""
+        return self.work / "logs" / f"{step}.txt"
+
+
+def trained(path: Path, stage: Stage, kimg: float) -> bool:
+    """Whether a stage of a bundle has come to its end."""
+    bundle = Bundle(path)
+    if not (path / "config.json").is_file() or not bundle.has(NETWORK.get(stage, stage)):
+        return False
+    count = bundle.config.get(COUNT.get(stage, f"{stage}_nimg"), 0)
+    return count >= round(1000 * kimg) and _knows(bundle, LEARNT.get(stage))
+
+
+def _knows(bundle: Bundle, prefix: str | None) -> bool:
+    if prefix is None:
+        return True
+    known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    return any(name.startswith(prefix) for name in known)

@@ -1,0 +1,189 @@
+"""How long everything takes and how much is made, by name and length, as one literal.
+
+Lengths of trainings are in kimg and come out to whole steps of their batches. A full plan is for a
+night or two of two cores; a quick one runs the chain within minutes, and what it makes is good for
+nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from blemish.synthesis.masks import MaskPlan
+
+Length = Literal["full", "quick"]
+AS_IT_LAY = MaskPlan(kind="real", where="there")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A resolution; each rung begins as the one below.
+
+    Attributes:
+        preset: Its name.
+        generator: kimg of stage 1.
+        defects: kimg of stage 2.
+    """
+
+    preset: str
+    generator: float
+    defects: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """Some of the made set: a type, how many, and under which masks."""
+
+    defect: str
+    count: int
+    draw: MaskPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Options of `blemish evaluate inversion`, by their names."""
+
+    methods: str = "encode,in-domain"
+    spaces: str = "w+"
+    samples: int = 40
+    limit: int = 20
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Options of `blemish evaluate utility`, by their names."""
+
+    seeds: int = 3
+    steps: int = 800
+    batch: int = 8
+    size: int = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that has a length.
+
+    Attributes:
+        rungs: From coarse to fine.
+        encoder: kimg of it, on the finest.
+        mapper: kimg of it, likewise.
+        solutions: Groups that the mapper learns from; see `train mapper`.
+        items: Of the made set.
+        side: Of the squares of the copy-paste set.
+        samples: That the snapshots and the card are judged by.
+        survey: How inversion is evaluated.
+        trial: How usefulness is.
+    """
+
+    rungs: tuple[Rung, ...]
+    encoder: float
+    mapper: float
+    solutions: int = 24
+    items: tuple[Items, ...]
+    side: int
+    samples: int = 500
+    survey: Survey = field(default_factory=Survey)
+    trial: Trial = field(default_factory=Trial)
+
+    @property
+    def finest(self) -> Rung:
+        """Whose bundle is used."""
+        return self.rungs[-1]
+
+    @property
+    def count(self) -> int:
+        """Of the made set."""
+        return sum(group.count for group in self.items)
+
+
+TINY = (
+    Rung(preset="tiny-16", generator=0.4, defects=0.4),
+    Rung(preset="tiny-32", generator=0.4, defects=0.4),
+)
+LITTLE = Survey(samples=4, limit=4, steps=5)
+BRIEF = Trial(seeds=1, steps=20, size=32)
+
+PLANS: Mapping[str, Mapping[Length, Plan]] = {
+    "bottle": {
+        "full": Plan(
+            rungs=(
+                Rung(preset="bottle-64", generator=48, defects=24),
+                Rung(preset="bottle-128", generator=12, defects=10),
+            ),
+            encoder=12,
+            mapper=8,
+            items=(
+                Items(defect="broken_large", count=160, draw=AS_IT_LAY),
+                Items(
+                    defect="broken_large",
+                    count=40,
+                    draw=MaskPlan(kind="blob", area=(0.06, 0.2), where="edge"),
+                ),
+                Items(defect="broken_small", count=160, draw=AS_IT_LAY),
+                Items(
+                    defect="broken_small",
+                    count=40,
+                    draw=MaskPlan(kind="blob", area=(0.015, 0.06), where="edge"),
+                ),
+                Items(defect="contamination", count=100, draw=AS_IT_LAY),
+                Items(
+                    defect="contamination", count=60, draw=MaskPlan(kind="blob", area=(0.03, 0.2))
+                ),
+                Items(
+                    defect="contamination", count=40, draw=MaskPlan(kind="spots", area=(0.03, 0.1))
+                ),
+            ),
+            side=256,
+        ),
+        "quick": Plan(
+            rungs=TINY,
+            encoder=0.32,
+            mapper=0.32,
+            solutions=1,
+            items=(
+                Items(defect="broken_large", count=4, draw=AS_IT_LAY),
+                Items(defect="broken_small", count=4, draw=AS_IT_LAY),
+                Items(
+                    defect="contamination", count=4, draw=MaskPlan(kind="blob", area=(0.05, 0.2))
+                ),
+            ),
+            side=64,
+            samples=40,
+            survey=LITTLE,
+            trial=BRIEF,
+        ),
+    },
+    "hazelnut": {
+        "full": Plan(
+            rungs=(Rung(preset="nut-64", generator=48, defects=24),),
+            encoder=26,
+            mapper=11.2,
+            items=(
+                Items(
+                    defect="colour",
+                    count=100,
+                    draw=MaskPlan(kind="real", area=(0.04, 0.15)),
+                ),
+                Items(defect="colour", count=60, draw=MaskPlan(kind="blob", area=(0.04, 0.15))),
+                Items(defect="colour", count=40, draw=MaskPlan(kind="spots", area=(0.04, 0.1))),
+                Items(defect="crack", count=200, draw=AS_IT_LAY),
+            ),
+            side=512,
+        ),
+        "quick": Plan(
+            rungs=TINY,
+            encoder=0.32,
+            mapper=0.32,
+            solutions=1,
+            items=(
+                Items(defect="colour", count=6, draw=MaskPlan(kind="blob", area=(0.04, 0.15))),
+                Items(defect="crack", count=4, draw=AS_IT_LAY),
+            ),
+            side=64,
+            samples=40,
+            survey=LITTLE,
+            trial=BRIEF,
+        ),
+    },
+}

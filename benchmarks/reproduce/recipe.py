@@ -1,0 +1,45 @@
+"""The recipe of the made set, as `blemish batch` reads it, on the photographs of train/good."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+
+from benchmarks.reproduce.plans import Items, Plan
+from blemish.synthesis.masks import MaskPlan
+
+
+def recipe(plan: Plan, data: Path, work: Path) -> str:
+    """Its text.
+
+    Args:
+        plan: What to make.
+        data: Photographs.
+        work: The folder that the recipe will lie in, with the bundle beside it.
+    """
+    folder = Path(relpath(data.resolve(), work.resolve()))
+    head = [f"bundle = {_text(plan.finest.preset)}", "seed = 0"]
+    return "\n".join([*head, *(line for items in plan.items for line in _group(items, folder)), ""])
+
+
+def _group(items: Items, folder: Path) -> Iterator[str]:
+    yield from ("", "[[group]]", f"defect = {_text(items.defect)}", f"count = {items.count}")
+    yield f"photographs = {_text((folder / 'train' / 'good').as_posix())}"
+    if items.draw.kind == "real":
+        yield f"real = {_text(folder.as_posix())}"
+        yield "first_third = true"
+    yield f"draw = {_table(items.draw)}"
+
+
+def _table(plan: MaskPlan) -> str:
+    """What differs from the usual, as an inline table."""
+    usual = asdict(MaskPlan())
+    given = {k: v for k, v in asdict(plan).items() if k == "kind" or v != usual[k]}
+    return "{ " + ", ".join(f"{k} = {_text(v)}" for k, v in given.items()) + " }"
+
+
+def _text(value: Any) -> str:
+    """Strings, numbers, truths and lists, which TOML writes as JSON does."""
+    return json.dumps(value, ensure_ascii=False)

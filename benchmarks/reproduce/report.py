@@ -1,0 +1,131 @@
+"""The report of a reproduction: a page of Markdown, written when every step is done."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks._hardware import heading
+from benchmarks.reproduce import tables
+from benchmarks.reproduce.outcomes import Places
+from benchmarks.reproduce.plans import Length, Plan
+from benchmarks.reproduce.run import Spent, spent, told
+from benchmarks.reproduce.steps import Step
+from benchmarks.reproduce.subjects import PROTOCOL, Subject
+from blemish.files import write_atomically
+
+NO_WEIGHTS = (
+    "SqueezeNet's weights were not at hand (`blemish doctor` says where they are looked for; "
+    "BLEMISH_WEIGHTS names their folder): snapshots were not judged, there is no card, and "
+    "distances are in the features of the bundle's own critic."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a report is about.
+
+    Attributes:
+        name: Of the subject.
+        length: Of the plan.
+        command: That made it.
+        subject: Whose photographs.
+        plan: What was done.
+        places: Where it was done.
+        steps: All of them, done.
+        weights: Whether SqueezeNet's weights were at hand.
+    """
+
+    name: str
+    length: Length
+    command: str
+    subject: Subject
+    plan: Plan
+    places: Places
+    steps: Sequence[Step]
+    weights: bool
+
+    def write(self, path: Path, *, root: Path) -> None:
+        """Write it, whole or not at all.
+
+        Args:
+            path: The file.
+            root: Folder of the repository, whose commit is named if it has one.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        sections = [self._head(root), self._commands(), *self._figures(), self._pictures()]
+        write_atomically(path, ("\n\n".join("\n".join(s) for s in sections) + "\n").encode())
+
+    def _head(self, root: Path) -> list[str]:
+        quick = self.length == "quick"
+        title = "A test of the chain, not of quality: " if quick else "Reproduced from nothing: "
+        subject, commit = self.subject, commit_of(root)
+        lines = [heading(title + self.name, self.command)]
+        if commit is not None:
+            lines.append(f"Commit {commit}.")
+        lines.append(f"Photographs: {subject.data} ({subject.licence}). {PROTOCOL}")
+        lines += [note for note in (subject.note, "" if self.weights else NO_WEIGHTS) if note]
+        return lines
+
+    def _commands(self) -> list[str]:
+        known = spent(self.places.work)
+        cells = [(s.name, _time(known.get(s.name)), f"`{told(s.command)}`") for s in self.steps]
+        rows = ["| step | time | command |", "| --- | ---: | --- |"]
+        rows += [f"| {' | '.join(row)} |" for row in cells]
+        recipe = self.places.recipe.read_text(encoding="utf-8").strip()
+        return ["## Commands", "", *rows, "", "The recipe:", "", "```toml", recipe, "```"]
+
+    def _figures(self) -> Iterator[list[str]]:
+        places = self.places
+        snapshots = places.log("snapshots")
+        if self.weights and snapshots.is_file():
+            text = snapshots.read_text(encoding="utf-8").strip()
+            note = "The chain goes on with the last one, whatever this says."
+            yield ["## Snapshots of the finest generator", "", text, "", note]
+        if self.weights:
+            yield ["## The card", "", *tables.card(places)]
+        yield ["## Inversion", "", *tables.inversion(places)]
+        yield ["## The made set", "", *tables.made(places)]
+        yield ["## Synthesis", "", *tables.synthesis(places)]
+        yield ["## Usefulness", "", *tables.utility(places)]
+
+    def _pictures(self) -> list[str]:
+        return ["## Pictures", "", *(f"- `{path.as_posix()}`" for path in self._drawn())]
+
+    def _drawn(self) -> Iterator[Path]:
+        """The last sample grid of each training, and what the other steps have drawn."""
+        for rung in self.plan.rungs:
+            for folder in sorted((self.places.bundle(rung.preset) / "training").iterdir()):
+                yield from sorted(folder.glob("samples-*.png"))[-1:]
+        yield self.places.made / "contact_sheet.png"
+        yield from sorted(self.places.report("").glob("*/report.html"))
+        if self.weights:
+            yield self.places.card / "samples.png"
+
+
+def commit_of(root: Path) -> str | None:
+    """The commit that a tree is at, and whether it differs from it; None without git."""
+    commit = _git(root, "rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return None
+    return commit + (", with changes" if _git(root, "status", "--porcelain") else "")
+
+
+def _git(root: Path, *words: str) -> str | None:
+    try:
+        ran = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return ran.stdout.strip()
+
+
+def _time(known: Spent | None) -> str:
+    """As a person says it; a step that was done elsewhere has none."""
+    if known is None:
+        return tables.NOTHING
+    minutes, seconds = divmod(round(known.seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    said = f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+    return said + (f", in {known.runs} runs" if known.runs > 1 else "")

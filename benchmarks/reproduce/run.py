@@ -1,0 +1,118 @@
+"""One step after the other: what is done already is passed over, and a failure ends the run.
+
+What a step prints goes to a file of its own, which gets its name when the step is done; its errors
+and its progress go where ours go. How long each took is kept beside, over interruptions as well.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from benchmarks.reproduce.outcomes import Places
+from benchmarks.reproduce.steps import Step
+from blemish.files import append_line, ensure_writable, read_lines
+
+TIMES = "times.jsonl"
+PATIENCE = 60  # seconds that an interrupted step has to leave in good order
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """On a step so far.
+
+    Attributes:
+        seconds: Over all runs.
+        runs: So many; behind the first it was carried on.
+    """
+
+    seconds: float
+    runs: int
+
+
+def run(
+    steps: Sequence[Step], places: Places, *, root: Path, variables: Mapping[str, str] | None = None
+) -> int:
+    """Run what is missing.
+
+    Args:
+        steps: In order.
+        places: For the logs and the times.
+        root: The folder that commands are run in.
+        variables: Of their environment, beside ours.
+
+    Returns:
+        0, or the exit code of the step that failed.
+
+    Raises:
+        KeyboardInterrupt: Once the step that was interrupted has left.
+        OutputError: The folder can't be written.
+    """
+    ensure_writable(places.work / "logs")
+    for step in steps:
+        if step.done_when():
+            print(f"{step.name}: done already", flush=True)
+            continue
+        code = _run_one(step, places, root, {**os.environ, **(variables or {})})
+        if code:
+            print(f"{step.name} failed with exit code {code}.", file=sys.stderr)
+            return code
+    return 0
+
+
+def told(command: Sequence[str]) -> str:
+    """The command as it is typed."""
+    return shlex.join(command)
+
+
+def spent(work: Path) -> dict[str, Spent]:
+    """What has been spent on each step, by its name."""
+    found: dict[str, Spent] = {}
+    for row in map(json.loads, read_lines(work / TIMES)):
+        before = found.get(row["step"], Spent(seconds=0, runs=0))
+        seconds = before.seconds + row["seconds"]
+        found[row["step"]] = Spent(seconds=seconds, runs=before.runs + 1)
+    return found
+
+
+def _run_one(step: Step, places: Places, root: Path, environment: Mapping[str, str]) -> int:
+    print(f"$ {told(step.command)}", flush=True)
+    log = places.log(step.name)
+    draft, start, code = log.with_suffix(".part"), time.monotonic(), INTERRUPTED
+    try:
+        with draft.open("w", encoding="utf-8") as out:
+            code = _wait(_program(step.command), out, root, environment)
+    finally:
+        row = {"step": step.name, "seconds": round(time.monotonic() - start, 1), "exit": code}
+        append_line(places.work / TIMES, json.dumps(row))
+    if code:
+        print(draft.read_text(encoding="utf-8"), end="", file=sys.stderr)
+    else:
+        draft.replace(log)
+    return code
+
+
+def _wait(command: Sequence[str], out: TextIO, root: Path, environment: Mapping[str, str]) -> int:
+    process = subprocess.Popen(command, stdout=out, cwd=root, env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # it has heard the same, and leaves nothing half-written
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=PATIENCE)
+        process.kill()
+        raise
+
+
+def _program(command: Sequence[str]) -> list[str]:
+    """The words with this interpreter's programs for their names."""
+    first, *rest = command
+    known = {"blemish": [sys.executable, "-m", "blemish"], "python": [sys.executable]}
+    return [*known[first], *rest]

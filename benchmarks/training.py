@@ -1,0 +1,160 @@
+"""What matters in training, by experiments: `python -m benchmarks.training DATA`.
+
+Short trainings at 32² on the CPU, each of which differs from a base in one thing, under each of
+several seeds; the base is what a preset carries. Figures are printed and written to OUT/table.md.
+Each run is kept in a folder of its own under --out, so that a killed benchmark carries on, and one
+that is asked for more trials or seeds does only these. Needs SqueezeNet's weights: set
+BLEMISH_WEIGHTS to their folder.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from tyro.conf import arg
+
+from benchmarks._hardware import heading
+from benchmarks._training.measures import reference_of_defects, reference_of_parts
+from benchmarks._training.runs import Bench
+from benchmarks._training.table import BACKBONE_COLUMNS, BRANCH_COLUMNS, snapshot_choice, table
+from benchmarks._training.trials import (
+    Backbone,
+    Branch,
+    backbone_of,
+    backbones,
+    branch_of,
+    branches,
+    chosen,
+)
+from benchmarks._training.words import about_backbones, about_branches
+from blemish.data.folder import DefectFolder
+from blemish.errors import OptionError
+from blemish.evaluation.eyes import Eyes
+from blemish.features import load_features
+from blemish.files import ensure_writable, write_atomically
+from blemish.generator.presets import find_preset
+
+BASE, BRANCH_BASE = "base", "defects-base"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How long, how often, and which.
+
+    Attributes:
+        preset: Name of the one that carries the base.
+        kimg: Thousands of images for each training of stage 1; snapshots are named by whole
+            thousands, so that under 4 some take each other's place.
+        defect_kimg: The same for stage 2.
+        seeds: So many, from 0 up.
+        only: Names of trials, separated by commas; all if empty.
+    """
+
+    preset: str = "bottle-64"
+    kimg: float = 4
+    defect_kimg: float = 2
+    seeds: int = 2
+    only: str = ""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise OptionError(
+                got=f"--seeds {self.seeds}", expected="1 or more", todo="Correct the option."
+            )
+
+    def command(self) -> str:
+        """What is to be typed for the same again."""
+        only = f" --only {self.only}" if self.only else ""
+        return (
+            f"python -m benchmarks.training DATA --preset {self.preset} --kimg {self.kimg:g} "
+            f"--defect-kimg {self.defect_kimg:g} --seeds {self.seeds}{only}"
+        )
+
+
+def main(
+    data: Path,
+    /,
+    asked: Annotated[Asked, arg(name="")] = Asked(),
+    out: Path = Path("runs/training-experiments"),
+    threads: int = 1,
+) -> None:
+    """Train, measure, print the tables, and write them.
+
+    Args:
+        data: Photographs in the layout of MVTec AD.
+        asked: How long, how often, and which.
+        out: Folder of the runs and of table.md.
+        threads: Of PyTorch.
+    """
+    torch.set_num_threads(threads)
+    eyes = Eyes.of_network(load_features("squeezenet"))
+    text = report(Bench(folder=DefectFolder(data), out=out, eyes=eyes), asked)
+    ensure_writable(out)
+    write_atomically(out / "table.md", text.encode())
+    print(text, end="")
+
+
+def report(bench: Bench, asked: Asked) -> str:
+    """Do what has not been done yet, and tell of all that is asked for, in Markdown.
+
+    Raises:
+        OptionError: A trial or the preset is unknown, or a run's folder is of other options.
+        DataError: Nothing is held out, or a file can't be read.
+    """
+    preset = find_preset(asked.preset)
+    first = backbones(backbone_of(preset, asked.kimg))
+    second = branches(branch_of(preset, bench.folder.types, asked.defect_kimg))
+    wanted = chosen(asked.only, [*first, *second])
+    sections = [
+        f"Folder `{bench.folder.root.name}`, {_seeds(asked.seeds)}, 32², "
+        f"{bench.eyes.name}'s pooled features."
+    ]
+    if not wanted.isdisjoint(first):
+        told = about_backbones(asked.preset, preset, first[BASE])
+        sections += ["## Stage 1", told, *_first_stage(bench, first, wanted, asked.seeds)]
+    if not wanted.isdisjoint(second):
+        told = about_branches(asked.preset, preset, second[BRANCH_BASE])
+        sections += ["## Stage 2", told, *_second_stage(bench, first, second, wanted, asked.seeds)]
+    head = heading("What matters in training", asked.command())
+    return f"{head}\n" + "\n\n".join(sections) + "\n"
+
+
+def _first_stage(
+    bench: Bench, trials: Mapping[str, Backbone], wanted: frozenset[str], seeds: int
+) -> list[str]:
+    runs = {
+        name: [bench.backbone(name, trial, seed) for seed in range(seeds)]
+        for name, trial in trials.items()
+        if name in wanted
+    }
+    known = {"training photographs": reference_of_parts(bench.parts, bench.eyes)}
+    lines = table(runs, BACKBONE_COLUMNS, trials, BASE, known)
+    return ["\n".join(lines), snapshot_choice(runs)]
+
+
+def _second_stage(
+    bench: Bench,
+    first: Mapping[str, Backbone],
+    trials: Mapping[str, Branch],
+    wanted: frozenset[str],
+    seeds: int,
+) -> list[str]:
+    on = bench.bundle(BASE, first[BASE])
+    runs = {
+        name: [bench.branch(name, trial, seed, on=on) for seed in range(seeds)]
+        for name, trial in trials.items()
+        if name in wanted
+    }
+    known = {"real ones of the first third": reference_of_defects(bench.thirds, bench.eyes)}
+    return ["\n".join(table(runs, BRANCH_COLUMNS, trials, BRANCH_BASE, known))]
+
+
+def _seeds(n: int) -> str:
+    return "seed 0" if n == 1 else f"seeds 0 to {n - 1}"
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

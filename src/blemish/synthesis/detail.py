@@ -1,0 +1,112 @@
+r"""What the model is too coarse to draw: the fine detail of real defects.
+
+On a photograph much larger than the model's pictures the inside of a defect is soft. The model's
+change Δ keeps what is coarse in it: the part's light, the defect's colour. What is fine is taken
+from S, a real defect of the type laid under the mask of the photograph x,
+
+    \Delta' = B_\sigma \Delta + (1 - B_\sigma)(S - x),
+
+two bands of a Laplacian pyramid (Burt and Adelson, 1983). B is a Gaussian blur inside the mask,
+normalised, so that nothing leaks in over its edge; σ is a few of the model's pixels.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from blemish.data.folder import DefectFolder, Photograph
+from blemish.errors import OptionError
+from blemish.pictures import fit_mask, read_mask, read_picture
+from blemish.synthesis.stitched import nearest_in_shape, stitch_defect
+
+COMPARED_AT = 256
+NEAREST = 4
+SIGMA_PX = 2.0  # of the model's pixels
+
+Change = Float[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
+
+
+class Details:
+    """Real defects whose detail is put on.
+
+    Args:
+        folder: With photographs of defects and their masks, in the layout of MVTec AD.
+        first_third: Take only the first third of each type by name.
+        side: Of the model's pictures.
+    """
+
+    def __init__(self, folder: Path, *, first_third: bool, side: int) -> None:
+        self.folder, self.first_third, self.side = folder, first_third, side
+        self.known = lru_cache(None)(self._read)
+
+    def prepare(self, kind: str) -> None:
+        """Find those of a type.
+
+        Raises:
+            OptionError: There are none.
+            DataError: The folder or a mask can't be read.
+        """
+        self.known(kind)
+
+    def under(
+        self, picture: UInt8[np.ndarray, "h w 3"], mask: Mask, kind: str, seed: int
+    ) -> Callable[[Change], Change]:
+        """What gives a change its detail.
+
+        Args:
+            picture: The good photograph.
+            mask: Where the defect shall be.
+            kind: Its type.
+            seed: Chooses among the real defects that are nearest in shape.
+
+        Raises:
+            DataError: The chosen one can't be read.
+        """
+        photographs, masks = self.known(kind)
+        best = nearest_in_shape(fit_mask(mask, COMPARED_AT), masks)
+        chosen = photographs[best[seed % min(NEAREST, len(best))]]
+        assert chosen.mask_path is not None
+        h, w = mask.shape
+        source = cv2.resize(read_picture(chosen.path), (w, h), interpolation=cv2.INTER_AREA)
+        where = cv2.resize(read_mask(chosen.mask_path).astype(np.uint8), (w, h)) > 0
+        laid = stitch_defect(picture, mask, source, where, blend=False)
+        fine = laid.astype(np.float32) - picture
+        return partial(detailed, fine=fine, mask=mask, sigma=SIGMA_PX * max(h, w) / self.side)
+
+    def _read(self, kind: str) -> tuple[list[Photograph], list[Bool[np.ndarray, "_ _"]]]:
+        data = DefectFolder(self.folder)
+        found = data.thirds(kind)[0] if self.first_third else data.defects(kind)
+        masks = [
+            (p, fit_mask(read_mask(p.mask_path), COMPARED_AT))
+            for p in found
+            if p.mask_path is not None
+        ]
+        marked = [(photograph, mask) for photograph, mask in masks if mask.any()]
+        if not marked:
+            raise OptionError(
+                got=f"{self.folder}, which holds no '{kind}' to take detail from",
+                expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
+                todo="Point to a folder that has some, or leave the detail out.",
+            )
+        return [p for p, _ in marked], [mask for _, mask in marked]
+
+
+def detailed(change: Change, *, fine: Change, mask: Mask, sigma: float) -> Change:
+    """What is coarse of one change with what is fine of another, inside a mask.
+
+    Args:
+        change: The model's, in levels of 0..255.
+        fine: The real defect's.
+        mask: Where both are; elsewhere the model's change is left as it is.
+        sigma: Of the blur between coarse and fine, in pixels.
+    """
+    weight = mask.astype(np.float32)
+    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)[:, :, None]
+    difference = (change - fine) * weight[:, :, None]
+    coarse = cv2.GaussianBlur(difference.astype(np.float32), (0, 0), sigma) / total
+    return np.where(mask[:, :, None], fine + coarse, change)
