@@ -65,7 +65,8 @@ def snapshot_choice(runs: Runs) -> str:
     return (
         f"Snapshot choice, over all runs of stage 1 ({len(rows)}): the last one is {last:.3f} from "
         f"the held-out photographs on average, the one that `snapshots.best` would keep "
-        f"{kept:.3f}; that is nearer in {nearer}, the same in {len(rows) - nearer - farther}, farther in {farther}."
+        f"{kept:.3f}; that is nearer in {nearer}, the same in {len(rows) - nearer - farther}, "
+        f"farther in {farther}."
     )
 
 

@@ -9,6 +9,7 @@ from commands import exit_code
 from tiny import write_bundle, write_defects, write_scene
 
 from blemish.errors import OptionError
+from blemish.synthesis.carry import VISIBLE_LEVELS, carry, soft_cover
 from blemish.synthesis.detail import Details, detailed
 from blemish.synthesis.ways.approach import Approach
 
@@ -50,6 +51,21 @@ def test_beyond_the_mask_nothing_is_touched_or_looked_at() -> None:
     elsewhere = np.where(MASK[:, :, None], model, 1000 * model)
     again = detailed(elsewhere, fine=real, mask=MASK, sigma=3.0)
     np.testing.assert_allclose(again[MASK], found[MASK], atol=1e-2)
+
+
+def test_the_mask_has_no_holes_where_detail_crosses_zero() -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    still, ones = np.zeros((16, 16, 3), np.float32), np.ones((16, 16), np.float32)
+    cover = soft_cover(MASK)
+
+    def crossing(change: np.ndarray) -> np.ndarray:
+        return change + 20 * np.sin(X / 2)[:, :, None]
+
+    found = carry(picture, still, ones, cover, MASK, detail=crossing)
+    assert found.changed[cover > 0.5].all()
+    far = np.abs(found.picture.astype(int) - picture).max(axis=2)
+    assert (found.changed == (far >= VISIBLE_LEVELS)).all()
+    assert (found.changed == (found.picture != picture).any(axis=2)).all()
 
 
 def test_details_come_from_real_defects_and_from_the_first_third_alone(tmp_path: Path) -> None:

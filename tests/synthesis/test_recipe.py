@@ -280,4 +280,4 @@ def test_near_misses_are_suggested(place: Path) -> None:
 def test_each_arm_of_a_union_is_offered(place: Path) -> None:
     with pytest.raises(OptionError) as caught:
         recipe_of(place, SOME + 'draw = { where = "up" }')
-    assert caught.value.expected == "'anywhere', 'centre' or 'edge' or a list"
+    assert caught.value.expected == "'anywhere', 'centre', 'edge' or 'there' or a list"

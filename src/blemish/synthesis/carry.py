@@ -66,7 +66,9 @@ def carry(
         requested: What the user asked for; nothing changes beyond its reach.
         strength: How much of the change is put on, in (0, 1].
         grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
-        detail: Gives the enlarged change what the model is too coarse to draw.
+        detail: Gives the enlarged change what the model is too coarse to draw. Detail crosses zero
+            all over; so that the mask has no holes there, what would be left as it was is moved
+            by `VISIBLE_LEVELS`.
 
     Returns:
         The photograph with its defect. A pixel that would change by less than `VISIBLE_LEVELS` in
@@ -78,10 +80,26 @@ def carry(
         wide = detail(wide)
     if grey:
         wide = (wide @ LUMINANCE)[:, :, None]
-    fresh = np.rint(picture + strength * cover[:, :, None] * wide).clip(0, 255).astype(np.uint8)
+    step = strength * cover[:, :, None] * wide
+    if detail is not None:
+        step = _seen_everywhere(step, picture, cover > 0.5)
+    fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
     far = np.abs(fresh.astype(np.int16) - picture).max(axis=2)
     changed = (far >= VISIBLE_LEVELS) & within_reach(requested)
     return Carried(picture=np.where(changed[:, :, None], fresh, picture), changed=changed)
+
+
+def _seen_everywhere(
+    step: Float[np.ndarray, "h w 3"],
+    picture: UInt8[np.ndarray, "h w 3"],
+    inside: Bool[np.ndarray, "h w"],
+) -> Float[np.ndarray, "h w 3"]:
+    """Steps that are as large as can be seen, just so, wherever they were smaller inside."""
+    room = np.where(picture >= 128, -1.0, 1.0)  # away from the end of the levels that is nearer
+    lifted = room * VISIBLE_LEVELS
+    landed = np.rint(picture + step).clip(0, 255)
+    faint = np.abs(landed - picture).max(axis=2) < VISIBLE_LEVELS
+    return np.where((faint & inside)[:, :, None], lifted, step)
 
 
 def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:

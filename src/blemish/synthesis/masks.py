@@ -76,12 +76,10 @@ class MaskPlan:
             )
         if not isinstance(self.where, str):
             refuse_box(self.where)
-        if self.kind != "real" and (self.folder, self.where == "there") != (None, False):
-            raise OptionError(
-                got=f"{self.folder or 'the place of real masks'} for the kind {self.kind}",
-                expected="the kind real beside it",
-                todo="Ask for real masks, or leave it out.",
-            )
+        if self.kind != "real" and self.folder is not None:
+            raise _only_for_real(f"{self.folder} with real masks for the kind {self.kind}")
+        if self.kind != "real" and self.where == "there":
+            raise _only_for_real(f"the place 'there' for the kind {self.kind}")
         if not 0 <= self.degrees <= 180:
             raise OptionError(
                 got=f"masks turned by up to {self.degrees}°",
@@ -271,6 +269,14 @@ def _target(
     if target > MOST_OF_ROOM * room.sum():
         raise _no_place(plan, f"{room.sum()} pixels of part in the box, which is too few")
     return target
+
+
+def _only_for_real(got: str) -> OptionError:
+    return OptionError(
+        got=got,
+        expected="the kind real beside it",
+        todo="Ask for real masks, or leave it out.",
+    )
 
 
 def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:

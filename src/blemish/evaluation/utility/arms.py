@@ -23,7 +23,15 @@ from blemish.evaluation.utility.sources import Pair, Real, Source
 ArmName = Literal["real", "copy-paste", "synthetic", "real+synthetic"]
 GOOD_KIND = -1
 AUGMENT = Symmetries(
-    flip=True, flip_vertical=True, rotate=True, scale=True, colour=True, degrees=180
+    flip=True,
+    flip_vertical=True,
+    rotate=True,
+    shift=True,
+    scale=True,
+    colour=True,
+    degrees=180,
+    scale_by=0.25,
+    colour_by=0.2,
 )
 OFTEN = 0.75  # how likely each symmetry is drawn: test photographs are upright and unblurred
 
