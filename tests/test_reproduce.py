@@ -301,6 +301,7 @@ def of_type(kernel: float) -> dict[str, Any]:
     return {
         "made": 3,
         "real_learnt": 2,
+        "real_compared": 4,
         "distances": {"whole": sides, "around": sides, "inside": {"made": None, "learnt": None}},
         "memorised": None,
         "diversity": {"made": 0.75, "real": 1.25},
@@ -369,10 +370,12 @@ def test_the_report_has_the_figures_that_the_steps_have_left(
     for line in (
         "| colour | made | 3 | 1.500 ± 0.250 | 1.500 ± 0.250 | – | – | 0.75 |",
         "| colour | copy-paste | 3 | 2.500 ± 0.250 | 2.500 ± 0.250 | – | – | 0.75 |",
-        "| colour | training defects | 2 | 0.500 ± 0.250 | 0.500 ± 0.250 | – | – | 1.25 |",
+        "| colour | training defects | 2 | 0.500 ± 0.250 | 0.500 ± 0.250 | – | – | – |",
+        "| colour | all real | 6 | – | – | – | – | 1.25 |",
         "| crack | made | 0 | – | – | – | – | – |",
         "| colour | 5 | 3 | 2 | 0 |",
         "Reasons: too faint 2.",
+        "In all 1 h 1 min. The recipe of the made set:",
         "| encode in w+ | 31.2 | – | – | – | – | – | – |",
         "| real+synthetic |" + " 50.0 ± 12.5 |" * len(NAMES),
         "| distance | 0.125 |",

@@ -24,7 +24,7 @@ from benchmarks.reproduce.plans import PLANS, Length
 from benchmarks.reproduce.recipe import recipe
 from benchmarks.reproduce.report import Report
 from benchmarks.reproduce.run import INTERRUPTED, run, told
-from benchmarks.reproduce.steps import Ways, chain
+from benchmarks.reproduce.steps import Step, Ways, chain
 from benchmarks.reproduce.subjects import SUBJECTS, foreign_to, refuse_absent
 from blemish.errors import BlemishError, BundleError, OptionError
 from blemish.features import load_features
@@ -73,7 +73,7 @@ def reproduce(
     write_atomically(places.recipe, recipe(plan, data, work).encode())
     code = run(steps, places, root=ROOT, variables=_variables(threads))
     if code == 0:
-        _write(name, length, places, ways)
+        _write(name, length, places, steps, ways)
     return code
 
 
@@ -91,22 +91,22 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _write(name: str, length: Length, places: Places, ways: Ways) -> None:
+def _write(name: str, length: Length, places: Places, steps: Sequence[Step], ways: Ways) -> None:
+    """Of a quick run nothing leaves the working folder."""
     if ways.threads is not None:
         torch.set_num_threads(ways.threads)  # which the report tells
-    subject, plan = SUBJECTS[name], PLANS[name][length]
     quick = length == "quick"
-    path = places.work / "report.md" if quick else Path("benchmarks") / f"{name}.md"
     report = Report(
         name=name,
         length=length,
         command=f"sh scripts/reproduce {name}" + (" --quick" if quick else ""),
-        subject=subject,
-        plan=plan,
+        subject=SUBJECTS[name],
+        plan=PLANS[name][length],
         places=places,
-        steps=chain(name, subject, plan, places, ways),
+        steps=steps,
         weights=ways.weights,
     )
+    path = places.work / "report.md" if quick else Path("benchmarks") / f"{name}.md"
     report.write(path, root=ROOT)
     print(f"{path} has the figures.")
 

@@ -56,18 +56,18 @@ class Report:
             OutputError: It can't be written.
         """
         sections = [self._head(root), self._commands(), *self._figures(), self._pictures()]
-        write_atomically(path, ("\n\n".join("\n".join(s) for s in sections) + "\n").encode())
+        text = "\n\n".join("\n".join(lines).strip() for lines in sections)
+        write_atomically(path, (text + "\n").encode())
 
     def _head(self, root: Path) -> list[str]:
         quick = self.length == "quick"
         title = "A test of the chain, not of quality: " if quick else "Reproduced from nothing: "
         subject, commit = self.subject, commit_of(root)
-        lines = [heading(title + self.name, self.command)]
-        if commit is not None:
-            lines.append(f"Commit {commit}.")
-        lines.append(f"Photographs: {subject.data} ({subject.licence}). {PROTOCOL}")
-        lines += [note for note in (subject.note, "" if self.weights else NO_WEIGHTS) if note]
-        return lines
+        said = [heading(title + self.name, self.command).strip()]
+        said += [] if commit is None else [f"Commit {commit}."]
+        said.append(f"Photographs: {subject.data}, {subject.licence}. {PROTOCOL}")
+        said += [note for note in (subject.note, "" if self.weights else NO_WEIGHTS) if note]
+        return ["\n\n".join(said)]
 
     def _commands(self) -> list[str]:
         known = spent(self.places.work)
@@ -75,7 +75,9 @@ class Report:
         rows = ["| step | time | command |", "| --- | ---: | --- |"]
         rows += [f"| {' | '.join(row)} |" for row in cells]
         recipe = self.places.recipe.read_text(encoding="utf-8").strip()
-        return ["## Commands", "", *rows, "", "The recipe:", "", "```toml", recipe, "```"]
+        total = _time(Spent(seconds=sum(s.seconds for s in known.values()), runs=1))
+        together = f"In all {total}. The recipe of the made set:"
+        return ["## Commands", "", *rows, "", together, "", "```toml", recipe, "```"]
 
     def _figures(self) -> Iterator[list[str]]:
         places = self.places

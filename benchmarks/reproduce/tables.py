@@ -22,9 +22,9 @@ INVERSION = {  # a column's title, where its figure is, and how it is written
 }
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table whose figures are to the right, and whose first column is not."""
-    dashes = ["---", *["---:"] * (len(header) - 1)]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> list[str]:
+    """Lines of a table whose figures are to the right, behind so many columns of words."""
+    dashes = [*["---"] * words, *["---:"] * (len(header) - words)]
     return [f"| {' | '.join(cells)} |" for cells in (header, dashes, *rows)]
 
 
@@ -83,7 +83,7 @@ def synthesis(places: Places) -> list[str]:
         "Copies are as near to a training defect as hardly two of these are to each other."
     )
     header = ("type", "set", "number", *LOOKS, "copies", "diversity inside")
-    return [about, "", *table(header, rows), "", *ours["notes"]]
+    return [about, "", *table(header, rows, words=2), "", *ours["notes"]]
 
 
 def utility(places: Places) -> list[str]:
@@ -91,8 +91,9 @@ def utility(places: Places) -> list[str]:
     found = read(places.report("utility") / "report.json")
     options = found["options"]
     about = (
-        f"In percent, mean ± standard deviation over {options['seeds']} seeds; {options['steps']} "
-        f"steps of {options['batch']} at {options['size']}², {options['precision']}."
+        f"In percent, mean ± standard deviation over seeds, of which there are {options['seeds']}; "
+        f"{options['steps']} steps of {options['batch']} at {options['size']}², "
+        f"{options['precision']}."
     )
     arms = found["arms"]
     rows = [(arm, *(in_percent(of, name) for name in NAMES)) for arm, of in arms.items()]
@@ -110,15 +111,17 @@ def card(places: Places) -> list[str]:
 def _sets(
     kind: str, ours: dict[str, Any] | None, pasted: dict[str, Any]
 ) -> Iterator[tuple[str, ...]]:
-    """Three rows: a type of which nothing was kept has dashes."""
+    """A row for each set: a type of which nothing was kept has dashes."""
     unmade = {"made": 0, "memorised": None, "diversity": {"made": None}, "distances": {}}
     for name, found in (("made", ours or unmade), ("copy-paste", pasted)):
         copies, spread = found["memorised"], found["diversity"]["made"]
         tail = (figure(copies, ".0%"), figure(spread, ".2f"))
         yield (kind, name, str(found["made"]), *_distances(found, "made"), *tail)
-    spread = figure(pasted["diversity"]["real"], ".2f")
-    number = str(pasted["real_learnt"])
-    yield (kind, "training defects", number, *_distances(pasted, "learnt"), NOTHING, spread)
+    learnt, compared = pasted["real_learnt"], pasted["real_compared"]
+    tail = (NOTHING, NOTHING)
+    yield (kind, "training defects", str(learnt), *_distances(pasted, "learnt"), *tail)
+    tail = (NOTHING, figure(pasted["diversity"]["real"], ".2f"))
+    yield (kind, "all real", str(learnt + compared), *[NOTHING] * len(LOOKS), *tail)
 
 
 def _distances(found: dict[str, Any], side: str) -> Iterator[str]:
