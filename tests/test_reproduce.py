@@ -135,7 +135,8 @@ def test_the_recipe_says_what_the_plan_says(
     assert {items.defect for items in plan.items} == {*SUBJECTS[name].types}
     assert all(len(group.photographs) == 6 for group in found.groups)
     # Test photographs lend the made set nothing, not even their masks.
-    assert all(group.first_third == group.draws_real for group in found.groups)
+    assert all(group.first_third == (group.real is not None) for group in found.groups)
+    assert [group.detail for group in found.groups] == [items.detail for items in plan.items]
 
 
 def test_a_training_is_done_at_its_length_and_with_what_is_learnt_behind_it(

@@ -32,11 +32,26 @@ class Rung:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """Some of the made set: a type, how many, and under which masks."""
+    """Some of the made set.
+
+    Attributes:
+        defect: The type.
+        count: How many.
+        draw: Under which masks.
+        detail: With the fine detail of the real defects that are learnt from.
+        by_chance: As the branch draws them at the encoder's codes, not as the mapper does.
+    """
 
     defect: str
     count: int
     draw: MaskPlan
+    detail: bool = False
+    by_chance: bool = False
+
+    @property
+    def real(self) -> bool:
+        """Whether real defects are asked for anything."""
+        return self.detail or self.draw.kind == "real"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +116,13 @@ TINY = (
     Rung(preset="tiny-16", generator=0.4, defects=0.4),
     Rung(preset="tiny-32", generator=0.4, defects=0.4),
 )
+
+
+def _glass(defect: str, count: int, draw: MaskPlan) -> Items:
+    # The mapper was made for paint: it colours a whole ring of broken glass.
+    return Items(defect=defect, count=count, draw=draw, detail=True, by_chance=True)
+
+
 LITTLE = Survey(samples=4, limit=4, steps=5)
 BRIEF = Trial(seeds=1, steps=20, size=32)
 
@@ -108,31 +130,19 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
     "bottle": {
         "full": Plan(
             rungs=(
-                Rung(preset="bottle-64", generator=48, defects=24),
-                Rung(preset="bottle-128", generator=12, defects=10),
+                Rung(preset="bottle-64", generator=48, defects=18),
+                Rung(preset="bottle-128", generator=10, defects=10),
             ),
-            encoder=12,
-            mapper=8,
+            encoder=12.8,
+            mapper=4,
+            solutions=4,
             items=(
-                Items(defect="broken_large", count=160, draw=AS_IT_LAY),
-                Items(
-                    defect="broken_large",
-                    count=40,
-                    draw=MaskPlan(kind="blob", area=(0.06, 0.2), where="edge"),
-                ),
-                Items(defect="broken_small", count=160, draw=AS_IT_LAY),
-                Items(
-                    defect="broken_small",
-                    count=40,
-                    draw=MaskPlan(kind="blob", area=(0.015, 0.06), where="edge"),
-                ),
-                Items(defect="contamination", count=100, draw=AS_IT_LAY),
-                Items(
-                    defect="contamination", count=60, draw=MaskPlan(kind="blob", area=(0.03, 0.2))
-                ),
-                Items(
-                    defect="contamination", count=40, draw=MaskPlan(kind="spots", area=(0.03, 0.1))
-                ),
+                _glass("broken_large", 130, AS_IT_LAY),
+                _glass("broken_large", 20, MaskPlan(kind="blob", area=(0.06, 0.2), where="edge")),
+                _glass("broken_small", 130, AS_IT_LAY),
+                _glass("broken_small", 20, MaskPlan(kind="blob", area=(0.015, 0.06), where="edge")),
+                _glass("contamination", 90, AS_IT_LAY),
+                _glass("contamination", 60, MaskPlan(kind="blob", area=(0.03, 0.2))),
             ),
             side=256,
         ),
@@ -142,7 +152,7 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             mapper=0.32,
             solutions=1,
             items=(
-                Items(defect="broken_large", count=4, draw=AS_IT_LAY),
+                _glass("broken_large", 4, AS_IT_LAY),
                 Items(defect="broken_small", count=4, draw=AS_IT_LAY),
                 Items(
                     defect="contamination", count=4, draw=MaskPlan(kind="blob", area=(0.05, 0.2))

@@ -27,9 +27,12 @@ def recipe(plan: Plan, data: Path, work: Path) -> str:
 def _group(items: Items, folder: Path) -> Iterator[str]:
     yield from ("", "[[group]]", f"defect = {_text(items.defect)}", f"count = {items.count}")
     yield f"photographs = {_text((folder / 'train' / 'good').as_posix())}"
-    if items.draw.kind == "real":
-        yield f"real = {_text(folder.as_posix())}"
-        yield "first_third = true"
+    if items.by_chance:
+        yield from ('method = "optimize"', 'invert = { method = "encode" }')
+    if items.real:
+        yield from (f"real = {_text(folder.as_posix())}", "first_third = true")
+    if items.detail:
+        yield "detail = true"
     yield f"draw = {_table(items.draw)}"
 
 
