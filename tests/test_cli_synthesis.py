@@ -250,7 +250,7 @@ REFUSED = [
     (f"{MAKE} --reference stitch --real bundle", "bundle, without photographs"),
     (f"{MAKE} --reference distil --real file", "file, which is a file"),
     (f"{MAKE} --real real", "--real real without a use for it"),
-    (f"{DRAW} --mask-kind blob --real real", "--real real without a reference"),
+    (f"{DRAW} --mask-kind blob --real real", "--real real without a use"),
     (f"{DRAW} --mask-kind real --real bundle", "bundle, without photographs"),
     (f"{MAKE} --device cuda", "--device cuda"),
     (f"{MAKE} --mask-kind blob", "both --mask and --mask-kind"),

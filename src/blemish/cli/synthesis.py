@@ -84,9 +84,7 @@ class Options:
         from blemish.synthesis.defect import DefectSearch
         from blemish.synthesis.ways.approach import Approach
 
-        used = self.detail or self.reference != "none"
-        if not used and not real_masks:
-            self._refuse_idle()
+        masks_alone = real_masks and not self.detail and self.reference == "none"
         return Approach(
             way=None if self.method == "auto" else self.method,
             polish=self.polish,
@@ -104,18 +102,9 @@ class Options:
             ),
             reference=self.reference,
             detail=self.detail,
-            real=self.real if used else None,
-            first_third=self.first_third and used,
+            real=None if masks_alone else self.real,
+            first_third=self.first_third and not masks_alone,
         )
-
-    def _refuse_idle(self) -> None:
-        given = f"--real {self.real}" if self.real else "--first-third" * self.first_third
-        if given:
-            raise OptionError(
-                got=f"{given} without a use for it",
-                expected="--reference stitch or distil, --detail or --mask-kind real beside it",
-                todo="Add one of them, or leave it out.",
-            )
 
     def _invert(self, bundle: "Bundle") -> "Method | None":
         if (self.invert, self.space, self.steps) == ("auto", None, None):

@@ -53,6 +53,13 @@ class Approach:
                 expected="one beside it, laid out as MVTec AD",
                 todo="Name it with --real, or leave the detail out.",
             )
+        idle = f"--real {self.real}" if self.real else "--first-third" * self.first_third
+        if idle and (self.real is None or not (self.detail or self.reference != "none")):
+            raise OptionError(
+                got=f"{idle} without a use for it",
+                expected="--reference stitch or distil, --detail or --mask-kind real beside it",
+                todo="Add one of them, or leave it out.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
