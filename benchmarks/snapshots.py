@@ -4,6 +4,7 @@ Distances are taken in SqueezeNet's pooled features (see `blemish.features.poole
 `load_features` must find: set BLEMISH_WEIGHTS to their folder.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def main(bundle: Path, data: Path, /, everything: bool = False, n: int = 500) ->
     pictures, _ = load(photographs, shape_of(found).resolution)
     features = partial(pooled, load_features("squeezenet"))
     folder = found.path / "training" / "generator"
-    verdicts = judge_snapshots(folder, shape_of(found), to_tensor(pictures), features, n=n)
+    shape = replace(shape_of(found), defect=None)  # they were taken before there was a branch
+    verdicts = judge_snapshots(folder, shape, to_tensor(pictures), features, n=n)
     print("| kimg | kernel distance | memorised |\n| ---: | ---: | ---: |")
     for verdict in verdicts:
         print(f"| {verdict.kimg} | {verdict.kernel_distance:.4f} | {verdict.memorised:.3f} |")

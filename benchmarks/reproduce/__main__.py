@@ -4,7 +4,7 @@
 
 Checks the photographs, trains a generator from coarse to fine with its defect branch, an encoder
 and a mapper, makes a set of defects, holds it against real ones and against copy-paste, trains
-detectors with it and without, and writes benchmarks/<name>.md. Run again, it goes on where it was
+detectors with it and without, and writes benchmarks/reproduced-<name>.md. Run again, it goes on where it was
 left. `--quick` does all of this within minutes and proves that the chain holds, no more; its report
 stays in the working folder.
 """
@@ -106,7 +106,7 @@ def _write(name: str, length: Length, places: Places, steps: Sequence[Step], way
         steps=steps,
         weights=ways.weights,
     )
-    path = places.work / "report.md" if quick else Path("benchmarks") / f"{name}.md"
+    path = places.work / "report.md" if quick else Path("benchmarks") / f"reproduced-{name}.md"
     report.write(path, root=ROOT)
     print(f"{path} has the figures.")
 
