@@ -27,7 +27,7 @@ import torch
 import tyro
 from lightning_fabric import Fabric
 
-from benchmarks._hardware import heading
+from benchmarks._hardware import heading, highest_mib
 from blemish.evaluation.provenance import hardware
 from blemish.files import write_atomically
 from blemish.generator.critic import Critic
@@ -77,7 +77,7 @@ def main(
 def measure(preset: Preset, stage: StageName, device: Device) -> dict[str, float]:
     """Seconds for a thousand pictures, the batch, and the peak of memory in MiB."""
     fabric = make_fabric(device)
-    before = _resident()
+    before = highest_mib()
     subject = first_stage(preset, fabric) if stage == "generator" else second_stage(preset, fabric)
     training = preset.training if stage == "generator" else preset.defects
     times = {index: _seconds(subject, index, fabric.device) for index in SHARES}
@@ -136,13 +136,7 @@ def _row(name: str, stage: StageName, device: Device) -> str:
 def _peak(device: torch.device, before: float) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return _resident() - before
-
-
-def _resident() -> float:
-    """The most that this process has held, in MiB, on Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+    return highest_mib() - before
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from benchmarks._hardware import heading
+from benchmarks._hardware import heading, highest_mib
 from blemish.files import write_atomically
 from blemish.generator.critic import Critic
 from blemish.generator.losses import logistic_critic, logistic_generator
@@ -110,10 +110,10 @@ class Row:
     def tell_peak(self, path: str) -> None:
         work = getattr(Bench(self.preset, self.batch), self.workload)
         Path("/proc/self/clear_refs").write_text("5")  # the highest so far is what it is now
-        before = _highest_mib()
+        before = highest_mib()
         for _ in range(2):
             _timed(work, PATHS[path])
-        print(_highest_mib() - before)
+        print(highest_mib() - before)
 
 
 ROWS = [
@@ -185,11 +185,6 @@ def _stack(drawing: Drawing) -> Tensor:
 def _slopes(loss: Tensor, module: nn.Module) -> Tensor:
     slopes = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
     return torch.cat([slope.flatten() for slope in slopes if slope is not None])
-
-
-def _highest_mib() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -126,6 +126,21 @@ def _glass(defect: str, count: int, draw: MaskPlan) -> Items:
 LITTLE = Survey(samples=4, limit=4, steps=5)
 BRIEF = Trial(seeds=1, steps=20, size=32)
 
+
+def _quick(*items: Items) -> Plan:
+    return Plan(
+        rungs=TINY,
+        encoder=0.32,
+        mapper=0.32,
+        solutions=1,
+        items=items,
+        side=64,
+        samples=40,
+        survey=LITTLE,
+        trial=BRIEF,
+    )
+
+
 PLANS: Mapping[str, Mapping[Length, Plan]] = {
     "bottle": {
         "full": Plan(
@@ -146,22 +161,10 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             ),
             side=256,
         ),
-        "quick": Plan(
-            rungs=TINY,
-            encoder=0.32,
-            mapper=0.32,
-            solutions=1,
-            items=(
-                _glass("broken_large", 4, AS_IT_LAY),
-                Items(defect="broken_small", count=4, draw=AS_IT_LAY),
-                Items(
-                    defect="contamination", count=4, draw=MaskPlan(kind="blob", area=(0.05, 0.2))
-                ),
-            ),
-            side=64,
-            samples=40,
-            survey=LITTLE,
-            trial=BRIEF,
+        "quick": _quick(
+            _glass("broken_large", 4, AS_IT_LAY),
+            Items(defect="broken_small", count=4, draw=AS_IT_LAY),
+            Items(defect="contamination", count=4, draw=MaskPlan(kind="blob", area=(0.05, 0.2))),
         ),
     },
     "hazelnut": {
@@ -181,19 +184,9 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             ),
             side=512,
         ),
-        "quick": Plan(
-            rungs=TINY,
-            encoder=0.32,
-            mapper=0.32,
-            solutions=1,
-            items=(
-                Items(defect="colour", count=6, draw=MaskPlan(kind="blob", area=(0.04, 0.15))),
-                Items(defect="crack", count=4, draw=AS_IT_LAY),
-            ),
-            side=64,
-            samples=40,
-            survey=LITTLE,
-            trial=BRIEF,
+        "quick": _quick(
+            Items(defect="colour", count=6, draw=MaskPlan(kind="blob", area=(0.04, 0.15))),
+            Items(defect="crack", count=4, draw=AS_IT_LAY),
         ),
     },
 }

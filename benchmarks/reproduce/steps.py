@@ -90,14 +90,7 @@ def _training(
 def _snapshots(plan: Plan, places: Places) -> Step:
     bundle = places.bundle(plan.finest.preset)
     words = ("python", "-m", "benchmarks.snapshots", str(bundle), str(places.data))
-    step = _logged("snapshots", (*words, "--n", str(plan.samples)), places)
-    # Behind a branch the generator has another shape than its snapshots.
-    late = bundle / "match_critic.safetensors"
-    return Step(
-        name=step.name,
-        command=step.command,
-        done_when=lambda: step.done_when() or late.is_file(),
-    )
+    return _logged("snapshots", (*words, "--n", str(plan.samples)), places)
 
 
 def _codes(stage: Stage, plan: Plan, places: Places, ways: Ways) -> Step:

@@ -105,6 +105,10 @@ class DefectFolder:
         cut = max(1, len(photographs) // 3)
         return photographs[:cut], photographs[cut:]
 
+    def defects_to_learn(self, kind: str, *, first_third: bool) -> tuple[Photograph, ...]:
+        """The photographs of a type that may be learnt from: its first third, or all."""
+        return self.thirds(kind)[0] if first_third else self.defects(kind)
+
     def __repr__(self) -> str:
         return f"DefectFolder({str(self.root)!r}, {len(self.photographs)} photographs)"
 

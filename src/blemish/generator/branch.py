@@ -6,9 +6,7 @@ from torch import nn
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
 from blemish.generator.grow import grow_branch
-from blemish.generator.network import Generator, GeneratorConfig
-
-BRANCH = ("defect_mapping.", "synthesis.res_")
+from blemish.generator.network import BRANCH, Generator, GeneratorConfig
 
 
 def free_defect_branch(generator: Generator) -> list[nn.Parameter]:

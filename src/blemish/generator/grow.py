@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
 from blemish.generator.critic import Critic
-from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.network import BRANCH, Generator, GeneratorConfig
 from blemish.generator.restore import shape_of
 
 
@@ -33,9 +33,11 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
         BundleError: It can't be read.
     """
     refuse_unlike(generator.config, coarse)
-    _take(generator, coarse.tensors("generator"), but="res_")
+    known = coarse.tensors("generator")
+    _take(generator, {k: v for k, v in known.items() if not k.startswith(BRANCH)})
     _silence(generator, "b", shape_of(coarse).resolution)
-    _take(critic, coarse.tensors("critic"), but=".fromrgb.")
+    known = coarse.tensors("critic")
+    _take(critic, {k: v for k, v in known.items() if ".fromrgb." not in k})
 
 
 @torch.no_grad()
@@ -61,8 +63,7 @@ def grow_branch(generator: Generator, coarse: Bundle) -> None:
             todo="Train that one's branch on the same types, or leave --grow out.",
         )
     known = coarse.tensors("generator")
-    branch = {k: v for k, v in known.items() if k.startswith(("defect_mapping.", "synthesis.res_"))}
-    _take(generator, branch)
+    _take(generator, {k: v for k, v in known.items() if k.startswith(BRANCH)})
     _silence(generator, "res_b", shape_of(coarse).resolution)
 
 
@@ -84,11 +85,9 @@ def refuse_unlike(config: GeneratorConfig, coarse: Bundle) -> None:
         )
 
 
-def _take(module: nn.Module, known: Mapping[str, Tensor], *, but: str | None = None) -> None:
-    wanted = {name: v for name, v in known.items() if but is None or but not in name}
-    # A branch that the coarser bundle has besides is for `grow_branch`.
-    wanted = {name: v for name, v in wanted.items() if name in module.state_dict()}
-    module.load_state_dict(wanted, strict=False)
+def _take(module: nn.Module, known: Mapping[str, Tensor]) -> None:
+    unknown = module.load_state_dict(known, strict=False).unexpected_keys
+    assert not unknown, unknown  # shapes are alike but for what is missing
 
 
 def _silence(generator: Generator, prefix: str, above: int) -> None:

@@ -35,6 +35,7 @@ from blemish.types import Codes, Sample, Space
 
 Noise = Literal["const", "none", "random"]
 DISTANCE_PX = 8
+BRANCH = ("defect_mapping.", "synthesis.res_")  # how names of the branch's tensors begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,11 +71,7 @@ def read_defects(
     Raises:
         DataError: A file can't be read, or a mask is missing.
     """
-    chosen = [
-        photograph
-        for kind in types
-        for photograph in (folder.thirds(kind)[0] if third else folder.defects(kind))
-    ]
+    chosen = [p for kind in types for p in folder.defects_to_learn(kind, first_third=third)]
     if not chosen:
         return None
     pictures, masks = load(chosen, resolution)

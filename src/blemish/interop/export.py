@@ -16,8 +16,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import OptionError
 from blemish.files import ensure_writable
-from blemish.generator.branch import BRANCH
-from blemish.generator.network import GeneratorConfig
+from blemish.generator.network import BRANCH, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator, shape_of
 
 

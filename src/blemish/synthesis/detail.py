@@ -21,10 +21,9 @@ from jaxtyping import Bool, Float, UInt8
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.errors import OptionError
 from blemish.pictures import fit_mask, read_mask, read_picture
-from blemish.synthesis.stitched import nearest_in_shape, stitch_defect
+from blemish.synthesis.stitched import alike_in_shape, stitch_defect
 
 COMPARED_AT = 256
-NEAREST = 4
 SIGMA_PX = 2.0  # of the model's pixels
 
 Change = Float[np.ndarray, "h w 3"]
@@ -68,8 +67,7 @@ class Details:
             DataError: The chosen one can't be read.
         """
         photographs, masks = self.known(kind)
-        best = nearest_in_shape(fit_mask(mask, COMPARED_AT), masks)
-        chosen = photographs[best[seed % min(NEAREST, len(best))]]
+        chosen = photographs[alike_in_shape(fit_mask(mask, COMPARED_AT), masks, seed)]
         assert chosen.mask_path is not None
         h, w = mask.shape
         source = cv2.resize(read_picture(chosen.path), (w, h), interpolation=cv2.INTER_AREA)
@@ -79,8 +77,7 @@ class Details:
         return partial(detailed, fine=fine, mask=mask, sigma=SIGMA_PX * max(h, w) / self.side)
 
     def _read(self, kind: str) -> tuple[list[Photograph], list[Bool[np.ndarray, "_ _"]]]:
-        data = DefectFolder(self.folder)
-        found = data.thirds(kind)[0] if self.first_third else data.defects(kind)
+        found = DefectFolder(self.folder).defects_to_learn(kind, first_third=self.first_third)
         masks = [
             (p, fit_mask(read_mask(p.mask_path), COMPARED_AT))
             for p in found

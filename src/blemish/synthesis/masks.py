@@ -215,8 +215,7 @@ def choose_real(
 
 
 def _real_files(folder: Path, defect: str, first_third: bool) -> list[Path]:
-    data = DefectFolder(folder)
-    found = data.thirds(defect)[0] if first_third else data.defects(defect)
+    found = DefectFolder(folder).defects_to_learn(defect, first_third=first_third)
     return [photograph.mask_path for photograph in found if photograph.mask_path is not None]
 
 

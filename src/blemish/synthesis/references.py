@@ -16,10 +16,9 @@ from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.pictures import to_picture, to_tensor
 from blemish.synthesis.defect import Reference
 from blemish.synthesis.distilled import Distilled, distil
-from blemish.synthesis.stitched import Stitched, nearest_in_shape, stitch_defect
+from blemish.synthesis.stitched import Stitched, alike_in_shape, stitch_defect
 
 ReferenceName = Literal["none", "stitch", "distil"]
-NEAREST = 4
 
 
 class References:
@@ -71,8 +70,7 @@ class References:
         """One of the real defects nearest in shape, another for each seed, warped and pasted."""
         pictures, masks = self.real(kind)
         picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
-        best = nearest_in_shape(target, [m > 0 for m in masks])
-        k = best[seed % min(NEAREST, len(best))]
+        k = alike_in_shape(target, [m > 0 for m in masks], seed)
         pasted = stitch_defect(picture, target, pictures[k], masks[k] > 0)
         return Stitched(to_tensor(pasted)[None].to(self.device))
 
@@ -93,10 +91,8 @@ class References:
         if self.folder is None:
             raise self._no_real()
         side = shape_of(self.bundle).resolution
-        data = DefectFolder(self.folder)
-        pictures, masks = load(
-            data.thirds(kind)[0] if self.first_third else data.defects(kind), side
-        )
+        found = DefectFolder(self.folder).defects_to_learn(kind, first_third=self.first_third)
+        pictures, masks = load(found, side)
         marked = masks.any(axis=(1, 2))
         if not marked.any():
             raise OptionError(

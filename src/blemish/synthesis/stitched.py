@@ -14,6 +14,7 @@ from blemish.inversion.losses import squared_error
 # Pixels around the mask from which a blended defect's gradients are put in, of which OpenCV takes
 # three away again; those that are left must hold the step from the part to the defect.
 RIM = 5
+NEAREST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,14 @@ def nearest_in_shape(
     wanted = _shape(mask)
     far = [np.abs(np.subtract(_shape(candidate), wanted)).sum() for candidate in candidates]
     return [int(index) for index in np.argsort(far, kind="stable")]
+
+
+def alike_in_shape(
+    mask: Bool[np.ndarray, "h w"], candidates: list[Bool[np.ndarray, "h w"]], seed: int
+) -> int:
+    """The index of one of the `NEAREST` candidates, which seeds take in turn."""
+    best = nearest_in_shape(mask, candidates)
+    return best[seed % min(NEAREST, len(best))]
 
 
 def stitch_defect(
