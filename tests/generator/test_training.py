@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError, OutputError, TrainingError
 from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
-from blemish.generator.loop import STATE, Schedule, make_fabric
+from blemish.generator.loop import LOCK, STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator
@@ -301,6 +302,13 @@ def test_a_run_is_not_resumed_with_another_shape(parts: Path, fresh: Bundle) -> 
 def test_a_run_does_not_begin_where_another_left_its_state(parts: Path, fresh: Bundle) -> None:
     with pytest.raises(OutputError, match="--resume"):
         train_first(parts, fresh.path, schedule(8))
+
+
+def test_two_runs_do_not_write_into_one_folder(parts: Path, fresh: Bundle) -> None:
+    folder = fresh.path / "training" / "generator"
+    with FileLock(folder / LOCK), pytest.raises(OutputError, match="another training is running"):
+        train_first(parts, fresh.path, schedule(8), resume=True)
+    train_first(parts, fresh.path, schedule(8), resume=True)
 
 
 def test_a_torn_state_is_refused(parts: Path, fresh: Bundle) -> None:

@@ -31,7 +31,7 @@ def coarse(values: np.ndarray, sigma: float) -> np.ndarray:
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
 def test_coarse_is_the_models_and_fine_the_real_ones(sigma: float) -> None:
     model, real = change(1), change(3)
-    found = detailed(model, fine=real, mask=MASK, sigma=sigma)
+    found = detailed(model, fine=real, mask=MASK, covered=MASK, sigma=sigma)
     deep = np.hypot(Y - 48, X - 48) < 10
     fine = found - coarse(found, sigma)
     assert np.corrcoef(fine[deep].ravel(), (real - coarse(real, sigma))[deep].ravel())[0, 1] > 0.95
@@ -41,16 +41,29 @@ def test_coarse_is_the_models_and_fine_the_real_ones(sigma: float) -> None:
 
 def test_the_same_change_is_left_as_it_is() -> None:
     model = change(2)
-    np.testing.assert_allclose(detailed(model, fine=model, mask=MASK, sigma=3.0), model, atol=1e-3)
+    np.testing.assert_allclose(
+        detailed(model, fine=model, mask=MASK, covered=MASK, sigma=3.0), model, atol=1e-3
+    )
 
 
 def test_beyond_the_mask_nothing_is_touched_or_looked_at() -> None:
     model, real = change(1), change(2)
-    found = detailed(model, fine=real, mask=MASK, sigma=3.0)
+    found = detailed(model, fine=real, mask=MASK, covered=MASK, sigma=3.0)
     assert (found[~MASK] == model[~MASK]).all()
     elsewhere = np.where(MASK[:, :, None], model, 1000 * model)
-    again = detailed(elsewhere, fine=real, mask=MASK, sigma=3.0)
+    again = detailed(elsewhere, fine=real, mask=MASK, covered=MASK, sigma=3.0)
     np.testing.assert_allclose(again[MASK], found[MASK], atol=1e-2)
+
+
+def test_what_the_real_one_does_not_cover_stays_the_models() -> None:
+    model, real, half = change(1), change(3), MASK & (X < 48)
+    found = detailed(model, fine=real, mask=MASK, covered=half, sigma=3.0)
+    np.testing.assert_allclose(found[X > 54], model[X > 54], atol=1e-3)
+    alone = detailed(model, fine=real, mask=half, covered=half, sigma=3.0)
+    near = half & (X < 42)
+    np.testing.assert_allclose(found[near], alone[near], atol=1)
+    none = detailed(model, fine=real, mask=MASK, covered=MASK & (X < 0), sigma=3.0)
+    assert (none == model).all()
 
 
 def test_the_mask_has_no_holes_where_detail_crosses_zero() -> None:
@@ -71,8 +84,8 @@ def test_the_mask_has_no_holes_where_detail_crosses_zero() -> None:
 def test_details_come_from_real_defects_and_from_the_first_third_alone(tmp_path: Path) -> None:
     root = write_defects(tmp_path / "real", n=6)
     some, every = (Details(root, first_third=third, side=16) for third in (True, False))
-    assert [p.path.name for p in some.known("crack")[0]] == ["0.png", "1.png"]
-    assert len(every.known("crack")[0]) == 6
+    assert [p.path.name for p, _ in some.known("crack")] == ["0.png", "1.png"]
+    assert len(every.known("crack")) == 6
     picture = np.random.default_rng(0).integers(60, 120, (96, 96, 3)).astype(np.uint8)
     still = np.zeros((96, 96, 3), np.float32)
     one, same = (some.under(picture, MASK, "crack", seed)(still) for seed in (0, 0))

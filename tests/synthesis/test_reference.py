@@ -10,7 +10,7 @@ from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic
 from blemish.synthesis.defect import Reference
 from blemish.synthesis.distilled import Distilled, distil
-from blemish.synthesis.stitched import Stitched, nearest_in_shape, stitch_defect
+from blemish.synthesis.stitched import Stitched, stitch_defect
 
 SIDE = 16
 
@@ -91,25 +91,6 @@ def test_references_pull(matching: Critic) -> None:
         (slope,) = torch.autograd.grad(reference.error(image, mask).sum(), image)
         assert slope.isfinite().all()
         assert (slope * mask).any()
-
-
-def test_the_nearest_in_shape_comes_first() -> None:
-    masks = [spot(), bar(0), bar(1, length=25, width=1), spot() & (np.arange(64) < 28)]
-    for index, mask in enumerate(masks):
-        assert nearest_in_shape(mask, masks)[0] == index
-    turned = nearest_in_shape(bar(1.2), masks)
-    assert turned[0] == 1, "a turn is no other shape"
-    assert sorted(turned) == [0, 1, 2, 3]
-
-
-def test_of_equals_the_first_comes_first() -> None:
-    assert nearest_in_shape(spot(), [bar(0), spot(), spot(), spot()]) == [1, 2, 3, 0]
-
-
-def test_single_pixels_have_a_shape() -> None:
-    dot = np.zeros((16, 16), bool)
-    dot[3, 3] = True
-    assert nearest_in_shape(dot, [bar(0, side=16), dot]) == [1, 0]
 
 
 def test_a_defect_stitched_onto_its_own_place_stays() -> None:

@@ -26,6 +26,7 @@ from blemish.generator.adapt import average_of
 from blemish.generator.branch import free_defect_branch, matching_critic, with_branch
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.generator.game import Game, Judge
+from blemish.generator.grow import origin_of
 from blemish.generator.loop import choose, descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import DefectConfig, Drawing, Generator
@@ -126,9 +127,9 @@ class DefectStage:
         defects: Defects,
         fabric: Fabric,
         *,
-        grown: bool = False,
+        coarse: Bundle | None = None,
     ) -> None:
-        self.grown = grown
+        self.grown_from = None if coarse is None else coarse.digest
         self.generator = generator.to(fabric.device)
         self.average = average_of(self.generator)
         with torch.random.fork_rng():
@@ -151,12 +152,15 @@ class DefectStage:
     def data(self) -> list[Tensor]:
         return [self.defects.image, self.defects.mask, self.defects.kind]
 
+    def origin(self) -> dict[str, str]:
+        return origin_of(self.grown_from)
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)
         with torch.no_grad():
             fake = self._deal(scene, rng).stack
         values = self.judge.learn(index, self._real(scene, rng), fake, rng)
-        if self.grown and index < self.training.grown_steps:
+        if self.grown_from is not None and index < self.training.grown_steps:
             return values
         values |= self._improve_generator(index, scene, rng)
         self.training.follow(self.average, self.generator, index)
@@ -378,7 +382,7 @@ def train_defects(
         )
     generator = with_branch(bundle, config, seed=training.schedule.seed, coarse=coarse)
     critic = matching_critic(bundle, config)
-    stage = DefectStage(generator, critic, training, defects, fabric, grown=coarse is not None)
+    stage = DefectStage(generator, critic, training, defects, fabric, coarse=coarse)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
 
 

@@ -67,6 +67,11 @@ def grow_branch(generator: Generator, coarse: Bundle) -> None:
     _silence(generator, "res_b", shape_of(coarse).resolution)
 
 
+def origin_of(grown_from: str | None) -> dict[str, str]:
+    """What a run must share with the one it resumes: the digest of the bundle that it grew from."""
+    return {"grow": "nothing" if grown_from is None else grown_from[:16]}
+
+
 def refuse_unlike(config: GeneratorConfig, coarse: Bundle) -> None:
     """Refuse to grow from a bundle that a generator is no finer form of.
 

@@ -6,7 +6,8 @@ was interrupted and resumed is the run that was not.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from jaxtyping import Int, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -27,6 +29,7 @@ from blemish.tracking import Statistics, draw_curves, progress_bar
 Device = Literal["auto", "cpu", "cuda"]
 Parameters = list[nn.Parameter]
 STATE = "state.safetensors"
+LOCK = "running.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,10 @@ class Stage(Protocol):
 
     def data(self) -> list[Tensor]:
         """What it learns from; a run can be resumed on the same data only."""
+        ...
+
+    def origin(self) -> dict[str, str]:
+        """What it began as, by the names of options; the same for a run and the one it resumes."""
         ...
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
@@ -200,12 +207,38 @@ def run(
 
     Raises:
         OptionError: The batch can't be shared out evenly, or the state is of other options.
-        OutputError: Without `resume`, there is a state already.
+        OutputError: Without `resume`, there is a state already; or another run writes there.
         TrainingError: Numbers ceased to be finite; the last whole checkpoint is kept.
     """
     folder = out / "training" / name
     _refuse_uneven(schedule.batch, fabric.world_size)
     ensure_writable(folder)
+    with _alone(folder, fabric):
+        _run(stage, schedule, fabric, out, folder, resume=resume)
+
+
+@contextmanager
+def _alone(folder: Path, fabric: Fabric) -> Iterator[None]:
+    """Hold a folder for one run; the system lets go of it however the run ends."""
+    lock = FileLock(folder / LOCK)
+    if fabric.global_rank == 0:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise OutputError(
+                got=f"{folder}, where another training is running",
+                expected="a folder that no other run writes to",
+                todo="Wait for that one, stop it, or choose another folder.",
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run(
+    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, folder: Path, *, resume: bool
+) -> None:
     start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
     if fabric.global_rank == 0:
         told = Statistics(folder / "stats.jsonl", resume_step=start)
@@ -285,8 +318,8 @@ def _identity(stage: Stage, schedule: Schedule) -> dict[str, str]:
     total = hashlib.sha256()
     for tensor in stage.data():
         total.update(tensor.numpy().tobytes())
-    seed, batch = str(schedule.seed), str(schedule.batch)
-    return {"batch": batch, "seed": seed, "photographs": total.hexdigest()[:16]}
+    mine = {"batch": str(schedule.batch), "seed": str(schedule.seed)}
+    return {**mine, "photographs": total.hexdigest()[:16], **stage.origin()}
 
 
 def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
@@ -294,7 +327,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
         return 0
     tensors, about = load_tensors(file)
     mine = _identity(stage, schedule)
-    other = [name for name, value in mine.items() if about.get(name) != value]
+    other = [name for name, value in mine.items() if about.get(name, value) != value]
     if other:
         raise OptionError(
             got="--resume with " + ", ".join(f"{name} {mine[name]}" for name in other),

@@ -19,7 +19,7 @@ from blemish.data.folder import DefectFolder, load
 from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
-from blemish.generator.grow import grow
+from blemish.generator.grow import grow, origin_of
 from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
@@ -95,6 +95,9 @@ class GeneratorStage:
 
     def data(self) -> list[Tensor]:
         return [self.images]
+
+    def origin(self) -> dict[str, str]:
+        return origin_of(self.grown_from)
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         grown = self.grown_from is not None

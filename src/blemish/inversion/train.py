@@ -82,6 +82,9 @@ class EncoderStage:
     def data(self) -> list[Tensor]:
         return self.lessons.data()
 
+    def origin(self) -> dict[str, str]:
+        return {}
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         for group in [*self.adam.param_groups, *self.judge.adam.param_groups]:
             group["lr"] = self.training.rate(index)

@@ -20,11 +20,12 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.errors import OptionError
-from blemish.pictures import fit_mask, read_mask, read_picture
-from blemish.synthesis.stitched import alike_in_shape, stitch_defect
+from blemish.pictures import read_mask, read_picture
+from blemish.synthesis.laying import Outline, best_laid, outline_of
+from blemish.synthesis.stitched import laid_under
 
-COMPARED_AT = 256
-SIGMA_PX = 2.0  # of the model's pixels
+SIGMA_PX = 6.0  # of the model's pixels
+SEAM_PX = 1.0
 
 Change = Float[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
@@ -66,44 +67,48 @@ class Details:
         Raises:
             DataError: The chosen one can't be read.
         """
-        photographs, masks = self.known(kind)
-        chosen = photographs[alike_in_shape(fit_mask(mask, COMPARED_AT), masks, seed)]
+        defects = self.known(kind)
+        chosen = defects[best_laid(outline_of(picture, mask), [o for _, o in defects], seed)][0]
         assert chosen.mask_path is not None
         h, w = mask.shape
         source = cv2.resize(read_picture(chosen.path), (w, h), interpolation=cv2.INTER_AREA)
         where = cv2.resize(read_mask(chosen.mask_path).astype(np.uint8), (w, h)) > 0
-        laid = stitch_defect(picture, mask, source, where, blend=False)
-        fine = laid.astype(np.float32) - picture
-        return partial(detailed, fine=fine, mask=mask, sigma=SIGMA_PX * max(h, w) / self.side)
+        moved, covered = laid_under(picture, mask, source, where)
+        fine = moved.astype(np.float32) - picture
+        sigma = SIGMA_PX * max(h, w) / self.side
+        return partial(detailed, fine=fine, mask=mask, covered=covered & mask, sigma=sigma)
 
-    def _read(self, kind: str) -> tuple[list[Photograph], list[Bool[np.ndarray, "_ _"]]]:
+    def _read(self, kind: str) -> list[tuple[Photograph, Outline]]:
         found = DefectFolder(self.folder).defects_to_learn(kind, first_third=self.first_third)
-        masks = [
-            (p, fit_mask(read_mask(p.mask_path), COMPARED_AT))
-            for p in found
-            if p.mask_path is not None
+        read = [
+            (photograph, read_picture(photograph.path), read_mask(photograph.mask_path))
+            for photograph in found
+            if photograph.mask_path is not None
         ]
-        marked = [(photograph, mask) for photograph, mask in masks if mask.any()]
+        marked = [(p, outline_of(picture, mask)) for p, picture, mask in read if mask.any()]
         if not marked:
             raise OptionError(
                 got=f"{self.folder}, which holds no '{kind}' to take detail from",
                 expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
                 todo="Point to a folder that has some, or leave the detail out.",
             )
-        return [p for p, _ in marked], [mask for _, mask in marked]
+        return marked
 
 
-def detailed(change: Change, *, fine: Change, mask: Mask, sigma: float) -> Change:
+def detailed(change: Change, *, fine: Change, mask: Mask, covered: Mask, sigma: float) -> Change:
     """What is coarse of one change with what is fine of another, inside a mask.
 
     Args:
         change: The model's, in levels of 0..255.
         fine: The real defect's.
-        mask: Where both are; elsewhere the model's change is left as it is.
+        mask: Where the first is meant; elsewhere it is left as it is.
+        covered: Where inside it the second is known.
         sigma: Of the blur between coarse and fine, in pixels.
     """
-    weight = mask.astype(np.float32)
-    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)[:, :, None]
-    difference = (change - fine) * weight[:, :, None]
+    known = covered.astype(np.float32)
+    difference = (change - fine) * known[:, :, None]
+    total = np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-6)[:, :, None]
     coarse = cv2.GaussianBlur(difference.astype(np.float32), (0, 0), sigma) / total
-    return np.where(mask[:, :, None], fine + coarse, change)
+    inside = np.maximum(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), SEAM_PX), 1e-6)
+    share = np.where(mask, cv2.GaussianBlur(known, (0, 0), SEAM_PX) / inside, 0)[:, :, None]
+    return change + share * (fine + coarse - change)

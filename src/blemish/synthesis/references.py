@@ -16,7 +16,8 @@ from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.pictures import to_picture, to_tensor
 from blemish.synthesis.defect import Reference
 from blemish.synthesis.distilled import Distilled, distil
-from blemish.synthesis.stitched import Stitched, alike_in_shape, stitch_defect
+from blemish.synthesis.laying import Outline, best_laid, outline_of
+from blemish.synthesis.stitched import Stitched, stitch_defect
 
 ReferenceName = Literal["none", "stitch", "distil"]
 
@@ -44,13 +45,14 @@ class References:
         self.bundle, self.name, self.folder, self.device = bundle, name, real, device
         self.first_third = first_third
         self.real, self.distilled = cache(self._load), cache(self._distil)
+        self.outlines = cache(self._outlined)
 
     def prepare(self, kind: str) -> None:
         """Read what is needed for a type; see `Synthesizer.prepare`."""
         if self.name == "distil":
             self.distilled(kind)
         elif self.name == "stitch":
-            self.real(kind)
+            self.outlines(kind)
 
     def choose(
         self,
@@ -67,10 +69,10 @@ class References:
         return self._stitched(kind, photograph, mask, seed)
 
     def _stitched(self, kind: str, photograph: Tensor, mask: Tensor, seed: int) -> Stitched:
-        """One of the real defects nearest in shape, another for each seed, warped and pasted."""
+        """One of the real defects that can be laid best, another for each seed, and pasted."""
         pictures, masks = self.real(kind)
         picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
-        k = alike_in_shape(target, [m > 0 for m in masks], seed)
+        k = best_laid(outline_of(picture, target), self.outlines(kind), seed)
         pasted = stitch_defect(picture, target, pictures[k], masks[k] > 0)
         return Stitched(to_tensor(pasted)[None].to(self.device))
 
@@ -101,6 +103,9 @@ class References:
                 todo="Point it to a folder that has some.",
             )
         return pictures[marked], masks[marked]
+
+    def _outlined(self, kind: str) -> list[Outline]:
+        return [outline_of(p, m > 0) for p, m in zip(*self.real(kind), strict=True)]
 
     def _no_real(self) -> OptionError:
         return OptionError(

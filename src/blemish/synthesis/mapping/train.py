@@ -89,6 +89,9 @@ class MapperStage:
     def data(self) -> list[Tensor]:
         return self.tasks.lessons.data()
 
+    def origin(self) -> dict[str, str]:
+        return {}
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         n = self.training.schedule.batch // self.fabric.world_size
         task = self.tasks.draw(n, rng)

@@ -1,0 +1,134 @@
+r"""How a real defect is laid under a mask: by the move after which both cover each other best.
+
+Two families of moves are tried. In one the defect's ellipse comes over the mask's, as it is, turned
+by half, and mirrored. In the other the defect stays where it sits on its part: it is mirrored by
+chance, turned about the middle of the part, and made a little smaller or larger, so that what broke
+off a rim lies on the rim again,
+
+    p' = c' + s R(\phi) diag(\pm 1, 1) (p - c),
+
+with the middles c and c' of both parts. The overlap is that of areas, |a ∩ b| / |a ∪ b|, at a few
+dozen pixels a side; a move that leaves the part's middle where it is wins unless another overlaps
+by a tenth more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import atan2, log, pi
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from blemish.data.masks import silhouette
+
+SIDE = 64  # at which overlaps are measured
+TURNS = 36
+SCALES = (0.85, 1.0, 1.0 / 0.85)
+TRIED = 16  # real defects, those most alike in shape
+TAKEN = 3
+ASTRAY = 0.9  # what an overlap counts for where the defect leaves its place on the part
+
+Affine = Float[np.ndarray, "2 3"]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A mask on its part, small; see `outline_of`.
+
+    Attributes:
+        mask: Share of each pixel that is marked.
+        middle: Of the part, x and y.
+    """
+
+    mask: Float[np.ndarray, "h w"]
+    middle: Float[np.ndarray, "2"]
+
+    @cached_property
+    def ellipse(self) -> tuple[float, float, float, float, float]:
+        """Centre x and y, deviations along both axes, and the angle of the longer."""
+        y, x = np.nonzero(self.mask)
+        weight = self.mask[y, x]
+        points = np.stack([x, y])
+        centre = np.average(points, axis=1, weights=weight)
+        spread = np.cov(points, aweights=weight, ddof=0) if len(x) > 1 else np.zeros((2, 2))
+        values, vectors = np.linalg.eigh(spread + 0.25 * np.eye(2))
+        angle = atan2(vectors[1, 1], vectors[0, 1])
+        return float(centre[0]), float(centre[1]), values[1] ** 0.5, values[0] ** 0.5, angle
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        """Logarithms of the area and of the ratio of the axes."""
+        _, _, major, minor, _ = self.ellipse
+        return log(self.mask.sum()), log(major / minor)
+
+
+def outline_of(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Outline:
+    """The outline of a mask that marks something on a photograph, `SIDE` pixels on the longer."""
+    h, w = mask.shape
+    size = max(1, round(SIDE * w / max(h, w))), max(1, round(SIDE * h / max(h, w)))
+    small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    y, x = np.nonzero(silhouette(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)))
+    return Outline(mask=small, middle=np.array([x.mean(), y.mean()]))
+
+
+def best_laid(target: Outline, candidates: list[Outline], seed: int) -> int:
+    """The index of one of the `TAKEN` candidates that can be laid best; seeds take them in turn."""
+    far = [np.abs(np.subtract(c.shape, target.shape)).sum() for c in candidates]
+    alike = np.argsort(far, kind="stable")[:TRIED]
+    overlaps = [-lay(candidates[index], target)[1] for index in alike]
+    best = alike[np.argsort(overlaps, kind="stable")]
+    return int(best[seed % min(TAKEN, len(best))])
+
+
+def lay(source: Outline, target: Outline) -> tuple[Affine, float]:
+    """The best move from one mask to another of a photograph of the same size, and its overlap."""
+    tried = [
+        (overlap(source, target, move) * worth, worth, move)
+        for move, worth in _moves(source, target)
+    ]
+    best, worth, move = max(tried, key=lambda found: found[0])
+    return move, best / worth
+
+
+def overlap(source: Outline, target: Outline, move: Affine) -> float:
+    """The share that both masks have in common, in [0, 1], once the first is moved."""
+    h, w = target.mask.shape
+    moved = cv2.warpAffine(source.mask, move, (w, h))
+    return float(np.minimum(moved, target.mask).sum() / np.maximum(moved, target.mask).sum())
+
+
+def enlarged(move: Affine, side: int) -> Affine:
+    """A move between outlines, for photographs whose longer side has so many pixels."""
+    k = side / SIDE
+    # A pixel's centre lies half a pixel from its corner, at any size.
+    half = np.array([0.5, 0.5])
+    offset = k * (move[:, 2] + half - move[:, :2] @ half) - half + move[:, :2] @ half
+    return np.column_stack([move[:, :2], offset])
+
+
+def _moves(source: Outline, target: Outline) -> Iterator[tuple[Affine, float]]:
+    sx, sy, source_major, source_minor, source_angle = source.ellipse
+    tx, ty, major, minor, angle = target.ellipse
+    scale = (major * minor / (source_major * source_minor)) ** 0.5
+    for mirrored in (1, -1):
+        # A mirror across the upright axis turns the angle of an ellipse into its negative.
+        turn = angle - mirrored * source_angle
+        for phi in (turn, turn + pi):
+            yield _about((sx, sy), (tx, ty), scale, phi, mirrored), ASTRAY
+        for phi in np.arange(TURNS) * 2 * pi / TURNS:
+            for size in SCALES:
+                yield _about(source.middle, target.middle, size, phi, mirrored), 1.0
+
+
+def _about(
+    source: tuple[float, float] | Float[np.ndarray, "2"],
+    target: tuple[float, float] | Float[np.ndarray, "2"],
+    scale: float,
+    phi: float,
+    mirrored: int,
+) -> Affine:
+    cosine, sine = scale * np.cos(phi), scale * np.sin(phi)
+    matrix = np.array([[cosine * mirrored, -sine], [sine * mirrored, cosine]])
+    return np.column_stack([matrix, np.asarray(target) - matrix @ np.asarray(source)])
