@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,7 +145,7 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | defect types | {", ".join(shape.defect.types) if shape.defect else "none"} |
 | data | {facts.data} |
 | licence of the weights | {facts.licence} |
-| stage 1 | {bundle.config["nimg"] / 1000:.1f} kimg |
+| stage 1 | {_stage_one(bundle.config)} |
 | stage 2 | {bundle.config["defects_nimg"] / 1000:.1f} kimg |
 | encoder | {encoder_terms(bundle)} |
 | mapper | {mapper_terms(bundle)} |
@@ -170,6 +171,13 @@ drawn strokes and blobs.*
 Measured on {today()} by `python -m benchmarks.card` on the packed weights ({hardware()});
 distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 """
+
+
+def _stage_one(config: dict[str, Any]) -> str:
+    """How long it was, and which snapshot of it was kept."""
+    shown = f"{config['nimg'] / 1000:.1f} kimg"
+    kept = config.get("kept_nimg")
+    return shown if kept is None else f"{shown}, of which the snapshot at {kept / 1000:.1f} is kept"
 
 
 def encoder_terms(bundle: Bundle) -> str:

@@ -1,4 +1,4 @@
-"""Judge the snapshots of a stage-1 training: `python -m benchmarks.snapshots BUNDLE DATA`.
+"""Judge the snapshots of a stage-1 training: `python -m benchmarks.snapshots BUNDLE DATA [--keep]`.
 
 Distances are taken in SqueezeNet's pooled features (see `blemish.features.pooled`), whose weights
 `load_features` must find: set BLEMISH_WEIGHTS to their folder.
@@ -13,12 +13,15 @@ import tyro
 from blemish.checkpoint import find_bundle
 from blemish.data.folder import DefectFolder, load
 from blemish.evaluation.snapshots import best, judge_snapshots
+from blemish.evaluation.snapshots import keep as keep_snapshot
 from blemish.features import load_features, pooled
 from blemish.generator.restore import shape_of
 from blemish.pictures import to_tensor
 
 
-def main(bundle: Path, data: Path, /, everything: bool = False, n: int = 500) -> None:
+def main(
+    bundle: Path, data: Path, /, everything: bool = False, n: int = 500, keep: bool = False
+) -> None:
     """Print a row for each snapshot, and the one to keep.
 
     Args:
@@ -26,6 +29,7 @@ def main(bundle: Path, data: Path, /, everything: bool = False, n: int = 500) ->
         data: The folder that it was trained on.
         everything: It was trained on test/good as well.
         n: Samples drawn from each snapshot.
+        keep: Make that one the bundle's generator; the bundle may have no defect branch yet.
     """
     found = find_bundle(bundle)
     photographs = DefectFolder(data).good(None if everything else "train")
@@ -37,7 +41,10 @@ def main(bundle: Path, data: Path, /, everything: bool = False, n: int = 500) ->
     print("| kimg | kernel distance | memorised |\n| ---: | ---: | ---: |")
     for verdict in verdicts:
         print(f"| {verdict.kimg} | {verdict.kernel_distance:.4f} | {verdict.memorised:.3f} |")
-    print(f"\nKeep {best(verdicts).kimg} kimg.")
+    chosen = best(verdicts).kimg
+    if keep:
+        keep_snapshot(found, chosen)
+    print(f"\nKept {chosen} kimg." if keep else f"\nKeep {chosen} kimg.")
 
 
 if __name__ == "__main__":

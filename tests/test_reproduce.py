@@ -1,6 +1,8 @@
 """scripts/reproduce: its plans, its chain, its copy-paste set and its report, without training."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -211,6 +213,20 @@ def test_an_interrupted_step_is_waited_for_and_counted(
         run([fake("one", "pass", lambda: False)], places, root=tmp_path)
     assert waited[:2] == [None, running.PATIENCE]
     assert spent(places.work)["one"].runs == 1 and not places.log("one").exists()
+
+
+def test_who_is_asked_to_end_ends_the_step_as_well(places: Places, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)"
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        run([fake("long", code, lambda: False)], places, root=tmp_path)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

@@ -84,8 +84,7 @@ class Report:
         snapshots = places.log("snapshots")
         if self.weights and snapshots.is_file():
             text = snapshots.read_text(encoding="utf-8").strip()
-            note = "The chain goes on with the last one, whatever this says."
-            yield ["## Snapshots of the finest generator", "", text, "", note]
+            yield ["## Snapshots of the finest generator", "", text]
         if self.weights:
             yield ["## The card", "", *tables.card(places)]
         yield ["## Inversion", "", *tables.inversion(places)]

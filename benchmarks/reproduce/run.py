@@ -7,11 +7,12 @@ and its progress go where ours go. How long each took is kept beside, over inter
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -23,6 +24,10 @@ from blemish.files import append_line, ensure_writable, read_lines
 TIMES = "times.jsonl"
 PATIENCE = 60  # seconds that an interrupted step has to leave in good order
 INTERRUPTED = 130
+
+
+class Terminated(KeyboardInterrupt):
+    """We were asked to end, and our steps were not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +62,16 @@ def run(
         OutputError: The folder can't be written.
     """
     ensure_writable(places.work / "logs")
-    for step in steps:
-        if step.done_when():
-            print(f"{step.name}: done already", flush=True)
-            continue
-        code = _run_one(step, places, root, {**os.environ, **(variables or {})})
-        if code:
-            print(f"{step.name} failed with exit code {code}.", file=sys.stderr)
-            return code
+    environment = {**os.environ, **(variables or {})}
+    with _stoppable():
+        for step in steps:
+            if step.done_when():
+                print(f"{step.name}: done already", flush=True)
+                continue
+            code = _run_one(step, places, root, environment)
+            if code:
+                print(f"{step.name} failed with exit code {code}.", file=sys.stderr)
+                return code
     return 0
 
 
@@ -104,11 +111,27 @@ def _wait(command: Sequence[str], out: TextIO, root: Path, environment: Mapping[
     process = subprocess.Popen(command, stdout=out, cwd=root, env=environment)
     try:
         return process.wait()
-    except KeyboardInterrupt:  # it has heard the same, and leaves nothing half-written
+    except KeyboardInterrupt as interruption:  # what was heard from the keyboard, it has heard too
+        if isinstance(interruption, Terminated):
+            process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=PATIENCE)
         process.kill()
         raise
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Take a request to end, which `kill` and systems that shut down send, for an interruption."""
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    raise Terminated
 
 
 def _program(command: Sequence[str]) -> list[str]:

@@ -90,7 +90,7 @@ def _training(
 def _snapshots(plan: Plan, places: Places) -> Step:
     bundle = places.bundle(plan.finest.preset)
     words = ("python", "-m", "benchmarks.snapshots", str(bundle), str(places.data))
-    return _logged("snapshots", (*words, "--n", str(plan.samples)), places)
+    return _logged("snapshots", (*words, "--n", str(plan.samples), "--keep"), places)
 
 
 def _codes(stage: Stage, plan: Plan, places: Places, ways: Ways) -> Step:

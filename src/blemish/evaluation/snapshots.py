@@ -13,9 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.checkpoint import load_tensors
+from blemish.checkpoint import Bundle, load_tensors
+from blemish.errors import OptionError
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.restore import shape_of
 
 Features = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n d"]]
 BATCH = 50
@@ -85,3 +87,26 @@ def best(verdicts: list[Verdict], *, most_memorised: float = 0.1) -> Verdict:
     if honest:
         return min(honest, key=lambda v: v.kernel_distance)
     return min(verdicts, key=lambda v: v.memorised)
+
+
+def keep(bundle: Bundle, kimg: int) -> None:
+    """Make a snapshot the generator of its bundle; the training's state stays what it is.
+
+    Args:
+        bundle: With stage 1 alone: a branch would have learnt on another backbone.
+        kimg: When the snapshot was taken.
+
+    Raises:
+        OptionError: The bundle has a branch.
+        BundleError: The snapshot can't be read.
+        OutputError: The bundle can't be written.
+    """
+    if shape_of(bundle).defect is not None:
+        raise OptionError(
+            got=f"{bundle.path}, whose defect branch has learnt on the generator that is there",
+            expected="a bundle with stage 1 alone",
+            todo="Choose the snapshot first, then train the branch.",
+        )
+    file = bundle.path / "training" / "generator" / f"generator-{kimg:06d}.safetensors"
+    bundle.write("generator", load_tensors(file)[0])
+    bundle.write_config({**bundle.config, "kept_nimg": 1000 * kimg})
