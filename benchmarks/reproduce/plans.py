@@ -146,18 +146,18 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
         "full": Plan(
             rungs=(
                 Rung(preset="bottle-64", generator=48, defects=18),
-                Rung(preset="bottle-128", generator=10, defects=10),
+                Rung(preset="bottle-128", generator=36, defects=16),
             ),
             encoder=12.8,
             mapper=4,
             solutions=4,
             items=(
-                _glass("broken_large", 130, AS_IT_LAY),
-                _glass("broken_large", 20, MaskPlan(kind="blob", area=(0.06, 0.2), where="edge")),
+                _glass("broken_large", 150, AS_IT_LAY),
                 _glass("broken_small", 130, AS_IT_LAY),
                 _glass("broken_small", 20, MaskPlan(kind="blob", area=(0.015, 0.06), where="edge")),
-                _glass("contamination", 90, AS_IT_LAY),
-                _glass("contamination", 60, MaskPlan(kind="blob", area=(0.03, 0.2))),
+                _glass("contamination", 60, AS_IT_LAY),
+                _glass("contamination", 50, MaskPlan(kind="scratch", area=(0.008, 0.06))),
+                _glass("contamination", 40, MaskPlan(kind="blob", area=(0.02, 0.2))),
             ),
             side=256,
         ),
