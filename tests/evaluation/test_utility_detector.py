@@ -12,6 +12,8 @@ from blemish.evaluation.utility.detector import STRIDE, Classifier, UNet, fresh_
 from blemish.evaluation.utility.protocol import Protocol, read_protocol
 from blemish.evaluation.utility.scores import pixel_scores
 from blemish.evaluation.utility.training import (
+    VIEWS,
+    View,
     loss_of,
     maps_of,
     overlap_loss,
@@ -51,6 +53,36 @@ def test_an_item_does_not_depend_on_its_batch() -> None:
     for network in (detector.segmenter, detector.classifier):
         alone = torch.cat([network(one[None]) for one in image])
         torch.testing.assert_close(network(image), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_is_seen_otherwise_is_brought_back(view: View) -> None:
+    picture = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(view.back(view.of(picture)), picture)
+    seen = {tuple(one.of(picture).flatten().tolist()) for one in VIEWS}
+    assert len(seen) == len(VIEWS) == 8
+
+
+def test_a_picture_is_marked_alike_however_it_lies(real: Protocol) -> None:
+    detector = fresh_detector(2, seed=0).train(False)
+    pictures = real.tested.pictures
+    maps = maps_of(detector, pictures, CPU)
+    for turned, lies in (
+        (pictures[:, ::-1], maps[:, ::-1]),
+        (pictures[:, :, ::-1], maps[:, :, ::-1]),
+        (np.rot90(pictures, 1, (1, 2)), np.rot90(maps, 1, (1, 2))),
+    ):
+        np.testing.assert_allclose(maps_of(detector, turned.copy(), CPU), lies, atol=1e-4)
+        assert (types_of(detector, turned.copy(), CPU) == types_of(detector, pictures, CPU)).all()
+
+
+def test_sure_answers_have_finite_logits(real: Protocol) -> None:
+    detector = fresh_detector(2, seed=0).train(False)
+    assert detector.segmenter.head.bias is not None
+    for bias in (1e3, -1e3):
+        torch.nn.init.constant_(detector.segmenter.head.bias, bias)
+        maps = maps_of(detector, real.tested.pictures, CPU)
+        assert np.isfinite(maps).all() and (np.sign(maps) == np.sign(bias)).all()
 
 
 def test_every_parameter_has_a_slope(real: Protocol) -> None:

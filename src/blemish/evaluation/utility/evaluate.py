@@ -80,7 +80,7 @@ class Trial:
         batches = Batches(arm=arm, real=real, steps=plan.steps, batch=plan.batch, seed=seed)
         train(detector, batches, device=device, precision=plan.precision, tell=tell)
         figures, maps = examine(detector, real, device)
-        likely = 1 / (1 + np.exp(-maps[self.shown()].clip(-30, 30)))
+        likely = (1 / (1 + np.exp(-maps[self.shown()]))).astype(np.float32)
         return Outcome(arm=arm.name, seed=seed, figures=figures, maps=likely)
 
     def shown(self) -> list[int]:

@@ -8,6 +8,8 @@ types k of the defective half.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import cos, pi
 from typing import Any, Literal
 
@@ -28,6 +30,7 @@ TYPE_RATE = 3e-4  # of the classifier, which at a higher one answers the same to
 DECAY = 1e-2
 WARM_UP = 0.1
 ASKED = 16  # pictures at a time
+SURE = 1e-12  # likelihoods nearer to 0 or 1 have no finite logit
 
 
 def train(
@@ -100,22 +103,66 @@ def overlap_loss(logits: Float[Tensor, "n 1 h w"], mask: Float[Tensor, "n 1 h w"
 def maps_of(
     detector: Detector, pictures: UInt8[np.ndarray, "n s s 3"], device: torch.device
 ) -> Float[np.ndarray, "n s s"]:
-    """The logits of a defect at every pixel."""
-    images = to_tensor(pictures).split(ASKED)
-    return torch.cat([detector.segmenter(x.to(device))[:, 0].cpu() for x in images]).numpy()
+    """The logits of a defect at every pixel: of the mean likelihood over all `VIEWS`."""
+
+    def likely(images: Tensor) -> Tensor:
+        seen = [view.back(detector.segmenter(view.of(images)))[:, 0] for view in VIEWS]
+        return _mean_likelihood(seen, torch.sigmoid)
+
+    return torch.logit(_asked(likely, pictures, device), eps=SURE).numpy()
 
 
 @torch.no_grad()
 def types_of(
     detector: Detector, pictures: UInt8[np.ndarray, "n s s 3"], device: torch.device
 ) -> Int[np.ndarray, " n"]:
-    """The likeliest type of each, by its index."""
+    """The likeliest type of each over all `VIEWS`, by its index."""
+
+    def likely(images: Tensor) -> Tensor:
+        seen = [detector.classifier(view.of(images)) for view in VIEWS]
+        return _mean_likelihood(seen, partial(torch.softmax, dim=1))
+
+    return _asked(likely, pictures, device).argmax(dim=1).numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A square picture turned by quarters, and mirrored before that or not."""
+
+    quarters: int
+    mirrored: bool
+
+    def of(self, images: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
+        """Pictures as they are seen so."""
+        images = images.flip(3) if self.mirrored else images
+        return torch.rot90(images, self.quarters, (2, 3))
+
+    def back(self, maps: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
+        """Maps of what is seen so, as the pictures lie."""
+        maps = torch.rot90(maps, -self.quarters, (2, 3))
+        return maps.flip(3) if self.mirrored else maps
+
+
+# A detector that learns under turns and mirrors is asked under them: the mean of its answers errs
+# less than any of them.
+VIEWS = tuple(View(quarters, mirrored) for mirrored in (False, True) for quarters in range(4))
+
+
+def _mean_likelihood(logits: list[Tensor], likelihood: Callable[[Tensor], Tensor]) -> Tensor:
+    # In single precision all that is nearly sure would be equally so.
+    return torch.stack([likelihood(seen.double()) for seen in logits]).mean(dim=0)
+
+
+def _asked(
+    answer: Callable[[Tensor], Tensor],
+    pictures: UInt8[np.ndarray, "n s s 3"],
+    device: torch.device,
+) -> Tensor:
     images = to_tensor(pictures).split(ASKED)
-    logits = torch.cat([detector.classifier(x.to(device)).cpu() for x in images])
-    return logits.argmax(dim=1).numpy()
+    return torch.cat([answer(image.to(device)).cpu() for image in images])
 
 
 def about_training() -> dict[str, float]:
     """How it is done, as a report has it."""
     rates = {"learning_rate": RATE, "type_learning_rate": TYPE_RATE}
-    return {**rates, "weight_decay": DECAY, "warm_up": WARM_UP}
+    return {**rates, "weight_decay": DECAY, "warm_up": WARM_UP, "views": len(VIEWS)}
