@@ -180,6 +180,14 @@ def test_a_manifest_in_which_nothing_was_kept(text: str, tmp_path: Path) -> None
         read_made(tmp_path)
 
 
+def test_why_nothing_was_kept_is_told(tmp_path: Path) -> None:
+    reasons = ["not real to the critic: 3.0 of at most 2.0", "a duplicate: of bolt_2"]
+    line = json.dumps({**GOOD_LINE, "outcome": "refused", "reasons": reasons})
+    (tmp_path / "manifest.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match="kept; not real to the critic: 1; a duplicate: 1"):
+        read_made(tmp_path)
+
+
 @pytest.mark.parametrize("folder, match", [("none", "does not exist"), (".", "without photo")])
 def test_no_folder_and_an_empty_one(folder: str, match: str, tmp_path: Path) -> None:
     for read in (read_made, lambda root: read_real(root, TYPES)):

@@ -88,8 +88,9 @@ def read_made(root: Path) -> Made:
     manifest = root / "manifest.jsonl"
     made = _by_manifest(root, manifest) if manifest.is_file() else Made(items=_items(root))
     if not any(made.items.values()):
+        why = "".join(f"; {reason}: {count}" for reason, count in made.reasons.items())
         raise DataError(
-            got=f"{root}, in which no item was kept",
+            got=f"{root}, in which no item was kept{why}",
             expected="a folder as 'blemish synthesize' or 'blemish batch' leaves it",
             todo="Name another folder, or make some items.",
         )
