@@ -382,7 +382,9 @@ def test_the_report_has_the_figures_that_the_steps_have_left(
     )
     report_of(plan, places).write(tmp_path / "report.md", root=tmp_path)
     lines = (tmp_path / "report.md").read_text().splitlines()
-    assert lines[0] == "# Reproduced from nothing: hazelnut"
+    steps = chain("hazelnut", SUBJECTS["hazelnut"], plan, places, Ways())
+    others = [step.name for step in steps if step.name != "check"]
+    assert lines[0] == "# Reproduced: hazelnut"
     assert f"| check | 1 h 1 min, in 2 runs | `blemish data check {places.data}` |" in lines
     for line in (
         "| colour | made | 3 | 1.500 ± 0.250 | 1.500 ± 0.250 | – | – | 0.75 |",
@@ -392,7 +394,8 @@ def test_the_report_has_the_figures_that_the_steps_have_left(
         "| crack | made | 0 | – | – | – | – | – |",
         "| colour | 5 | 3 | 2 | 0 |",
         "Reasons: too faint 2.",
-        "In all 1 h 1 min. The recipe of the made set:",
+        f"In all 1 h 1 min. Done before this run, elsewhere: {', '.join(others)}. The recipe of the made "
+        "set:",
         "| encode in w+ | 31.2 | – | – | – | – | – | – |",
         "| real+synthetic |" + " 50.0 ± 12.5 |" * len(NAMES),
         "| distance | 0.125 |",

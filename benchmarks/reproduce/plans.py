@@ -146,9 +146,9 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
         "full": Plan(
             rungs=(
                 Rung(preset="bottle-64", generator=48, defects=18),
-                Rung(preset="bottle-128", generator=36, defects=16),
+                Rung(preset="bottle-128", generator=36, defects=12),
             ),
-            encoder=12.8,
+            encoder=16,
             mapper=4,
             solutions=4,
             items=(

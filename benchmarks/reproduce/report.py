@@ -61,7 +61,7 @@ class Report:
 
     def _head(self, root: Path) -> list[str]:
         quick = self.length == "quick"
-        title = "A test of the chain, not of quality: " if quick else "Reproduced from nothing: "
+        title = "A test of the chain, not of quality: " if quick else "Reproduced: "
         subject, commit = self.subject, commit_of(root)
         said = [heading(title + self.name, self.command).strip()]
         said += [] if commit is None else [f"Commit {commit}."]
@@ -76,7 +76,9 @@ class Report:
         rows += [f"| {' | '.join(row)} |" for row in cells]
         recipe = self.places.recipe.read_text(encoding="utf-8").strip()
         total = _time(Spent(seconds=sum(s.seconds for s in known.values()), runs=1))
-        together = f"In all {total}. The recipe of the made set:"
+        lacking = [s.name for s in self.steps if s.name not in known]
+        before = f" Done before this run, elsewhere: {', '.join(lacking)}." if lacking else ""
+        together = f"In all {total}.{before} The recipe of the made set:"
         return ["## Commands", "", *rows, "", together, "", "```toml", recipe, "```"]
 
     def _figures(self) -> Iterator[list[str]]:
