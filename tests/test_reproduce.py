@@ -394,8 +394,8 @@ def test_the_report_has_the_figures_that_the_steps_have_left(
         "| crack | made | 0 | – | – | – | – | – |",
         "| colour | 5 | 3 | 2 | 0 |",
         "Reasons: too faint 2.",
-        f"In all 1 h 1 min. Done before this run, elsewhere: {', '.join(others)}. The recipe of the made "
-        "set:",
+        f"In all 1 h 1 min. Done before this run, elsewhere: {', '.join(others)}."
+        " The recipe of the made set:",
         "| encode in w+ | 31.2 | – | – | – | – | – | – |",
         "| real+synthetic |" + " 50.0 ± 12.5 |" * len(NAMES),
         "| distance | 0.125 |",
