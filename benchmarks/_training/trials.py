@@ -64,9 +64,11 @@ def branch_of(preset: Preset, types: tuple[str, ...], kimg: float) -> Branch:
 def backbones(base: Backbone) -> dict[str, Backbone]:
     """All trials of stage 1 by name, the base first."""
     gamma, shape = base.training.r1_gamma, base.shape
+    without = {"symmetries": Symmetries()}
+    moves = base.training.symmetries != Symmetries()
     trainings: dict[str, dict[str, Any]] = {
         "base": {},
-        "no-symmetries": {"symmetries": Symmetries()},
+        **({"no-symmetries": without} if moves else {}),
         "no-adaptive-augmentation": {"ada_cap": 0.0},
         "stronger-augmentation": {"ada_cap": 0.9},
         "r1-a-fifth": {"r1_gamma": gamma / 5},

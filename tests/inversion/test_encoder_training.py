@@ -18,7 +18,7 @@ from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.features import FeatureNetwork
 from blemish.generator import loop
-from blemish.generator.loop import STATE, Schedule, make_fabric, step_rng
+from blemish.generator.loop import LOCK, STATE, Schedule, make_fabric, step_rng
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator
@@ -148,6 +148,7 @@ def test_a_run_leaves_statistics_and_a_grid(finished: Bundle) -> None:
     assert [row["step"] for row in rows(finished)] == [1, 2, 3, 4]
     folder = finished.path / "training" / "encoder"
     assert {file.name for file in folder.iterdir()} == {
+        LOCK,
         STATE,
         "stats.jsonl",
         "samples-000000.png",

@@ -16,7 +16,7 @@ from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.generator import loop
-from blemish.generator.loop import STATE, Schedule, make_fabric
+from blemish.generator.loop import LOCK, STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig
 from blemish.pictures import write_picture
 from blemish.synthesis.defect import DefectSearch
@@ -102,6 +102,7 @@ def test_it_leaves_a_mapper_and_says_how_it_was_made(finished: Bundle) -> None:
     assert finished.config["training"][MAPPER]["solutions"] == 2
     names = {file.name for file in (finished.path / "training" / MAPPER).iterdir()}
     assert names == {
+        LOCK,
         STATE,
         "stats.jsonl",
         "curves.png",
