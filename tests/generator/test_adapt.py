@@ -96,16 +96,17 @@ def test_the_probability_is_part_of_the_state() -> None:
 def test_path_lengths_are_pulled_towards_their_running_mean() -> None:
     path, lengths = PathLength(decay=0.25), torch.tensor([1.0, 3.0], requires_grad=True)
     penalty = path.penalty(lengths, lengths.detach())
-    torch.testing.assert_close(path.mean, torch.tensor(0.5))
-    torch.testing.assert_close(penalty, torch.tensor([0.25, 6.25]))
+    torch.testing.assert_close(path.mean, torch.tensor(2.0))  # at first there is no other
+    torch.testing.assert_close(penalty, torch.tensor([1.0, 1.0]))
     penalty.sum().backward()
-    torch.testing.assert_close(lengths.grad, torch.tensor([1.0, 5.0]))
-    path.penalty(lengths.detach(), lengths.detach())
-    torch.testing.assert_close(path.mean, torch.tensor(0.875))
+    torch.testing.assert_close(lengths.grad, torch.tensor([-2.0, 2.0]))
+    path.penalty(lengths.detach(), torch.tensor([4.0, 8.0]))
+    torch.testing.assert_close(path.mean, torch.tensor(3.0))
 
 
 def test_the_running_mean_settles() -> None:
     path = PathLength(decay=0.1)
+    path.penalty(torch.ones(2), torch.ones(2))
     lengths = torch.full((2,), 7.0)
     for _ in range(200):
         path.penalty(lengths, lengths)

@@ -14,7 +14,7 @@ from blemish.errors import OptionError
 from blemish.generator.branch import with_branch
 from blemish.generator.critic import Critic
 from blemish.generator.grow import grow, grow_branch, refuse_unlike
-from blemish.generator.layers import binomial_filter, upsample
+from blemish.generator.layers import binomial_filter, blur, upsample
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.presets import PRESETS
 from blemish.types import Codes
@@ -56,11 +56,34 @@ def test_at_first_it_draws_the_coarser_picture_enlarged(coarse: Bundle) -> None:
 
 
 @torch.no_grad()
-def test_the_critic_keeps_all_but_what_takes_the_picture(coarse: Bundle) -> None:
-    config = replace(FINE, defect=None)
-    critic, known = Critic(config), coarse.tensors("critic")
+@pytest.mark.parametrize("side", [32, 64])
+def test_at_first_the_critic_judges_the_picture_at_a_lower_resolution(
+    side: int, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, channel_base=512, defect=None)
+    coarse, critic = write_bundle(tmp_path / "coarse", config), Critic(config)
+    critic.load_state_dict(coarse.tensors("critic"))
+    critic.get_parameter("b16.fromrgb.bias").uniform_(-1, 1)
+    coarse.write("critic", critic.state_dict())
+    fine = replace(config, resolution=side)
+    finer = Critic(fine)
+    grow(Generator(fine), finer, coarse)
+    picture = torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(2))
+    small = picture
+    while small.shape[-1] > config.resolution:
+        small = blur(small, binomial_filter(), padding=1, stride=2)
+    torch.testing.assert_close(finer(picture), critic(small), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_critic_without_channels_for_colours_keeps_all_but_its_first_block(
+    tmp_path: Path,
+) -> None:
+    config = replace(CONFIG, channel_base=128, defect=None)
+    coarse = write_bundle(tmp_path / "coarse", config)
+    critic, known = Critic(replace(config, resolution=32)), coarse.tensors("critic")
     before = {k: v.clone() for k, v in critic.state_dict().items()}
-    grow(Generator(config), critic, coarse)
+    grow(Generator(replace(config, resolution=32)), critic, coarse)
     after = critic.state_dict()
     shared = [k for k in after if k in known and ".fromrgb." not in k]
     assert len(shared) > 10 and all(torch.equal(after[k], known[k]) for k in shared)
@@ -127,7 +150,11 @@ def test_another_branch_is_refused(tmp_path: Path, branch: DefectConfig | None) 
 
 
 def test_presets_that_say_so_are_finer_forms(tmp_path: Path) -> None:
-    for coarse, fine in (("tiny-16", "tiny-32"), ("bottle-64", "bottle-128")):
+    for coarse, fine in (
+        ("tiny-16", "tiny-32"),
+        ("bottle-64", "bottle-128"),
+        ("nut-64", "nut-128-slim"),
+    ):
         bundle = write_bundle(tmp_path / coarse, PRESETS[coarse].shape)
         refuse_unlike(PRESETS[fine].shape, bundle)
 

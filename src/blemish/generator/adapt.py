@@ -58,7 +58,11 @@ class AdaptiveAugmentation(nn.Module):
 
 
 class PathLength(nn.Module):
-    """The running mean that path lengths are pulled towards (Karras et al., 2020, eq. 4)."""
+    """The running mean that path lengths are pulled towards (Karras et al., 2020, eq. 4).
+
+    It begins as the first ones, not as zero: a generator that can draw, after a warm start or grown
+    from a coarser one, would be pulled towards drawing the same for all codes.
+    """
 
     mean: Tensor
 
@@ -71,5 +75,6 @@ class PathLength(nn.Module):
         self, lengths: Float[Tensor, " n"], seen: Float[Tensor, " m"]
     ) -> Float[Tensor, " n"]:
         """Squared distance of each length to the mean, which takes in those of all processes."""
-        self.mean.copy_(self.mean.lerp(seen.mean(), self.decay))
+        known = self.mean if self.mean > 0 else seen.mean()
+        self.mean.copy_(known.lerp(seen.mean(), self.decay))
         return (lengths - self.mean).square()

@@ -18,11 +18,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 SQRT2 = sqrt(2)
+SLOPE = 0.2  # of leaky ReLUs below zero
 
 
 def activate(x: Tensor, *, limit: float | None = None) -> Tensor:
-    """Leaky ReLU of slope 0.2, in place, then clamped to ±limit; its gain is in `x` already."""
-    x = F.leaky_relu(x, 0.2, inplace=True)
+    """Leaky ReLU, in place, then clamped to ±limit; its gain is in `x` already."""
+    x = F.leaky_relu(x, SLOPE, inplace=True)
     return x if limit is None else x.clamp(-limit, limit)
 
 

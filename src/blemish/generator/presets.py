@@ -30,6 +30,7 @@ class Preset:
 
 
 NUT = Symmetries(flip_vertical=True, rotate=True, shift=True, scale=True, colour=True)
+STEADY = replace(NUT, colour=False)  # under the same light
 PAINT = Symmetries(
     flip=True,
     flip_vertical=True,
@@ -80,6 +81,18 @@ PRESETS: dict[str, Preset] = {
         branch=DefectConfig(first_resolution=8),
         training=GeneratorTraining(schedule=TINY, warm_steps=10, grown_steps=10),
         defects=DefectTraining(schedule=TINY),
+    ),
+    "nut-128-slim": Preset(  # to nut-64 what bottle-128 is to bottle-64
+        shape=GeneratorConfig(
+            resolution=128, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
+        ),
+        branch=DefectConfig(first_resolution=16),
+        training=GeneratorTraining(
+            symmetries=STEADY, path_every=16, r1_gamma=0.2, kl_weight=3e-3, schedule=HOUR
+        ),
+        defects=DefectTraining(
+            symmetries=STEADY, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
+        ),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
         shape=GeneratorConfig(
