@@ -38,6 +38,7 @@ class Items:
         defect: The type.
         count: How many.
         draw: Under which masks.
+        strength: Of their changes, anything between two.
         detail: With the fine detail of the real defects that are learnt from.
         by_chance: As the branch draws them at the encoder's codes, not as the mapper does.
     """
@@ -45,6 +46,7 @@ class Items:
     defect: str
     count: int
     draw: MaskPlan
+    strength: tuple[float, float] = (1.0, 1.0)
     detail: bool = False
     by_chance: bool = False
 
@@ -70,7 +72,7 @@ class Trial:
     """Options of `blemish evaluate utility`, by their names."""
 
     seeds: int = 3
-    steps: int = 800
+    steps: int = 2400
     batch: int = 8
     size: int = 128
 
@@ -118,9 +120,16 @@ TINY = (
 )
 
 
-def _glass(defect: str, count: int, draw: MaskPlan) -> Items:
+def _glass(defect: str, count: int, draw: MaskPlan, *, faintest: float = 1.0) -> Items:
     # The mapper was made for paint: it colours a whole ring of broken glass.
-    return Items(defect=defect, count=count, draw=draw, detail=True, by_chance=True)
+    return Items(
+        defect=defect,
+        count=count,
+        draw=draw,
+        strength=(faintest, 1.0),
+        detail=True,
+        by_chance=True,
+    )
 
 
 LITTLE = Survey(samples=4, limit=4, steps=5)
@@ -155,9 +164,10 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
                 _glass("broken_large", 150, AS_IT_LAY),
                 _glass("broken_small", 130, AS_IT_LAY),
                 _glass("broken_small", 20, MaskPlan(kind="blob", area=(0.015, 0.06), where="edge")),
-                _glass("contamination", 60, AS_IT_LAY),
-                _glass("contamination", 50, MaskPlan(kind="scratch", area=(0.008, 0.06))),
-                _glass("contamination", 40, MaskPlan(kind="blob", area=(0.02, 0.2))),
+                # What lies in a bottle may be as dark as the bottle.
+                _glass("contamination", 150, AS_IT_LAY, faintest=0.35),
+                _glass("contamination", 75, MaskPlan(kind="scratch", area=(0.008, 0.06))),
+                _glass("contamination", 75, MaskPlan(kind="blob", area=(0.02, 0.2)), faintest=0.35),
             ),
             side=256,
         ),

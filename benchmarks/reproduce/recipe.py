@@ -31,6 +31,8 @@ def _group(items: Items, folder: Path) -> Iterator[str]:
         yield from ('method = "optimize"', 'invert = { method = "encode" }')
     if items.real:
         yield from (f"real = {_text(folder.as_posix())}", "first_third = true")
+    if items.strength != (1.0, 1.0):
+        yield f"strength = {_text(items.strength)}"
     if items.detail:
         yield "detail = true"
     yield f"draw = {_table(items.draw)}"
