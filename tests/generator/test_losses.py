@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from blemish.generator.losses import (
+    area_error,
     kl_to_normal,
     logistic_critic,
     logistic_generator,
@@ -125,6 +126,28 @@ def test_an_undecided_mask_costs_the_logarithm_of_two_and_half_of_dice() -> None
     torch.testing.assert_close(
         overlap_error(torch.zeros(2, 1, 4, 4), half()), torch.full((2,), expected)
     )
+
+
+def bounds(least: float, most: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor([least]), torch.tensor([most])
+
+
+def test_a_mask_as_large_as_real_ones_costs_nothing() -> None:
+    logits = 9 * (2 * half()[:1] - 1)
+    torch.testing.assert_close(area_error(logits, *bounds(0.4, 0.6)), torch.zeros(1))
+    for least, most, ratio in ((0.75, 1.0, 1.5), (0.1, 0.25, 2.0)):
+        found = area_error(logits, *bounds(least, most))
+        torch.testing.assert_close(found, torch.tensor([log(ratio)]))
+
+
+def test_a_mask_that_died_out_comes_back_where_it_is_nearest_to_being_drawn() -> None:
+    logits = torch.full((1, 1, 8, 8), -40.0)
+    logits[0, 0, 2, 5] = -30
+    logits.requires_grad_()
+    area_error(logits, *bounds(0.1, 0.2)).sum().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+    torch.testing.assert_close(logits.grad[0, 0, 2, 5], torch.tensor(-20.0))
+    assert logits.grad.abs().sum() < 20.001
 
 
 def test_slopes_lead_to_a_small_mask_from_where_nothing_is_drawn() -> None:

@@ -140,3 +140,12 @@ def test_parts_stand_out_from_their_ground() -> None:
     part = parts_of(image)
     assert part.shape == (2, 1, SIDE, SIDE)
     assert (part[:, 0] != disc).float().mean() < 0.02
+
+
+def test_areas_are_bounds_for_each_type_and_none_where_there_is_no_defect() -> None:
+    mask = torch.zeros(3, 1, 4, 4)
+    for index, rows in enumerate((1, 2, 4)):
+        mask[index, :, :rows] = 1
+    defects = Defects(image=torch.zeros(3, 3, 4, 4), mask=mask, kind=torch.tensor([0, 0, 2]))
+    expected = torch.tensor([[0.25, 0.5], [0.0, 1.0], [1.0, 1.0]])
+    torch.testing.assert_close(defects.areas(), expected)

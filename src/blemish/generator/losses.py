@@ -3,7 +3,7 @@
 Weights, means and schedules belong to the stages in `train.py` and `defects.py`.
 """
 
-from math import sqrt
+from math import log, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -96,3 +96,22 @@ def overlap_error(
     both, total = (soft * mask).sum(dim=(1, 2, 3)), (soft + mask).sum(dim=(1, 2, 3))
     doubt = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
     return 1 - (2 * both + 1) / (total + 1) + doubt.mean(dim=(1, 2, 3))
+
+
+def area_error(
+    logits: Float[Tensor, "n 1 h w"], least: Float[Tensor, " n"], most: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """By how much a drawn mask's area leaves a range, as the logarithm of a ratio.
+
+    It is worked out in logarithms throughout: where nothing is drawn at all the slope is still one,
+    and leads to the pixels that are nearest to being drawn.
+
+    Args:
+        logits: Of masks, as a branch draws them.
+        least: Share of the picture that a mask may cover at least, above 0.
+        most: And at most.
+    """
+    # As the critic sees it, with tanh(10 m) for a mask of -1 and 1.
+    covered = F.logsigmoid(20 * logits).flatten(1)
+    area = covered.logsumexp(dim=1) - log(covered.shape[1])
+    return F.relu(least.log() - area) + F.relu(area - most.log())

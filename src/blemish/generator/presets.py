@@ -53,7 +53,14 @@ PRESETS: dict[str, Preset] = {
         ),
         branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(symmetries=NUT, path_every=16, kl_weight=3e-3, schedule=HOUR),
-        defects=DefectTraining(symmetries=NUT, placements=PAINT, taking=0.625, schedule=HOUR),
+        defects=DefectTraining(
+            symmetries=NUT,
+            placements=PAINT,
+            taking=0.625,
+            area_weight=0.3,
+            warm_steps=190,
+            schedule=HOUR,
+        ),
     ),
     "bottle-64": Preset(  # a rigid part that always lies the same way
         shape=GeneratorConfig(
@@ -91,7 +98,12 @@ PRESETS: dict[str, Preset] = {
             symmetries=STEADY, path_every=16, r1_gamma=0.2, kl_weight=3e-3, schedule=HOUR
         ),
         defects=DefectTraining(
-            symmetries=STEADY, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
+            symmetries=STEADY,
+            placements=PAINT,
+            taking=0.625,
+            area_weight=0.3,
+            r1_gamma=0.2,
+            schedule=HOUR,
         ),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch

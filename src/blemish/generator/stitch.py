@@ -39,6 +39,16 @@ class Defects:
     def __len__(self) -> int:
         return self.image.shape[0]
 
+    def areas(self) -> Float[Tensor, "kinds 2"]:
+        """The least and the largest share of a picture that a defect of each type covers."""
+        covered = self.mask.mean(dim=(1, 2, 3))
+        anything = torch.tensor([0.0, 1.0]).repeat(int(self.kind.max()) + 1, 1)
+        least, most = (
+            bound.scatter_reduce(0, self.kind, covered, how, include_self=False)
+            for bound, how in zip(anything.unbind(1), ("amin", "amax"), strict=True)
+        )
+        return torch.stack([least, most], dim=1)
+
 
 def cut_defects(
     pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"], kinds: Sequence[int]
