@@ -22,6 +22,7 @@ from commands import (
 from tiny import part, write_bundle
 
 from blemish.data import check
+from blemish.files import alone
 from blemish.pictures import write_picture
 
 COUNT = 15
@@ -240,6 +241,15 @@ def test_a_place_that_cannot_be_written_stops_it(
     told = capsys.readouterr().err
     assert "codes: it may not be written" in told
     assert rows_in(place / "out") == 0
+
+
+def test_two_runs_do_not_make_one_set(
+    place: Path, processes: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(place / "out"):
+        assert exit_code(BATCH) == 2
+    assert "out, where another run is at work" in capsys.readouterr().err
+    assert not processes
 
 
 def test_if_everything_fails_it_is_an_error(

@@ -11,7 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from blemish.errors import OutputError
+
+LOCK = "running.lock"
 
 _REFUSALS = {
     errno.ENOSPC: ("no space is left", "Free some space or choose another folder."),
@@ -75,6 +79,29 @@ def ensure_writable(folder: Path) -> None:
             probe.write_bytes(b"blemish")
         finally:
             _discard(probe)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Create a folder and hold it for one run; the system lets go of it however the run ends.
+
+    Raises:
+        OutputError: Another run holds it, or it can't be written into.
+    """
+    ensure_writable(folder)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise OutputError(
+            got=f"{folder}, where another run is at work",
+            expected="a folder that no other run writes to",
+            todo="Wait for that one, stop it, or choose another folder.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def append_line(path: Path, text: str) -> None:

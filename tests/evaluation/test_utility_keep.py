@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from blemish.checkpoint import load_tensors, save_tensors
+from blemish.errors import OutputError
 from blemish.evaluation.utility import evaluate
 from blemish.evaluation.utility.evaluate import Trial, prepare
 from blemish.evaluation.utility.keep import FOLDER
 from blemish.evaluation.utility.plan import Plan
+from blemish.files import alone
 
 CPU = torch.device("cpu")
 
@@ -75,6 +77,16 @@ def stop_at(count: int) -> Any:
         return examine(*options)
 
     return stopping
+
+
+def test_two_trials_do_not_write_into_one_folder(
+    trial: Trial, trained: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    with alone(tmp_path / FOLDER), pytest.raises(OutputError, match="another run is at work"):
+        trial.put(tmp_path, CPU)
+    assert not trained
+    trial.put(tmp_path, CPU)
+    assert trained == ALL
 
 
 @pytest.mark.parametrize(

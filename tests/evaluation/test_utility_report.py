@@ -20,12 +20,16 @@ from blemish.cli import VERBS
 from blemish.cli.utility import utility
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError, OptionError, OutputError
+from blemish.evaluation.utility import evaluate
+from blemish.evaluation.utility.detector import fresh_detector
 from blemish.evaluation.utility.evaluate import SHOWN, Trial, prepare, summary
 from blemish.evaluation.utility.keep import FOLDER
-from blemish.evaluation.utility.outcome import Outcome
+from blemish.evaluation.utility.outcome import Outcome, ap_of
 from blemish.evaluation.utility.page import MAPS, NAMES
 from blemish.evaluation.utility.plan import ARMS, Plan
+from blemish.evaluation.utility.protocol import read_protocol
 from blemish.evaluation.utility.report import report
+from blemish.files import LOCK
 from blemish.pictures import read_picture, write_picture
 
 CPU = torch.device("cpu")
@@ -54,6 +58,11 @@ def write_mirrored(parts: Path, root: Path) -> Path:
 def pages_in(out: Path) -> set[str]:
     """What a report leaves beside the trainings that it keeps."""
     return {name for name in files_in(out) if not name.startswith(FOLDER)}
+
+
+def trainings_in(out: Path) -> set[str]:
+    """The trainings that it keeps; the lock beside them stays when a run is over."""
+    return {*files_in(out / FOLDER)} - {LOCK}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +108,37 @@ def test_every_arm_has_every_figure(whole: Whole) -> None:
             assert found["spread"][name] == pytest.approx(stdev(values), rel=1e-4, abs=1e-6)
 
 
+def test_each_type_has_an_ap_of_its_own(whole: Whole) -> None:
+    found, out, _ = whole
+    words = unescape((out / "report.html").read_text(encoding="utf-8"))
+    for arm in found["arms"].values():
+        aps = {arm["mean"][ap_of(kind)] for kind in ("crack", "print")} | {arm["mean"]["ap"]}
+        assert len(aps) == 3 and all(0 <= ap <= 1 for ap in aps)
+        assert f"{100 * arm['mean'][ap_of('crack')]:.1f} ± " in words
+    assert "AP of each type" in words
+
+
+def test_a_type_that_is_never_found_pulls_down_its_own_ap_alone(props: Path) -> None:
+    real = read_protocol(props / "real", 32)
+    known = np.array([kind == "crack" for kind in real.tested.kinds])
+    marked = real.tested.marked & known[:, None, None]
+
+    def maps_of(*_: Any) -> np.ndarray:
+        return marked.astype(np.float32)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "maps_of", maps_of)
+        figures, _ = evaluate.examine(fresh_detector(2, seed=0), real, CPU)
+    assert figures[ap_of("crack")] == 1
+    assert figures[ap_of("print")] < 0.2 < figures["ap"] < 1
+
+
+def test_trainings_that_know_no_types_are_summed_up_without_them() -> None:
+    new = replace(outcome(0, 0.5), figures={**outcome(0, 0.5).figures, ap_of("crack"): 0.5})
+    found = summary([new, outcome(1, 0.5)])["real"]
+    assert {*found["mean"]} == {*found["spread"]} == {*NAMES}
+
+
 def test_arms_and_seeds_differ(whole: Whole) -> None:
     runs = [run["ap"] for found in whole[0]["arms"].values() for run in found["runs"]]
     assert len({*runs}) == len(runs)
@@ -126,7 +166,7 @@ def test_the_file_holds_what_is_returned(whole: Whole) -> None:
     assert json.loads(text) == found
     assert "NaN" not in text and "Infinity" not in text
     assert pages_in(out) == FILES
-    assert len(files_in(out / FOLDER)) == 4 * 2
+    assert len(trainings_in(out)) == 4 * 2
 
 
 def test_the_page_needs_no_other_file_and_has_arms_side_by_side(whole: Whole) -> None:
@@ -331,7 +371,7 @@ def test_a_full_disk(writes: int, place: Path, monkeypatch: pytest.MonkeyPatch) 
     plan = Plan(real=place / "real", arms=("real",), **{**TINY, "steps": 1})
     with pytest.raises(OutputError, match="no space is left"):
         report(prepare(plan), place / "out", CPU)
-    assert len(files_in(place / "out")) == writes
+    assert len(pages_in(place / "out")) + len(trainings_in(place / "out")) == writes
     assert not (place / "out" / "report.json").exists()
 
 

@@ -27,9 +27,10 @@ from blemish.checkpoint import Bundle, load_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError, OutputError, TrainingError
+from blemish.files import LOCK
 from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
-from blemish.generator.loop import LOCK, STATE, Schedule, make_fabric
+from blemish.generator.loop import STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator
@@ -306,7 +307,7 @@ def test_a_run_does_not_begin_where_another_left_its_state(parts: Path, fresh: B
 
 def test_two_runs_do_not_write_into_one_folder(parts: Path, fresh: Bundle) -> None:
     folder = fresh.path / "training" / "generator"
-    with FileLock(folder / LOCK), pytest.raises(OutputError, match="another training is running"):
+    with FileLock(folder / LOCK), pytest.raises(OutputError, match="another run is at work"):
         train_first(parts, fresh.path, schedule(8), resume=True)
     train_first(parts, fresh.path, schedule(8), resume=True)
 

@@ -15,8 +15,9 @@ from blemish.checkpoint import Bundle, load_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError
+from blemish.files import LOCK
 from blemish.generator import loop
-from blemish.generator.loop import LOCK, STATE, Schedule, make_fabric
+from blemish.generator.loop import STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig
 from blemish.pictures import write_picture
 from blemish.synthesis.defect import DefectSearch

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from blemish.cli.options import Device, Flag, Json
 from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import DataError
+from blemish.files import alone
 
 if TYPE_CHECKING:
     from blemish.synthesis.batch.batch import Batch
@@ -52,7 +53,7 @@ def batch(
         print_json(_plan(found))
         return
     start = time.monotonic()
-    with carried_on():
+    with carried_on(), alone(out):
         begun = Batch(found, out, device=on, keep_all=keep_all)
         before = begun.done
         _make(begun, processes)

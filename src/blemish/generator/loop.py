@@ -6,8 +6,8 @@ was interrupted and resumed is the run that was not.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
@@ -15,21 +15,19 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from jaxtyping import Int, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from blemish.checkpoint import load_tensors, save_tensors
 from blemish.errors import OptionError, OutputError, TrainingError
-from blemish.files import ensure_writable
+from blemish.files import alone
 from blemish.pictures import write_picture
 from blemish.tracking import Statistics, draw_curves, progress_bar
 
 Device = Literal["auto", "cpu", "cuda"]
 Parameters = list[nn.Parameter]
 STATE = "state.safetensors"
-LOCK = "running.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,28 +210,9 @@ def run(
     """
     folder = out / "training" / name
     _refuse_uneven(schedule.batch, fabric.world_size)
-    ensure_writable(folder)
-    with _alone(folder, fabric):
+    # One process of several holds it for all.
+    with alone(folder) if fabric.global_rank == 0 else nullcontext():
         _run(stage, schedule, fabric, out, folder, resume=resume)
-
-
-@contextmanager
-def _alone(folder: Path, fabric: Fabric) -> Iterator[None]:
-    """Hold a folder for one run; the system lets go of it however the run ends."""
-    lock = FileLock(folder / LOCK)
-    if fabric.global_rank == 0:
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise OutputError(
-                got=f"{folder}, where another training is running",
-                expected="a folder that no other run writes to",
-                todo="Wait for that one, stop it, or choose another folder.",
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(

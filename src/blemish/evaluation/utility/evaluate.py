@@ -17,17 +17,19 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from blemish.data.folder import GOOD
 from blemish.errors import DataError
 from blemish.evaluation.synthesis.items import read_made
 from blemish.evaluation.utility.arms import Arm, Batches, make_arms
 from blemish.evaluation.utility.detector import Detector, fresh_detector
 from blemish.evaluation.utility.keep import Kept
-from blemish.evaluation.utility.outcome import Figures, Outcome
+from blemish.evaluation.utility.outcome import Figures, Outcome, ap_of
 from blemish.evaluation.utility.plan import Plan
 from blemish.evaluation.utility.protocol import Protocol, read_protocol, refuse_leaks
 from blemish.evaluation.utility.scores import pixel_scores
 from blemish.evaluation.utility.sources import Made
 from blemish.evaluation.utility.training import maps_of, train, types_of
+from blemish.files import alone
 
 SHOWN = 8
 Tell = Callable[[int], None]
@@ -60,18 +62,20 @@ class Trial:
         Raises:
             DataError: A made item can't be read.
             TrainingError: A detector diverged.
+            OutputError: Another run is at work in `out`, or it can't be written into.
         """
         plan = self.plan
         arms = make_arms(plan.chosen, self.real, self.made)
         kept, found = Kept(out, plan, self.real, self.made, device), []
-        for k, (arm, seed) in enumerate(product(arms, range(plan.seeds))):
-            if known := kept.load(arm.name, seed):
-                tell((k + 1) * plan.steps)
-            else:
-                step = partial(_further, tell, k * plan.steps)
-                known = self._outcome(arm, seed, device, step)
-                kept.save(known)
-            found.append(known)
+        with alone(kept.folder):
+            for k, (arm, seed) in enumerate(product(arms, range(plan.seeds))):
+                if known := kept.load(arm.name, seed):
+                    tell((k + 1) * plan.steps)
+                else:
+                    step = partial(_further, tell, k * plan.steps)
+                    known = self._outcome(arm, seed, device, step)
+                    kept.save(known)
+                found.append(known)
         return found
 
     def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> Outcome:
@@ -126,7 +130,19 @@ def examine(
     odd = [index for index, kind in enumerate(tested.kinds) if kind in real.types]
     told = types_of(detector, tested.pictures[odd], device)
     right = [real.types[t] == tested.kinds[index] for t, index in zip(told, odd, strict=True)]
-    return asdict(pixel_scores(maps, tested.marked)) | {"type_accuracy": fmean(right)}, maps
+    scores = asdict(pixel_scores(maps, tested.marked)) | {"type_accuracy": fmean(right)}
+    return scores | _by_type(maps, real), maps
+
+
+def _by_type(maps: Float[np.ndarray, "n s s"], real: Protocol) -> Figures:
+    """AP on the photographs of each type and the good ones, where any pixel of these is sound."""
+    tested, found = real.tested, {}
+    for kind in real.types:
+        some = [index for index, other in enumerate(tested.kinds) if other in (kind, GOOD)]
+        masks = tested.marked[some]
+        if masks.any() and not masks.all():
+            found[ap_of(kind)] = pixel_scores(maps[some], masks).ap
+    return found
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
@@ -136,7 +152,9 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 def _over_seeds(outcomes: list[Outcome]) -> dict[str, Any]:
-    columns = {name: [o.figures[name] for o in outcomes] for name in outcomes[0].figures}
+    # Trainings that an earlier version kept have no AP by type.
+    names = [n for n in outcomes[0].figures if all(n in outcome.figures for outcome in outcomes)]
+    columns = {name: [o.figures[name] for o in outcomes] for name in names}
     return {
         "runs": [{"seed": o.seed, **o.figures} for o in outcomes],
         "mean": {name: fmean(values) for name, values in columns.items()},

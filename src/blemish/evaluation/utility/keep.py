@@ -59,7 +59,6 @@ class Kept:
 
     def save(self, outcome: Outcome) -> None:
         """Keep what came of a training, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         about = {"came_of": self._origin(outcome.arm), "figures": json.dumps(outcome.figures)}
         maps = {"maps": torch.from_numpy(outcome.maps)}
         save_tensors(self._file(outcome.arm, outcome.seed), maps, metadata=about)

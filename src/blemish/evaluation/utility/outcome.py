@@ -23,3 +23,8 @@ class Outcome:
     seed: int
     figures: Figures
     maps: Float[np.ndarray, "n s s"]
+
+
+def ap_of(kind: str) -> str:
+    """The name of the figure that is a type's AP."""
+    return f"ap: {kind}"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from blemish.evaluation.report import Page
-from blemish.evaluation.utility.outcome import Outcome
+from blemish.evaluation.utility.outcome import Outcome, ap_of
 from blemish.evaluation.utility.protocol import Labelled
 from blemish.pictures import grid, write_picture
 
@@ -50,6 +50,7 @@ def write_page(
     page.heading("Arms")
     page.table(("arm", "defects learnt from"), [(arm, MEANING[arm]) for arm in report["arms"]])
     _figures(page, report["arms"])
+    _types(page, report["arms"], [*report["counts"]["types"]])
     page.heading("Maps")
     firsts = [outcome for outcome in outcomes if outcome.seed == 0]
     write_picture(out / MAPS, _rows(tested, shown, firsts))
@@ -94,6 +95,14 @@ def _figures(page: Page, arms: dict[str, Any]) -> None:
         for run in found["runs"]
     ]
     page.table(("arm", "seed", *NAMES.values()), runs)
+
+
+def _types(page: Page, arms: dict[str, Any], types: Sequence[str]) -> None:
+    known = [kind for kind in types if all(ap_of(kind) in arm["mean"] for arm in arms.values())]
+    if known:
+        page.text("AP of each type, on its photographs and the good ones.")
+        rows = [(arm, *(told(found, ap_of(kind)) for kind in known)) for arm, found in arms.items()]
+        page.table(("arm", *known), rows)
 
 
 def _rows(
