@@ -9,8 +9,10 @@ defects.
 
 The game can put an end to the branch's own masks: before the critic has learnt what a defect looks
 like, drawing none is the safest, and where m is far below zero tanh has no slope that leads back.
-A warm start by the encoder alone, and a term that keeps their areas in the range of the real ones,
-hold against it.
+Later on it makes specks of them, whose paint the critic overlooks. Against the first hold a warm
+start by the encoder alone and a term that keeps areas in the range of the real ones; against the
+second only that the game paints under these masks without moving them (`own_masks`), and the same
+term, which counts how ragged they are.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -52,7 +54,10 @@ class DefectTraining(Game):
         reconstruction: Weight of giving back real defects from their codes.
         outside: Weight of leaving the twin alone outside the mask.
         mask_weight: Weight of the branch's own mask agreeing with the real one.
-        area_weight: Weight of the branch's own masks being as large as real ones of their type.
+        area_weight: Weight of the branch's own masks being as large as real ones of their type,
+            and no more ragged than these usually are.
+        own_masks: What the branch's own masks learn from: the game as well, or real defects that
+            are given back alone, so that the game only paints under them.
         mode_weight: Weight of mode seeking.
         mode_every: Steps between terms of mode seeking, each weighted by the interval.
         kl_weight: Of the divergence of a real defect's code from the prior.
@@ -68,6 +73,7 @@ class DefectTraining(Game):
     outside: float = 4
     mask_weight: float = 1
     area_weight: float = 0
+    own_masks: Literal["game", "reals"] = "game"
     mode_weight: float = 0.1
     mode_every: int = 4
     kl_weight: float = 2e-3
@@ -151,7 +157,7 @@ class DefectStage:
         self.encoder = encoder.to(fabric.device)
         self.judge = Judge(critic, training, fabric)
         self.training, self.defects, self.fabric = training, defects, fabric
-        self.areas = defects.areas()
+        self.extents = defects.extents()
         self.parameters = [*free_defect_branch(self.generator), *self.encoder.parameters()]
         self.generator_adam = training.adam(self.parameters)
 
@@ -189,11 +195,11 @@ class DefectStage:
         hand = self._deal(scene, rng)
         terms = self._give_back(scene[: max(1, len(scene) // 2)], rng)
         terms["outside"] = torch.cat([terms.pop("outside"), hand.outside])
-        if index % self.training.mode_every == 0:
+        if self.training.mode_weight and index % self.training.mode_every == 0:
             terms["mode"] = self._seek_modes(scene, hand, rng) * self.training.mode_every
         if self.training.area_weight:
-            least, most = self.areas[hand.kind[hand.taking :]].to(hand.logits.device).unbind(1)
-            terms["area"] = area_error(hand.logits, least, most)
+            extents = self.extents[hand.kind[hand.taking :]].to(hand.logits.device)
+            terms["area"] = area_error(hand.logits, *extents.unbind(1))
         terms["generator"] = self.judge.displeasure(hand.stack, rng)
         return terms
 
@@ -219,9 +225,11 @@ class DefectStage:
             stacks.append(torch.cat([image, 2 * mask - 1], dim=1))
             outside = _mean_within((image - scene.twin[:taking]).abs(), 1 - mask)
         if taking < len(scene):
-            drawing = self._draw(scene.w[taking:], rows[taking:], None, rng)
-            stacks.append(torch.cat([drawing.image, _as_seen(drawing)], dim=1))
+            fixed = self.training.own_masks == "reals"
+            drawing = self._draw(scene.w[taking:], rows[taking:], None, rng, fixed=fixed)
             logits = _logits(drawing)
+            mask = 2 * (logits >= 0).float() - 1 if fixed else _as_seen(drawing)
+            stacks.append(torch.cat([drawing.image, mask], dim=1))
         stack = torch.cat(stacks)
         return Hand(
             stack=stack, kind=kind, rows=rows, taking=taking, outside=outside, logits=logits
@@ -300,11 +308,13 @@ class DefectStage:
         w_defect: Float[Tensor, "n defect_layers d"],
         mask: Float[Tensor, "n 1 h w"] | None,
         rng: torch.Generator,
+        *,
+        fixed: bool = False,
     ) -> Drawing:
         noise = _defect_noise(self.generator, len(w), rng)
         codes = Codes(w=w, w_defect=w_defect, noise=noise)
         with self.fabric.autocast():
-            drawing = self.generator.draw(codes, mask=mask)
+            drawing = self.generator.draw(codes, mask=mask, fixed=fixed)
         return replace(drawing, image=drawing.image.float())
 
     def _defect_rows(
