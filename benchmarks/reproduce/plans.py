@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from blemish.synthesis.detail import Tone
 from blemish.synthesis.masks import MaskPlan
 
 Length = Literal["full", "quick"]
 AS_IT_LAY = MaskPlan(kind="real", where="there")
+SCRATCH = MaskPlan(kind="scratch", area=(0.008, 0.06))
+BLOB = MaskPlan(kind="blob", area=(0.02, 0.2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Items:
         draw: Under which masks.
         strength: Of their changes, anything between two.
         detail: With the fine detail of the real defects that are learnt from.
+        tone: Whose colours they have then.
         by_chance: As the branch draws them at the encoder's codes, not as the mapper does.
     """
 
@@ -48,6 +52,7 @@ class Items:
     draw: MaskPlan
     strength: tuple[float, float] = (1.0, 1.0)
     detail: bool = False
+    tone: Tone = "model"
     by_chance: bool = False
 
     @property
@@ -120,7 +125,9 @@ TINY = (
 )
 
 
-def _glass(defect: str, count: int, draw: MaskPlan, *, faintest: float = 1.0) -> Items:
+def _glass(
+    defect: str, count: int, draw: MaskPlan, *, tone: Tone = "model", faintest: float = 1.0
+) -> Items:
     # The mapper was made for paint: it colours a whole ring of broken glass.
     return Items(
         defect=defect,
@@ -128,6 +135,7 @@ def _glass(defect: str, count: int, draw: MaskPlan, *, faintest: float = 1.0) ->
         draw=draw,
         strength=(faintest, 1.0),
         detail=True,
+        tone=tone,
         by_chance=True,
     )
 
@@ -161,13 +169,16 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             mapper=4,
             solutions=4,
             items=(
-                _glass("broken_large", 150, AS_IT_LAY),
-                _glass("broken_small", 130, AS_IT_LAY),
+                _glass("broken_large", 100, AS_IT_LAY),
+                _glass("broken_large", 100, AS_IT_LAY, tone="real"),
+                _glass("broken_small", 120, AS_IT_LAY),
+                _glass("broken_small", 120, AS_IT_LAY, tone="real"),
                 _glass("broken_small", 20, MaskPlan(kind="blob", area=(0.015, 0.06), where="edge")),
-                # What lies in a bottle may be as dark as the bottle.
-                _glass("contamination", 150, AS_IT_LAY, faintest=0.35),
-                _glass("contamination", 75, MaskPlan(kind="scratch", area=(0.008, 0.06))),
-                _glass("contamination", 75, MaskPlan(kind="blob", area=(0.02, 0.2)), faintest=0.35),
+                # What lies in a bottle may be of any colour, and as dark as the bottle.
+                _glass("contamination", 110, AS_IT_LAY, tone="real", faintest=0.35),
+                _glass("contamination", 110, AS_IT_LAY, tone="drawn", faintest=0.35),
+                _glass("contamination", 75, SCRATCH, tone="drawn"),
+                _glass("contamination", 75, BLOB, tone="drawn", faintest=0.35),
             ),
             side=256,
         ),

@@ -35,6 +35,8 @@ def _group(items: Items, folder: Path) -> Iterator[str]:
         yield f"strength = {_text(items.strength)}"
     if items.detail:
         yield "detail = true"
+    if items.tone != "model":
+        yield f"tone = {_text(items.tone)}"
     yield f"draw = {_table(items.draw)}"
 
 

@@ -8,9 +8,11 @@ import pytest
 from commands import exit_code
 from tiny import write_bundle, write_defects, write_scene
 
+from blemish.data.colour import lab
 from blemish.errors import OptionError
+from blemish.pictures import write_picture
 from blemish.synthesis.carry import VISIBLE_LEVELS, carry, soft_cover
-from blemish.synthesis.detail import Details, detailed
+from blemish.synthesis.detail import Details, Tone, detailed, moved_by
 from blemish.synthesis.ways.approach import Approach
 
 Y, X = np.mgrid[0:96, 0:96]
@@ -66,6 +68,19 @@ def test_what_the_real_one_does_not_cover_stays_the_models() -> None:
     assert (none == model).all()
 
 
+def test_with_the_tone_of_the_real_one_nothing_is_left_of_the_models_where_that_covers() -> None:
+    model, real, half = change(1), change(3), MASK & (X < 48)
+    found = detailed(model, fine=real, mask=MASK, covered=half, sigma=None)
+    deep = np.hypot(Y - 48, X - 48) < 18
+    np.testing.assert_allclose(found[deep & (X < 42)], real[deep & (X < 42)], atol=1e-2)
+    apart = (real - model)[half].mean(axis=0)
+    elsewhere = deep & (X > 54)
+    np.testing.assert_allclose(found[elsewhere], (model + apart)[elsewhere], atol=1e-2)
+    assert (found[~MASK] == model[~MASK]).all()
+    none = detailed(model, fine=real, mask=MASK, covered=MASK & (X < 0), sigma=None)
+    assert (none == model).all()
+
+
 def test_the_mask_has_no_holes_where_detail_crosses_zero() -> None:
     picture = np.random.default_rng(5).integers(0, 256, (96, 96, 3)).astype(np.uint8)
     still, ones = np.zeros((16, 16, 3), np.float32), np.ones((16, 16), np.float32)
@@ -84,7 +99,7 @@ def test_the_mask_has_no_holes_where_detail_crosses_zero() -> None:
 def test_details_come_from_real_defects_and_from_the_first_third_alone(tmp_path: Path) -> None:
     root = write_defects(tmp_path / "real", n=6)
     some, every = (Details(root, first_third=third, side=16) for third in (True, False))
-    assert [p.path.name for p, _ in some.known("crack")] == ["0.png", "1.png"]
+    assert [real.picture.name for real in some.known("crack")] == ["0.png", "1.png"]
     assert len(every.known("crack")) == 6
     picture = np.random.default_rng(0).integers(60, 120, (96, 96, 3)).astype(np.uint8)
     still = np.zeros((96, 96, 3), np.float32)
@@ -94,9 +109,67 @@ def test_details_come_from_real_defects_and_from_the_first_third_alone(tmp_path:
     assert np.corrcoef(one[MASK].ravel(), picture[MASK].ravel())[0, 1] < -0.8
 
 
+def test_the_tone_is_that_of_the_real_defect(tmp_path: Path) -> None:
+    root = write_defects(tmp_path / "real", n=1)
+    picture = np.full((96, 96, 3), 90, np.uint8)
+    loud = np.full((96, 96, 3), 60, np.float32)
+    tones: dict[Tone, np.ndarray] = {}
+    for tone in ("model", "real"):
+        details = Details(root, first_third=False, side=16, tone=tone)
+        found = details.under(picture, MASK, "crack", 0)(loud)
+        tones[tone] = (picture + found)[MASK].mean(axis=0)
+    np.testing.assert_allclose(tones["model"], 150, atol=8)
+    np.testing.assert_allclose(tones["real"], 30, atol=8)  # as `write_defects` paints it
+
+
+def test_a_drawn_tone_is_one_of_a_distribution_around_the_real_ones(tmp_path: Path) -> None:
+    root = write_defects(tmp_path / "real", n=2)
+    paths = sorted((root / "test" / "crack").glob("*.png"))
+    for path, light in zip(paths, (60, 120), strict=True):
+        write_picture(path, np.full((48, 48, 3), light, np.uint8))
+    picture = np.full((96, 96, 3), 90, np.uint8)
+    still = np.zeros((96, 96, 3), np.float32)
+    details = Details(root, first_third=False, side=16, tone="drawn")
+
+    def drawn(seed: int) -> np.ndarray:
+        toned = details.under(picture, MASK, "crack", seed)(still)
+        return lab((picture + toned).clip(0, 255).astype(np.uint8))[MASK].mean(axis=0)
+
+    assert (drawn(3) == drawn(3)).all()
+    light, *colour = np.stack([drawn(seed) for seed in range(60)]).T
+    real = np.array([lab(np.full((1, 1, 3), value, np.uint8))[0, 0, 0] for value in (60, 120)])
+    assert abs(light.mean() - real.mean()) < 6
+    assert 0.7 < light.std() / real.std(ddof=1) < 1.3
+    assert np.abs(colour).max() < 2, "as grey as both"
+
+
+def test_one_real_defect_has_but_one_tone(tmp_path: Path) -> None:
+    root = write_defects(tmp_path / "real", n=1)
+    picture = np.full((96, 96, 3), 90, np.uint8)
+    still = np.zeros((96, 96, 3), np.float32)
+    tones: list[Tone] = ["real", "drawn"]
+    real, drawn = (
+        Details(root, first_third=False, side=16, tone=tone).under(picture, MASK, "crack", 5)(still)
+        for tone in tones
+    )
+    np.testing.assert_allclose(real, drawn, atol=1)
+
+
+@pytest.mark.parametrize("shift", [(0, 0, 0), (10, 0, 0), (-5, 8, -6)])
+def test_a_picture_is_moved_in_cielab_as_far_as_it_can_be_shown(shift: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(1).integers(80, 160, (8, 8, 3)).astype(np.uint8)
+    moved = moved_by(picture, np.array(shift, np.float32))
+    np.testing.assert_allclose(lab(moved) - lab(picture), np.broadcast_to(shift, (8, 8, 3)), atol=1)
+    assert (moved_by(picture, np.array([1000.0, 0, 0])) == 255).all()
+
+
 def test_what_is_not_there_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="without a folder"):
         Approach(detail=True)
+    with pytest.raises(OptionError, match="without their detail"):
+        Approach(tone="real")
+    with pytest.raises(OptionError, match="without their detail"):
+        Approach(tone="drawn")
     details = Details(write_defects(tmp_path / "real"), first_third=False, side=16)
     with pytest.raises(OptionError, match="holds no 'hole'"):
         details.prepare("hole")
@@ -112,10 +185,14 @@ def test_the_command_puts_detail_on(
     make = f"synthesize --bundle bundle --normal {normal} --mask {mask} --defect crack"
     assert exit_code(f"{make} --out plain") == 0
     assert exit_code(f"{make} --out fine --detail --real real --first-third") == 0
-    plain, fine = (next((tmp_path / name / "test").rglob("*.png")) for name in ("plain", "fine"))
-    assert plain.read_bytes() != fine.read_bytes()
+    assert exit_code(f"{make} --out toned --detail --tone real --real real --first-third") == 0
+    names = ("plain", "fine", "toned")
+    made = [next((tmp_path / name / "test").rglob("*.png")) for name in names]
+    assert len({path.read_bytes() for path in made}) == 3
     capsys.readouterr()
     assert exit_code(f"{make} --detail") == 2
     assert "without a folder" in capsys.readouterr().err
+    assert exit_code(f"{make} --tone real") == 2
+    assert "without their detail" in capsys.readouterr().err
     assert exit_code(f"{make} --first-third") == 2
     assert "--first-third without a use" in capsys.readouterr().err

@@ -220,6 +220,7 @@ REFUSED = [
     (f'{SOME}draw = {{ kind = "real" }}', OptionError, "masks of the kind real"),
     (f'{SOME}{BLOB}off_part = "clip"', OptionError, "off_part beside draw"),
     (f'{SOME}{BLOB}real = "real"', OptionError, "real without a use for it"),
+    (f'{SOME}{BLOB}tone = "real"', OptionError, 'tone = "real" without detail'),
     (f'{SOME}{BLOB}real = "none"\nreference = "stitch"', DataError, "real = 'none'"),
     (f'{SOME}{BLOB}method = "magic"', OptionError, 'method = "magic"'),
     (f"{SOME}{BLOB}search = {{ steps = -1 }}", OptionError, "-1 steps"),

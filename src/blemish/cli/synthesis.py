@@ -43,6 +43,8 @@ class Options:
             defect warped under the mask, distil the statistics of real defects.
         detail: Put the fine detail of real defects from --real on, which the model is too coarse to
             draw; its own change keeps what is coarse.
+        tone: With --detail: whose colours the defect has, where they change slowly; drawn are ones
+            like those of its type's real defects.
         real: Folder with real defects, for --reference, --detail and --mask-kind real; distil can
             do without where the bundle carries the statistics.
         first_third: Of these use only the first third of each type by name.
@@ -66,6 +68,7 @@ class Options:
     mask_control: Literal["codes", "noise", "condition"] = "condition"
     reference: Literal["none", "stitch", "distil"] = "none"
     detail: Flag = False
+    tone: Literal["model", "real", "drawn"] = "model"
     real: Annotated[Path | None, arg(help_behavior_hint="(default: none)")] = None
     first_third: Flag = False
     mask_weight: float = 1
@@ -102,6 +105,7 @@ class Options:
             ),
             reference=self.reference,
             detail=self.detail,
+            tone=self.tone,
             real=None if masks_alone else self.real,
             first_third=self.first_third and not masks_alone,
         )

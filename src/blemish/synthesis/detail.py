@@ -8,17 +8,27 @@ from S, a real defect of the type laid under the mask of the photograph x,
 
 two bands of a Laplacian pyramid (Burt and Adelson, 1983). B is a Gaussian blur inside the mask,
 normalised, so that nothing leaks in over its edge; σ is a few of the model's pixels.
+
+A model of few photographs draws defects of a type in much the same tone: what lies in a bottle
+is brown, grey or white, and comes out as a pale mean of these. With the tone of the real defect,
+Δ' = S - x, and what that one does not cover is the model's, moved by the mean of S - x - Δ. With a
+drawn tone S is moved in CIELAB before, so that its mean inside its mask comes from a normal
+distribution, which has the mean and the covariance of the means of the real ones of its type: grey
+ones and brown ones bring forth whatever lies between and a little beyond.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from blemish.data.folder import DefectFolder, Photograph
+from blemish.data.colour import lab, of_lab
+from blemish.data.folder import DefectFolder
 from blemish.errors import OptionError
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.laying import Outline, best_laid, outline_of
@@ -27,8 +37,26 @@ from blemish.synthesis.stitched import laid_under
 SIGMA_PX = 6.0  # of the model's pixels
 SEAM_PX = 1.0
 
+Tone = Literal["model", "real", "drawn"]
 Change = Float[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A real defect.
+
+    Attributes:
+        picture: The photograph's file.
+        mask: And its mask's.
+        outline: Where it is on its part.
+        tone: Its mean colour in CIELAB.
+    """
+
+    picture: Path
+    mask: Path
+    outline: Outline
+    tone: Float[np.ndarray, "3"]
 
 
 class Details:
@@ -38,10 +66,12 @@ class Details:
         folder: With photographs of defects and their masks, in the layout of MVTec AD.
         first_third: Take only the first third of each type by name.
         side: Of the model's pictures.
+        tone: Whose change is kept where it is coarse; "drawn" is the real one's in another tone.
     """
 
-    def __init__(self, folder: Path, *, first_third: bool, side: int) -> None:
+    def __init__(self, folder: Path, *, first_third: bool, side: int, tone: Tone = "model") -> None:
         self.folder, self.first_third, self.side = folder, first_third, side
+        self.tone = tone
         self.known = lru_cache(None)(self._read)
 
     def prepare(self, kind: str) -> None:
@@ -67,25 +97,23 @@ class Details:
         Raises:
             DataError: The chosen one can't be read.
         """
-        defects = self.known(kind)
-        chosen = defects[best_laid(outline_of(picture, mask), [o for _, o in defects], seed)][0]
-        assert chosen.mask_path is not None
+        reals = self.known(kind)
+        chosen = reals[best_laid(outline_of(picture, mask), [r.outline for r in reals], seed)]
         h, w = mask.shape
-        source = cv2.resize(read_picture(chosen.path), (w, h), interpolation=cv2.INTER_AREA)
-        where = cv2.resize(read_mask(chosen.mask_path).astype(np.uint8), (w, h)) > 0
+        source = cv2.resize(read_picture(chosen.picture), (w, h), interpolation=cv2.INTER_AREA)
+        where = cv2.resize(read_mask(chosen.mask).astype(np.uint8), (w, h)) > 0
+        if self.tone == "drawn":
+            tone = _drawn([r.tone for r in reals], np.random.default_rng(seed))
+            source = moved_by(source, tone - chosen.tone)
         moved, covered = laid_under(picture, mask, source, where)
         fine = moved.astype(np.float32) - picture
-        sigma = SIGMA_PX * max(h, w) / self.side
+        sigma = None if self.tone != "model" else SIGMA_PX * max(h, w) / self.side
         return partial(detailed, fine=fine, mask=mask, covered=covered & mask, sigma=sigma)
 
-    def _read(self, kind: str) -> list[tuple[Photograph, Outline]]:
+    def _read(self, kind: str) -> list[Real]:
         found = DefectFolder(self.folder).defects_to_learn(kind, first_third=self.first_third)
-        read = [
-            (photograph, read_picture(photograph.path), read_mask(photograph.mask_path))
-            for photograph in found
-            if photograph.mask_path is not None
-        ]
-        marked = [(p, outline_of(picture, mask)) for p, picture, mask in read if mask.any()]
+        read = [_real(p.path, p.mask_path) for p in found if p.mask_path is not None]
+        marked = [real for real in read if real is not None]
         if not marked:
             raise OptionError(
                 got=f"{self.folder}, which holds no '{kind}' to take detail from",
@@ -95,7 +123,9 @@ class Details:
         return marked
 
 
-def detailed(change: Change, *, fine: Change, mask: Mask, covered: Mask, sigma: float) -> Change:
+def detailed(
+    change: Change, *, fine: Change, mask: Mask, covered: Mask, sigma: float | None
+) -> Change:
     """What is coarse of one change with what is fine of another, inside a mask.
 
     Args:
@@ -103,12 +133,41 @@ def detailed(change: Change, *, fine: Change, mask: Mask, covered: Mask, sigma: 
         fine: The real defect's.
         mask: Where the first is meant; elsewhere it is left as it is.
         covered: Where inside it the second is known.
-        sigma: Of the blur between coarse and fine, in pixels.
+        sigma: Of the blur between coarse and fine, in pixels; None takes all of the second, and
+            moves the first, where the second is not known, by the mean of what parts them.
     """
     known = covered.astype(np.float32)
-    difference = (change - fine) * known[:, :, None]
-    total = np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-6)[:, :, None]
-    coarse = cv2.GaussianBlur(difference.astype(np.float32), (0, 0), sigma) / total
+    if sigma is None:
+        apart = (fine - change)[covered].mean(axis=0) if covered.any() else 0
+        change = np.where(mask[:, :, None], change + apart, change)
+    else:
+        difference = (change - fine) * known[:, :, None]
+        total = np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-6)[:, :, None]
+        fine = fine + cv2.GaussianBlur(difference.astype(np.float32), (0, 0), sigma) / total
     inside = np.maximum(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), SEAM_PX), 1e-6)
     share = np.where(mask, cv2.GaussianBlur(known, (0, 0), SEAM_PX) / inside, 0)[:, :, None]
-    return change + share * (fine + coarse - change)
+    return change + share * (fine - change)
+
+
+def moved_by(
+    picture: UInt8[np.ndarray, "h w 3"], shift: Float[np.ndarray, "3"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture whose colours are all moved alike in CIELAB, and clipped to what sRGB can show."""
+    return of_lab(lab(picture) + shift.astype(np.float32))
+
+
+def _drawn(
+    tones: Sequence[Float[np.ndarray, "3"]], rng: np.random.Generator
+) -> Float[np.ndarray, "3"]:
+    """A tone from the normal distribution of others; of one alone, that one."""
+    every = np.stack(tones)
+    spread = np.cov(every, rowvar=False) if len(every) > 1 else np.zeros((3, 3))
+    return rng.multivariate_normal(every.mean(axis=0), spread)
+
+
+def _real(picture: Path, mask: Path) -> Real | None:
+    """One whose mask marks something."""
+    pixels, marked = read_picture(picture), read_mask(mask)
+    if not marked.any():
+        return None
+    return Real(picture, mask, outline_of(pixels, marked), lab(pixels)[marked].mean(axis=0))

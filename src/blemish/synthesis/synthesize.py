@@ -67,7 +67,7 @@ class Synthesizer:
         )
         self.details: Details | None = None
         if approach.detail and real is not None:
-            self.details = Details(real, first_third=third, side=self._side)
+            self.details = Details(real, first_third=third, side=self._side, tone=approach.tone)
         self.name_of_way = usual_way(bundle, approach)
         self.way: Way = WAYS[self.name_of_way](bundle, self.model, approach)
         self.curator = Curator.of(bundle, device)

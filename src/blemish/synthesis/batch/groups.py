@@ -9,6 +9,7 @@ from blemish.errors import OptionError
 from blemish.inversion.methods import METHODS, Method
 from blemish.synthesis.batch.tables import STRICT, Names
 from blemish.synthesis.defect import DefectSearch
+from blemish.synthesis.detail import Tone
 from blemish.synthesis.masks import MaskPlan, OffPart
 from blemish.synthesis.references import ReferenceName
 from blemish.synthesis.ways.approach import Approach, WayName
@@ -65,6 +66,8 @@ class Group:
         search: For the codes of the defect, in the same method.
         reference: Of the defect's look, where something is searched for.
         detail: Whether the fine detail of real defects is put on; see `synthesis.detail`.
+        tone: Whose colours a defect has then, where they change slowly: the model's, the real
+            one's, or colours drawn around those of the real ones.
         real: Folder with real defects, for the reference, the detail and masks of the kind real.
         first_third: Of these only the first third of each type by name.
     """
@@ -85,6 +88,7 @@ class Group:
     search: DefectSearch = field(default_factory=DefectSearch)
     reference: ReferenceName = "none"
     detail: bool = False
+    tone: Tone = "model"
     real: str | None = None
     first_third: bool = False
 
@@ -128,6 +132,7 @@ class Group:
             polish=self.polish,
             reference=self.reference,
             detail=self.detail,
+            tone=self.tone,
             real=here / self.real if self.real is not None and used else None,
             first_third=self.first_third and used,
         )
@@ -154,6 +159,8 @@ class Group:
                 expected="real beside it, a folder with real defects and their masks",
                 todo='Write real = "FOLDER" in the group.',
             )
+        if self.tone != "model" and not self.detail:
+            raise _idle(f'tone = "{self.tone}" without detail', "Write detail = true as well.")
         if self.first_third and self.real is None:
             raise _idle("first_third without real", "Name the folder, or leave it out.")
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from blemish.errors import OptionError
 from blemish.inversion.methods import Method
 from blemish.synthesis.defect import DefectSearch, Reference
+from blemish.synthesis.detail import Tone
 from blemish.synthesis.references import ReferenceName
 
 WayName = Literal["one-pass", "hybrid", "optimize"]
@@ -28,6 +29,7 @@ class Approach:
         polish: Steps that a hybrid polishes for.
         reference: Of the defect's look, in a search.
         detail: Put the fine detail of real defects on; see `synthesis.detail`.
+        tone: Whose colours the defect has then, where they change slowly; see `synthesis.detail`.
         real: A folder with real defects, for the detail and for references that need it.
         first_third: Use only the first third of each type there, by name.
     """
@@ -39,6 +41,7 @@ class Approach:
     polish: int = 20
     reference: ReferenceName = "none"
     detail: bool = False
+    tone: Tone = "model"
     real: Path | None = None
     first_third: bool = False
 
@@ -52,6 +55,12 @@ class Approach:
                 got="the detail of real defects without a folder of them",
                 expected="one beside it, laid out as MVTec AD",
                 todo="Name it with --real, or leave the detail out.",
+            )
+        if self.tone != "model" and not self.detail:
+            raise OptionError(
+                got="the tone of real defects without their detail",
+                expected="both, since it is one real defect that gives them",
+                todo="Ask for detail as well, or leave the tone to the model.",
             )
         idle = f"--real {self.real}" if self.real else "--first-third" * self.first_third
         if idle and (self.real is None or not (self.detail or self.reference != "none")):
