@@ -1,50 +1,124 @@
-"""Judge the snapshots of a stage-1 training: `python -m benchmarks.snapshots BUNDLE DATA [--keep]`.
+"""Judge the snapshots of a training: `python -m benchmarks.snapshots BUNDLE DATA [--keep]`.
 
-Distances are taken in SqueezeNet's pooled features (see `blemish.features.pooled`), whose weights
-`load_features` must find: set BLEMISH_WEIGHTS to their folder.
+Those of stage 1 by the kernel distance of their samples to the photographs, and by how many of them
+copy one; those of stage 2 (`--stage defects`) by the kernel distances of close-ups of their defects
+to real ones, around and inside. Distances are taken in SqueezeNet's pooled features (see
+`blemish.features.pooled`), whose weights `load_features` must find: set BLEMISH_WEIGHTS to their
+folder.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import tyro
 
-from blemish.checkpoint import find_bundle
+from benchmarks._training.measures import Row, judge_branch
+from blemish.checkpoint import Bundle, find_bundle, load_tensors
+from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
-from blemish.evaluation.snapshots import best, judge_snapshots
+from blemish.errors import BundleError, DataError
+from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.snapshots import Stage, best, judge_snapshots
 from blemish.evaluation.snapshots import keep as keep_snapshot
-from blemish.features import load_features, pooled
+from blemish.features import load_features
+from blemish.generator.network import Generator
 from blemish.generator.restore import shape_of
+from blemish.generator.stitch import read_defects
 from blemish.pictures import to_tensor
+
+BRANCH_COLUMNS = {
+    "kimg": "kimg",
+    "around": "distance, surroundings",
+    "inside": "distance, inside",
+    "outside": "change outside",
+    "own_area": "area of own masks",
+    "own_alike": "IoU of two own",
+}
 
 
 def main(
-    bundle: Path, data: Path, /, everything: bool = False, n: int = 500, keep: bool = False
+    bundle: Path,
+    data: Path,
+    /,
+    stage: Stage = "generator",
+    everything: bool = False,
+    n: int = 500,
+    keep: bool = False,
 ) -> None:
     """Print a row for each snapshot, and the one to keep.
 
     Args:
-        bundle: Whose training/generator holds snapshots.
+        bundle: Whose training/<stage> holds snapshots.
         data: The folder that it was trained on.
-        everything: It was trained on test/good as well.
-        n: Samples drawn from each snapshot.
-        keep: Make that one the bundle's generator; the bundle may have no defect branch yet.
+        stage: Whose snapshots: generator is stage 1, defects is stage 2.
+        everything: It was trained on the photographs for tests as well.
+        n: Samples drawn from each snapshot of stage 1.
+        keep: Make that one the bundle's generator; nothing may have been trained on it yet.
     """
-    found = find_bundle(bundle)
-    photographs = DefectFolder(data).good(None if everything else "train")
-    pictures, _ = load(photographs, shape_of(found).resolution)
-    features = partial(pooled, load_features("squeezenet"))
-    folder = found.path / "training" / "generator"
-    shape = replace(shape_of(found), defect=None)  # they were taken before there was a branch
-    verdicts = judge_snapshots(folder, shape, to_tensor(pictures), features, n=n)
+    found, folder = find_bundle(bundle), DefectFolder(data)
+    if not _snapshots(found, stage):
+        raise BundleError(
+            got=f"{found.path}, with no snapshots in training/{stage}",
+            expected="a bundle as a training left it",
+            todo="Name that one, or another --stage.",
+        )
+    if stage == "generator":
+        chosen = _judge_parts(found, folder, everything, n)
+    else:
+        chosen = _judge_defects(found, folder, everything)
+    if keep:
+        keep_snapshot(found, chosen, stage)
+    print(f"\nKept {chosen} kimg." if keep else f"\nKeep {chosen} kimg.")
+
+
+def _judge_parts(bundle: Bundle, data: DefectFolder, everything: bool, n: int) -> int:
+    photographs = data.good(None if everything else "train")
+    pictures, _ = load(photographs, shape_of(bundle).resolution)
+    pooled = Eyes.of_network(load_features("squeezenet")).pooled
+    shape = replace(shape_of(bundle), defect=None)  # they were taken before there was a branch
+    folder = bundle.path / "training" / "generator"
+    verdicts = judge_snapshots(folder, shape, to_tensor(pictures), pooled, n=n)
     print("| kimg | kernel distance | memorised |\n| ---: | ---: | ---: |")
     for verdict in verdicts:
         print(f"| {verdict.kimg} | {verdict.kernel_distance:.4f} | {verdict.memorised:.3f} |")
-    chosen = best(verdicts).kimg
-    if keep:
-        keep_snapshot(found, chosen)
-    print(f"\nKept {chosen} kimg." if keep else f"\nKeep {chosen} kimg.")
+    return best(verdicts).kimg
+
+
+def _judge_defects(bundle: Bundle, data: DefectFolder, everything: bool) -> int:
+    """Under the masks of the real defects that were learnt from, moved."""
+    shape, how = shape_of(bundle), bundle.config["training"]["defects"]
+    types = shape.defect.types if shape.defect else ()
+    real = read_defects(data, types, shape.resolution, third=not everything)
+    if real is None:
+        raise DataError(
+            got=f"{data.root}, without defects of the types {', '.join(types) or '(none)'}",
+            expected="the folder that the branch was trained on",
+            todo="Name that folder.",
+        )
+    placements, eyes = Symmetries(**how["placements"]), Eyes.of_network(load_features("squeezenet"))
+    rows: dict[int, Row] = {}
+    print(f"| {' | '.join(BRANCH_COLUMNS.values())} |\n|{' ---: |' * len(BRANCH_COLUMNS)}")
+    for kimg, generator in _generators(bundle):
+        row = rows[kimg] = judge_branch(generator, real, placements, eyes)
+        cells = (f"{row[name]:.3f}" for name in BRANCH_COLUMNS if name != "kimg")
+        print(f"| {kimg} | {' | '.join(cells)} |", flush=True)
+    return min(rows, key=lambda kimg: _distance(rows[kimg]))
+
+
+def _generators(bundle: Bundle) -> Iterator[tuple[int, Generator]]:
+    for file in _snapshots(bundle, "defects"):
+        generator = Generator(shape_of(bundle))
+        generator.load_state_dict(load_tensors(file)[0])
+        yield int(file.stem.split("-")[1]), generator.eval()
+
+
+def _snapshots(bundle: Bundle, stage: Stage) -> list[Path]:
+    return sorted((bundle.path / "training" / stage).glob("generator-*.safetensors"))
+
+
+def _distance(row: Row) -> float:
+    return sum(row[name] or 0 for name in ("around", "inside"))
 
 
 if __name__ == "__main__":

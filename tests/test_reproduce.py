@@ -93,7 +93,9 @@ def test_without_weights_only_what_needs_them_is_left_out(
         {step.name for step in steps_of(name, length, tmp_path, weights=weights)}
         for weights in (True, False)
     )
-    assert every - without == {"card", "snapshots"} and without < every
+    assert (
+        every - without == {"card", "snapshots-generator", "snapshots-defects"} and without < every
+    )
 
 
 @pytest.mark.parametrize(("name", "length"), NAMED)
@@ -358,8 +360,9 @@ def evaluated(places: Places) -> tuple[Plan, Places]:
     write_json(places.report("utility"), trial)
     places.card.mkdir()
     (places.card / "README.md").write_text("# Card\n\n## Figures\n\n| distance | 0.125 |\n")
-    places.log("snapshots").parent.mkdir()
-    places.log("snapshots").write_text("Keep 46 kimg.\n")
+    places.log("snapshots-generator").parent.mkdir()
+    places.log("snapshots-generator").write_text("Keep 46 kimg.\n")
+    places.log("snapshots-defects").write_text("Keep 8 kimg.\n")
     return plan, places
 
 
@@ -400,6 +403,7 @@ def test_the_report_has_the_figures_that_the_steps_have_left(
         "| real+synthetic |" + " 50.0 ± 12.5 |" * len(NAMES),
         "| distance | 0.125 |",
         "Keep 46 kimg.",
+        "Keep 8 kimg.",
         f"- `{places.bundle('nut-64')}/training/defects/samples-000002.png`",
     ):
         assert line in lines

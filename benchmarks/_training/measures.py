@@ -26,7 +26,7 @@ from blemish.evaluation.snapshots import best, judge_snapshots
 from blemish.evaluation.synthesis.views import View, look, view
 from blemish.files import read_lines
 from blemish.generator.network import Generator
-from blemish.generator.restore import load_generator, shape_of
+from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, cut_defects, draw_masks, parts_of
 from blemish.pictures import to_mask, to_picture, to_tensor
 from blemish.synthesis.mapping.looks import colour_inside
@@ -111,20 +111,20 @@ def judge_backbone(bundle: Bundle, parts: Parts, eyes: Eyes) -> Row:
         "memorised": near[-1].memorised,
         "kept_kimg": near[kept].kimg,
         "kept_held_out": far[kept].kernel_distance,
-        **_told_of(folder),
+        **told_of(folder),
     }
 
 
-def judge_branch(bundle: Bundle, real: Defects, placements: Symmetries, eyes: Eyes) -> Row:
+def judge_branch(generator: Generator, real: Defects, placements: Symmetries, eyes: Eyes) -> Row:
     """Of stage 2: defects under given masks beside real ones, and the masks of its own.
 
     Args:
-        bundle: With a branch.
-        real: That it has not seen; their masks and types are what is asked for.
+        generator: With a branch.
+        real: What is asked for: their masks and their types.
         placements: How these masks are moved.
         eyes: What looks at the close-ups.
     """
-    drawn = draw_defects(load_generator(bundle), real, placements)
+    drawn = draw_defects(generator, real, placements)
     change = drawn.images - drawn.twin
     colours = torch.stack([colour_inside(one, drawn.mask) for one in change])
     outside = (change.abs() * (1 - drawn.mask)).sum() / change.abs().sum().clamp(min=1e-12)
@@ -135,7 +135,6 @@ def judge_branch(bundle: Bundle, real: Defects, placements: Symmetries, eyes: Ey
         "outside": outside.item(),
         "own_area": drawn.own.mean().item(),
         "own_alike": mask_iou(drawn.own[0], drawn.own[1]).mean().item(),
-        **_told_of(bundle.path / "training" / "defects"),
     }
 
 
@@ -199,8 +198,8 @@ def _views(sample: Sample) -> Iterator[View]:
     return (view(picture, mask, VIEW_SIDE) for picture, mask in pairs)
 
 
-def _told_of(folder: Path) -> Row:
-    """How hard the run augmented in the end, and its pace."""
+def told_of(folder: Path) -> Row:
+    """How hard a training augmented in the end, and its pace."""
     lines = [json.loads(line) for line in read_lines(folder / "stats.jsonl")]
     paces = [line["images_per_s"] for line in lines if line["images_per_s"] is not None]
     pace = median(paces) if paces else None

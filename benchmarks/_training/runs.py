@@ -21,6 +21,7 @@ from benchmarks._training.measures import (
     judge_branch,
     read_parts,
     read_thirds,
+    told_of,
 )
 from benchmarks._training.trials import SIDE, Backbone, Branch
 from blemish.checkpoint import Bundle
@@ -30,6 +31,7 @@ from blemish.evaluation.eyes import Eyes
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.defects import train_defects
 from blemish.generator.loop import make_fabric
+from blemish.generator.restore import load_generator
 from blemish.generator.train import train_generator
 
 
@@ -101,7 +103,9 @@ class Bench:
             bundle = _copy_backbone(on, place)
             fabric = make_fabric("cpu")
             train_defects(self.folder, bundle, trial.shape, training, fabric, resume=True)
-            return judge_branch(bundle, self.thirds.held_out, training.placements, self.eyes)
+            generator, held_out = load_generator(bundle), self.thirds.held_out
+            found = judge_branch(generator, held_out, training.placements, self.eyes)
+            return {**found, **told_of(bundle.path / "training" / "defects")}
 
         asked = {**asdict(replace(trial, training=training)), "on": on.digest}
         return self._kept(place, asked, work)

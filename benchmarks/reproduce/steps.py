@@ -61,16 +61,18 @@ def chain(name: str, subject: Subject, plan: Plan, places: Places, ways: Ways) -
 
 
 def _ladder(plan: Plan, places: Places, ways: Ways) -> Iterator[Step]:
-    """Both stages of each rung; the finest generator is judged before its branch is added."""
+    """Both stages of each rung; of the finest each is judged before anything learns on it."""
     coarse: Words = ()
     for rung in plan.rungs:
         bundle = places.bundle(rung.preset)
         where = ("--out", str(bundle), "--preset", rung.preset, *coarse)
         yield _training("generator", rung, rung.generator, places, ways, where)
         if rung is plan.finest and ways.weights:
-            yield _snapshots(plan, places)
+            yield _snapshots("generator", plan, places)
         where = ("--bundle", str(bundle), *coarse)
         yield _training("defects", rung, rung.defects, places, ways, where)
+        if rung is plan.finest and ways.weights:
+            yield _snapshots("defects", plan, places)
         coarse = ("--grow", str(bundle))
 
 
@@ -87,10 +89,11 @@ def _training(
     )
 
 
-def _snapshots(plan: Plan, places: Places) -> Step:
+def _snapshots(stage: Stage, plan: Plan, places: Places) -> Step:
     bundle = places.bundle(plan.finest.preset)
     words = ("python", "-m", "benchmarks.snapshots", str(bundle), str(places.data))
-    return _logged("snapshots", (*words, "--n", str(plan.samples), "--keep"), places)
+    command = (*words, "--stage", stage, "--n", str(plan.samples), "--keep")
+    return _logged(f"snapshots-{stage}", command, places)
 
 
 def _codes(stage: Stage, plan: Plan, places: Places, ways: Ways) -> Step:

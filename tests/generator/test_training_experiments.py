@@ -10,10 +10,13 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
+from tiny import write_bundle
 
+from blemish.checkpoint import save_tensors
 from blemish.data.folder import DefectFolder
-from blemish.errors import DataError, OptionError, TrainingError
+from blemish.errors import BundleError, DataError, OptionError, TrainingError
 from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.snapshots import Stage
 from blemish.generator import loop
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator, GeneratorConfig
@@ -22,6 +25,7 @@ from blemish.types import Sample
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks are no part of the package
 
+from benchmarks import snapshots
 from benchmarks._training import measures, runs
 from benchmarks._training.measures import Row
 from benchmarks._training.runs import Bench
@@ -386,6 +390,39 @@ def test_drawn_defects_keep_to_one_mask_whatever_the_code(parts: Path) -> None:
     assert drawn.mask.flatten(1).any(dim=1).all()
     assert not torch.equal(drawn.images[0], drawn.images[1])
     torch.testing.assert_close(drawn.images, again.images, rtol=0, atol=0)
+
+
+def test_the_snapshot_of_a_branch_whose_defects_are_nearest_is_kept(
+    parts: Path,
+    eyes: Eyes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shape = replace(first("tiny-32").shape, defect=second("tiny-32").shape)
+    bundle = write_bundle(tmp_path / "bundle", shape)
+    folder = bundle.path / "training" / "defects"
+    folder.mkdir(parents=True)
+    for kimg in (2, 4, 6):
+        save_tensors(folder / f"generator-{kimg:06d}.safetensors", Generator(shape).state_dict())
+    monkeypatch.setattr(snapshots, "load_features", lambda _: None)
+    monkeypatch.setattr(snapshots.Eyes, "of_network", lambda _: eyes)
+    snapshots.main(bundle.path, parts, stage="defects", keep=True)
+    *_, one, two, three, _, last = capsys.readouterr().out.splitlines()
+    rows = [[float(cell) for cell in line.strip("| ").split("|")] for line in (one, two, three)]
+    assert [row[0] for row in rows] == [2, 4, 6]
+    nearest = min(rows, key=lambda row: row[1] + row[2])
+    assert last == f"Kept {nearest[0]:.0f} kimg."
+    assert bundle.config["kept_defects_nimg"] == 1000 * nearest[0]
+
+
+@pytest.mark.parametrize("stage", ["generator", "defects"])
+def test_a_bundle_without_snapshots_can_not_be_judged(
+    stage: Stage, parts: Path, tmp_path: Path
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    with pytest.raises(BundleError, match=f"no snapshots in training/{stage}"):
+        snapshots.main(bundle.path, parts, stage=stage)
 
 
 def test_a_set_is_at_no_distance_from_itself_and_farther_from_another(

@@ -8,6 +8,7 @@ a training photograph than photographs sit to each other.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,8 @@ from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.restore import shape_of
 
 Features = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n d"]]
+Stage = Literal["generator", "defects"]
+KEPT: dict[Stage, str] = {"generator": "kept_nimg", "defects": "kept_defects_nimg"}
 BATCH = 50
 
 
@@ -89,24 +92,28 @@ def best(verdicts: list[Verdict], *, most_memorised: float = 0.1) -> Verdict:
     return min(verdicts, key=lambda v: v.memorised)
 
 
-def keep(bundle: Bundle, kimg: int) -> None:
+def keep(bundle: Bundle, kimg: int, stage: Stage = "generator") -> None:
     """Make a snapshot the generator of its bundle; the training's state stays what it is.
 
     Args:
-        bundle: With stage 1 alone: a branch would have learnt on another backbone.
+        bundle: With nothing that has learnt on the generator that is there.
         kimg: When the snapshot was taken.
+        stage: Of which training; that of the defects has the backbone in its snapshots too.
 
     Raises:
-        OptionError: The bundle has a branch.
+        OptionError: The bundle has a branch, an encoder or a mapper that comes behind.
         BundleError: The snapshot can't be read.
         OutputError: The bundle can't be written.
     """
-    if shape_of(bundle).defect is not None:
+    branch = "defect branch" if shape_of(bundle).defect else None
+    learnt = [branch if stage == "generator" else None]
+    learnt += [name if bundle.has(name) else None for name in ("encoder", "mapper")]
+    if behind := next(filter(None, learnt), None):
         raise OptionError(
-            got=f"{bundle.path}, whose defect branch has learnt on the generator that is there",
-            expected="a bundle with stage 1 alone",
-            todo="Choose the snapshot first, then train the branch.",
+            got=f"{bundle.path}, whose {behind} has learnt on the generator that is there",
+            expected="a bundle that has come no further than the training whose snapshot it is",
+            todo=f"Choose the snapshot first, then train the {behind}.",
         )
-    file = bundle.path / "training" / "generator" / f"generator-{kimg:06d}.safetensors"
+    file = bundle.path / "training" / stage / f"generator-{kimg:06d}.safetensors"
     bundle.write("generator", load_tensors(file)[0])
-    bundle.write_config({**bundle.config, "kept_nimg": 1000 * kimg})
+    bundle.write_config({**bundle.config, KEPT[stage]: 1000 * kimg})
