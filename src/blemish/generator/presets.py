@@ -44,6 +44,7 @@ PAINT = Symmetries(
 ALIGNED = Symmetries(flip=True, shift=True, colour=True, shift_by=0.03)
 RING = Symmetries(flip=True, flip_vertical=True, rotate=True, degrees=180)
 HOUR = Schedule(kimg=48, snapshot_kimg=2)  # of one core at 64²
+PAINTING = Schedule(kimg=8, snapshot_kimg=2)  # beyond it paint turns to dots: docs/training.md
 TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
 
 PRESETS: dict[str, Preset] = {
@@ -63,7 +64,7 @@ PRESETS: dict[str, Preset] = {
             kl_weight=5e-3,
             mode_weight=0,
             warm_steps=190,
-            schedule=HOUR,
+            schedule=PAINTING,
         ),
     ),
     "bottle-64": Preset(  # a rigid part that always lies the same way
@@ -111,7 +112,7 @@ PRESETS: dict[str, Preset] = {
             kl_weight=5e-3,
             mode_weight=0,
             r1_gamma=0.2,
-            schedule=HOUR,
+            schedule=PAINTING,
         ),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
