@@ -32,6 +32,19 @@ def assert_parsing_fails(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert not capsys.readouterr().out
 
 
+def assert_refused(line: str, got: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and one message of three lines that names what was got."""
+    assert exit_code(line) == 2
+    shown = capsys.readouterr()
+    assert not shown.out and "Traceback" not in shown.err
+    *_, first, expected, todo = shown.err.splitlines()
+    assert shown.err.count("Error: got ") == 1
+    assert first.startswith("Error: got ")
+    assert got in first
+    assert expected.startswith("  Expected ")
+    assert todo.startswith("  ") and todo.endswith(".")
+
+
 def full_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk takes so many files whole, and half of the next."""
     write, left = Path.write_bytes, [writes]

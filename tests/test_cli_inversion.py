@@ -14,6 +14,7 @@ from commands import (
     BLEMISH,
     ONE_THREAD,
     assert_parsing_fails,
+    assert_refused,
     exit_code,
     full_after,
     wait_for,
@@ -264,19 +265,6 @@ REFUSED_LATER = [
     (f"{SHORT} --bundle bare --method optimize --start encoder", "a bundle without an encoder"),
     (f"{SHORT} --bundle plain --defect", "a bundle without a defect branch"),
 ]
-
-
-def assert_refused(line: str, got: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2 and one message of three lines."""
-    assert exit_code(line) == 2
-    shown = capsys.readouterr()
-    assert not shown.out
-    *_, first, expected, todo = shown.err.splitlines()
-    assert shown.err.count("Error: got ") == 1
-    assert first.startswith("Error: got ")
-    assert got in first
-    assert expected.startswith("  Expected ")
-    assert todo.startswith("  ") and todo.endswith(".")
 
 
 @pytest.mark.parametrize("line, got", REFUSED)
