@@ -93,11 +93,6 @@ def masks() -> dict[str, np.ndarray]:
     return {name: mask for name, mask in known.items() if name != "nut_4"}
 
 
-def files_in(root: Path) -> dict[str, bytes]:
-    found = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
-
-
 def edit(root: Path, line: int, **change: Any) -> None:
     """Put something else into a line of the manifest."""
     path = root / "manifest.jsonl"

@@ -19,6 +19,7 @@ from commands import (
     in_this_process,
     wait_for,
 )
+from same import files_in
 from tiny import part, write_bundle
 
 from blemish.data import check
@@ -98,11 +99,6 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(IN_ORDER, noted)
     return asked
-
-
-def files_in(root: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def rows_in(out: Path) -> int:

@@ -17,7 +17,8 @@ from commands import (
     exit_code,
     full_after,
 )
-from made import NAMES, blank, edit, files_in, write_made
+from made import NAMES, blank, edit, write_made
+from same import files_in
 from tiny import TYPES, part, spot, write_bundle, write_defects
 
 from blemish.pictures import write_picture

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from commands import exit_code
-from made import edit, files_in, masks, write_made
+from made import edit, masks, write_made
+from same import files_in
 
 FORMATS = ("mvtec", "coco", "yolo", "hf-imagefolder")
 

@@ -15,6 +15,7 @@ from commands import (
     full_after,
     wait_for,
 )
+from same import files_in
 from tiny import part, spot, write_bundle, write_defects, write_scene
 
 import blemish.checkpoint
@@ -66,14 +67,6 @@ MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle 
 MAKE += " --device cpu --steps 2 --out out"
 DRAW = "synthesize --normal nut.png --defect paint --bundle bundle --device cpu --steps 2 --out out"
 DEMO = "demo --bundle mapped --parts 2 --count 2 --out out"
-
-
-def files_in(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_making(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

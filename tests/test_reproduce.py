@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import tyro
+from same import files_in
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks are in no package
 
-from made import files_in
 from tiny import write_bundle
 
 from benchmarks import card, snapshots

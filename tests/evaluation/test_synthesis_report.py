@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from made import NAMES, edit, files_in, write_made
+from made import NAMES, edit, write_made
+from same import files_in
 from tiny import TYPES, write_defects
 from torch import Tensor
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from commands import assert_refused, exit_code, full_after
-from made import files_in, write_made
+from made import write_made
+from same import files_in
 
 from blemish.cli import VERBS
 from blemish.cli.utility import utility

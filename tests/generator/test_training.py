@@ -20,6 +20,7 @@ import pytest
 import torch
 from filelock import FileLock
 from PIL import Image
+from same import assert_same_bits
 from torch import Tensor
 
 from blemish import checkpoint  # noqa: F401  for the scripts below
@@ -118,12 +119,6 @@ def finished(parts: Path, backbone: Bundle, tmp_path_factory: pytest.TempPathFac
 
 def state(bundle: Bundle, name: str) -> dict[str, Tensor]:
     return load_tensors(bundle.path / "training" / name / STATE)[0]
-
-
-def assert_same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    different = [k for k in one if not torch.equal(one[k], other[k])]
-    assert not different
 
 
 def rows(bundle: Bundle, name: str) -> list[dict[str, float]]:

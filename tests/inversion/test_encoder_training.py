@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from same import assert_same_bits
 from tiny import CONFIG, part, write_bundle, write_defects
 from torch import Tensor
 
@@ -116,11 +117,6 @@ def rows(bundle: Bundle) -> list[dict[str, float]]:
 
 def terms(bundle: Bundle) -> set[str]:
     return {name for row in rows(bundle) for name in row} - {"step", "kimg"}
-
-
-def assert_same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    assert not [name for name in one if not torch.equal(one[name], other[name])]
 
 
 def test_a_training_adds_an_encoder_and_leaves_the_rest(

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 from commands import in_this_process
+from same import files_in
 from tiny import part, spot, write_bundle
 
 from blemish.data import check
@@ -79,11 +80,6 @@ def run(recipe: Recipe, root: Path, *, workers: int, **options: Any) -> list[Row
     rows = list(batch.make(workers=workers))
     batch.finish()
     return rows
-
-
-def files_in(root: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def rows_of(root: Path) -> list[Row]:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from made import NAMES, UNCHANGED, blank, edit, files_in, masks, write_made
+from made import NAMES, UNCHANGED, blank, edit, masks, write_made
+from same import files_in
 from tiny import write_bundle
 
 from blemish.checkpoint import Bundle

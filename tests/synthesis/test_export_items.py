@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import KINDS, NAMES, SIZE, UNCHANGED, blank, edit, files_in, masks, write_made
+from made import KINDS, NAMES, SIZE, UNCHANGED, blank, edit, masks, write_made
+from same import files_in
 from tiny import part
 
 from blemish.errors import DataError, OptionError

@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from same import files_in
 from tiny import CONFIG, TYPES, part, spot, write_bundle, write_defects, write_scene
 
 from blemish.checkpoint import Bundle, load_codes
@@ -46,14 +47,6 @@ def approach(control: MaskControl = "condition", steps: int = 2, **more) -> Appr
 
 def taken(real: Path, reference: str) -> Path | None:
     return None if reference == "none" else real
-
-
-def files_in(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="session")
