@@ -1,6 +1,6 @@
 """What a training costs: seconds for a thousand pictures and peak memory, by preset and stage.
 
-    python -m benchmarks.presets [--device auto] [--only NAME,...]
+    python -m benchmarks.presets [--device auto] [--only NAME,...] [--precision 32-true bf16-mixed]
 
 Each preset and stage runs in a process of its own, on pictures of noise: time and memory do not
 depend on what is to be seen. Of sixteen steps one has the critic's penalty and the path lengths and
@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -37,6 +38,7 @@ from blemish.generator.network import Generator
 from blemish.generator.presets import PRESETS, Preset, find_preset
 from blemish.generator.stitch import Defects
 from blemish.generator.train import GeneratorStage
+from blemish.types import Precision
 
 REPORT = Path(__file__).with_suffix(".md")
 StageName = Literal["generator", "defects"]
@@ -44,14 +46,15 @@ STAGES: dict[StageName, str] = {"generator": "1, good parts", "defects": "2, def
 SHARES = {1: 12, 4: 3, 0: 1}  # of sixteen steps, those that are like the step of that index
 REPEATS = 3
 HEADER = (
-    "| preset | stage | batch | s per 1000 pictures | peak memory, MiB |",
-    "| --- | --- | ---: | ---: | ---: |",
+    "| preset | stage | batch | precision | s per 1000 pictures | peak memory, MiB |",
+    "| --- | --- | ---: | --- | ---: | ---: |",
 )
 
 
 def main(
     device: Device = "auto",
     only: str = ",".join(PRESETS),
+    precision: tuple[Precision, ...] = ("32-true", "bf16-mixed"),
     row: tuple[str, StageName] | None = None,
     out: Path = REPORT,
 ) -> None:
@@ -60,13 +63,15 @@ def main(
     Args:
         device: What to train on.
         only: Names of presets, with commas between them.
-        row: Measure this preset and stage in this process, and print its figures as JSON.
+        precision: Of the networks' insides, one after the other.
+        row: Measure this preset and stage in this process, in the first of the precisions, and
+            print the figures as JSON.
         out: File of the report.
     """
     if row is not None:
-        return print(json.dumps(measure(find_preset(row[0]), row[1], device)))
+        return print(json.dumps(measure(find_preset(row[0]), row[1], device, precision[0])))
     names = [name.strip() for name in only.split(",")]
-    rows = [_row(name, stage, device) for name in names for stage in STAGES]
+    rows = [_row(*one, device) for one in product(names, STAGES, precision)]
     on = torch.device(choose_device(device))
     command = f"python -m benchmarks.presets --device {on.type}"
     text = heading("What a training costs", command) + f"\n{hardware(on)}\n\n"
@@ -74,9 +79,11 @@ def main(
     print(out.read_text(encoding="utf-8"))
 
 
-def measure(preset: Preset, stage: StageName, device: Device) -> dict[str, float]:
+def measure(
+    preset: Preset, stage: StageName, device: Device, precision: Precision
+) -> dict[str, float]:
     """Seconds for a thousand pictures, the batch, and the peak of memory in MiB."""
-    fabric = make_fabric(device)
+    fabric = make_fabric(device, precision=precision)
     before = highest_mib()
     subject = first_stage(preset, fabric) if stage == "generator" else second_stage(preset, fabric)
     training = preset.training if stage == "generator" else preset.defects
@@ -119,14 +126,13 @@ def _timed(stage: Stage, index: int, device: torch.device) -> float:
     return perf_counter() - start
 
 
-def _row(name: str, stage: StageName, device: Device) -> str:
+def _row(name: str, stage: StageName, precision: Precision, device: Device) -> str:
     command = [sys.executable, "-m", "benchmarks.presets", "--row", name, stage]
-    done = subprocess.run(
-        [*command, "--device", device], check=True, stdout=subprocess.PIPE, text=True
-    )
+    ways = ["--device", device, "--precision", precision]
+    done = subprocess.run([*command, *ways], check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     line = (
-        f"| {name} | {STAGES[stage]} | {found['batch']} "
+        f"| {name} | {STAGES[stage]} | {found['batch']} | {precision} "
         f"| {found['seconds']:.1f} | {found['mib']:.0f} |"
     )
     print(line, file=sys.stderr)

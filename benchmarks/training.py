@@ -36,6 +36,7 @@ from blemish.evaluation.eyes import Eyes
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.presets import find_preset
+from blemish.types import Precision
 
 BASE, BRANCH_BASE = "base", "defects-base"
 
@@ -51,6 +52,7 @@ class Asked:
         defect_kimg: The same for stage 2.
         seeds: So many, from 0 up.
         only: Names of trials, separated by commas; all if empty.
+        precision: Of the networks' insides while they learn; each needs an --out of its own.
     """
 
     preset: str = "bottle-64"
@@ -58,6 +60,7 @@ class Asked:
     defect_kimg: float = 2
     seeds: int = 2
     only: str = ""
+    precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -68,9 +71,10 @@ class Asked:
     def command(self) -> str:
         """What is to be typed for the same again."""
         only = f" --only {self.only}" if self.only else ""
+        how = "" if self.precision == "32-true" else f" --precision {self.precision}"
         return (
             f"python -m benchmarks.training DATA --preset {self.preset} --kimg {self.kimg:g} "
-            f"--defect-kimg {self.defect_kimg:g} --seeds {self.seeds}{only}"
+            f"--defect-kimg {self.defect_kimg:g} --seeds {self.seeds}{only}{how}"
         )
 
 
@@ -91,7 +95,8 @@ def main(
     """
     torch.set_num_threads(threads)
     eyes = Eyes.of_network(load_features("squeezenet"))
-    text = report(Bench(folder=DefectFolder(data), out=out, eyes=eyes), asked)
+    bench = Bench(folder=DefectFolder(data), out=out, eyes=eyes, precision=asked.precision)
+    text = report(bench, asked)
     ensure_writable(out)
     write_atomically(out / "table.md", text.encode())
     print(text, end="")

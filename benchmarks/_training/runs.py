@@ -33,6 +33,7 @@ from blemish.generator.defects import train_defects
 from blemish.generator.loop import make_fabric
 from blemish.generator.restore import load_generator
 from blemish.generator.train import train_generator
+from blemish.types import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,13 @@ class Bench:
         folder: The photographs.
         out: The folder of the runs.
         eyes: What looks at the results.
+        precision: Of the networks' insides while they learn.
     """
 
     folder: DefectFolder
     out: Path
     eyes: Eyes
+    precision: Precision = "32-true"
 
     @cached_property
     def parts(self) -> Parts:
@@ -70,7 +73,7 @@ class Bench:
         training = replace(trial.training, schedule=schedule)
 
         def work() -> Row:
-            fabric = make_fabric("cpu")
+            fabric = make_fabric("cpu", precision=self.precision)
             train_generator(self.folder, trial.shape, training, fabric, place, resume=True)
             return judge_backbone(Bundle(place), self.parts, self.eyes)
 
@@ -101,7 +104,7 @@ class Bench:
 
         def work() -> Row:
             bundle = _copy_backbone(on, place)
-            fabric = make_fabric("cpu")
+            fabric = make_fabric("cpu", precision=self.precision)
             train_defects(self.folder, bundle, trial.shape, training, fabric, resume=True)
             generator, held_out = load_generator(bundle), self.thirds.held_out
             found = judge_branch(generator, held_out, training.placements, self.eyes)
@@ -112,7 +115,8 @@ class Bench:
 
     def _kept(self, place: Path, asked: Mapping[str, Any], work: Callable[[], Row]) -> Row:
         ensure_writable(place)
-        _refuse_other(place / "options.json", {**asked, "data": str(self.folder.root.resolve())})
+        about = {"data": str(self.folder.root.resolve()), "precision": self.precision}
+        _refuse_other(place / "options.json", {**asked, **about})
         done = place / "row.json"
         if not done.exists():
             row = _or_nothing(work)

@@ -29,6 +29,7 @@ from benchmarks.reproduce.subjects import SUBJECTS, foreign_to, refuse_absent
 from blemish.errors import BlemishError, BundleError, OptionError
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
+from blemish.types import Precision
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +40,7 @@ def reproduce(
     work: Path | None = None,
     quick: bool = False,
     threads: int | None = None,
-    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    precision: Precision = "32-true",
     dry_run: bool = False,
 ) -> int:
     """Train, make, measure and report, from nothing.
@@ -50,7 +51,7 @@ def reproduce(
         work: Folder for all that is made, by default runs/<name>, or runs/<name>-quick.
         quick: Run the whole chain in minutes; the figures mean nothing.
         threads: Of every process, by default PyTorch's choice.
-        precision: Of the detectors while they learn.
+        precision: Of whatever learns; bf16-mixed is faster where a processor has bfloat16.
         dry_run: Print the commands, and do nothing.
 
     Returns:

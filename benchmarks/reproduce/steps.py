@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.reproduce.outcomes import Places, Stage, trained
 from benchmarks.reproduce.plans import Plan, Rung
 from benchmarks.reproduce.subjects import PROTOCOL, Subject
+from blemish.types import Precision
 
 Words = tuple[str, ...]
 
@@ -38,12 +39,12 @@ class Ways:
 
     Attributes:
         threads: Of every process; None leaves it to PyTorch.
-        precision: Of the detectors while they learn.
+        precision: Of everything while it learns.
         weights: Whether SqueezeNet's weights are at hand; card and snapshots need them.
     """
 
     threads: int | None = None
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     weights: bool = True
 
 
@@ -81,7 +82,7 @@ def _training(
 ) -> Step:
     bundle = places.bundle(rung.preset)
     threads = () if ways.threads is None else ("--threads", str(ways.threads))
-    length = ("--kimg", f"{kimg:g}", *threads, "--resume")
+    length = ("--kimg", f"{kimg:g}", "--precision", ways.precision, *threads, "--resume")
     return Step(
         name=f"{stage}-{rung.preset}",
         command=("blemish", "train", stage, str(places.data), *where, *length),

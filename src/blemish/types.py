@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Space = Literal["z", "w", "w+"]
+Precision = Literal["32-true", "bf16-mixed"]  # of networks' insides while they learn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -239,3 +239,21 @@ def test_a_synthesis_layer_keeps_half_precision(up: bool) -> None:
     size = 16 if up else 8
     y = layer(x, torch.randn(1, 6).bfloat16(), torch.randn(size, size))
     assert y.dtype == torch.bfloat16 and y.shape == (1, 5, size, size)
+
+
+@pytest.mark.parametrize("doubles", [False, True])
+def test_filters_are_computed_in_single_precision_and_keep_half(doubles: bool) -> None:
+    def filtered(x: Tensor) -> Tensor:
+        return upsample(x, binomial_filter()) if doubles else blur(x, binomial_filter(), padding=2)
+
+    exact = torch.randn(2, 3, 8, 8).bfloat16().float().requires_grad_()
+    half = exact.detach().bfloat16().requires_grad_()
+    wanted = filtered(exact)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = filtered(half)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted.bfloat16(), rtol=0, atol=0)
+    along = torch.randn_like(wanted).bfloat16()
+    (slope,) = torch.autograd.grad(found, half, along)
+    (true,) = torch.autograd.grad(wanted, exact, along.float())
+    torch.testing.assert_close(slope, true.bfloat16(), rtol=0, atol=0)

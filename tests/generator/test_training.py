@@ -35,6 +35,7 @@ from blemish.generator.loop import STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator
+from blemish.types import Precision
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
@@ -68,11 +69,17 @@ def second_stage(plan: Schedule, **options: Any) -> DefectTraining:
 
 
 def train_first(
-    parts: Path, out: Path, plan: Schedule, *, resume: bool = False, **options: Any
+    parts: Path,
+    out: Path,
+    plan: Schedule,
+    *,
+    resume: bool = False,
+    precision: Precision = "32-true",
+    **options: Any,
 ) -> Bundle:
     torch.set_num_threads(1)
-    training = first_stage(plan, **options)
-    train_generator(DefectFolder(parts), SHAPE, training, make_fabric("cpu"), out, resume=resume)
+    training, fabric = first_stage(plan, **options), make_fabric("cpu", precision=precision)
+    train_generator(DefectFolder(parts), SHAPE, training, fabric, out, resume=resume)
     return Bundle(out)
 
 
@@ -83,11 +90,12 @@ def train_second(
     *,
     branch: DefectConfig = BRANCH,
     resume: bool = False,
+    precision: Precision = "32-true",
     **options: Any,
 ) -> Bundle:
     torch.set_num_threads(1)
     training = second_stage(plan, **options)
-    folder, fabric = DefectFolder(parts), make_fabric("cpu")
+    folder, fabric = DefectFolder(parts), make_fabric("cpu", precision=precision)
     train_defects(folder, bundle, branch, training, fabric, resume=resume)
     return Bundle(bundle.path)
 
@@ -226,6 +234,23 @@ def test_a_second_stage_that_was_resumed_is_the_one_that_was_not(
     assert resumed.digest == finished.digest
 
 
+def test_in_bfloat16_both_stages_come_near_and_go_on_to_the_same_bits(
+    parts: Path, tmp_path: Path, backbone: Bundle, finished: Bundle
+) -> None:
+    unbroken, broken = tmp_path / "a", tmp_path / "b"
+    for out, stops in ((unbroken, (5,)), (broken, (2, 5))):
+        for stop in stops:
+            train_first(parts, out, schedule(stop), resume=stop > stops[0], precision="bf16-mixed")
+        for stop in stops:
+            resume = stop > stops[0]
+            train_second(parts, Bundle(out), schedule(stop), resume=resume, precision="bf16-mixed")
+    assert Bundle(unbroken).digest == Bundle(broken).digest != finished.digest
+    for name, exact in (("generator", backbone), ("defects", finished)):
+        found, wanted = (rows(bundle, name)[-1] for bundle in (Bundle(unbroken), exact))
+        assert found.keys() == wanted.keys()
+        assert found["critic"] == pytest.approx(wanted["critic"], rel=0.05)
+
+
 def test_windows_do_not_reach_over_a_checkpoint(parts: Path, tmp_path: Path) -> None:
     plan = schedule(6, snapshot=3, log=2)
     unbroken = train_first(parts, tmp_path / "a", plan)
@@ -245,7 +270,8 @@ def in_a_process(
     tmp_path: Path, script: str, *arguments: object
 ) -> subprocess.CompletedProcess[str]:
     """Run a script that can call this module's functions, as a file: processes start it anew."""
-    head = f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]}; import test_training as t"
+    folders = [str(folder) for folder in Path(__file__).parents[:2]]
+    head = f"import sys; sys.path[:0] = {folders}; import test_training as t"
     file = tmp_path / "script.py"
     file.write_text(f"{head}\nfrom pathlib import Path\n{script}")
     command = [sys.executable, file, *map(str, arguments)]

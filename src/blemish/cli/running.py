@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Flag
+from blemish.cli.options import Device, Flag, Precision
 from blemish.errors import BundleError, OptionError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Run:
         batch: Images in a step, over all processes.
         seed: Of everything random.
         device: What to train on; auto takes CUDA where it is found.
+        precision: Of the networks' insides; bf16-mixed is faster where a processor has bfloat16.
         processes: One for each device, or several on the CPU.
         threads: Of each process on the CPU.
         resume: Carry on from the last checkpoint; give the other options as before.
@@ -46,6 +47,9 @@ class Run:
     batch: Annotated[int | None, arg(help_behavior_hint=OF_PRESET)] = None
     seed: int = 0
     device: Device = "auto"
+    precision: Annotated[
+        Precision | None, arg(help_behavior_hint="(default: bf16-mixed on CUDA, else 32-true)")
+    ] = None
     processes: int = 1
     threads: Annotated[int | None, arg(help_behavior_hint="(default: PyTorch's choice)")] = None
     resume: Flag = False
@@ -62,7 +66,7 @@ class Run:
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        fabric = make_fabric(self.device, processes=self.processes)
+        fabric = make_fabric(self.device, processes=self.processes, precision=self.precision)
         fabric.launch()
         return fabric
 

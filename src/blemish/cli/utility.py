@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Json
+from blemish.cli.options import Device, Json, Precision
 from blemish.cli.progress import Progress, print_json
 
 Arms = Annotated[
@@ -23,7 +23,7 @@ def utility(
     steps: int = 800,
     batch: int = 8,
     size: int = 128,
-    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    precision: Precision = "32-true",
     limit_good: Annotated[int | None, arg(help_behavior_hint="(default: all)")] = None,
     out: Path = Path("utility-report"),
     device: Device = "auto",

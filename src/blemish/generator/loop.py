@@ -24,6 +24,7 @@ from blemish.errors import OptionError, OutputError, TrainingError
 from blemish.files import alone
 from blemish.pictures import write_picture
 from blemish.tracking import Statistics, draw_curves, progress_bar
+from blemish.types import Precision
 
 Device = Literal["auto", "cpu", "cuda"]
 Parameters = list[nn.Parameter]
@@ -119,8 +120,10 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
-    """Device, precision and processes; bfloat16 where there is an accelerator.
+def make_fabric(
+    device: Device, *, processes: int = 1, precision: Precision | None = None
+) -> Fabric:
+    """Device, processes and precision: by default bfloat16 where there is an accelerator.
 
     Raises:
         OptionError: CUDA is asked for and absent, or has fewer devices than processes.
@@ -131,7 +134,7 @@ def make_fabric(device: Device, *, processes: int = 1) -> Fabric:
         accelerator="cuda" if cuda else "cpu",
         devices=processes,
         strategy="ddp" if processes > 1 else "auto",
-        precision="bf16-mixed" if cuda else "32-true",
+        precision=precision or ("bf16-mixed" if cuda else "32-true"),
     )
 
 

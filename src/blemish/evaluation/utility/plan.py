@@ -7,7 +7,7 @@ from typing import cast, get_args
 from blemish.errors import OptionError
 from blemish.evaluation.utility.arms import ArmName
 from blemish.evaluation.utility.detector import STRIDE
-from blemish.evaluation.utility.training import Precision
+from blemish.types import Precision
 
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 BASELINES: tuple[ArmName, ...] = ("real", "copy-paste")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import cos, pi
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ from blemish.errors import TrainingError
 from blemish.evaluation.utility.arms import GOOD_KIND, Batch, Batches
 from blemish.evaluation.utility.detector import Detector
 from blemish.pictures import to_tensor
+from blemish.types import Precision
 
-Precision = Literal["32-true", "bf16-mixed"]
 RATE = 3e-3  # of the U-Net
 TYPE_RATE = 3e-4  # of the classifier, which at a higher one answers the same to everything
 DECAY = 1e-2
