@@ -2,18 +2,20 @@
 
 Those of stage 1 by the kernel distance of their samples to the photographs, and by how many of them
 copy one; those of stage 2 (`--stage defects`) by the kernel distances of close-ups of their defects
-to real ones, around and inside. Distances are taken in SqueezeNet's pooled features (see
+to real ones, around and inside, type by type: the mean over types counts, so that a rare one is not
+lost among the others. Distances are taken in SqueezeNet's pooled features (see
 `blemish.features.pooled`), whose weights `load_features` must find: set BLEMISH_WEIGHTS to their
 folder.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import tyro
 
-from benchmarks._training.measures import Row, judge_branch
+from benchmarks._training.measures import judge_branch
 from blemish.checkpoint import Bundle, find_bundle, load_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
@@ -24,17 +26,10 @@ from blemish.evaluation.snapshots import keep as keep_snapshot
 from blemish.features import load_features
 from blemish.generator.network import Generator
 from blemish.generator.restore import shape_of
-from blemish.generator.stitch import read_defects
+from blemish.generator.stitch import Defects, read_defects
 from blemish.pictures import to_tensor
 
-BRANCH_COLUMNS = {
-    "kimg": "kimg",
-    "around": "distance, surroundings",
-    "inside": "distance, inside",
-    "outside": "change outside",
-    "own_area": "area of own masks",
-    "own_alike": "IoU of two own",
-}
+OWN = {"own_area": "area of own masks", "own_alike": "IoU of two own"}
 
 
 def main(
@@ -90,20 +85,35 @@ def _judge_defects(bundle: Bundle, data: DefectFolder, everything: bool) -> int:
     shape, how = shape_of(bundle), bundle.config["training"]["defects"]
     types = shape.defect.types if shape.defect else ()
     real = read_defects(data, types, shape.resolution, third=not everything)
-    if real is None:
+    known = {} if real is None else _by_type(real, types)
+    if not known:
         raise DataError(
-            got=f"{data.root}, without defects of the types {', '.join(types) or '(none)'}",
+            got=f"{data.root}, without two defects of any type among {', '.join(types)}",
             expected="the folder that the branch was trained on",
             todo="Name that folder.",
         )
     placements, eyes = Symmetries(**how["placements"]), Eyes.of_network(load_features("squeezenet"))
-    rows: dict[int, Row] = {}
-    print(f"| {' | '.join(BRANCH_COLUMNS.values())} |\n|{' ---: |' * len(BRANCH_COLUMNS)}")
+    head = [f"{kind}, {view}" for kind in known for view in ("around", "inside")]
+    head = ["kimg", *head, *OWN.values()]
+    print(f"| {' | '.join(head)} |\n|{' ---: |' * len(head)}")
+    means: dict[int, float] = {}
     for kimg, generator in _generators(bundle):
-        row = rows[kimg] = judge_branch(generator, real, placements, eyes)
-        cells = (f"{row[name]:.3f}" for name in BRANCH_COLUMNS if name != "kimg")
-        print(f"| {kimg} | {' | '.join(cells)} |", flush=True)
-    return min(rows, key=lambda kimg: _distance(rows[kimg]))
+        rows = [judge_branch(generator, some, placements, eyes) for some in known.values()]
+        distances = [row[view] or 0 for row in rows for view in ("around", "inside")]
+        means[kimg] = fmean(distances)
+        own = [fmean(row[name] or 0 for row in rows) for name in OWN]
+        print(f"| {kimg} | {' | '.join(f'{x:.3f}' for x in (*distances, *own))} |", flush=True)
+    return min(means, key=lambda kimg: means[kimg])
+
+
+def _by_type(real: Defects, types: Sequence[str]) -> dict[str, Defects]:
+    """Those of each type; a single one has no distance to anything."""
+    chosen = {kind: real.kind == index for index, kind in enumerate(types)}
+    return {
+        kind: Defects(image=real.image[some], mask=real.mask[some], kind=real.kind[some])
+        for kind, some in chosen.items()
+        if some.sum() > 1
+    }
 
 
 def _generators(bundle: Bundle) -> Iterator[tuple[int, Generator]]:
@@ -115,10 +125,6 @@ def _generators(bundle: Bundle) -> Iterator[tuple[int, Generator]]:
 
 def _snapshots(bundle: Bundle, stage: Stage) -> list[Path]:
     return sorted((bundle.path / "training" / stage).glob("generator-*.safetensors"))
-
-
-def _distance(row: Row) -> float:
-    return sum(row[name] or 0 for name in ("around", "inside"))
 
 
 if __name__ == "__main__":

@@ -411,7 +411,7 @@ def test_the_snapshot_of_a_branch_whose_defects_are_nearest_is_kept(
     *_, one, two, three, _, last = capsys.readouterr().out.splitlines()
     rows = [[float(cell) for cell in line.strip("| ").split("|")] for line in (one, two, three)]
     assert [row[0] for row in rows] == [2, 4, 6]
-    nearest = min(rows, key=lambda row: row[1] + row[2])
+    nearest = min(rows, key=lambda row: sum(row[1 : 1 + 2 * len(TYPES)]))
     assert last == f"Kept {nearest[0]:.0f} kimg."
     assert bundle.config["kept_defects_nimg"] == 1000 * nearest[0]
 
