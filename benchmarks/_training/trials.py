@@ -57,13 +57,7 @@ def branch_of(preset: Preset, types: tuple[str, ...], kimg: float) -> Branch:
     """Stage 2's base, likewise, for a folder's types of defects."""
     shape = replace(preset.branch, first_resolution=FIRST_RESOLUTION, types=types)
     usual = preset.defects
-    share = min(1.0, kimg / usual.schedule.kimg)
-    training = replace(
-        usual,
-        schedule=_short(usual.schedule, kimg),
-        ada_kimg=kimg / 2,
-        warm_steps=round(usual.warm_steps * share),
-    )
+    training = replace(usual, schedule=_short(usual.schedule, kimg), ada_kimg=kimg / 2)
     return Branch(shape=shape, training=training)
 
 
@@ -91,15 +85,13 @@ def backbones(base: Backbone) -> dict[str, Backbone]:
 
 def branches(base: Branch) -> dict[str, Branch]:
     """All trials of stage 2 by name, the base first; no name is one of stage 1."""
-    how = base.training
+    weight = base.training.reconstruction
     trainings: dict[str, dict[str, Any]] = {
         "defects-base": {},
         "no-reconstruction": {"reconstruction": 0.0},
-        "reconstruction-four-times": {"reconstruction": how.reconstruction * 4},
+        "reconstruction-four-times": {"reconstruction": weight * 4},
         "no-mask-term": {"mask_weight": 0.0},
-        **({"no-mode-seeking": {"mode_weight": 0.0}} if how.mode_weight else {}),
-        **({"no-area-term": {"area_weight": 0.0}} if how.area_weight else {}),
-        "own-masks-otherwise": {"own_masks": "reals" if how.own_masks == "game" else "game"},
+        "no-mode-seeking": {"mode_weight": 0.0},
         "no-outside-term": {"outside": 0.0},
         "photographs-for-reals": {"reals": "photographs"},
     }

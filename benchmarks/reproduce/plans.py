@@ -190,7 +190,7 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
     },
     "hazelnut": {
         "full": Plan(
-            rungs=(Rung(preset="nut-64", generator=48, defects=8),),
+            rungs=(Rung(preset="nut-64", generator=48, defects=24),),
             encoder=26,
             mapper=11.2,
             items=(

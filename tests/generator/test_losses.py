@@ -4,8 +4,6 @@ import pytest
 import torch
 
 from blemish.generator.losses import (
-    RAGGED,
-    area_error,
     kl_to_normal,
     logistic_critic,
     logistic_generator,
@@ -14,7 +12,6 @@ from blemish.generator.losses import (
     overlap_error,
     path_lengths,
     r1_penalty,
-    raggedness,
 )
 
 
@@ -130,28 +127,6 @@ def test_an_undecided_mask_costs_the_logarithm_of_two_and_half_of_dice() -> None
     )
 
 
-def bounds(least: float, most: float, ragged: float = RAGGED) -> tuple[torch.Tensor, ...]:
-    return torch.tensor([least]), torch.tensor([most]), torch.tensor([ragged])
-
-
-def test_a_mask_as_large_as_real_ones_costs_nothing() -> None:
-    logits = 9 * (2 * half()[:1] - 1)
-    torch.testing.assert_close(area_error(logits, *bounds(0.4, 0.6)), torch.zeros(1))
-    for least, most, ratio in ((0.75, 1.0, 1.5), (0.1, 0.25, 2.0)):
-        found = area_error(logits, *bounds(least, most))
-        torch.testing.assert_close(found, torch.tensor([log(ratio)]))
-
-
-def test_a_mask_that_died_out_comes_back_where_it_is_nearest_to_being_drawn() -> None:
-    logits = torch.full((1, 1, 8, 8), -40.0)
-    logits[0, 0, 2, 5] = -30
-    logits.requires_grad_()
-    area_error(logits, *bounds(0.1, 0.2)).sum().backward()
-    assert logits.grad is not None and logits.grad.isfinite().all()
-    torch.testing.assert_close(logits.grad[0, 0, 2, 5], torch.tensor(-20.0))
-    assert logits.grad.abs().sum() < 20.001
-
-
 def test_slopes_lead_to_a_small_mask_from_where_nothing_is_drawn() -> None:
     mask, logits = torch.zeros(1, 1, 16, 16), torch.full((1, 1, 16, 16), -20.0, requires_grad=True)
     mask[0, 0, 3, 4] = 1
@@ -159,27 +134,3 @@ def test_slopes_lead_to_a_small_mask_from_where_nothing_is_drawn() -> None:
     assert logits.grad is not None
     assert logits.grad[0, 0, 3, 4] < -1e-3
     assert logits.grad[mask == 0].abs().max() < 1e-6
-
-
-def test_raggedness_tells_specks_from_a_piece() -> None:
-    mask = torch.zeros(3, 1, 32, 32)
-    mask[0, :, 4::8, 4::8] = 1
-    mask[1, :, 8:12, 8:12] = 1
-    mask[2] = 1
-    expected = torch.tensor([RAGGED, log(64 / 16), 0])
-    torch.testing.assert_close(raggedness(mask), expected)
-    logits = 9 * (2 * mask - 1)
-    for ragged in (0.0, 0.5):
-        found = area_error(logits, *(b.expand(3) for b in bounds(0.01, 1.0, ragged)))
-        torch.testing.assert_close(found, (expected - ragged).clamp(min=0))
-
-
-def test_too_ragged_a_mask_loses_its_specks_and_keeps_its_piece() -> None:
-    logits = torch.full((1, 1, 32, 32), -0.3)
-    logits[0, 0, 4:30:5, 4] = 0.3  # six specks
-    logits[0, 0, 8:16, 16:24] = 0.3
-    logits.requires_grad_()
-    area_error(logits, *bounds(0.01, 0.5, 0.1)).sum().backward()
-    assert logits.grad is not None
-    assert (logits.grad[0, 0, 4:30:5, 4] > 0).all()
-    assert (logits.grad[0, 0, 10:14, 18:22] < 0).all()

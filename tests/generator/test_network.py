@@ -174,22 +174,6 @@ def test_only_a_straight_through_gate_lets_the_image_move_the_mask(gate: str) ->
     assert slope is None or slope.any()
 
 
-def test_a_fixed_mask_is_drawn_alike_and_not_moved_by_the_image() -> None:
-    generator = build(gate="straight-through")
-    generator.get_parameter("synthesis.res_b16.torgb.bias").data.fill_(9)  # all is masked
-    codes = codes_of(generator)
-    free, fixed = generator.draw(codes), generator.draw(codes, fixed=True)
-    assert torch.equal(free.image, fixed.image)
-    names = ("torgb.weight", "conv0.weight")
-    of_mask, of_paint = torch.autograd.grad(
-        fixed.image.square().mean(),
-        [generator.get_parameter(f"synthesis.res_b16.{name}") for name in names],
-        allow_unused=True,
-    )
-    assert of_mask is None
-    assert of_paint.any()
-
-
 def test_both_gates_draw_the_same_to_the_bit() -> None:
     soft, hard = build(), build(gate="hard")
     hard.load_state_dict(soft.state_dict())

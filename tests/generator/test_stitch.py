@@ -1,12 +1,9 @@
-from math import log
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from blemish.data.augment import Symmetries
-from blemish.generator.losses import RAGGED
 from blemish.generator.stitch import (
     LEAST_PIXELS,
     Defects,
@@ -143,13 +140,3 @@ def test_parts_stand_out_from_their_ground() -> None:
     part = parts_of(image)
     assert part.shape == (2, 1, SIDE, SIDE)
     assert (part[:, 0] != disc).float().mean() < 0.02
-
-
-def test_extents_are_bounds_for_each_type_and_none_where_there_is_no_defect() -> None:
-    mask = torch.zeros(3, 1, 8, 8)
-    for index, rows in enumerate((2, 4, 8)):
-        mask[index, :, :rows] = 1
-    defects = Defects(image=torch.zeros(3, 3, 8, 8), mask=mask, kind=torch.tensor([0, 0, 2]))
-    usual = (log(4 / 2) + log(6 / 4)) / 2  # two rows more
-    expected = torch.tensor([[0.25, 0.5, usual], [0.0, 1.0, RAGGED], [1.0, 1.0, 0.0]])
-    torch.testing.assert_close(defects.extents(), expected)

@@ -6,13 +6,6 @@ drawn mask. Beside the game an encoder takes each real defect, stitched onto a d
 which must give back its pixels, and its place where no mask is handed over (a variational
 autoencoder, as in `warmstart`): that is what ties codes to looks when there are only a dozen
 defects.
-
-The game can put an end to the branch's own masks: before the critic has learnt what a defect looks
-like, drawing none is the safest, and where m is far below zero tanh has no slope that leads back.
-Later on it makes specks of them, whose paint the critic overlooks. Against the first hold a warm
-start by the encoder alone and a term that keeps areas in the range of the real ones; against the
-second only that the game paints under these masks without moving them (`own_masks`), and the same
-term, which counts how ragged they are.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -35,7 +28,7 @@ from blemish.generator.critic import Critic, inside_statistics
 from blemish.generator.game import Game, Judge
 from blemish.generator.grow import origin_of
 from blemish.generator.loop import choose, descend, run
-from blemish.generator.losses import area_error, kl_to_normal, mode_seeking, overlap_error
+from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import DefectConfig, Drawing, Generator
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
@@ -54,15 +47,9 @@ class DefectTraining(Game):
         reconstruction: Weight of giving back real defects from their codes.
         outside: Weight of leaving the twin alone outside the mask.
         mask_weight: Weight of the branch's own mask agreeing with the real one.
-        area_weight: Weight of the branch's own masks being as large as real ones of their type,
-            and no more ragged than these usually are.
-        own_masks: What the branch's own masks learn from: the game as well, or real defects that
-            are given back alone, so that the game only paints under them.
         mode_weight: Weight of mode seeking.
         mode_every: Steps between terms of mode seeking, each weighted by the interval.
         kl_weight: Of the divergence of a real defect's code from the prior.
-        warm_steps: Steps of giving back real defects before the critic comes in, where the branch
-            does not grow from another's.
         placements: What may be done to a defect so that it still could be one.
     """
 
@@ -72,12 +59,9 @@ class DefectTraining(Game):
     reconstruction: float = 4
     outside: float = 4
     mask_weight: float = 1
-    area_weight: float = 0
-    own_masks: Literal["game", "reals"] = "game"
     mode_weight: float = 0.1
     mode_every: int = 4
     kl_weight: float = 2e-3
-    warm_steps: int = 0
     placements: Symmetries = field(default_factory=Symmetries)
 
     def weights(self) -> dict[str, float]:
@@ -87,7 +71,6 @@ class DefectTraining(Game):
             "inside": self.reconstruction,
             "outside": self.outside,
             "mask": self.mask_weight,
-            "area": self.area_weight,
             "mode": self.mode_weight,
             "kl": self.kl_weight,
         }
@@ -124,7 +107,6 @@ class Hand:
         rows: Defect codes.
         taking: So many, the first, were drawn under given masks.
         outside: How far those went from their twins outside the mask.
-        logits: Of the masks of the others.
     """
 
     stack: Float[Tensor, "n 4 h w"]
@@ -132,7 +114,6 @@ class Hand:
     rows: Float[Tensor, "n defect_layers d"]
     taking: int
     outside: Float[Tensor, " taking"]
-    logits: Float[Tensor, "own 1 h w"]
 
 
 class DefectStage:
@@ -157,7 +138,6 @@ class DefectStage:
         self.encoder = encoder.to(fabric.device)
         self.judge = Judge(critic, training, fabric)
         self.training, self.defects, self.fabric = training, defects, fabric
-        self.extents = defects.extents()
         self.parameters = [*free_defect_branch(self.generator), *self.encoder.parameters()]
         self.generator_adam = training.adam(self.parameters)
 
@@ -177,39 +157,28 @@ class DefectStage:
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)
-        if self._is_warming(index):
-            return self._learn(index, self._give_back(scene, rng))
         with torch.no_grad():
             fake = self._deal(scene, rng).stack
         values = self.judge.learn(index, self._real(scene, rng), fake, rng)
         if self.grown_from is not None and index < self.training.grown_steps:
             return values
-        return values | self._learn(index, self._terms(index, scene, rng))
+        values |= self._improve_generator(index, scene, rng)
+        self.training.follow(self.average, self.generator, index)
+        return values
 
-    def _is_warming(self, index: int) -> bool:
-        how = self.training
-        return self.grown_from is None and how.reconstruction > 0 and index < how.warm_steps
-
-    def _terms(self, index: int, scene: Scene, rng: torch.Generator) -> dict[str, Tensor]:
-        """Of the generator's loss, a value per item."""
+    def _improve_generator(
+        self, index: int, scene: Scene, rng: torch.Generator
+    ) -> dict[str, float]:
         hand = self._deal(scene, rng)
         terms = self._give_back(scene[: max(1, len(scene) // 2)], rng)
         terms["outside"] = torch.cat([terms.pop("outside"), hand.outside])
         if self.training.mode_weight and index % self.training.mode_every == 0:
             terms["mode"] = self._seek_modes(scene, hand, rng) * self.training.mode_every
-        if self.training.area_weight:
-            extents = self.extents[hand.kind[hand.taking :]].to(hand.logits.device)
-            terms["area"] = area_error(hand.logits, *extents.unbind(1))
         terms["generator"] = self.judge.displeasure(hand.stack, rng)
-        return terms
-
-    def _learn(self, index: int, terms: dict[str, Tensor]) -> dict[str, float]:
-        """A step of the generator and the encoder."""
         terms = {k: v for k, v in terms.items() if len(v)}  # the mean of nothing is not a number
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
         descend(self.fabric, loss, self.parameters, self.generator_adam)
-        self.training.follow(self.average, self.generator, index)
         return {k: v.mean().item() for k, v in terms.items()}
 
     def _deal(self, scene: Scene, rng: torch.Generator) -> Hand:
@@ -217,7 +186,7 @@ class DefectStage:
         kind = self.defects.kind[choose(len(scene), len(self.defects), rng)]
         rows = self._defect_rows(kind, rng)
         taking = round(len(scene) * self.training.taking) if self._takes_mask() else 0
-        stacks, outside, logits = [], scene.twin.new_zeros(0), scene.twin[:0, :1]
+        stacks, outside = [], scene.twin.new_zeros(0)
         if taking:
             real = self.defects.mask[choose(taking, len(self.defects), rng)]
             mask = draw_masks(scene.part[:taking], real, self.training.placements, rng)
@@ -225,15 +194,9 @@ class DefectStage:
             stacks.append(torch.cat([image, 2 * mask - 1], dim=1))
             outside = _mean_within((image - scene.twin[:taking]).abs(), 1 - mask)
         if taking < len(scene):
-            fixed = self.training.own_masks == "reals"
-            drawing = self._draw(scene.w[taking:], rows[taking:], None, rng, fixed=fixed)
-            logits = _logits(drawing)
-            mask = 2 * (logits >= 0).float() - 1 if fixed else _as_seen(drawing)
-            stacks.append(torch.cat([drawing.image, mask], dim=1))
-        stack = torch.cat(stacks)
-        return Hand(
-            stack=stack, kind=kind, rows=rows, taking=taking, outside=outside, logits=logits
-        )
+            drawing = self._draw(scene.w[taking:], rows[taking:], None, rng)
+            stacks.append(torch.cat([drawing.image, _as_seen(drawing)], dim=1))
+        return Hand(stack=torch.cat(stacks), kind=kind, rows=rows, taking=taking, outside=outside)
 
     def _seek_modes(self, scene: Scene, hand: Hand, rng: torch.Generator) -> Tensor:
         """Two codes on one part shall draw two masks; nothing to seek where none was drawn."""
@@ -308,13 +271,11 @@ class DefectStage:
         w_defect: Float[Tensor, "n defect_layers d"],
         mask: Float[Tensor, "n 1 h w"] | None,
         rng: torch.Generator,
-        *,
-        fixed: bool = False,
     ) -> Drawing:
         noise = _defect_noise(self.generator, len(w), rng)
         codes = Codes(w=w, w_defect=w_defect, noise=noise)
         with self.fabric.autocast():
-            drawing = self.generator.draw(codes, mask=mask, fixed=fixed)
+            drawing = self.generator.draw(codes, mask=mask)
         return replace(drawing, image=drawing.image.float())
 
     def _defect_rows(

@@ -3,15 +3,12 @@
 Weights, means and schedules belong to the stages in `train.py` and `defects.py`.
 """
 
-from math import log, sqrt
+from math import sqrt
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-REACH = 2  # pixels that a mask is grown by, to see how ragged it is
-RAGGED = 2 * log(2 * REACH + 1)
 
 
 def logistic_generator(logits_fake: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -99,50 +96,3 @@ def overlap_error(
     both, total = (soft * mask).sum(dim=(1, 2, 3)), (soft + mask).sum(dim=(1, 2, 3))
     doubt = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
     return 1 - (2 * both + 1) / (total + 1) + doubt.mean(dim=(1, 2, 3))
-
-
-def area_error(
-    logits: Float[Tensor, "n 1 h w"],
-    least: Float[Tensor, " n"],
-    most: Float[Tensor, " n"],
-    ragged: Float[Tensor, " n"],
-) -> Float[Tensor, " n"]:
-    """By how much a drawn mask's area leaves a range, as the logarithm of a ratio.
-
-    And by how much its `raggedness` exceeds a bound: without that, an area is made up of specks. It
-    is worked out in logarithms throughout: where nothing is drawn at all the slope is still one,
-    and leads to the pixels that are nearest to being drawn.
-
-    Args:
-        logits: Of masks, as a branch draws them.
-        least: Share of the picture that a mask may cover at least, above 0.
-        most: And at most.
-        ragged: Its largest raggedness.
-    """
-    # As the critic sees it, with tanh(10 m) for a mask of -1 and 1.
-    covered = F.logsigmoid(20 * logits)
-    area = _log_mean(covered)
-    growth = _log_mean(grown(covered)) - area
-    outside = F.relu(least.log() - area) + F.relu(area - most.log())
-    return outside + F.relu(growth - ragged)
-
-
-def raggedness(mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    """Logarithm of the ratio of a mask's area to what it becomes when it is grown.
-
-    Args:
-        mask: Zeros and ones, some of these.
-
-    Returns:
-        `RAGGED` for lone pixels, near 0 for large and compact defects.
-    """
-    return _log_mean(grown(mask).log()) - _log_mean(mask.log())
-
-
-def grown(mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
-    """A mask, or its logarithm, and everything within two pixels of it."""
-    return F.max_pool2d(mask, 2 * REACH + 1, stride=1, padding=REACH)
-
-
-def _log_mean(logarithms: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    return logarithms.flatten(1).logsumexp(dim=1) - log(logarithms.shape[1:].numel())

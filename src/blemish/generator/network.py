@@ -282,7 +282,6 @@ class Synthesis(nn.Module):
         noise: Noise = "const",
         mask: Float[Tensor, "n 1 h w"] | None = None,
         rng: torch.Generator | None = None,
-        fixed: bool = False,
     ) -> Drawing:
         """Draw.
 
@@ -291,7 +290,6 @@ class Synthesis(nn.Module):
             noise: What layers add that have no map in `codes`.
             mask: Where the defect shall be, in [0, 1]; the branch draws its own if absent.
             rng: Source of random noise, on the CPU.
-            fixed: No loss of the image reaches the branch's own mask, whatever its gate.
 
         Raises:
             ValueError: A mask was given to a branch that takes none.
@@ -305,9 +303,7 @@ class Synthesis(nn.Module):
             residual = None
             if codes.w_defect is not None and hasattr(self, f"res_b{r}"):
                 assert x is not None
-                residual, logits = self._residual(
-                    r, x, codes.w_defect, logits, hints, noises, fixed=fixed
-                )
+                residual, logits = self._residual(r, x, codes.w_defect, logits, hints, noises)
             if x is None:
                 x = block.const.to(codes.w.dtype).expand(len(codes), -1, -1, -1)
                 x = x.contiguous(memory_format=torch.channels_last)
@@ -335,8 +331,6 @@ class Synthesis(nn.Module):
         logits: Tensor | None,
         hints: dict[int, Tensor],
         noises: "_Noises",
-        *,
-        fixed: bool,
     ) -> tuple[Tensor, Tensor]:
         """Gated residual features of resolution r, and the mask logits so far."""
         assert self.config.defect is not None
@@ -353,10 +347,7 @@ class Synthesis(nn.Module):
             logits = upsample(logits, block.resample_filter)
         if self.config.defect.float16_logits:
             logits = logits.half().float()
-        if r in hints:
-            gate = hints[r][:, :1] / 2 + 0.5
-        else:
-            gate = self._gate(logits.detach() if fixed else logits)
+        gate = hints[r][:, :1] / 2 + 0.5 if r in hints else self._gate(logits)
         return y * gate.to(y.dtype), logits
 
     def _gate(self, logits: Tensor) -> Tensor:
@@ -436,10 +427,9 @@ class Generator(nn.Module):
         noise: Noise = "const",
         mask: Float[Tensor, "n 1 h w"] | None = None,
         rng: torch.Generator | None = None,
-        fixed: bool = False,
     ) -> Drawing:
         """Image and mask logits; see `Synthesis.forward`."""
-        return self.synthesis(codes, noise=noise, mask=mask, rng=rng, fixed=fixed)
+        return self.synthesis(codes, noise=noise, mask=mask, rng=rng)
 
     def forward(self, codes: Codes, *, mask: Float[Tensor, "n 1 h w"] | None = None) -> Sample:
         """Image clamped to [-1, 1], with a mask of zeros and ones."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder, load
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
-from blemish.generator.losses import RAGGED, raggedness
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 
 LEAST_PIXELS = 6
@@ -39,21 +38,6 @@ class Defects:
 
     def __len__(self) -> int:
         return self.image.shape[0]
-
-    def extents(self) -> Float[Tensor, "kinds 3"]:
-        """Of each type the least and the largest share of a picture, and the usual raggedness."""
-        covered, ragged = self.mask.mean(dim=(1, 2, 3)), raggedness(self.mask)
-        anything = torch.tensor([0.0, 1.0, RAGGED]).repeat(int(self.kind.max()) + 1, 1)
-        bounds = [
-            bound.scatter_reduce(0, self.kind, values, how, include_self=False)
-            for bound, values, how in zip(
-                anything.unbind(1),
-                (covered, covered, ragged),
-                ("amin", "amax", "mean"),
-                strict=True,
-            )
-        ]
-        return torch.stack(bounds, dim=1)
 
 
 def cut_defects(
