@@ -251,6 +251,11 @@ def test_in_bfloat16_both_stages_come_near_and_go_on_to_the_same_bits(
         assert found["critic"] == pytest.approx(wanted["critic"], rel=0.05)
 
 
+def test_choosing_a_precision_is_nothing_to_talk_of(capfd: pytest.CaptureFixture[str]) -> None:
+    make_fabric("cpu", precision="bf16-mixed")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_windows_do_not_reach_over_a_checkpoint(parts: Path, tmp_path: Path) -> None:
     plan = schedule(6, snapshot=3, log=2)
     unbroken = train_first(parts, tmp_path / "a", plan)

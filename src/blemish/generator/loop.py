@@ -6,6 +6,7 @@ was interrupted and resumed is the run that was not.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -128,6 +129,7 @@ def make_fabric(
     Raises:
         OptionError: CUDA is asked for and absent, or has fewer devices than processes.
     """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats what was asked for
     cuda = choose_device(device) == "cuda"
     _refuse_processes(processes, at_most=torch.cuda.device_count() if cuda else None)
     return Fabric(
