@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -224,6 +224,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise _broken(path, f"holds NaN or infinite numbers in '{name}'")
     wide = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     return wide, metadata
+
+
+def digest_of(tensors: Iterable[Tensor]) -> str:
+    """Sixteen hex digits of the SHA-256 of all their numbers, to tell networks and data apart."""
+    total = hashlib.sha256()
+    for tensor in tensors:
+        total.update(tensor.detach().cpu().numpy().tobytes())
+    return total.hexdigest()[:16]
 
 
 def save_codes(path: Path, codes: Codes) -> None:

@@ -253,6 +253,16 @@ def test_a_finished_run_that_is_resumed_learns_the_domain_again(
     assert_same_bits(again.tensors("statistics"), finished.tensors("statistics"))
 
 
+def test_a_run_on_another_generator_is_not_carried_on(
+    data: Path, finished: Bundle, tmp_path: Path
+) -> None:
+    other = Bundle(copytree(finished.path, tmp_path / "other"))
+    touched = {name: tensor + 0.01 for name, tensor in other.tensors("generator").items()}
+    other.write("generator", touched)
+    with pytest.raises(OptionError, match=r"generator [0-9a-f]{16}.*begin anew"):
+        train(data, other, options(steps=6), resume=True)
+
+
 def test_another_seed_is_another_training(data: Path, untrained: Bundle) -> None:
     stages = [stage_of(untrained, options(seed=seed), data) for seed in (0, 0, 1)]
     first, again, other = ([*stage.encoder.parameters()] for stage in stages)

@@ -148,6 +148,22 @@ def test_solutions_are_not_searched_for_twice(
     assert kept is not None and len(kept) == 2 * LOOKS
 
 
+@pytest.mark.parametrize("network", ["generator", "encoder"])
+def test_another_network_is_another_training(
+    data: Path, finished: Bundle, tmp_path: Path, network: str
+) -> None:
+    other = Bundle(copytree(finished.path, tmp_path / "other"))
+    touched = {name: tensor + 0.01 for name, tensor in other.tensors(network).items()}
+    other.write(network, touched)
+    with pytest.raises(OptionError, match=rf"{network} [0-9a-f]{{16}}.*begin anew"):
+        train(data, other, options(6), resume=True)
+    one, another = (
+        stage_of(bundle, options(4), data).tasks.solutions for bundle in (finished, other)
+    )
+    assert one is not None and another is not None
+    assert not torch.equal(one.w_defect, another.w_defect)
+
+
 def test_solutions_know_what_they_solve(data: Path, finished: Bundle) -> None:
     found = stage_of(finished, options(4), data).tasks.solutions
     assert found is not None

@@ -5,7 +5,6 @@ it goes and writes whole checkpoints. Step k draws all its randomness from (seed
 was interrupted and resumed is the run that was not.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from jaxtyping import Int, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from blemish.checkpoint import load_tensors, save_tensors
+from blemish.checkpoint import digest_of, load_tensors, save_tensors
 from blemish.errors import OptionError, OutputError, TrainingError
 from blemish.files import alone
 from blemish.pictures import write_picture
@@ -299,11 +298,8 @@ def _save(stage: Stage, folder: Path, schedule: Schedule, done: int) -> None:
 
 def _identity(stage: Stage, schedule: Schedule) -> dict[str, str]:
     """What must be the same for a run to be the one that it resumes."""
-    total = hashlib.sha256()
-    for tensor in stage.data():
-        total.update(tensor.numpy().tobytes())
     mine = {"batch": str(schedule.batch), "seed": str(schedule.seed)}
-    return {**mine, "photographs": total.hexdigest()[:16], **stage.origin()}
+    return {**mine, "photographs": digest_of(stage.data()), **stage.origin()}
 
 
 def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
@@ -316,7 +312,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
         raise OptionError(
             got="--resume with " + ", ".join(f"{name} {mine[name]}" for name in other),
             expected=", ".join(f"{name} {about.get(name)}" for name in other) + f", as in {file}",
-            todo="Use the same options and data, or begin anew in another folder.",
+            todo=f"Use the same options and data, or remove {file.parent} to begin anew.",
         )
     modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
     try:

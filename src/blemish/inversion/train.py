@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from blemish.checkpoint import Bundle
+from blemish.checkpoint import Bundle, digest_of
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.generator.adapt import average_of
@@ -83,7 +83,7 @@ class EncoderStage:
         return self.lessons.data()
 
     def origin(self) -> dict[str, str]:
-        return {}
+        return {"generator": digest_of(self.generator.state_dict().values())}
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         for group in [*self.adam.param_groups, *self.judge.adam.param_groups]:

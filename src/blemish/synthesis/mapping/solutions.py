@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from blemish.checkpoint import load_tensors, save_tensors
+from blemish.checkpoint import digest_of, load_tensors, save_tensors
 from blemish.generator.loop import choose
 from blemish.generator.network import Generator
 from blemish.inversion.encoder import Encoder
@@ -111,6 +111,16 @@ class Solver:
             change=placed.defective - placed.twin,
         )
 
+    def origin(self) -> dict[str, str]:
+        """What solutions come of, for those that are kept to be told from others."""
+        networks = {"generator": self.generator, "encoder": self.encoder}
+        known = {
+            name: digest_of(network.state_dict().values()) for name, network in networks.items()
+        }
+        photographs = digest_of(self.lessons.data())
+        moves = repr((self.source.symmetries, self.source.placements))
+        return {**known, "photographs": photographs, "moves": moves, "search": repr(self.search)}
+
     def _kind(self, number: int) -> int:
         defect = self.generator.config.defect
         return number % max(1, len(defect.types) if defect else 0)
@@ -146,21 +156,24 @@ def find_solutions(
 ) -> Solutions:
     """Solve, a group at a time; what an interrupted run has left in the file is not solved again.
 
+    Unless it came of other networks, photographs or options: then everything is.
+
     Args:
         solver: What to solve with.
         groups: So many, each of `LOOKS`.
-        file: Where they are kept, for the same seed.
+        file: Where they are kept.
         seed: Of everything random.
         tell: Called with the number of groups so far.
     """
     tensors: dict[str, Tensor] = {}
+    origin = {"seed": str(seed), **solver.origin()}
     if file.exists():
         kept, about = load_tensors(file)
-        tensors = kept if about.get("seed") == str(seed) else {}
+        tensors = kept if about == origin else {}
     done = len(tensors.get("kind", ())) // LOOKS
     for number in range(done, groups):
         fresh = {name: value.cpu() for name, value in solver.solve(number, seed).tensors().items()}
         tensors = {n: torch.cat([tensors[n], v]) if n in tensors else v for n, v in fresh.items()}
-        save_tensors(file, tensors, metadata={"seed": str(seed)})
+        save_tensors(file, tensors, metadata=origin)
         tell(number + 1)
     return Solutions(**{name: value[: groups * LOOKS] for name, value in tensors.items()})

@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from blemish.checkpoint import Bundle
+from blemish.checkpoint import Bundle, digest_of
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError
@@ -90,7 +90,8 @@ class MapperStage:
         return self.tasks.lessons.data()
 
     def origin(self) -> dict[str, str]:
-        return {}
+        both = {"generator": self.generator, "encoder": self.encoder}
+        return {name: digest_of(module.state_dict().values()) for name, module in both.items()}
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         n = self.training.schedule.batch // self.fabric.world_size
