@@ -25,6 +25,7 @@ Names = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_PRES
 AllNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint="(default: all)")]
 OF_BUNDLE = "(default: those that the generator was trained with)"
 BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_BUNDLE)]
+Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,14 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from tyro.conf import arg
+from typing import TYPE_CHECKING
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.running import (
     AllNames,
     BundleNames,
     Flat,
+    Grown,
     Names,
     Run,
     choose_symmetries,
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.data import DefectFolder
     from blemish.generator.network import DefectConfig
-
-Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
 
 
 def generator(

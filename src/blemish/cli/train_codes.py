@@ -11,6 +11,7 @@ from blemish.cli.progress import Progress
 from blemish.cli.running import (
     BundleNames,
     Flat,
+    Grown,
     Run,
     choose_symmetries,
     given,
@@ -58,6 +59,7 @@ def encoder(
     data: Data,
     bundle: Path,
     recipe: Literal["in-domain", "idinvert", "ordinary"] = "in-domain",
+    grow: Grown = None,
     symmetries: BundleNames = None,
     placements: BundleNames = None,
     everything: Flag = False,
@@ -73,12 +75,14 @@ def encoder(
         recipe: in-domain learns from photographs and from drawn pictures whose codes are known;
             idinvert is the paper's, from photographs alone; ordinary learns from drawn pictures
             alone and is there to compare with.
+        grow: A bundle of half the side whose encoder to begin as.
         symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
         placements: What leaves a defect a defect, by the same names.
         everything: Learn from test/good and from all defects as well.
         terms: What the loss is made of.
         run: How long, on what, and from where.
     """
+    from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
     from blemish.generator.presets import preset_of
     from blemish.inversion.model import SAMPLES
@@ -99,7 +103,8 @@ def encoder(
     folder = DefectFolder(data)
     if run.dry_run:
         about = {"recipe": recipe, "training": asdict(training), "placements": asdict(moved)}
-        return show(run, data=data, bundle=bundle, everything=everything, **about)
+        return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
+    coarse = None if grow is None else find_bundle(grow)
     with resumable(), Progress("learning the domain of the codes", SAMPLES) as progress:
         fabric = run.launch()
         train_encoder(
@@ -110,6 +115,7 @@ def encoder(
             placements=moved,
             resume=run.resume,
             everything=everything,
+            coarse=coarse,
             tell=lambda done: progress.part(done),
         )
     tell(fabric, f"{bundle} has its encoder. Next: blemish evaluate inversion --bundle {bundle}")
@@ -146,6 +152,7 @@ FlatMapperTerms = Annotated[MapperTerms, arg(name="")]
 def mapper(
     data: Data,
     bundle: Path,
+    grow: Grown = None,
     symmetries: BundleNames = None,
     placements: BundleNames = None,
     everything: Flag = False,
@@ -158,12 +165,14 @@ def mapper(
         data: A folder with photographs of good parts in train/good, and with defects of the types
             that the bundle knows.
         bundle: Folder of the bundle, as 'blemish train defects' and 'train encoder' left it.
+        grow: A bundle of half the side whose mapper to begin as.
         symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
         placements: What leaves a defect a defect, by the same names.
         everything: Learn from test/good and from all defects as well.
         terms: What it learns from.
         run: How long, on what, and from where.
     """
+    from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
     from blemish.generator.presets import preset_of
     from blemish.synthesis.curation.yardstick import learn_curation, read_yardsticks
@@ -184,7 +193,8 @@ def mapper(
     folder = DefectFolder(data)
     if run.dry_run:
         about = {"training": asdict(training), "placements": asdict(moved)}
-        return show(run, data=data, bundle=bundle, everything=everything, **about)
+        return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
+    coarse = None if grow is None else find_bundle(grow)
     with resumable(), Progress("searching for defects to learn from", training.solutions) as bar:
         fabric = run.launch()
         train_mapper(
@@ -195,6 +205,7 @@ def mapper(
             placements=moved,
             resume=run.resume,
             everything=everything,
+            coarse=coarse,
             tell=bar.part,
         )
         if fabric.is_global_zero and not read_yardsticks(found):

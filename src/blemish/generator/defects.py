@@ -138,7 +138,10 @@ class DefectStage:
         self.encoder = encoder.to(fabric.device)
         self.judge = Judge(critic, training, fabric)
         self.training, self.defects, self.fabric = training, defects, fabric
-        self.parameters = [*free_defect_branch(self.generator), *self.encoder.parameters()]
+        self.parameters = [
+            *free_defect_branch(self.generator, coarse, hold=training.hold),
+            *self.encoder.parameters(),
+        ]
         self.generator_adam = training.adam(self.parameters)
 
     def state(self) -> nn.ModuleDict:

@@ -8,7 +8,7 @@ one's on that: x = (r(x) - r(-x)) / (1 + a) with the leaky ReLU r of slope a, so
 of opposite signs carry a colour through any layer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -72,6 +72,24 @@ def grow_branch(generator: Generator, coarse: Bundle) -> None:
     known = coarse.tensors("generator")
     _take(generator, {k: v for k, v in known.items() if k.startswith(BRANCH)})
     _silence(generator, "res_b", shape_of(coarse).resolution)
+
+
+def learning(
+    parameters: Iterable[tuple[str, nn.Parameter]], coarse: Bundle | None, *, hold: bool
+) -> list[nn.Parameter]:
+    """Those that are to learn: all, or only those that a coarser generator lacks.
+
+    Args:
+        parameters: By name; the others are frozen.
+        coarse: The bundle that was grown from, if any.
+        hold: Whether what it had learnt is kept.
+    """
+    known = coarse.tensors("generator").keys() if coarse is not None and hold else ()
+    free = []
+    for name, parameter in parameters:
+        parameter.requires_grad_(name not in known)
+        free += [] if name in known else [parameter]
+    return free
 
 
 def origin_of(grown_from: str | None) -> dict[str, str]:

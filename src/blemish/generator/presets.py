@@ -30,7 +30,6 @@ class Preset:
 
 
 NUT = Symmetries(flip_vertical=True, rotate=True, shift=True, scale=True, colour=True)
-STEADY = replace(NUT, colour=False)  # under the same light
 PAINT = Symmetries(
     flip=True,
     flip_vertical=True,
@@ -88,10 +87,10 @@ PRESETS: dict[str, Preset] = {
         ),
         branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(
-            symmetries=STEADY, path_every=16, r1_gamma=0.2, kl_weight=3e-3, schedule=HOUR
+            symmetries=NUT, path_weight=0, r1_gamma=0.2, schedule=HOUR, hold=True
         ),
         defects=DefectTraining(
-            symmetries=STEADY, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
+            symmetries=NUT, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR, hold=True
         ),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch

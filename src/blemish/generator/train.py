@@ -19,7 +19,7 @@ from blemish.data.folder import DefectFolder, load
 from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
-from blemish.generator.grow import grow, origin_of
+from blemish.generator.grow import grow, learning, origin_of
 from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
@@ -78,7 +78,9 @@ class GeneratorStage:
         self.config, self.training, self.fabric = config, training, fabric
         self.preset = preset
         self.images = to_tensor(pictures)
-        self.generator_adam = training.adam(list(self.generator.parameters()))
+        named = self.generator.named_parameters()
+        self.learning = learning(named, coarse, hold=training.hold)
+        self.generator_adam = training.adam(self.learning)
         self.encoder_adam = training.adam(list(self.encoder.parameters()))
 
     def state(self) -> nn.ModuleDict:
@@ -119,7 +121,7 @@ class GeneratorStage:
         far = multiscale_l1(image, real).mean()
         spread = kl_to_normal(mean, log_variance).mean()
         loss = (far + self.training.kl_weight * spread) * weight
-        both = [*self.generator.parameters(), *self.encoder.parameters()]
+        both = [*self.learning, *self.encoder.parameters()]
         descend(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
         return {"l1": far.item(), "kl": spread.item()}
 
@@ -131,7 +133,7 @@ class GeneratorStage:
     def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
         values = self._criticise(index, rng)
         loss = self.judge.displeasure(self._draw(rng), rng).mean()
-        descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
+        descend(self.fabric, loss, self.learning, self.generator_adam)
         values["generator"] = loss.item()
         if self.training.reconstruction and index % self.training.reconstruction_every == 0:
             values |= self._reconstruct(rng, self.training.reconstruction)
@@ -145,12 +147,12 @@ class GeneratorStage:
         z = z[: max(1, len(z) // 2)]
         r = self.config.resolution
         noise = torch.randn(z.shape[0], 3, r, r, generator=rng).to(z.device)
-        w = self.generator.codes(z).w
+        w = self.generator.codes(z).w.requires_grad_()  # a mapping that is held gives none
         lengths = path_lengths(self.generator.draw(Codes(w=w)).image, w, noise)
         weight = self.training.path_weight * self.training.path_every
         seen = gather(self.fabric, lengths.detach()).to(lengths.device)
         loss = self.path.penalty(lengths, seen).mean() * weight
-        descend(self.fabric, loss, list(self.generator.parameters()), self.generator_adam)
+        descend(self.fabric, loss, self.learning, self.generator_adam)
         return {"path": lengths.mean().item()}
 
     def _draw(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:

@@ -20,6 +20,7 @@ class EncoderTraining(Game):
     """Options of the encoder's training, beside those of the game.
 
     Attributes:
+        grown_steps: In which the new layers alone learn, where the encoder grew from a coarser one.
         pairs: Share of a batch that G drew from known codes; the rest are photographs.
         defects: Share of either that shows a defect, where the bundle knows defects.
         pixel_weight: Of the squared error.
@@ -36,6 +37,7 @@ class EncoderTraining(Game):
     r1_gamma: float = 0.1
     ema_kimg: float = 1
     ada_cap: float = 0.0
+    grown_steps: int = 300
     pairs: float = 0.5
     defects: float = 0.5
     pixel_weight: float = 10

@@ -28,11 +28,13 @@ from blemish.data.folder import DefectFolder
 from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
-from blemish.generator.loop import Parameters, descend, run
+from blemish.generator.grow import origin_of
+from blemish.generator.loop import STATE, Parameters, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.encoder import Encoder, Encoding
+from blemish.inversion.grow import grow_encoder
 from blemish.inversion.lessons import Lesson, Lessons, read_source
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import (
@@ -46,6 +48,8 @@ from blemish.inversion.sight import Sight
 from blemish.pictures import grid, to_picture
 from blemish.types import Codes
 
+ENCODER = "encoder"  # the folder of its training
+
 
 class EncoderStage:
     """What `loop.run` trains; see the module's docstring."""
@@ -57,9 +61,10 @@ class EncoderStage:
         training: EncoderTraining,
         lessons: Lessons,
         fabric: Fabric,
+        coarse: Bundle | None = None,
     ) -> None:
         self.generator, self.training, self.fabric = generator, training, fabric
-        self.lessons = lessons
+        self.lessons, self.coarse = lessons, coarse
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             encoder = Encoder(generator.config)
@@ -83,7 +88,17 @@ class EncoderStage:
         return self.lessons.data()
 
     def origin(self) -> dict[str, str]:
-        return {"generator": digest_of(self.generator.state_dict().values())}
+        grown_from = None if self.coarse is None else self.coarse.digest
+        known = digest_of(self.generator.state_dict().values())
+        return {"generator": known, **origin_of(grown_from)}
+
+    def warm_up(self) -> None:
+        """Begin as the coarser bundle's encoder, if there is one."""
+        if self.coarse is None:
+            return
+        seed, steps = self.training.schedule.seed, self.training.grown_steps
+        grow_encoder(self.encoder, self.coarse, self.lessons, seed=seed, steps=steps)
+        self.average.load_state_dict(self.encoder.state_dict())
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         for group in [*self.adam.param_groups, *self.judge.adam.param_groups]:
@@ -167,6 +182,7 @@ def train_encoder(
     resume: bool = False,
     everything: bool = False,
     samples: int = SAMPLES,
+    coarse: Bundle | None = None,
     tell: Callable[[int], None] | None = None,
 ) -> None:
     """Train an encoder for a bundle, and learn the domain of its codes.
@@ -180,10 +196,12 @@ def train_encoder(
         resume: Continue from the state in the bundle.
         everything: Learn from `test/good` and from all defects, not from the first third by name.
         samples: Fresh samples of the generator that the domain is learnt from.
+        coarse: A bundle of half the side whose encoder to begin as; see `inversion.grow`.
         tell: Called with the number of these so far.
 
     Raises:
         DataError: There is no good photograph, or one can't be read.
+        OptionError: The coarser bundle is of another shape.
         BundleError: The bundle lacks its generator or critic, or the weights for `features`.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
@@ -199,8 +217,10 @@ def train_encoder(
     )
     lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
-    stage = EncoderStage(generator, critic, training, lessons, fabric)
-    run(stage, training.schedule, fabric, bundle.path, resume=resume, name="encoder")
+    stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
+    if not (resume and (bundle.path / "training" / ENCODER / STATE).exists()):
+        stage.warm_up()
+    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=ENCODER)
     if fabric.is_global_zero:
         learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
         learn_domain(bundle, fabric.device, samples=samples, tell=tell)

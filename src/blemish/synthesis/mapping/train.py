@@ -30,6 +30,7 @@ from blemish.files import ensure_writable
 from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
+from blemish.generator.grow import origin_of
 from blemish.generator.loop import STATE, Parameters, choose, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Drawing, Generator
@@ -40,6 +41,7 @@ from blemish.inversion.losses import squared_error
 from blemish.inversion.space import w_defect_statistics
 from blemish.pictures import grid, to_picture
 from blemish.synthesis.defect import DefectSearch
+from blemish.synthesis.mapping.grow import grow_mapper
 from blemish.synthesis.mapping.looks import colour_inside
 from blemish.synthesis.mapping.mapper import (
     MAPPER,
@@ -69,10 +71,14 @@ class MapperStage:
         training: MapperTraining,
         tasks: Tasks,
         fabric: Fabric,
+        coarse: Bundle | None = None,
     ) -> None:
         self.generator, self.encoder, self.training = generator, encoder, training
         self.tasks, self.fabric = tasks, fabric
+        self.grown_from = None if coarse is None else coarse.digest
         self.mapper = fresh_mapper(generator, seed=training.schedule.seed).train()
+        if coarse is not None:
+            grow_mapper(self.mapper, generator.config, coarse)
         self.average = average_of(self.mapper)
         self.variance = w_defect_statistics(generator).unit ** 2
         self.judge = Judge(average_of(critic).requires_grad_(True), training, fabric)
@@ -91,7 +97,8 @@ class MapperStage:
 
     def origin(self) -> dict[str, str]:
         both = {"generator": self.generator, "encoder": self.encoder}
-        return {name: digest_of(module.state_dict().values()) for name, module in both.items()}
+        known = {name: digest_of(module.state_dict().values()) for name, module in both.items()}
+        return known | origin_of(self.grown_from)
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         n = self.training.schedule.batch // self.fabric.world_size
@@ -123,10 +130,10 @@ class MapperStage:
         """Learn the codes of the solved looks, wherever they shall be, before anything is drawn.
 
         A code that paints blue here does so there too, near enough to start with; and a step that
-        draws nothing takes a hundredth of the time.
+        draws nothing takes a hundredth of the time. One that grew knows codes already.
         """
         solutions = self.tasks.solutions
-        if solutions is None:
+        if solutions is None or self.grown_from is not None:
             return
         rng = torch.Generator().manual_seed(self.training.schedule.seed)
         adam = torch.optim.Adam(self.parameters, lr=self.training.learning_rate)
@@ -198,6 +205,7 @@ def train_mapper(
     placements: Symmetries,
     resume: bool = False,
     everything: bool = False,
+    coarse: Bundle | None = None,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Train a mapper for a bundle that has a defect branch and an encoder.
@@ -210,10 +218,12 @@ def train_mapper(
         placements: What may be done to a defect so that it still could be one.
         resume: Continue from the state in the bundle.
         everything: Learn from `test/good` and from all defects, not from the first third by name.
+        coarse: A bundle of half the side whose mapper to begin as; see `mapping.grow`.
         tell: Called with the number of solution groups so far.
 
     Raises:
         DataError: There is no good photograph or no defect, or one can't be read.
+        OptionError: The coarser bundle is of another shape.
         BundleError: The bundle has no defect branch or no encoder.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
@@ -237,7 +247,7 @@ def train_mapper(
         seed = training.schedule.seed
         solutions = find_solutions(solver, training.solutions, file, seed=seed, tell=tell)
     tasks = Tasks(generator, lessons, solutions, training)
-    stage = MapperStage(generator, encoder, critic, training, tasks, fabric)
+    stage = MapperStage(generator, encoder, critic, training, tasks, fabric, coarse)
     if not (resume and (file.parent / STATE).exists()):
         stage.warm_up()
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name=MAPPER)

@@ -1,0 +1,104 @@
+"""Growing an encoder: one for a finer generator begins as the coarser one that was trained.
+
+A picture of twice the side passes a stem and a block more, and from there on what the coarser
+encoder had learnt is kept. First the new layers learn alone, to give it what its own stem did of
+the picture at half the side, and masks at the whole; no picture need be drawn for that.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.errors import OptionError
+from blemish.generator.grow import refuse_unlike
+from blemish.generator.losses import overlap_error
+from blemish.generator.network import GeneratorConfig
+from blemish.generator.restore import shape_of
+from blemish.inversion.encoder import Encoder, load_encoder
+from blemish.inversion.lessons import Lessons
+
+WARM_BATCH, WARM_RATE = 16, 3e-3
+OF_ROWS = ("torows.", "defect.torows.")
+OF_FINEST = ("stem.", "defect.tomask.")  # alike in shape, and not in what they are given
+
+
+def refuse_other_codes(config: GeneratorConfig, coarse: Bundle) -> None:
+    """Refuse a bundle whose codes are not a finer generator's, less the rows of its finest blocks.
+
+    Raises:
+        OptionError: It is no coarser form by one octave, or its branch is another.
+    """
+    refuse_unlike(config, coarse)
+    other = shape_of(coarse)
+    if 2 * other.resolution != config.resolution or other.defect != config.defect:
+        raise OptionError(
+            got=f"{coarse.path}, of {other.resolution}² with the branch {other.defect}",
+            expected=f"one of {config.resolution // 2}² with the branch {config.defect}",
+            todo="Grow by one octave, with the same types, or leave --grow out.",
+        )
+
+
+def grow_encoder(
+    encoder: Encoder, coarse: Bundle, lessons: Lessons, *, seed: int, steps: int
+) -> None:
+    """Begin as a coarser bundle's encoder.
+
+    Args:
+        encoder: Fresh, for a generator of twice the side.
+        coarse: With an encoder.
+        lessons: Whose photographs, with real defects on them, the new layers learn from.
+        seed: Of these.
+        steps: For which they learn alone.
+
+    Raises:
+        OptionError: It is for another generator; see `refuse_other_codes`.
+        BundleError: It has no encoder.
+    """
+    refuse_other_codes(encoder.config, coarse)
+    known = load_encoder(coarse, lessons.device)
+    _take(encoder, known)
+    finest = encoder.config.resolution
+    fresh, reader = [encoder.stem, encoder.get_submodule(f"b{finest}")], encoder.defect
+    if reader is not None:
+        fresh += [reader.get_submodule(f"b{finest}"), reader.tomask]
+    adam = torch.optim.Adam([p for module in fresh for p in module.parameters()], lr=WARM_RATE)
+    rng = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        image, mask, _ = lessons.stitched(WARM_BATCH, rng)
+        features = encoder.features(image)
+        target = known.features(F.avg_pool2d(image, 2))[0]
+        loss = (features[1] - target).square().mean() / target.square().mean()
+        if reader is not None:
+            loss = loss + overlap_error(reader(features)[0], mask).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+
+def more_rows(layer: Tensor, count: int, width: int) -> Tensor:
+    """The weights of a layer that gives rows of w, its last row's repeated for the finer ones.
+
+    Args:
+        layer: Weights or biases of n rows, `n·width …`.
+        count: Rows that are wanted.
+        width: Of a row.
+    """
+    rows = layer.unflatten(0, (-1, width))
+    last = rows[-1:].expand(count - len(rows), *rows.shape[1:])
+    return torch.cat([rows, last]).flatten(0, 1)
+
+
+@torch.no_grad()
+def _take(encoder: Encoder, known: Encoder) -> None:
+    mine = encoder.state_dict()
+    for name, value in known.state_dict().items():
+        if name.startswith(OF_FINEST):
+            continue
+        if name.startswith(OF_ROWS):
+            width = encoder.config.w_dim
+            mine[name].copy_(more_rows(value, len(mine[name]) // width, width))
+        elif name == "defect.look.weight":  # what it sees at the finest resolution comes last
+            mine[name].zero_()[:, : value.shape[1]] = value
+        else:
+            mine[name].copy_(value)

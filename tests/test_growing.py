@@ -1,0 +1,165 @@
+"""A whole bundle grows: what the coarser one had learnt is held, and its codes go on to hold."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from commands import assert_refused
+from same import assert_same_bits
+from tiny import CONFIG, TYPES, part, write_bundle, write_defects
+
+from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries
+from blemish.data.folder import DefectFolder
+from blemish.errors import BundleError, OptionError
+from blemish.generator import loop
+from blemish.generator.defects import DefectTraining, train_defects
+from blemish.generator.loop import Schedule, make_fabric
+from blemish.generator.network import BRANCH, DefectConfig
+from blemish.generator.restore import load_generator
+from blemish.generator.train import GeneratorTraining, train_generator
+from blemish.inversion.encoder import Encoder, load_encoder
+from blemish.inversion.grow import grow_encoder, refuse_other_codes
+from blemish.inversion.lessons import Lessons, read_source
+from blemish.inversion.recipes import RECIPES
+from blemish.inversion.train import train_encoder
+from blemish.pictures import write_picture
+from blemish.synthesis.defect import DefectSearch
+from blemish.synthesis.mapping.grow import grow_mapper
+from blemish.synthesis.mapping.mapper import fresh_mapper, load_mapper
+from blemish.synthesis.mapping.options import MapperTraining
+from blemish.synthesis.mapping.train import train_mapper
+
+FINE = replace(CONFIG, resolution=32)
+ROWS, FINER = CONFIG.layers, 2  # rows of w, and how many more there are for the finer block
+BRIEF = Schedule(batch=4, kimg=0.012, snapshot_kimg=1, log_steps=1)  # three steps
+MOVES = Symmetries(flip=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_defects(tmp_path_factory.mktemp("data"), side=32)
+    (root / "train" / "good").mkdir(parents=True)
+    for k in range(4):
+        write_picture(root / "train" / "good" / f"{k}.png", part(32, 32, seed=k))
+    return root
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_bundle(tmp_path_factory.mktemp("coarse") / "bundle", mapper=True)
+
+
+@pytest.fixture(scope="module")
+def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Through all four trainings, three steps each; not to be written to."""
+    torch.set_num_threads(1)
+    out, folder, fabric = tmp_path_factory.mktemp("grown"), DefectFolder(data), make_fabric("cpu")
+    first = GeneratorTraining(schedule=BRIEF, grown_steps=1, path_every=1, hold=True)
+    second = DefectTraining(schedule=BRIEF, grown_steps=1, hold=True)
+    how = {"placements": MOVES, "coarse": coarse}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "draw_curves", lambda *_: None)
+        backbone = replace(FINE, defect=None)
+        train_generator(folder, backbone, first, fabric, out, coarse=coarse)
+        assert FINE.defect is not None
+        train_defects(folder, Bundle(out), FINE.defect, second, fabric, coarse=coarse)
+        encoding = replace(RECIPES["in-domain"], schedule=BRIEF, grown_steps=3)
+        train_encoder(folder, Bundle(out), encoding, fabric, samples=20, **how)  # type: ignore[arg-type]
+        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=DefectSearch(steps=1))
+        train_mapper(folder, Bundle(out), mapping, fabric, **how)  # type: ignore[arg-type]
+    return Bundle(out)
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_what_is_held_stays_and_what_is_fresh_learns(
+    coarse: Bundle, grown: Bundle, branch: bool
+) -> None:
+    known, found = coarse.tensors("generator"), grown.tensors("generator")
+    held = {k: v for k, v in known.items() if k.startswith(BRANCH) == branch and "w_avg" not in k}
+    assert_same_bits({k: found[k] for k in held}, held)
+    finest = "synthesis.res_b32.torgb.weight" if branch else "synthesis.b32.torgb.weight"
+    assert found[finest].abs().max() > 0  # it began at zero
+
+
+def test_the_grown_bundle_is_whole(grown: Bundle) -> None:
+    assert load_generator(grown).config == FINE
+    load_encoder(grown)
+    load_mapper(grown)
+
+
+@torch.no_grad()
+def test_an_encoder_reads_the_rows_that_it_knew(coarse: Bundle, data: Path, grown: Bundle) -> None:
+    encoder, known = Encoder(FINE), load_encoder(coarse)
+    grow_encoder(encoder, coarse, lessons(data, grown), seed=0, steps=0)
+    top = torch.randn(3, CONFIG.channels(4), 4, 4)
+    rows, expected = encoder.part_rows([top]), known.part_rows([top])
+    torch.testing.assert_close(rows[:, :ROWS], expected)
+    torch.testing.assert_close(rows[:, ROWS:], expected[:, -1:].expand(-1, FINER, -1))
+
+
+def test_its_new_layers_learn_to_hand_on_what_the_stem_gave(
+    coarse: Bundle, data: Path, grown: Bundle
+) -> None:
+    known, far = load_encoder(coarse), []
+    image, _, _ = (drawn := lessons(data, grown)).photographs(8, torch.Generator().manual_seed(1))
+    for steps in (0, 60):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            encoder = Encoder(FINE)
+        grow_encoder(encoder, coarse, drawn, seed=0, steps=steps)
+        with torch.no_grad():
+            target = known.features(torch.nn.functional.avg_pool2d(image, 2))[0]
+            far.append((encoder.features(image)[1] - target).square().mean().item())
+    assert far[1] < far[0] / 4
+
+
+@torch.no_grad()
+def test_a_mapper_moves_the_rows_that_it_moved(coarse: Bundle, grown: Bundle) -> None:
+    generator, known = load_generator(grown), load_mapper(coarse)
+    mapper = fresh_mapper(generator, seed=1)
+    grow_mapper(mapper, FINE, coarse)
+    mapper.unit.copy_(known.unit)
+    described = torch.randn(3, mapper.fc0.in_features)  # what is finest comes first
+    kind, z = torch.tensor([0, 1, 0]), torch.randn(3, CONFIG.z_dim)
+    inputs = described[:, : mapper.fc0.in_features - len(TYPES)]
+    rows = mapper(inputs, kind, z)
+    expected = known(inputs[:, -(known.fc0.in_features - len(TYPES)) :], kind, z)
+    assert expected.abs().max() > 0
+    torch.testing.assert_close(rows[:, : known.rows], expected)
+    torch.testing.assert_close(rows[:, known.rows :], expected[:, -1:].expand(-1, FINER, -1))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(CONFIG, resolution=64),
+        replace(FINE, defect=DefectConfig(first_resolution=8, types=("hole",))),
+        replace(FINE, defect=None),
+    ],
+)
+def test_other_codes_are_refused(coarse: Bundle, config: object) -> None:
+    with pytest.raises(OptionError, match="one octave"):
+        refuse_other_codes(config, coarse)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["encoder", "mapper"])
+def test_a_bundle_without_one_is_nothing_to_grow_from(
+    what: str, data: Path, grown: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = write_bundle(tmp_path / "bare")
+    with pytest.raises(BundleError, match="without an? " + what):
+        if what == "encoder":
+            grow_encoder(Encoder(FINE), bare, lessons(data, grown), seed=0, steps=1)
+        else:
+            grow_mapper(fresh_mapper(load_generator(grown), seed=0), FINE, bare)
+    command = f"train {what} {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
+    assert_refused(command, "none", capsys)
+
+
+def lessons(data: Path, bundle: Bundle) -> Lessons:
+    source = read_source(
+        DefectFolder(data), TYPES, 32, symmetries=MOVES, placements=MOVES, everything=True
+    )
+    return Lessons(load_generator(bundle), source, pairs=0, defects=0)
