@@ -318,6 +318,16 @@ def test_a_run_is_not_resumed_with_other_options(
     assert_same_bits(state(fresh, "generator"), before)
 
 
+def test_a_second_stage_is_not_carried_on_over_another_backbone(parts: Path, fresh: Bundle) -> None:
+    train_second(parts, fresh, schedule(3))
+    mine = fresh.tensors("generator")
+    fresh.write("generator", mine, half=True)  # as a snapshot that was kept brings it back
+    train_second(parts, Bundle(fresh.path), schedule(4), resume=True)
+    fresh.write("generator", {name: value + 0.01 for name, value in mine.items()})
+    with pytest.raises(OptionError, match=r"backbone [0-9a-f]{16}.*begin anew"):
+        train_second(parts, Bundle(fresh.path), schedule(5), resume=True)
+
+
 def test_a_run_is_not_resumed_with_another_shape(parts: Path, fresh: Bundle) -> None:
     training, fabric = first_stage(schedule(8)), make_fabric("cpu")
     with pytest.raises(OptionError, match="another shape"):

@@ -188,6 +188,7 @@ def test_warming_up_learns_the_solved_looks(data: Path, finished: Bundle) -> Non
     far = []
     for steps in (0, 60):
         stage = stage_of(finished, options(4, warm_steps=steps), data)
+        stage.warm_up()
         known = stage.tasks.solutions
         assert known is not None
         z = stage.tasks.latents(known, torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from blemish.checkpoint import Bundle
+from blemish.checkpoint import Bundle, digest_of
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
@@ -29,7 +29,7 @@ from blemish.generator.game import Game, Judge
 from blemish.generator.grow import origin_of
 from blemish.generator.loop import choose, descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
-from blemish.generator.network import DefectConfig, Drawing, Generator
+from blemish.generator.network import BRANCH, DefectConfig, Drawing, Generator
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
 from blemish.generator.warmstart import LatentEncoder, sample_latent
@@ -156,7 +156,10 @@ class DefectStage:
         return [self.defects.image, self.defects.mask, self.defects.kind]
 
     def origin(self) -> dict[str, str]:
-        return origin_of(self.grown_from)
+        known = self.generator.state_dict().items()
+        # A snapshot of this stage that was kept brings back its backbone in half precision.
+        frozen = [v.half() for k, v in known if not k.startswith(BRANCH)]
+        return {"backbone": digest_of(frozen), **origin_of(self.grown_from)}
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)

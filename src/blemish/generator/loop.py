@@ -6,7 +6,7 @@ was interrupted and resumed is the run that was not.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -195,7 +195,14 @@ def gather(fabric: Fabric, values: Tensor) -> Tensor:
 
 
 def run(
-    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, *, resume: bool, name: str
+    stage: Stage,
+    schedule: Schedule,
+    fabric: Fabric,
+    out: Path,
+    *,
+    resume: bool,
+    name: str,
+    warm_up: Callable[[], None] = lambda: None,
 ) -> None:
     """Train a stage to the end of its schedule.
 
@@ -206,6 +213,7 @@ def run(
         out: The bundle's folder.
         resume: Continue from the state there, or begin where there is none.
         name: Of the folder under `training/` for the state, statistics and pictures.
+        warm_up: Done before the first step, and not again when the run is resumed.
 
     Raises:
         OptionError: The batch can't be shared out evenly, or the state is of other options.
@@ -216,13 +224,15 @@ def run(
     _refuse_uneven(schedule.batch, fabric.world_size)
     # One process of several holds it for all.
     with alone(folder) if fabric.global_rank == 0 else nullcontext():
-        _run(stage, schedule, fabric, out, folder, resume=resume)
+        start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
+        if start == 0:
+            warm_up()
+        _run(stage, schedule, fabric, out, folder, start)
 
 
 def _run(
-    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, folder: Path, *, resume: bool
+    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, folder: Path, start: int
 ) -> None:
-    start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
     if fabric.global_rank == 0:
         told = Statistics(folder / "stats.jsonl", resume_step=start)
     else:

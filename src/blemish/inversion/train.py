@@ -29,7 +29,7 @@ from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
 from blemish.generator.grow import origin_of
-from blemish.generator.loop import STATE, Parameters, descend, run
+from blemish.generator.loop import Parameters, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
@@ -218,9 +218,15 @@ def train_encoder(
     lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
     stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
-    if not (resume and (bundle.path / "training" / ENCODER / STATE).exists()):
-        stage.warm_up()
-    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=ENCODER)
+    run(
+        stage,
+        training.schedule,
+        fabric,
+        bundle.path,
+        resume=resume,
+        name=ENCODER,
+        warm_up=stage.warm_up,
+    )
     if fabric.is_global_zero:
         learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
         learn_domain(bundle, fabric.device, samples=samples, tell=tell)

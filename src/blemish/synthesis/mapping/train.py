@@ -31,7 +31,7 @@ from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
 from blemish.generator.grow import origin_of
-from blemish.generator.loop import STATE, Parameters, choose, descend, run
+from blemish.generator.loop import Parameters, choose, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Drawing, Generator
 from blemish.generator.restore import load_generator, load_matching_critic
@@ -248,9 +248,15 @@ def train_mapper(
         solutions = find_solutions(solver, training.solutions, file, seed=seed, tell=tell)
     tasks = Tasks(generator, lessons, solutions, training)
     stage = MapperStage(generator, encoder, critic, training, tasks, fabric, coarse)
-    if not (resume and (file.parent / STATE).exists()):
-        stage.warm_up()
-    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=MAPPER)
+    run(
+        stage,
+        training.schedule,
+        fabric,
+        bundle.path,
+        resume=resume,
+        name=MAPPER,
+        warm_up=stage.warm_up,
+    )
 
 
 def _source(
