@@ -5,23 +5,13 @@ from torch import nn
 
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
-from blemish.generator.grow import grow_branch, learning
+from blemish.generator.grow import free, grow_branch
 from blemish.generator.network import BRANCH, Generator, GeneratorConfig
 
 
-def free_defect_branch(
-    generator: Generator, coarse: Bundle | None = None, *, hold: bool = False
-) -> list[nn.Parameter]:
-    """Freeze all but the defect mapping and the residual blocks, whose parameters come back.
-
-    Args:
-        generator: With a branch.
-        coarse: The bundle that the branch grew from, if any.
-        hold: Freeze what that one's had learnt, too.
-    """
-    generator.requires_grad_(False)
-    branch = ((k, v) for k, v in generator.named_parameters() if k.startswith(BRANCH))
-    return learning(branch, coarse, hold=hold)
+def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
+    """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
+    return free(generator, lambda name: name.startswith(BRANCH))
 
 
 def with_branch(

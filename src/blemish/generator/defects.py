@@ -139,7 +139,7 @@ class DefectStage:
         self.judge = Judge(critic, training, fabric)
         self.training, self.defects, self.fabric = training, defects, fabric
         self.parameters = [
-            *free_defect_branch(self.generator, coarse, hold=training.hold),
+            *free_defect_branch(self.generator),
             *self.encoder.parameters(),
         ]
         self.generator_adam = training.adam(self.parameters)

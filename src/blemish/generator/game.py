@@ -30,8 +30,6 @@ class Game:
         symmetries: What may be done to a photograph so that it still could be one.
         grown_steps: Steps at first in which the critic alone learns, where the generator grew from
             a coarser one; that critic must come to know finer pictures before it can teach.
-        hold: Keep what a coarser generator had learnt as it was; only finer blocks learn. Codes
-            then go on to mean what they did, to encoders and mappers as well.
     """
 
     schedule: Schedule = field(default_factory=Schedule)
@@ -44,7 +42,6 @@ class Game:
     ada_cap: float = 0.6
     symmetries: Symmetries = field(default_factory=Symmetries)
     grown_steps: int = 100
-    hold: bool = False
 
     def adam(self, parameters: Parameters) -> torch.optim.Adam:
         """The optimiser of either side."""

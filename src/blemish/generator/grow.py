@@ -8,7 +8,7 @@ one's on that: x = (r(x) - r(-x)) / (1 + a) with the leaky ReLU r of slope a, so
 of opposite signs carry a colour through any layer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -74,22 +74,22 @@ def grow_branch(generator: Generator, coarse: Bundle) -> None:
     _silence(generator, "res_b", shape_of(coarse).resolution)
 
 
-def learning(
-    parameters: Iterable[tuple[str, nn.Parameter]], coarse: Bundle | None, *, hold: bool
-) -> list[nn.Parameter]:
-    """Those that are to learn: all, or only those that a coarser generator lacks.
+def free_all_but(generator: Generator, held: Bundle | None) -> list[nn.Parameter]:
+    """Freeze what a coarser generator had learnt; the other parameters come back.
 
     Args:
-        parameters: By name; the others are frozen.
-        coarse: The bundle that was grown from, if any.
-        hold: Whether what it had learnt is kept.
+        generator: Which grew.
+        held: The coarser one; None freezes nothing.
     """
-    known = coarse.tensors("generator").keys() if coarse is not None and hold else ()
-    free = []
-    for name, parameter in parameters:
-        parameter.requires_grad_(name not in known)
-        free += [] if name in known else [parameter]
-    return free
+    known = () if held is None else held.tensors("generator").keys()
+    return free(generator, lambda name: name not in known)
+
+
+def free(generator: Generator, wanted: Callable[[str], bool]) -> list[nn.Parameter]:
+    """Freeze all parameters but those of wanted names, which come back."""
+    for name, parameter in generator.named_parameters():
+        parameter.requires_grad_(wanted(name))
+    return [parameter for parameter in generator.parameters() if parameter.requires_grad]
 
 
 def origin_of(grown_from: str | None) -> dict[str, str]:

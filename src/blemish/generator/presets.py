@@ -90,7 +90,7 @@ PRESETS: dict[str, Preset] = {
             symmetries=NUT, path_weight=0, r1_gamma=0.2, schedule=HOUR, hold=True
         ),
         defects=DefectTraining(
-            symmetries=NUT, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR, hold=True
+            symmetries=NUT, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
         ),
     ),
     "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch

@@ -19,7 +19,7 @@ from blemish.data.folder import DefectFolder, load
 from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Game, Judge
-from blemish.generator.grow import grow, learning, origin_of
+from blemish.generator.grow import free_all_but, grow, origin_of
 from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
@@ -41,6 +41,8 @@ class GeneratorTraining(Game):
         reconstruction: Weight of a step that gives back photographs; 0 leaves such steps out.
         reconstruction_every: Steps of the game between them.
         kl_weight: Weight of the latent's divergence wherever photographs are given back.
+        hold: Keep what a coarser generator had learnt as it was; only finer blocks learn. Codes
+            then go on to mean what they did, to encoders as well.
     """
 
     path_weight: float = 2
@@ -50,6 +52,7 @@ class GeneratorTraining(Game):
     reconstruction: float = 0
     reconstruction_every: int = 2
     kl_weight: float = 2e-4
+    hold: bool = False
 
 
 class GeneratorStage:
@@ -78,8 +81,7 @@ class GeneratorStage:
         self.config, self.training, self.fabric = config, training, fabric
         self.preset = preset
         self.images = to_tensor(pictures)
-        named = self.generator.named_parameters()
-        self.learning = learning(named, coarse, hold=training.hold)
+        self.learning = free_all_but(self.generator, coarse if training.hold else None)
         self.generator_adam = training.adam(self.learning)
         self.encoder_adam = training.adam(list(self.encoder.parameters()))
 
