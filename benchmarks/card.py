@@ -22,7 +22,7 @@ from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.evaluation.provenance import hardware, today
-from blemish.evaluation.snapshots import draw_samples
+from blemish.evaluation.snapshots import KEPT, Stage, draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically
 from blemish.generator.defects import defect_grid
@@ -145,8 +145,8 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | defect types | {", ".join(shape.defect.types) if shape.defect else "none"} |
 | data | {facts.data} |
 | licence of the weights | {facts.licence} |
-| stage 1 | {_stage_one(bundle.config)} |
-| stage 2 | {bundle.config["defects_nimg"] / 1000:.1f} kimg |
+| stage 1 | {length_of(bundle.config, "generator")} |
+| stage 2 | {length_of(bundle.config, "defects")} |
 | encoder | {encoder_terms(bundle)} |
 | mapper | {mapper_terms(bundle)} |
 | curation | {curation_terms(bundle)} |
@@ -173,10 +173,10 @@ distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 """
 
 
-def _stage_one(config: dict[str, Any]) -> str:
-    """How long it was, and which snapshot of it was kept."""
-    shown = f"{config['nimg'] / 1000:.1f} kimg"
-    kept = config.get("kept_nimg")
+def length_of(config: dict[str, Any], stage: Stage) -> str:
+    """How long a stage was, and which snapshot of it was kept."""
+    shown = f"{config['nimg' if stage == 'generator' else 'defects_nimg'] / 1000:.1f} kimg"
+    kept = config.get(KEPT[stage])
     return shown if kept is None else f"{shown}, of which the snapshot at {kept / 1000:.1f} is kept"
 
 
