@@ -143,6 +143,13 @@ def test_the_recipe_says_what_the_plan_says(
     assert [group.detail for group in found.groups] == [items.detail for items in plan.items]
 
 
+def test_a_recipe_names_data_as_it_was_named(parts: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "shared"
+    linked.symlink_to(parts)
+    text = recipe(PLANS["hazelnut"]["full"], linked, tmp_path / "runs" / "hazelnut")
+    assert 'real = "../../shared"' in text
+
+
 def test_a_training_is_done_at_its_length_and_with_what_is_learnt_behind_it(
     tmp_path: Path,
 ) -> None:

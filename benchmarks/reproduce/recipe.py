@@ -19,7 +19,8 @@ def recipe(plan: Plan, data: Path, work: Path) -> str:
         data: Photographs.
         work: The folder that the recipe will lie in, with the bundle beside it.
     """
-    folder = Path(relpath(data.resolve(), work.resolve()))
+    # By the name that was given, be it a link's: recipes are printed, and travel with their data.
+    folder = Path(relpath(data, work.resolve()))
     head = [f"bundle = {_text(plan.finest.preset)}", "seed = 0"]
     return "\n".join([*head, *(line for items in plan.items for line in _group(items, folder)), ""])
 
