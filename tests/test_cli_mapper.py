@@ -6,11 +6,10 @@ from shutil import copytree
 
 import pytest
 from commands import exit_code
-from tiny import part, write_bundle, write_defects
+from tiny import write_bundle, write_parts
 
 from blemish.checkpoint import Bundle
 from blemish.generator import loop
-from blemish.pictures import write_picture
 from blemish.synthesis.curation.yardstick import read_yardsticks
 from blemish.synthesis.mapping.mapper import MAPPER
 
@@ -22,10 +21,7 @@ TRAIN += " --kimg 0.016 --batch 8"
 def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, a bundle without a mapper, and one without an encoder."""
     root = tmp_path_factory.mktemp("props")
-    write_defects(root / "data", n=4, side=32)
-    (root / "data/train/good").mkdir(parents=True)
-    for k in range(4):
-        write_picture(root / f"data/train/good/{k}.png", part(32, 32, seed=k))
+    write_parts(root / "data", defects=4)
     write_bundle(root / "bundle", encoder=True)
     write_bundle(root / "blind")
     return root

@@ -7,7 +7,7 @@ import pytest
 import torch
 from commands import assert_refused
 from same import assert_same_bits
-from tiny import CONFIG, TYPES, part, write_bundle, write_defects
+from tiny import CONFIG, TYPES, write_bundle, write_parts
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
@@ -24,7 +24,6 @@ from blemish.inversion.grow import grow_encoder, refuse_other_codes
 from blemish.inversion.lessons import Lessons, read_source
 from blemish.inversion.recipes import RECIPES
 from blemish.inversion.train import train_encoder
-from blemish.pictures import write_picture
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping.grow import grow_mapper
 from blemish.synthesis.mapping.mapper import fresh_mapper, load_mapper
@@ -39,11 +38,7 @@ MOVES = Symmetries(flip=True)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = write_defects(tmp_path_factory.mktemp("data"), side=32)
-    (root / "train" / "good").mkdir(parents=True)
-    for k in range(4):
-        write_picture(root / "train" / "good" / f"{k}.png", part(32, 32, seed=k))
-    return root
+    return write_parts(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

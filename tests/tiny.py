@@ -86,6 +86,19 @@ def write_scene(folder: Path, height: int = 64, width: int = 64) -> tuple[Path, 
     return normal, mask
 
 
+def write_parts(
+    root: Path, *, train: int = 4, test: int = 0, defects: int = 3, side: int = 32
+) -> Path:
+    """A folder of real defects of both types and of good parts, in the layout of MVTec AD."""
+    write_defects(root, n=defects, side=side)
+    for split, n in (("train", train), ("test", test)):
+        for k in range(n):
+            file = root / split / "good" / f"{k}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(file, part(side, side, seed=k))
+    return root
+
+
 def write_defects(root: Path, *, n: int = 3, side: int = 48) -> Path:
     """A folder of real defects of both types, in the layout of MVTec AD."""
     for kind, colour in zip(TYPES, ((30, 30, 30), (230, 20, 20)), strict=True):

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from same import assert_same_bits
-from tiny import CONFIG, part, write_bundle, write_defects
+from tiny import CONFIG, write_bundle, write_parts
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, load_tensors
@@ -30,7 +30,7 @@ from blemish.inversion.lessons import Lessons, Source
 from blemish.inversion.model import STRANGEST, forget_domain, load_model
 from blemish.inversion.recipes import RECIPES, EncoderTraining, Recipe
 from blemish.inversion.train import EncoderStage, train_encoder
-from blemish.pictures import to_picture, write_picture
+from blemish.pictures import to_picture
 from blemish.types import Codes
 
 BATCH = 4
@@ -67,12 +67,7 @@ def train(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = write_defects(tmp_path_factory.mktemp("data"), side=32)
-    for split, n in (("train", 4), ("test", 2)):
-        (root / split / "good").mkdir(parents=True)
-        for k in range(n):
-            write_picture(root / split / "good" / f"{k}.png", part(32, 32, seed=k))
-    return root
+    return write_parts(tmp_path_factory.mktemp("data"), test=2)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CONFIG, part, write_bundle, write_defects
+from tiny import CONFIG, write_bundle, write_parts
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, load_tensors
@@ -19,7 +19,6 @@ from blemish.files import LOCK
 from blemish.generator import loop
 from blemish.generator.loop import STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig
-from blemish.pictures import write_picture
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping import train as training
 from blemish.synthesis.mapping.looks import COORDINATES
@@ -53,11 +52,7 @@ def train(data: Path, bundle: Bundle, how: MapperTraining, **kept: Any) -> Bundl
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = write_defects(tmp_path_factory.mktemp("data"), side=32)
-    (root / "train" / "good").mkdir(parents=True)
-    for k in range(4):
-        write_picture(root / "train" / "good" / f"{k}.png", part(32, 32, seed=k))
-    return root
+    return write_parts(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -138,10 +138,7 @@ class DefectStage:
         self.encoder = encoder.to(fabric.device)
         self.judge = Judge(critic, training, fabric)
         self.training, self.defects, self.fabric = training, defects, fabric
-        self.parameters = [
-            *free_defect_branch(self.generator),
-            *self.encoder.parameters(),
-        ]
+        self.parameters = [*free_defect_branch(self.generator), *self.encoder.parameters()]
         self.generator_adam = training.adam(self.parameters)
 
     def state(self) -> nn.ModuleDict:
@@ -160,6 +157,9 @@ class DefectStage:
         # A snapshot of this stage that was kept brings back its backbone in half precision.
         frozen = [v.half() for k, v in known if not k.startswith(BRANCH)]
         return {"backbone": digest_of(frozen), **origin_of(self.grown_from)}
+
+    def warm_up(self) -> None:
+        """Nothing: this stage has all its learning in steps."""
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)

@@ -6,7 +6,7 @@ was interrupted and resumed is the run that was not.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -90,6 +90,10 @@ class Stage(Protocol):
 
     def origin(self) -> dict[str, str]:
         """What it began as, by the names of options; the same for a run and the one it resumes."""
+        ...
+
+    def warm_up(self) -> None:
+        """What comes before the first step, and not again when a run is resumed."""
         ...
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
@@ -195,14 +199,7 @@ def gather(fabric: Fabric, values: Tensor) -> Tensor:
 
 
 def run(
-    stage: Stage,
-    schedule: Schedule,
-    fabric: Fabric,
-    out: Path,
-    *,
-    resume: bool,
-    name: str,
-    warm_up: Callable[[], None] = lambda: None,
+    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, *, resume: bool, name: str
 ) -> None:
     """Train a stage to the end of its schedule.
 
@@ -213,7 +210,6 @@ def run(
         out: The bundle's folder.
         resume: Continue from the state there, or begin where there is none.
         name: Of the folder under `training/` for the state, statistics and pictures.
-        warm_up: Done before the first step, and not again when the run is resumed.
 
     Raises:
         OptionError: The batch can't be shared out evenly, or the state is of other options.
@@ -226,7 +222,7 @@ def run(
     with alone(folder) if fabric.global_rank == 0 else nullcontext():
         start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
         if start == 0:
-            warm_up()
+            stage.warm_up()
         _run(stage, schedule, fabric, out, folder, start)
 
 

@@ -103,6 +103,9 @@ class GeneratorStage:
     def origin(self) -> dict[str, str]:
         return origin_of(self.grown_from)
 
+    def warm_up(self) -> None:
+        """Nothing: this stage has all its learning in steps."""
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         grown = self.grown_from is not None
         if grown and index < self.training.grown_steps:

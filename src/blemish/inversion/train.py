@@ -218,15 +218,7 @@ def train_encoder(
     lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
     stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
-    run(
-        stage,
-        training.schedule,
-        fabric,
-        bundle.path,
-        resume=resume,
-        name=ENCODER,
-        warm_up=stage.warm_up,
-    )
+    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=ENCODER)
     if fabric.is_global_zero:
         learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
         learn_domain(bundle, fabric.device, samples=samples, tell=tell)

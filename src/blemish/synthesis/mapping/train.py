@@ -248,15 +248,7 @@ def train_mapper(
         solutions = find_solutions(solver, training.solutions, file, seed=seed, tell=tell)
     tasks = Tasks(generator, lessons, solutions, training)
     stage = MapperStage(generator, encoder, critic, training, tasks, fabric, coarse)
-    run(
-        stage,
-        training.schedule,
-        fabric,
-        bundle.path,
-        resume=resume,
-        name=MAPPER,
-        warm_up=stage.warm_up,
-    )
+    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=MAPPER)
 
 
 def _source(
