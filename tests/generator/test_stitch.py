@@ -66,6 +66,24 @@ def test_crumbs_are_left_out_unless_there_is_nothing_else() -> None:
     assert cut_defects(pictures(1), crumb, [0]).mask.sum() == 1
 
 
+def test_some_are_of_each_type_alike_however_many_there_are(defects: Defects) -> None:
+    chosen = defects.some(300, rng())
+    assert (defects.kind[chosen].bincount() > 110).all()
+    assert (chosen.bincount() > 50).all()
+    assert torch.equal(chosen, defects.some(300, rng()))
+
+
+def test_some_like_others_are_of_their_types(defects: Defects) -> None:
+    kind = torch.arange(60) % 2
+    chosen = defects.like(kind, rng())
+    assert torch.equal(defects.kind[chosen], kind)
+    assert set(chosen.tolist()) == {0, 1, 2}
+
+
+def test_where_none_is_of_the_type_any_will_do(defects: Defects) -> None:
+    assert set(defects.like(torch.full((60,), 7), rng()).tolist()) == {0, 1, 2}
+
+
 def test_a_defect_is_pasted_as_it_was_and_nothing_else_changes(defects: Defects) -> None:
     twin, part = scene(3)
     kept = twin.clone()

@@ -185,10 +185,25 @@ def test_all_that_is_learnt_from_is_named(generator: Generator, real: bool, coun
 @pytest.mark.parametrize("real", [True, False])
 def test_drawn_flaws_lie_on_the_part(real: bool) -> None:
     twin = to_tensor(pictures(6))
-    mask = draw_flaws(twin, source(real=real), rng())
+    mask = draw_flaws(twin, torch.arange(6) % 2, source(real=real), rng())
     assert mask.shape == (6, 1, 16, 16)
     assert (mask <= parts_of(twin)).all()
     assert (mask.sum(dim=(1, 2, 3)) > 0).all()
+
+
+def test_real_masks_under_drawn_flaws_have_the_type_of_the_flaw() -> None:
+    learnt = source(moves=Symmetries())
+    assert learnt.defects is not None
+    learnt.defects.mask[1] = 0
+    learnt.defects.mask[1, 0, 6:12, 6:12] = 1
+    kind = torch.arange(40) % 2
+    twin = to_tensor(np.repeat(pictures(1), len(kind), axis=0))
+    found = draw_flaws(twin, kind, learnt, rng())
+    real = learnt.defects.mask * parts_of(twin[:1])
+    same = (found[:, None] == real).flatten(2).all(dim=2)
+    of_type = torch.nn.functional.one_hot(kind).bool()
+    assert same[of_type].sum() > len(kind) / 3
+    assert not same[~of_type].any()
 
 
 def test_no_slope_is_kept(generator: Generator) -> None:

@@ -25,7 +25,7 @@ def test_each_defect_has_a_place_of_its_own(n: int, kinds: int) -> None:
     looks = find_looks(defects(n, kinds=kinds))
     assert looks.place.shape == (n, COORDINATES) and looks.place.isfinite().all()
     for kind in range(kinds):
-        mine = looks.place[looks.kind == kind]
+        mine = looks.place[looks.defects.kind == kind]
         assert len(mine.unique(dim=0)) == len(mine)
 
 
@@ -44,12 +44,12 @@ def test_like_colours_lie_together() -> None:
 
 def test_a_colour_finds_the_nearest_of_its_type() -> None:
     looks = find_looks(defects(10, kinds=2))
-    assert torch.equal(looks.of(looks.colour, looks.kind), looks.place)
-    shifted = looks.of(looks.colour + 1e-4, looks.kind)
+    assert torch.equal(looks.of(looks.colour, looks.defects.kind), looks.place)
+    shifted = looks.of(looks.colour + 1e-4, looks.defects.kind)
     assert torch.equal(shifted, looks.place)
-    other = looks.of(looks.colour, 1 - looks.kind)
-    mine = {tuple(row) for row in looks.place[looks.kind == 0].tolist()}
-    assert {tuple(row) for row in other[looks.kind == 1].tolist()} <= mine
+    other = looks.of(looks.colour, 1 - looks.defects.kind)
+    mine = {tuple(row) for row in looks.place[looks.defects.kind == 0].tolist()}
+    assert {tuple(row) for row in other[looks.defects.kind == 1].tolist()} <= mine
 
 
 def test_a_code_keeps_the_rest_of_its_chance() -> None:
@@ -74,4 +74,4 @@ def test_some_are_drawn_of_each_type_alike() -> None:
     assert (kind.bincount() > 60).all()
     for one_kind, one_place, one_colour in zip(kind, place, colour, strict=True):
         same = (looks.place == one_place).all(dim=1) & (looks.colour == one_colour).all(dim=1)
-        assert looks.kind[same].tolist() == [one_kind]
+        assert looks.defects.kind[same].tolist() == [one_kind]

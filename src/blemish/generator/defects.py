@@ -27,7 +27,7 @@ from blemish.generator.branch import free_defect_branch, matching_critic, with_b
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.generator.game import Game, Judge
 from blemish.generator.grow import origin_of
-from blemish.generator.loop import choose, descend, run
+from blemish.generator.loop import descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import BRANCH, DefectConfig, Drawing, Generator
 from blemish.generator.restore import shape_of
@@ -189,12 +189,14 @@ class DefectStage:
 
     def _deal(self, scene: Scene, rng: torch.Generator) -> Hand:
         """Draw a defect on each part, the first share of them under given masks."""
-        kind = self.defects.kind[choose(len(scene), len(self.defects), rng)]
+        chosen = self.defects.some(len(scene), rng)
+        kind = self.defects.kind[chosen]
         rows = self._defect_rows(kind, rng)
         taking = round(len(scene) * self.training.taking) if self._takes_mask() else 0
         stacks, outside = [], scene.twin.new_zeros(0)
         if taking:
-            real = self.defects.mask[choose(taking, len(self.defects), rng)]
+            # Of the same type: the critic knows types by their masks, and so learns the branch.
+            real = self.defects.mask[chosen[:taking]]
             mask = draw_masks(scene.part[:taking], real, self.training.placements, rng)
             image = self._draw(scene.w[:taking], rows[:taking], mask, rng).image
             stacks.append(torch.cat([image, 2 * mask - 1], dim=1))
@@ -223,7 +225,7 @@ class DefectStage:
         """
         if not self.training.reconstruction:
             return {"outside": scene.twin.new_zeros(0)}
-        chosen = choose(len(scene), len(self.defects), rng)
+        chosen = self.defects.some(len(scene), rng)
         target, mask = self._stitch(scene, chosen, rng)
         noise = torch.randn(len(scene), self.generator.config.z_dim, generator=rng)
         with self.fabric.autocast():
@@ -247,7 +249,7 @@ class DefectStage:
         }
 
     def _real(self, scene: Scene, rng: torch.Generator) -> Float[Tensor, "n 4 h w"]:
-        chosen = choose(len(scene), len(self.defects), rng)
+        chosen = self.defects.some(len(scene), rng)
         if self.training.reals == "stitched":
             image, mask = self._stitch(scene, chosen, rng)
         else:
@@ -338,11 +340,11 @@ def defect_grid(
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
     z, z_defect = (torch.randn(n, generator.config.z_dim, generator=rng) for _ in range(2))
-    kind = defects.kind[choose(n, len(defects), rng)]
+    chosen = defects.some(n, rng)
+    kind = defects.kind[chosen]
     codes = generator.codes(z.to(device), z_defect.to(device), kind.to(device))
     twin = generator(codes.good()).image
-    real = defects.mask[choose(n, len(defects), rng)]
-    mask = draw_masks(parts_of(twin), real, placements, rng)
+    mask = draw_masks(parts_of(twin), defects.mask[chosen], placements, rng)
     own = generator(codes)
     rows = [to_picture(twin), _as_picture(own.mask), to_picture(own.image)]
     if generator.config.defect is not None and generator.config.defect.takes_mask:
@@ -387,7 +389,7 @@ def train_defects(
             todo="Add some, or check the folder with 'blemish data check'.",
         )
     generator = with_branch(bundle, config, seed=training.schedule.seed, coarse=coarse)
-    critic = matching_critic(bundle, config)
+    critic = matching_critic(bundle, config, coarse=coarse)
     stage = DefectStage(generator, critic, training, defects, fabric, coarse=coarse)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
 

@@ -39,6 +39,16 @@ class Defects:
     def __len__(self) -> int:
         return self.image.shape[0]
 
+    def some(self, n: int, rng: torch.Generator) -> Int[Tensor, " n"]:
+        """Indices of `n`, with replacement; each type comes as often as any other."""
+        kinds = self.kind.unique()
+        return self.like(kinds[torch.randint(len(kinds), (n,), generator=rng)], rng)
+
+    def like(self, kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:
+        """Indices of defects of given types, or of any where there is none of that type."""
+        dice = torch.rand(len(kind), len(self), generator=rng)
+        return (dice - (kind.cpu()[:, None] != self.kind).float()).argmax(dim=1)
+
 
 def cut_defects(
     pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"], kinds: Sequence[int]

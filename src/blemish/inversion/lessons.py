@@ -145,7 +145,7 @@ class Lessons:
         image, mask, kind = self.photographs(n, rng)
         if n == 0 or self.source.defects is None:
             return image, mask, kind
-        chosen = choose(n, len(self.source.defects), rng)
+        chosen = self.source.defects.some(n, rng)
         image, mask = stitch(
             image, parts_of(image), self.source.defects, chosen, self.source.placements, rng
         )
@@ -169,19 +169,19 @@ class Lessons:
             w_defect = row[:, None].repeat(1, self.generator.config.defect_layers, 1)
             flawed = slice(round(n * self.defects))
             image[flawed], mask[flawed] = self._flaw(
-                w[flawed], w_defect[flawed], image[flawed], rng
+                w[flawed], w_defect[flawed], image[flawed], kinds[flawed], rng
             )
             kind[flawed] = torch.where(mask[flawed].sum(dim=(1, 2, 3)) > 0, kinds[flawed], GOOD)
         return (image.clamp(-1, 1), mask, kind), w, w_defect
 
     def _flaw(
-        self, w: Tensor, w_defect: Tensor, twin: Tensor, rng: torch.Generator
+        self, w: Tensor, w_defect: Tensor, twin: Tensor, kind: Tensor, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Draw defects: under drawn masks where the branch takes them, else under its own."""
         assert self.generator.config.defect is not None
         mask = None
         if self.generator.config.defect.takes_mask and len(w):
-            mask = draw_flaws(twin, self.source, rng)
+            mask = draw_flaws(twin, kind, self.source, rng)
         sample = self.generator(Codes(w=w, w_defect=w_defect), mask=mask)
         return sample.image, sample.mask
 
@@ -195,11 +195,14 @@ class Lessons:
 
 
 def draw_flaws(
-    twin: Float[Tensor, "n 3 h w"], source: Source, rng: torch.Generator
+    twin: Float[Tensor, "n 3 h w"], kind: Int[Tensor, " n"], source: Source, rng: torch.Generator
 ) -> Float[Tensor, "n 1 h w"]:
-    """Masks on the parts of drawn twins: real ones moved, where there are some, and drawn ones."""
+    """Masks on the parts of drawn twins, for defects of given types.
+
+    They are real ones of the type, moved, where there are some, and drawn ones.
+    """
     real = torch.zeros_like(twin[:, :1]).cpu()
     if source.defects is not None:
-        real = source.defects.mask[choose(len(twin), len(source.defects), rng)]
+        real = source.defects.mask[source.defects.like(kind, rng)]
     share = 0.6 if source.defects is not None else 0.0
     return draw_masks(parts_of(twin), real, source.placements, rng, share_real=share)

@@ -190,7 +190,7 @@ def _draw_flawed(
     row = generator.defect_mapping(z, kind.to(z.device))
     rows = row[:, None].expand(-1, config.defect_layers, -1)
     codes = Codes(w=codes.w, w_defect=rows, space="w+")
-    mask = draw_flaws(twin.image, source, rng) if defect.takes_mask else None
+    mask = draw_flaws(twin.image, kind, source, rng) if defect.takes_mask else None
     name = defect.types[int(kind)] if defect.types else "defect"
     sample = generator(codes, mask=mask)
     return sample, codes, name if sample.mask.any() else GOOD

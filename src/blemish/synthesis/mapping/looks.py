@@ -31,32 +31,30 @@ class Looks:
     """Of real defects.
 
     Attributes:
+        defects: Which.
         colour: Mean inside the mask, in [-1, 1].
         place: In the first numbers of a code.
-        kind: Index of the defect's type.
     """
 
+    defects: Defects
     colour: Float[Tensor, "d 3"]
     place: Float[Tensor, "d coordinates"]
-    kind: Int[Tensor, " d"]
 
     def of(
         self, colour: Float[Tensor, "n 3"], kind: Int[Tensor, " n"]
     ) -> Float[Tensor, "n coordinates"]:
         """The places of the real defects of the same types whose colours are nearest."""
         far = (colour.cpu()[:, None] - self.colour).square().sum(dim=2)
-        far = far.masked_fill(kind.cpu()[:, None] != self.kind, torch.inf)
+        far = far.masked_fill(kind.cpu()[:, None] != self.defects.kind, torch.inf)
         return self.place[far.argmin(dim=1)].to(colour.device)
 
     def some(
         self, n: int, rng: torch.Generator, device: torch.device
     ) -> tuple[Int[Tensor, " n"], Float[Tensor, "n coordinates"], Float[Tensor, "n 3"]]:
         """Types, places and colours of real defects; each type comes as often as any other."""
-        kinds = self.kind.unique()
-        kind = kinds[torch.randint(len(kinds), (n,), generator=rng)]
-        dice = torch.rand(n, len(self.kind), generator=rng)
-        chosen = dice.masked_fill(kind[:, None] != self.kind, -1).argmax(dim=1)
-        return kind.to(device), self.place[chosen].to(device), self.colour[chosen].to(device)
+        chosen = self.defects.some(n, rng)
+        kind, place, colour = self.defects.kind[chosen], self.place[chosen], self.colour[chosen]
+        return kind.to(device), place.to(device), colour.to(device)
 
 
 def find_looks(defects: Defects, *, seed: int = 0) -> Looks:
@@ -66,7 +64,7 @@ def find_looks(defects: Defects, *, seed: int = 0) -> Looks:
     for kind in defects.kind.unique():
         mine = (defects.kind == kind).nonzero()[:, 0]
         place[mine] = _places(colour[mine].numpy(), seed)
-    return Looks(colour=colour, place=place, kind=defects.kind)
+    return Looks(defects=defects, colour=colour, place=place)
 
 
 def with_look(

@@ -88,8 +88,8 @@ class Solver:
         """The `LOOKS` solutions of that number: one photograph, mask and type, several defects."""
         rng = torch.Generator().manual_seed(seed * 1_000_003 + number)
         photograph, _, _ = self.lessons.photographs(1, rng)
-        mask = draw_flaws(photograph, self.source, rng)
         kind = self._kind(number)
+        mask = draw_flaws(photograph, torch.tensor([kind]), self.source, rng)
         # One start for all: what then differs between their codes is the look, and nothing else.
         start = int(torch.randint(2**62, (), generator=rng))
         placed = place_defects(

@@ -76,9 +76,9 @@ class Tasks:
             some.append(self.solutions[choose(solved, len(self.solutions), rng)])
         known = joined(some)
         image, _, _ = self.lessons.photographs(n - len(known), rng)
-        mask = draw_flaws(image, self.lessons.source, rng)
         _, z = self.chances(len(image), rng)
         kind, place, colour = self.looks.some(len(image), rng, image.device)
+        mask = draw_flaws(image, kind, self.lessons.source, rng)
         return Task(
             image=torch.cat([known.photograph, image]),
             mask=torch.cat([known.mask, mask]),
@@ -101,8 +101,8 @@ class Tasks:
         z = torch.randn(n, self.generator.config.z_dim, generator=rng).to(self.device)
         codes = self.generator.codes(z)
         twin = self.generator.draw(codes).image
-        mask = draw_flaws(twin, self.lessons.source, rng)
         kind, z_defect = self.chances(n, rng)
+        mask = draw_flaws(twin, kind, self.lessons.source, rng)
         rows = by_chance(self.generator, kind, z_defect)
         flawed = self.generator.draw(
             Codes(w=codes.w, w_defect=rows), mask=given_to(self.generator, mask)
@@ -129,4 +129,5 @@ class Tasks:
     ) -> tuple[Seen, Float[Tensor, "n 1 h w"]]:
         """Photographs as the encoder sees them, and masks on them."""
         image, _, _ = self.lessons.photographs(n, rng)
-        return see(encoder, image), draw_flaws(image, self.lessons.source, rng)
+        kind, _ = self.chances(n, rng)
+        return see(encoder, image), draw_flaws(image, kind, self.lessons.source, rng)
