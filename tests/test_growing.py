@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -150,6 +151,19 @@ def test_a_bundle_without_one_is_nothing_to_grow_from(
             grow_mapper(fresh_mapper(load_generator(grown), seed=0), FINE, bare)
     command = f"train {what} {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
     assert_refused(command, "none", capsys)
+
+
+def test_a_mapper_that_cannot_grow_is_told_so_before_the_search(
+    data: Path, grown: Bundle, tmp_path: Path
+) -> None:
+    out = Bundle(copytree(grown.path, tmp_path / "out"))
+    solutions = out.path / "training" / "mapper" / "solutions.safetensors"
+    solutions.unlink()
+    bare, fabric = write_bundle(tmp_path / "bare"), make_fabric("cpu")
+    how = MapperTraining(schedule=BRIEF, solutions=1, search=DefectSearch(steps=1))
+    with pytest.raises(BundleError, match="without a mapper"):
+        train_mapper(DefectFolder(data), out, how, fabric, placements=MOVES, coarse=bare)
+    assert not solutions.exists()
 
 
 def lessons(data: Path, bundle: Bundle) -> Lessons:

@@ -67,18 +67,17 @@ class MapperStage:
         self,
         generator: Generator,
         encoder: Encoder,
+        mapper: Mapper,
         critic: Critic,
         training: MapperTraining,
         tasks: Tasks,
         fabric: Fabric,
-        coarse: Bundle | None = None,
+        grown_from: str | None = None,
     ) -> None:
         self.generator, self.encoder, self.training = generator, encoder, training
         self.tasks, self.fabric = tasks, fabric
-        self.grown_from = None if coarse is None else coarse.digest
-        self.mapper = fresh_mapper(generator, seed=training.schedule.seed).train()
-        if coarse is not None:
-            grow_mapper(self.mapper, generator.config, coarse)
+        self.grown_from = grown_from
+        self.mapper = mapper.train()
         self.average = average_of(self.mapper)
         self.variance = w_defect_statistics(generator).unit ** 2
         self.judge = Judge(average_of(critic).requires_grad_(True), training, fabric)
@@ -231,6 +230,10 @@ def train_mapper(
     _refuse_branchless(bundle, generator)
     encoder = load_encoder(bundle, fabric.device)
     critic = load_matching_critic(bundle, fabric.device)
+    mapper = fresh_mapper(generator, seed=training.schedule.seed)
+    if coarse is not None:  # Which may not fit: that is told before solutions are searched for.
+        grow_mapper(mapper, generator.config, coarse)
+    grown_from = None if coarse is None else coarse.digest
     source = _source(data, generator, training, placements, everything)
     lessons = Lessons(generator, source, pairs=0, defects=0)
     file = bundle.path / "training" / MAPPER / "solutions.safetensors"
@@ -247,7 +250,7 @@ def train_mapper(
         seed = training.schedule.seed
         solutions = find_solutions(solver, training.solutions, file, seed=seed, tell=tell)
     tasks = Tasks(generator, lessons, solutions, training)
-    stage = MapperStage(generator, encoder, critic, training, tasks, fabric, coarse)
+    stage = MapperStage(generator, encoder, mapper, critic, training, tasks, fabric, grown_from)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name=MAPPER)
 
 
