@@ -15,6 +15,7 @@ from blemish.evaluation.synthesis.items import Item, read_made
 from blemish.evaluation.utility import sources
 from blemish.evaluation.utility.arms import GOOD_KIND, Arm, Batches, make_arms
 from blemish.evaluation.utility.paste import Pasted, moved_onto, pasted
+from blemish.evaluation.utility.plan import ARMS
 from blemish.evaluation.utility.protocol import (
     Labelled,
     Protocol,
@@ -230,13 +231,14 @@ def test_pasted_ones_differ_from_each_other_and_show_the_type(kind: str, real: P
 
 def test_arms_say_where_defects_come_from(real: Protocol) -> None:
     made = Plain("crack", colour=RED)
-    arms = make_arms(("real", "copy-paste", "synthetic", "real+synthetic"), real, made)
+    arms = make_arms(ARMS, real, made)
     kinds = {arm.name: [type(source) for source in arm.sources] for arm in arms}
     assert kinds == {
         "real": [Real],
         "copy-paste": [Real, Pasted],
         "synthetic": [Plain],
         "real+synthetic": [Real, Plain],
+        "copy-paste+synthetic": [Real, Pasted, Plain],
     }
 
 

@@ -27,7 +27,7 @@ from blemish.evaluation.utility.evaluate import SHOWN, Trial, prepare, summary
 from blemish.evaluation.utility.keep import FOLDER
 from blemish.evaluation.utility.outcome import Outcome, ap_of
 from blemish.evaluation.utility.page import MAPS, NAMES
-from blemish.evaluation.utility.plan import ARMS, Plan
+from blemish.evaluation.utility.plan import USUAL, Plan
 from blemish.evaluation.utility.protocol import read_protocol
 from blemish.evaluation.utility.report import report
 from blemish.files import LOCK
@@ -99,7 +99,7 @@ def whole(props: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 def test_every_arm_has_every_figure(whole: Whole) -> None:
     arms = whole[0]["arms"]
-    assert [*arms] == [*ARMS]
+    assert [*arms] == [*USUAL]
     for found in arms.values():
         assert [run["seed"] for run in found["runs"]] == [0, 1]
         for name in NAMES:
@@ -176,7 +176,7 @@ def test_the_page_needs_no_other_file_and_has_arms_side_by_side(whole: Whole) ->
     assert "://" not in text and not re.search(r"<(script|link|iframe)|url\(", text)
     assert re.findall(r'src="([^,]+),', text) == ["data:image/png;base64"]
     words = unescape(text)
-    for name in (*ARMS, *NAMES.values(), *found["notes"], found["answer"], "maps of"):
+    for name in (*USUAL, *NAMES.values(), *found["notes"], found["answer"], "maps of"):
         assert name in words
     mean, spread = (found["arms"]["real"][which]["ap"] for which in ("mean", "spread"))
     assert f"{100 * mean:.1f} ± {100 * spread:.1f}" in words
@@ -184,7 +184,7 @@ def test_the_page_needs_no_other_file_and_has_arms_side_by_side(whole: Whole) ->
 
 def test_maps_of_every_arm_are_shown_beside_the_photographs(whole: Whole, props: Path) -> None:
     sheet = read_picture(whole[1] / MAPS)
-    assert sheet.shape == (SHOWN * 34 - 2, (2 + len(ARMS)) * 34 - 2, 3)
+    assert sheet.shape == (SHOWN * 34 - 2, (2 + len(USUAL)) * 34 - 2, 3)
     first = DefectFolder(props / "real").defects("crack")[2]
     np.testing.assert_array_equal(sheet[:32, :32], read_picture(first.path))
 
@@ -257,7 +257,7 @@ def replaced(trial: Trial, **change: Any) -> Trial:
 @pytest.mark.parametrize("synthetic", [None, "made"])
 def test_what_runs_follows_from_the_folders(synthetic: str | None) -> None:
     plan = Plan(real=Path("real"), synthetic=None if synthetic is None else Path(synthetic))
-    assert plan.chosen == (("real", "copy-paste") if synthetic is None else ARMS)
+    assert plan.chosen == (("real", "copy-paste") if synthetic is None else USUAL)
     assert plan.total == len(plan.chosen) * 3 * 800
 
 

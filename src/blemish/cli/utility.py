@@ -11,7 +11,7 @@ from blemish.cli.progress import Progress, print_json
 
 Arms = Annotated[
     str | None,
-    arg(metavar="NAME,...", help_behavior_hint="(default: all that the folders allow)"),
+    arg(metavar="NAME,...", help_behavior_hint="(default: the first four that can be)"),
 ]
 
 
@@ -39,7 +39,7 @@ def utility(
             are train/good and the first third of each type by name; the rest is tested on.
         synthetic: A folder that 'blemish batch' or 'synthesize' has filled, or one like --real;
             without it the arms real and copy-paste are trained alone.
-        arms: What to train on: real, copy-paste, synthetic, real+synthetic.
+        arms: What to train on: real, copy-paste, synthetic, real+synthetic, copy-paste+synthetic.
         seeds: Trainings of each arm, under the seeds from 0 up.
         steps: Of each training.
         batch: Pictures in each step, half of them good.

@@ -20,7 +20,7 @@ from blemish.evaluation.utility.paste import Pasted
 from blemish.evaluation.utility.protocol import Protocol
 from blemish.evaluation.utility.sources import Pair, Real, Source
 
-ArmName = Literal["real", "copy-paste", "synthetic", "real+synthetic"]
+ArmName = Literal["real", "copy-paste", "synthetic", "real+synthetic", "copy-paste+synthetic"]
 GOOD_KIND = -1
 AUGMENT = Symmetries(
     flip=True,
@@ -75,9 +75,12 @@ def _sources(
 ) -> tuple[Source, ...]:
     if name == "real":
         return (learnt,)
+    pasted = Pasted(real.learnt, real.good)
     if name == "copy-paste":
-        return (learnt, Pasted(real.learnt, real.good))
+        return (learnt, pasted)
     assert made is not None
+    if name == "copy-paste+synthetic":
+        return (learnt, pasted, made)
     return (made,) if name == "synthetic" else (learnt, made)
 
 

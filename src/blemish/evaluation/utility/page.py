@@ -26,6 +26,7 @@ MEANING = {
     "copy-paste": "the same, half of the time pasted onto good photographs",
     "synthetic": "made defects alone",
     "real+synthetic": "the first third of the real ones and made ones, half and half",
+    "copy-paste+synthetic": "real ones, the same pasted, and made ones, a third each",
 }
 
 

@@ -10,6 +10,7 @@ from blemish.evaluation.utility.detector import STRIDE
 from blemish.types import Precision
 
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
+USUAL: tuple[ArmName, ...] = ("real", "copy-paste", "synthetic", "real+synthetic")
 BASELINES: tuple[ArmName, ...] = ("real", "copy-paste")
 LEAST_SIZE = 32
 
@@ -21,7 +22,7 @@ class Plan:
     Attributes:
         real: A folder of photographs with defects, which are parted by the protocol.
         synthetic: A folder of made ones; None for the baselines alone.
-        arms: By name; empty for all that these folders can be used for.
+        arms: By name; empty for the usual ones that these folders can be used for.
         seeds: Trainings of each arm, under the seeds from 0 up.
         steps: Of each training.
         batch: Pictures in each step.
@@ -71,7 +72,7 @@ class Plan:
     @property
     def chosen(self) -> tuple[ArmName, ...]:
         """The arms to be trained, each once."""
-        able = BASELINES if self.synthetic is None else ARMS
+        able = BASELINES if self.synthetic is None else USUAL
         return cast(tuple[ArmName, ...], tuple(dict.fromkeys(self.arms))) or able
 
     @property
