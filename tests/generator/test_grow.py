@@ -11,7 +11,7 @@ from tiny import CONFIG, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
-from blemish.generator.branch import matching_critic, with_branch
+from blemish.generator.branch import with_branch
 from blemish.generator.critic import Critic
 from blemish.generator.grow import grow, grow_branch, refuse_unlike
 from blemish.generator.layers import binomial_filter, blur, upsample
@@ -73,36 +73,6 @@ def test_at_first_the_critic_judges_the_picture_at_a_lower_resolution(
     while small.shape[-1] > config.resolution:
         small = blur(small, binomial_filter(), padding=1, stride=2)
     torch.testing.assert_close(finer(picture), critic(small), rtol=1e-4, atol=1e-4)
-
-
-@torch.no_grad()
-def test_at_first_the_matching_critic_judges_as_the_coarser_one(tmp_path: Path) -> None:
-    config = replace(CONFIG, channel_base=512)
-    coarse = write_bundle(tmp_path / "coarse", config)
-    expected = Critic(config, image_channels=4)
-    for parameter in expected.parameters():
-        parameter.normal_(std=0.3)
-    coarse.write("match_critic", expected.state_dict())
-    fine = replace(config, resolution=32)
-    mine = write_bundle(tmp_path / "mine", fine)
-    stack = torch.randn(4, 4, 32, 32, generator=torch.Generator().manual_seed(2))
-    small = blur(stack, binomial_filter(), padding=1, stride=2)
-    found = matching_critic(mine, fine, coarse=coarse)(stack)
-    torch.testing.assert_close(found, expected(small), rtol=1e-4, atol=1e-4)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("growing", [False, True])
-def test_without_a_coarser_matching_critic_it_judges_as_the_critic_does(
-    growing: bool, tmp_path: Path
-) -> None:
-    coarse, mine = write_bundle(tmp_path / "coarse"), write_bundle(tmp_path / "mine", FINE)
-    coarse.drop("match_critic")
-    critic = Critic(FINE)
-    critic.load_state_dict(mine.tensors("critic"))
-    stack = torch.randn(4, 4, 32, 32, generator=torch.Generator().manual_seed(2))
-    found = matching_critic(mine, FINE, coarse=coarse if growing else None)(stack)
-    torch.testing.assert_close(found, critic(stack[:, :3]))
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from torch import nn
 
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
-from blemish.generator.grow import free, grow_branch, grow_critic
+from blemish.generator.grow import free, grow_branch
 from blemish.generator.network import BRANCH, Generator, GeneratorConfig
 
 
@@ -38,22 +38,9 @@ def with_branch(
     return generator
 
 
-def matching_critic(
-    bundle: Bundle, config: GeneratorConfig, *, coarse: Bundle | None = None
-) -> Critic:
-    """One that begins as the coarser bundle's, which knows defects, where that has one.
-
-    Otherwise as the bundle's own critic with a fourth channel, for the mask, that starts at zero.
-
-    Args:
-        bundle: With a critic.
-        config: Its shape.
-        coarse: A coarser bundle of that shape; see `grow`.
-    """
+def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
+    """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
     critic = Critic(config, image_channels=4)
-    if coarse is not None and coarse.has("match_critic"):
-        grow_critic(critic, coarse, "match_critic")
-        return critic
     name = f"b{config.resolution}.fromrgb.weight"
     # An equalised layer divides by the root of its inputs, which are four now.
     three = bundle.tensors("critic")[name] * (4 / 3) ** 0.5

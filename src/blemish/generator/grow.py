@@ -42,23 +42,7 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
     known = coarse.tensors("generator")
     _take(generator, {k: v for k, v in known.items() if not k.startswith(BRANCH)})
     _silence(generator, "b", shape_of(coarse).resolution)
-    grow_critic(critic, coarse, "critic")
-
-
-@torch.no_grad()
-def grow_critic(critic: Critic, coarse: Bundle, part: str) -> None:
-    """Begin as a critic of a coarser bundle.
-
-    Args:
-        critic: Fresh, and finer; blocks that the coarser one lacks hand on what is judged where
-            they have two channels or more for each of its channels.
-        coarse: A bundle of the same shape but for its lower resolution.
-        part: "critic", or "match_critic", which judges a picture with its mask.
-
-    Raises:
-        BundleError: The bundle lacks it, or it can't be read.
-    """
-    known = coarse.tensors(part)
+    known = coarse.tensors("critic")
     _take(critic, {k: v for k, v in known.items() if ".fromrgb." not in k})
     _hand_on(critic, known, shape_of(coarse).resolution)
 
