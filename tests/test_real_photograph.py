@@ -1,4 +1,4 @@
-"""The main job on a real photograph with the bundle that ships."""
+"""The main job on a real photograph with the bundles that ship."""
 
 import json
 from itertools import combinations
@@ -8,18 +8,20 @@ from statistics import median
 import numpy as np
 import pytest
 
-from blemish.checkpoint import embedded_bundles, find_bundle
+from blemish.checkpoint import EMBEDDED, embedded_bundles, find_bundle
 from blemish.cli import main
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.carry import within_reach
 
 
-@pytest.fixture(scope="module")
-def made(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+@pytest.fixture(scope="module", params=["hazelnut", "hazelnut-128"])
+def made(
+    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict]]:
     data, out = shared / "data" / "hazelnut_toy", tmp_path_factory.mktemp("made")
     normal, mask = data / "test/good/04.jpg", data / "ground_truth/colour/13_mask.png"
-    command = ["synthesize", "--bundle", "hazelnut", "--normal", str(normal), "--mask", str(mask)]
-    assert main([*command, "--defect", "colour", "--count", "4", "--out", str(out)]) == 0
+    command = ["synthesize", "--bundle", request.param, "--defect", "colour", "--count", "4"]
+    assert main([*command, "--normal", str(normal), "--mask", str(mask), "--out", str(out)]) == 0
     rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     return out, rows
 
@@ -61,10 +63,14 @@ def test_the_four_differ(made: tuple[Path, list[dict]]) -> None:
         assert np.abs(first - second)[mask].mean() > 2
 
 
-def test_the_bundle_is_whole_and_small() -> None:
-    assert "hazelnut" in embedded_bundles()
-    bundle = find_bundle("hazelnut")
-    assert sum(file.stat().st_size for file in bundle.path.iterdir()) < 60e6
+def test_the_package_stays_small() -> None:
+    assert sum(file.stat().st_size for file in EMBEDDED.rglob("*.*")) < 60e6
+
+
+@pytest.mark.parametrize("name", ["hazelnut", "hazelnut-128"])
+def test_a_bundle_that_ships_is_whole(name: str) -> None:
+    assert name in embedded_bundles()
+    bundle = find_bundle(name)
     assert "CC BY-SA" in (bundle.path / "README.md").read_text(encoding="utf-8")
-    for name in ("generator", "critic", "match_critic", "statistics"):
-        assert bundle.tensors(name)
+    for part in ("generator", "critic", "match_critic", "statistics", "encoder", "mapper"):
+        assert bundle.tensors(part)
