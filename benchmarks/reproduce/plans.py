@@ -14,6 +14,7 @@ from blemish.synthesis.masks import MaskPlan
 
 Length = Literal["full", "quick"]
 AS_IT_LAY = MaskPlan(kind="real", where="there")
+BENT = MaskPlan(kind="real", where="there", elastic=0.02)
 SCRATCH = MaskPlan(kind="scratch", area=(0.008, 0.06))
 BLOB = MaskPlan(kind="blob", area=(0.02, 0.2))
 
@@ -169,16 +170,19 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             mapper=4,
             solutions=4,
             items=(
-                _glass("broken_large", 100, AS_IT_LAY),
-                _glass("broken_large", 100, AS_IT_LAY, tone="real"),
-                _glass("broken_small", 120, AS_IT_LAY),
-                _glass("broken_small", 120, AS_IT_LAY, tone="real"),
-                _glass("broken_small", 20, MaskPlan(kind="blob", area=(0.015, 0.06), where="edge")),
+                _glass("broken_large", 200, BENT, tone="real"),
+                _glass("broken_small", 240, BENT, tone="real"),
+                _glass(
+                    "broken_small",
+                    20,
+                    MaskPlan(kind="blob", area=(0.015, 0.06), where="edge"),
+                    tone="real",
+                ),
                 # What lies in a bottle may be of any colour, and as dark as the bottle.
-                _glass("contamination", 110, AS_IT_LAY, tone="real", faintest=0.35),
-                _glass("contamination", 110, AS_IT_LAY, tone="drawn", faintest=0.35),
+                _glass("contamination", 110, BENT, tone="real", faintest=0.25),
+                _glass("contamination", 110, BENT, tone="drawn", faintest=0.25),
                 _glass("contamination", 75, SCRATCH, tone="drawn"),
-                _glass("contamination", 75, BLOB, tone="drawn", faintest=0.35),
+                _glass("contamination", 75, BLOB, tone="drawn", faintest=0.25),
             ),
             side=256,
         ),

@@ -294,6 +294,10 @@ def test_a_part_that_is_too_narrow_is_refused() -> None:
         {"where": (0.5, 0.5, 0.1, 0.0)},
         {"where": (-0.1, 0.5, 0.3, 0.1)},
         {"folder": Path("parts")},
+        {"elastic": 0.02},
+        {"kind": "real", "elastic": 0.2},
+        {"kind": "real", "elastic": -0.01},
+        {"kind": "real", "elastic": float("nan")},
     ],
 )
 def test_a_plan_that_makes_no_sense(wrong: dict) -> None:
@@ -315,6 +319,26 @@ def test_a_real_mask_keeps_its_shape() -> None:
 def test_real_masks_are_needed_for_real_ones(real: Sequence[np.ndarray]) -> None:
     with pytest.raises(OptionError, match="real"):
         draw_mask(MaskPlan(kind="real"), ellipse(64, 64), np.random.default_rng(0), real)
+
+
+@pytest.mark.parametrize("where", ["centre", "there"])
+def test_elastic_makes_many_of_one_real_mask(where: Where) -> None:
+    """Bent ones differ in outline, hardly in area; the same generator bends alike."""
+    part = ellipse(200, 200)
+    real = np.hypot(*(np.mgrid[:200, :200] - 100)) < 20
+
+    def drawn(elastic: float, seed: int) -> np.ndarray:
+        plan = MaskPlan(kind="real", where=where, area=0.06, elastic=elastic)
+        return draw_mask(plan, part, np.random.default_rng(seed), [real])
+
+    def roundness(mask: np.ndarray) -> float:
+        (_, _), radius = cv2.minEnclosingCircle(cv2.findNonZero(mask.astype(np.uint8)))
+        return mask.sum() / (np.pi * radius**2)
+
+    plain = [roundness(drawn(0, seed)) for seed in range(5)]
+    bent = [roundness(drawn(0.04, seed)) for seed in range(5)]
+    assert max(bent) < min(plain) - 0.05
+    np.testing.assert_array_equal(drawn(0.04, 3), drawn(0.04, 3))
 
 
 def test_real_masks_are_read_from_a_folder(parts: Path) -> None:

@@ -29,6 +29,15 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     return _filled(_largest(binary))
 
 
+def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The convex hull of what is marked; nothing if nothing is."""
+    hull = np.zeros(mask.shape, np.uint8)
+    if mask.any():
+        points = cv2.findNonZero(mask.astype(np.uint8))
+        cv2.fillConvexPoly(hull, cv2.convexHull(points), [1])
+    return hull > 0
+
+
 def common_silhouette(pictures: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray, "h w"]:
     """Where the part is on most of several photographs that show it in the same place.
 

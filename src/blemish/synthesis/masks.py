@@ -15,6 +15,7 @@ from blemish.data.masks import components
 from blemish.errors import DataError, OptionError
 from blemish.pictures import read_mask
 from blemish.synthesis.again import laid_again
+from blemish.synthesis.bending import bent_at_random
 from blemish.synthesis.carry import within_reach
 from blemish.synthesis.placing import (
     Where,
@@ -32,6 +33,7 @@ OffPart = Literal["clip", "refuse"]
 LEAST_PIXELS = 8
 MOST_AREA = 0.5
 MOST_OF_ROOM = 0.9
+MOST_ELASTIC = 0.1
 AREA_TOLERANCE = 0.2
 ENOUGH_KEPT = 0.7
 TRIES = 32
@@ -53,6 +55,8 @@ class MaskPlan:
         folder: With real defects and their masks, for the kind real.
         first_third: Of these only the first third by name, the field's few-shot protocol.
         degrees: A real mask that lies where it lay is turned by up to so many, either way.
+        elastic: A real mask is bent at random, every point of it by about this share of its
+            photograph's longer side; see `bending.bent_at_random`.
 
     Raises:
         OptionError: A value is out of range, or what is for real masks is asked of others.
@@ -65,6 +69,7 @@ class MaskPlan:
     folder: Path | None = None
     first_third: bool = False
     degrees: float = 180
+    elastic: float = 0
 
     def __post_init__(self) -> None:
         least, most = self.areas
@@ -80,6 +85,14 @@ class MaskPlan:
             raise _only_for_real(f"{self.folder} with real masks for the kind {self.kind}")
         if self.kind != "real" and self.where == "there":
             raise _only_for_real(f"the place 'there' for the kind {self.kind}")
+        if self.kind != "real" and self.elastic:
+            raise _only_for_real(f"elastic masks of the kind {self.kind}")
+        if not 0 <= self.elastic <= MOST_ELASTIC:
+            raise OptionError(
+                got=f"masks bent by {self.elastic} of the photograph's side",
+                expected=f"0 to {MOST_ELASTIC}",
+                todo="Try 0.02, or leave 'elastic' out.",
+            )
         if not 0 <= self.degrees <= 180:
             raise OptionError(
                 got=f"masks turned by up to {self.degrees}°",
@@ -119,7 +132,7 @@ def draw_mask(
         return _laid_again(plan, part, rng, real)
     room = inside_box(part, plan.where)
     target = _target(plan, part, room, rng)
-    shape = _shape(plan.kind, real, rng)
+    shape = _shape(plan, real, rng)
     guess = (target / shape.area) ** 0.5
     tries = laid_out(shape, room, plan.where, rng.random((TRIES, 3)))
     least, canvas = (ENOUGH_KEPT, room) if plan.off_part == "clip" else (1, np.ones_like(room))
@@ -139,7 +152,7 @@ def _laid_again(
 ) -> Bool[np.ndarray, "h w"]:
     """The first of several tries of which enough is on the part."""
     _refuse_partless(part)
-    mask = _one_of(real, rng)
+    mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
     for _ in range(TRIES):
         moved = laid_again(mask, part, rng, degrees=plan.degrees)
@@ -228,16 +241,16 @@ def _no_real(folder: Path, defect: str) -> DataError:
 
 
 def _shape(
-    kind: MaskKind, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
+    plan: MaskPlan, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
 ) -> Shape:
-    if kind != "real":
-        return {"scratch": scratch, "blob": blob, "spots": spots}[kind](rng)
-    chosen = _one_of(real, rng)
+    if plan.kind != "real":
+        return {"scratch": scratch, "blob": blob, "spots": spots}[plan.kind](rng)
+    chosen = _one_of(plan, real, rng)
     return shape_of_mask(chosen[:, ::-1] if rng.random() < 0.5 else chosen)
 
 
 def _one_of(
-    real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
+    plan: MaskPlan, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
 ) -> Bool[np.ndarray, "_ _"]:
     marked = [mask for mask in real if mask.any()]
     if not marked:
@@ -246,7 +259,9 @@ def _one_of(
             expected="a folder with photographs of such defects and their masks",
             todo="Name one, or choose scratch, blob or spots.",
         )
-    return marked[rng.integers(len(marked))]
+    chosen = marked[rng.integers(len(marked))]
+    bent = bent_at_random(chosen, plan.elastic, rng) if plan.elastic else chosen
+    return bent if bent.any() else chosen  # a speck may be pulled apart
 
 
 def _fits(kind: MaskKind, mask: Bool[np.ndarray, "h w"], target: float) -> bool:

@@ -8,12 +8,15 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from blemish.data.masks import silhouette, spanned
 from blemish.inversion.losses import squared_error
+from blemish.synthesis.bending import bent_onto
 from blemish.synthesis.laying import enlarged, lay, outline_of
 
 # Pixels around the mask from which a blended defect's gradients are put in, of which OpenCV takes
 # three away again; those that are left must hold the step from the part to the defect.
 RIM = 5
+MOSTLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,30 @@ def laid_under(
     source: UInt8[np.ndarray, "h w 3"],
     source_mask: Bool[np.ndarray, "h w"],
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """A photograph of a defect, moved so that this lies under a mask of another, and its mask."""
+    """A photograph of a defect, moved and bent so that this lies under a mask of another.
+
+    Returns:
+        The photograph, and where it shows the defect.
+    """
     h, w = mask.shape
     move, _ = lay(outline_of(source, source_mask), outline_of(photograph, mask))
     affine = enlarged(move, max(h, w))
     moved = cv2.warpAffine(
         source, affine, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
-    covered = cv2.warpAffine(source_mask.astype(np.float32), affine, (w, h)) > 0.5
-    return moved, covered
+    marked = _off_ground(source, source_mask).astype(np.float32)
+    return bent_onto(moved, cv2.warpAffine(marked, affine, (w, h)) > 0.5, mask)
+
+
+def _off_ground(
+    source: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """A defect without what its mask takes in of the ground around the part.
+
+    That is little, or else the part was not found, or the defect sticks out.
+    """
+    kept = mask & spanned(silhouette(source))
+    return kept if kept.sum() > MOSTLY * mask.sum() else mask
 
 
 def _spread(
