@@ -45,6 +45,7 @@ class Items:
         strength: Of their changes, anything between two.
         detail: With the fine detail of the real defects that are learnt from.
         tone: Whose colours they have then.
+        uneven: How much of a defect's strength is gone where it is weakest.
         by_chance: As the branch draws them at the encoder's codes, not as the mapper does.
     """
 
@@ -54,6 +55,7 @@ class Items:
     strength: tuple[float, float] = (1.0, 1.0)
     detail: bool = False
     tone: Tone = "model"
+    uneven: float = 0.0
     by_chance: bool = False
 
     @property
@@ -127,7 +129,13 @@ TINY = (
 
 
 def _glass(
-    defect: str, count: int, draw: MaskPlan, *, tone: Tone = "model", faintest: float = 1.0
+    defect: str,
+    count: int,
+    draw: MaskPlan,
+    *,
+    tone: Tone = "model",
+    faintest: float = 1.0,
+    uneven: float = 0.0,
 ) -> Items:
     # The mapper was made for paint: it colours a whole ring of broken glass.
     return Items(
@@ -137,6 +145,7 @@ def _glass(
         strength=(faintest, 1.0),
         detail=True,
         tone=tone,
+        uneven=uneven,
         by_chance=True,
     )
 
@@ -178,11 +187,11 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
                     MaskPlan(kind="blob", area=(0.015, 0.06), where="edge"),
                     tone="real",
                 ),
-                # What lies in a bottle may be of any colour, and as dark as the bottle.
-                _glass("contamination", 110, BENT, tone="real", faintest=0.25),
-                _glass("contamination", 110, BENT, tone="drawn", faintest=0.25),
+                # What lies in a bottle may be of any colour, as dark as it is, and seen in part.
+                _glass("contamination", 110, BENT, tone="real", faintest=0.25, uneven=1),
+                _glass("contamination", 110, BENT, tone="drawn", faintest=0.25, uneven=1),
                 _glass("contamination", 75, SCRATCH, tone="drawn"),
-                _glass("contamination", 75, BLOB, tone="drawn", faintest=0.25),
+                _glass("contamination", 75, BLOB, tone="drawn", faintest=0.25, uneven=1),
             ),
             side=256,
         ),

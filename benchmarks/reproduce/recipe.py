@@ -38,6 +38,8 @@ def _group(items: Items, folder: Path) -> Iterator[str]:
         yield "detail = true"
     if items.tone != "model":
         yield f"tone = {_text(items.tone)}"
+    if items.uneven:
+        yield f"uneven = {items.uneven}"
     yield f"draw = {_table(items.draw)}"
 
 

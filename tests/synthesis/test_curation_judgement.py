@@ -181,6 +181,23 @@ def test_what_was_asked_to_be_weak_may_be(curator: Curator, strength: float) -> 
         assert causes(judge(strict, *item, strength=strength)) == expected
 
 
+def test_what_was_asked_to_fade_away_need_not_be_seen(curator: Curator) -> None:
+    good, mask = part(SIDE, SIDE, seed=7), spot(SIDE, SIDE)
+    left = np.arange(SIDE)[None] < SIDE / 2
+    picture = np.where((mask & left)[:, :, None], painted(good, mask, PAINT), good)
+    share = np.where(left, 1.0, 0.1) + np.zeros(mask.shape)
+    even, fading = (judge(held_to(curator), picture, good, mask, strength=s) for s in (0.55, share))
+    assert "mask drift" in causes(even)
+    assert fading.scores["drift"] == 0
+    assert fading.reasons == ()
+    hidden = judge(held_to(curator), picture, good, mask, strength=1.1 - share)
+    assert "mask drift" in causes(hidden), "where it is strong it must be seen"
+    contrast = fading.scores["contrast"] / share[mask].mean()
+    for slack, expected in ((0.99, []), (1.01, ["too faint"])):
+        strict = held_to(curator, contrast=contrast * slack)
+        assert causes(judge(strict, picture, good, mask, strength=share)) == expected
+
+
 @pytest.mark.parametrize("kind, colour", [("paint", PAINT), ("crack", CRACK)])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_verdict_does_not_depend_on_size(

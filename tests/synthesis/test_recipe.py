@@ -22,6 +22,7 @@ count = 7
 photographs = ["good", "nut.png"]
 masks = "masks"
 strength = [0.2, 0.9]
+uneven = 0.5
 invert = { method = "project", steps = 2 }
 
 [[group]]
@@ -126,6 +127,7 @@ def test_items_of_a_group_are_as_it_says(tasks: list[Task]) -> None:
     assert all(0.2 <= strength <= 0.9 for strength in strengths)
     assert len({*strengths}) == 7
     assert {task.strength for task in tasks[7:]} == {1.0}
+    assert [task.approach.uneven for task in tasks] == [0.5] * 7 + [0] * 7
 
 
 def test_photographs_are_shared_evenly_and_in_turn(tasks: list[Task]) -> None:
@@ -210,6 +212,7 @@ REFUSED = [
     (f"{SOME}{BLOB}strength = [0.9, 0.2]", OptionError, "strength = [0.9, 0.2]"),
     (f'{SOME}{BLOB}strength = "full"', OptionError, 'strength = "full"'),
     (f"{SOME}{BLOB}strength = [0.1, 0.2, 0.3]", OptionError, "strength = [0.1, 0.2, 0.3]"),
+    (f"{SOME}{BLOB}uneven = 1.2", OptionError, "uneven = 1.2"),
     (f'{SOME}draw = {{ kind = "dent" }}', OptionError, 'draw.kind = "dent"'),
     (f"{SOME}draw = {{ kidn = 3 }}", OptionError, "the unknown key 'draw.kidn'"),
     (f'{SOME}draw = "blob"', OptionError, 'draw = "blob"'),

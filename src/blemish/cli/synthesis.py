@@ -45,6 +45,8 @@ class Options:
             draw; its own change keeps what is coarse.
         tone: With --detail: whose colours the defect has, where they change slowly; drawn are ones
             like those of its type's real defects.
+        uneven: How much of the defect's strength is gone where it is weakest, from 0, as strong all
+            over, to 1, fading away. With --detail the mask stays whole.
         real: Folder with real defects, for --reference, --detail and --mask-kind real; distil can
             do without where the bundle carries the statistics.
         first_third: Of these use only the first third of each type by name.
@@ -69,6 +71,7 @@ class Options:
     reference: Literal["none", "stitch", "distil"] = "none"
     detail: Flag = False
     tone: Literal["model", "real", "drawn"] = "model"
+    uneven: float = 0
     real: Annotated[Path | None, arg(help_behavior_hint="(default: none)")] = None
     first_third: Flag = False
     mask_weight: float = 1
@@ -106,6 +109,7 @@ class Options:
             reference=self.reference,
             detail=self.detail,
             tone=self.tone,
+            uneven=self.uneven,
             real=None if masks_alone else self.real,
             first_third=self.first_third and not masks_alone,
         )

@@ -5,10 +5,10 @@ The model works at its own resolution on what may be a larger photograph x. Only
 
     y = x + s · α · up(Δ),
 
-with a strength s in (0, 1], and a cover α that is the mask at the photograph's full resolution, its
-edge softened by a fraction of a model pixel. Before it is enlarged, Δ is continued beyond the mask
-by normalised convolution (Knutsson & Westin, 1993), lest its fading at the edge of coarse pixels
-show as a pale rim.
+with a strength s in (0, 1], the same all over or not (`fading`), and a cover α that is the mask at
+the photograph's full resolution, its edge softened by a fraction of a model pixel. Before it is
+enlarged, Δ is continued beyond the mask by normalised convolution (Knutsson & Westin, 1993), lest
+its fading at the edge of coarse pixels show as a pale rim.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 VISIBLE_LEVELS = 6
+LEAST_LEVELS = 1
 REACH_SHARE = 1 / 64
 EDGE_SHARE = 1 / 400
 Detail = Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w 3"]]
@@ -52,7 +53,7 @@ def carry(
     cover: Float[np.ndarray, "h w"],
     requested: Bool[np.ndarray, "h w"],
     *,
-    strength: float = 1.0,
+    strength: float | Float[np.ndarray, "h w"] = 1.0,
     grey: bool = False,
     detail: Detail | None = None,
 ) -> Carried:
@@ -64,15 +65,16 @@ def carry(
         drawn: Where the model means the defect to be, in [0, 1].
         cover: The same at the photograph's resolution.
         requested: What the user asked for; nothing changes beyond its reach.
-        strength: How much of the change is put on, in (0, 1].
+        strength: How much of the change is put on, in [0, 1], all over or at each pixel.
         grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
         detail: Gives the enlarged change what the model is too coarse to draw. Detail crosses zero
-            all over; so that the mask has no holes there, what would be left as it was is moved
-            by `VISIBLE_LEVELS`.
+            all over; so that the mask has no holes there, every pixel inside it is moved by
+            `LEAST_LEVELS` or more, which nobody sees.
 
     Returns:
-        The photograph with its defect. A pixel that would change by less than `VISIBLE_LEVELS` in
-        every channel is left as it was, so that the mask is exactly where bytes differ.
+        The photograph with its defect. Any other pixel that would change by less than
+        `VISIBLE_LEVELS` in every channel is left as it was, so that the mask is exactly where bytes
+        differ.
     """
     h, w = picture.shape[:2]
     wide = cv2.resize(_continued(change, drawn), (w, h), interpolation=cv2.INTER_CUBIC)
@@ -80,26 +82,25 @@ def carry(
         wide = detail(wide)
     if grey:
         wide = (wide @ LUMINANCE)[:, :, None]
-    step = strength * cover[:, :, None] * wide
-    if detail is not None:
-        step = _seen_everywhere(step, picture, cover > 0.5)
-    fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
+    step = np.broadcast_to((strength * cover)[:, :, None] * wide, picture.shape)
+    inside = (cover > 0.5) & (detail is not None)
+    fresh = np.rint(picture + _moved_everywhere(step, picture, inside)).clip(0, 255)
+    fresh = fresh.astype(np.uint8)
     far = np.abs(fresh.astype(np.int16) - picture).max(axis=2)
-    changed = (far >= VISIBLE_LEVELS) & within_reach(requested)
+    changed = (far >= np.where(inside, LEAST_LEVELS, VISIBLE_LEVELS)) & within_reach(requested)
     return Carried(picture=np.where(changed[:, :, None], fresh, picture), changed=changed)
 
 
-def _seen_everywhere(
+def _moved_everywhere(
     step: Float[np.ndarray, "h w 3"],
     picture: UInt8[np.ndarray, "h w 3"],
     inside: Bool[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "h w 3"]:
-    """Steps that are as large as can be seen, just so, wherever they were smaller inside."""
+    """Steps that land on other levels wherever they would not have inside."""
     room = np.where(picture >= 128, -1.0, 1.0)  # away from the end of the levels that is nearer
-    lifted = room * VISIBLE_LEVELS
     landed = np.rint(picture + step).clip(0, 255)
-    faint = np.abs(landed - picture).max(axis=2) < VISIBLE_LEVELS
-    return np.where((faint & inside)[:, :, None], lifted, step)
+    still = np.abs(landed - picture).max(axis=2) < LEAST_LEVELS
+    return np.where((still & inside)[:, :, None], room * LEAST_LEVELS, step)
 
 
 def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:

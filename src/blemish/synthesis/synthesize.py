@@ -32,6 +32,7 @@ from blemish.synthesis.curation.duplicates import fingerprint, to_text
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.defect import Placed
 from blemish.synthesis.detail import Details
+from blemish.synthesis.fading import faded
 from blemish.synthesis.order import Order
 from blemish.synthesis.references import References
 from blemish.synthesis.ways.approach import Approach, Job
@@ -132,8 +133,10 @@ class Synthesizer:
             reference=self.references.choose(order.kind, photograph, mask, seed),
         )
         placed = self.way.place(job, twin, tell=tell)
-        carried, drawn = self._carry(order, seed, placed, mask)
-        return self._item(order, seed, placed, carried, drawn)
+        dice = np.random.default_rng(seed)
+        strength = order.strength * faded(order.requested, self.approach.uneven, dice)
+        carried, drawn = self._carry(order, seed, placed, mask, strength)
+        return self._item(order, seed, placed, carried, drawn, strength)
 
     def name(self, order: Order, seed: int) -> str:
         """Of an item: the same order, options, bundle and seed give the same name."""
@@ -159,9 +162,15 @@ class Synthesizer:
         return to_tensor(fit(picture, self._side))[None].to(self.device)
 
     def _item(
-        self, order: Order, seed: int, placed: Placed, carried: Carried, drawn: np.ndarray
+        self,
+        order: Order,
+        seed: int,
+        placed: Placed,
+        carried: Carried,
+        drawn: np.ndarray,
+        strength: np.ndarray,
     ) -> Synthetic:
-        reasons, scores = self._judge(order, carried)
+        reasons, scores = self._judge(order, carried, strength)
         terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
         mark = fingerprint(carried.picture, order.picture)
         return Synthetic(
@@ -186,7 +195,9 @@ class Synthesizer:
             },
         )
 
-    def _judge(self, order: Order, carried: Carried) -> tuple[tuple[str, ...], dict[str, float]]:
+    def _judge(
+        self, order: Order, carried: Carried, strength: np.ndarray
+    ) -> tuple[tuple[str, ...], dict[str, float]]:
         """Why the item should not be used, and its scores; nothing of a bundle that has no idea."""
         if self.curator is None:
             return (), {}
@@ -196,12 +207,12 @@ class Synthesizer:
             order.picture,
             carried.changed,
             order.requested,
-            strength=order.strength,
+            strength=strength,
         )
         return found.reasons, found.scores
 
     def _carry(
-        self, order: Order, seed: int, placed: Placed, mask: Tensor
+        self, order: Order, seed: int, placed: Placed, mask: Tensor, strength: np.ndarray
     ) -> tuple[Carried, np.ndarray]:
         """Step D, and the generator's own mask at the photograph's size."""
         h, w = order.requested.shape
@@ -221,7 +232,7 @@ class Synthesizer:
             drawn,
             cover,
             order.requested,
-            strength=order.strength,
+            strength=strength,
             grey=order.original.grey,
             detail=detail,
         )

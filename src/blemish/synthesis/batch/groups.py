@@ -10,6 +10,7 @@ from blemish.inversion.methods import METHODS, Method
 from blemish.synthesis.batch.tables import STRICT, Names
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.detail import Tone
+from blemish.synthesis.fading import refuse_uneven
 from blemish.synthesis.masks import MaskPlan, OffPart
 from blemish.synthesis.references import ReferenceName
 from blemish.synthesis.ways.approach import Approach, WayName
@@ -68,6 +69,7 @@ class Group:
         detail: Whether the fine detail of real defects is put on; see `synthesis.detail`.
         tone: Whose colours a defect has then, where they change slowly: the model's, the real
             one's, or colours drawn around those of the real ones.
+        uneven: How much of a defect's strength is gone where it is weakest; see `synthesis.fading`.
         real: Folder with real defects, for the reference, the detail and masks of the kind real.
         first_third: Of these only the first third of each type by name.
     """
@@ -89,6 +91,7 @@ class Group:
     reference: ReferenceName = "none"
     detail: bool = False
     tone: Tone = "model"
+    uneven: float = 0.0
     real: str | None = None
     first_third: bool = False
 
@@ -98,6 +101,7 @@ class Group:
         _refuse_both(photographs=bool(self.photographs), parts=self.parts is not None)
         _refuse_both(masks=bool(self.masks), draw=self.draw is not None)
         _refuse_strengths(*self.strengths)
+        refuse_uneven(self.uneven)
         self._refuse_idle()
 
     @property
@@ -133,6 +137,7 @@ class Group:
             reference=self.reference,
             detail=self.detail,
             tone=self.tone,
+            uneven=self.uneven,
             real=here / self.real if self.real is not None and used else None,
             first_third=self.first_third and used,
         )

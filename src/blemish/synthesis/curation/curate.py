@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.data.colour import NOTICEABLE, lab
@@ -20,6 +20,7 @@ from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, 
 from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
 
 MOST_DRIFT = 0.25  # of the label and what is seen to change: it would teach a wrong outline
+FAINT = 0.5  # of a defect's own greatest strength: what is meant to fade away need not be seen
 LEAST_MET = 0.3  # of the mask that was asked for: another defect than was ordered
 
 
@@ -64,7 +65,7 @@ class Curator:
         twin: UInt8[np.ndarray, "h w 3"],
         label: Bool[np.ndarray, "h w"],
         requested: Bool[np.ndarray, "h w"],
-        strength: float = 1.0,
+        strength: float | Float[np.ndarray, "h w"] = 1.0,
     ) -> Judgement:
         """Judge an item.
 
@@ -74,14 +75,17 @@ class Curator:
             twin: The part without.
             label: The mask that goes along.
             requested: The mask that was asked for.
-            strength: That was asked for; a weak defect may be faint in proportion.
+            strength: That was asked for, all over or at each pixel; a weak defect may be faint in
+                proportion, and need not be seen where it is far weaker than elsewhere.
         """
         if not label.any() or kind not in self.yardsticks:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
         yardstick = self.yardsticks[kind]
         seen = sight(self.critic, self.side, picture, label, twin)
+        asked = np.broadcast_to(strength, label.shape)
+        faint = asked < FAINT * asked[label].max()
         scores = {
-            "drift": drift(picture, twin, label),
+            "drift": drift(picture, twin, label, faint),
             "met": float((label & requested).sum() / max(1, requested.sum())),
             "verdict": seen.verdict,
             "distance": yardstick.distance(seen),
@@ -89,7 +93,10 @@ class Curator:
             "contrast": seen.contrast,
             "on_part": seen.on_part,
         }
-        reasons = [*_of_label(scores), *_of_look(scores, seen, yardstick, strength)]
+        reasons = [
+            *_of_label(scores),
+            *_of_look(scores, seen, yardstick, float(asked[label].mean())),
+        ]
         return Judgement(
             scores={name: round(value, 4) for name, value in scores.items()},
             reasons=tuple(reasons),
@@ -100,10 +107,13 @@ def drift(
     picture: UInt8[np.ndarray, "h w 3"],
     twin: UInt8[np.ndarray, "h w 3"],
     label: Bool[np.ndarray, "h w"],
+    faint: Bool[np.ndarray, "h w"] | None = None,
 ) -> float:
-    """1 - IoU of the label with what is seen to have changed."""
+    """1 - IoU of the label with what is seen to have changed, but for what is meant to be faint."""
     far = np.linalg.norm(lab(shrunk(picture)) - lab(shrunk(twin)), axis=2)
     visible, marked = far > NOTICEABLE, shrunk_mask(label)
+    if faint is not None:
+        marked &= visible | ~shrunk_mask(faint)
     union = (visible | marked).sum()
     return 1 - float((visible & marked).sum() / union) if union else 0.0
 

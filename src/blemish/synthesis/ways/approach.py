@@ -11,6 +11,7 @@ from blemish.errors import OptionError
 from blemish.inversion.methods import Method
 from blemish.synthesis.defect import DefectSearch, Reference
 from blemish.synthesis.detail import Tone
+from blemish.synthesis.fading import refuse_uneven
 from blemish.synthesis.references import ReferenceName
 
 WayName = Literal["one-pass", "hybrid", "optimize"]
@@ -30,6 +31,8 @@ class Approach:
         reference: Of the defect's look, in a search.
         detail: Put the fine detail of real defects on; see `synthesis.detail`.
         tone: Whose colours the defect has then, where they change slowly; see `synthesis.detail`.
+        uneven: How much of the defect's strength is gone where it is weakest; see
+            `synthesis.fading`.
         real: A folder with real defects, for the detail and for references that need it.
         first_third: Use only the first third of each type there, by name.
     """
@@ -42,6 +45,7 @@ class Approach:
     reference: ReferenceName = "none"
     detail: bool = False
     tone: Tone = "model"
+    uneven: float = 0.0
     real: Path | None = None
     first_third: bool = False
 
@@ -50,6 +54,7 @@ class Approach:
             raise OptionError(
                 got=f"{self.polish} polishing steps", expected="0 or more", todo="Correct it."
             )
+        refuse_uneven(self.uneven)
         if self.detail and self.real is None:
             raise OptionError(
                 got="the detail of real defects without a folder of them",

@@ -1,0 +1,58 @@
+r"""A strength that differs from place to place, as dirt and light do.
+
+What lies in a bottle is seen where light falls on it and fades away where none does, and yet
+whoever labels it outlines the whole. A field of independent normal numbers, blurred and scaled to a
+deviation of 1, is n; then
+
+    f(p) = 1 - u (1 - s(p) / max_{q \in M} s(q)),     s = \sigma(g (n + o)),
+
+which is 1 where the defect under the mask M is strongest and never below 1 - u inside. The gain g
+makes its passages soft or steep, the offset o leaves more or less of it faint, and the blur is a
+share of the mask's own size; all three are drawn for each defect.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from blemish.errors import OptionError
+
+SIDE = 128  # of the longer side, at which fields are drawn
+WAVE = (0.15, 0.5)  # the deviation of the blur, as a share of the root of the mask's area
+GAIN = (1.0, 4.0)
+OFFSET = (-0.5, 1.2)
+
+
+def faded(
+    mask: Bool[np.ndarray, "h w"], most: float, rng: np.random.Generator
+) -> Float[np.ndarray, "h w"]:
+    """The share of its full strength that a defect has at each place.
+
+    Args:
+        mask: Where it is; it marks something.
+        most: How much of it is gone where it is weakest, in [0, 1].
+        rng: Source of the field, which is nearly the same for a picture of any size.
+    """
+    h, w = mask.shape
+    scale = SIDE / max(h, w)
+    noise = rng.standard_normal((max(1, round(h * scale)), max(1, round(w * scale))))
+    wave, gain, offset = (rng.uniform(*bounds) for bounds in (WAVE, GAIN, OFFSET))
+    sigma = max(1.0, wave * scale * float(mask.sum()) ** 0.5)
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), sigma)
+    seen = 1 / (1 + np.exp(-gain * (smooth / max(float(smooth.std()), 1e-6) + offset)))
+    seen = cv2.resize(seen.astype(np.float32), (w, h))
+    return 1 - most * (1 - np.minimum(seen / seen[mask].max(), 1))
+
+
+def refuse_uneven(most: float) -> None:
+    """Refuse a share that is none.
+
+    Raises:
+        OptionError: It is not in [0, 1].
+    """
+    if not 0 <= most <= 1:
+        raise OptionError(
+            got=f"uneven = {most}",
+            expected="0, for a defect as strong all over, to 1, for one that fades away",
+            todo="Try 0.8.",
+        )
