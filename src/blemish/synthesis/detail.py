@@ -36,6 +36,9 @@ from blemish.synthesis.stitched import laid_under
 
 SIGMA_PX = 6.0  # of the model's pixels
 SEAM_PX = 1.0
+ENOUGH = (
+    0.85  # of the best overlap: what a real defect leaves uncovered looks sound, and is labelled
+)
 
 Tone = Literal["model", "real", "drawn"]
 Change = Float[np.ndarray, "h w 3"]
@@ -98,7 +101,8 @@ class Details:
             DataError: The chosen one can't be read.
         """
         reals = self.known(kind)
-        chosen = reals[best_laid(outline_of(picture, mask), [r.outline for r in reals], seed)]
+        outlines = [r.outline for r in reals]
+        chosen = reals[best_laid(outline_of(picture, mask), outlines, seed, enough=ENOUGH)]
         h, w = mask.shape
         source = cv2.resize(read_picture(chosen.picture), (w, h), interpolation=cv2.INTER_AREA)
         where = cv2.resize(read_mask(chosen.mask).astype(np.uint8), (w, h)) > 0

@@ -73,13 +73,21 @@ def outline_of(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"
     return Outline(mask=small, middle=np.array([x.mean(), y.mean()]))
 
 
-def best_laid(target: Outline, candidates: list[Outline], seed: int) -> int:
-    """The index of one of the `TAKEN` candidates that can be laid best; seeds take them in turn."""
+def best_laid(target: Outline, candidates: list[Outline], seed: int, *, enough: float = 0.0) -> int:
+    """The index of one of the candidates that can be laid best; seeds take them in turn.
+
+    Args:
+        target: The mask that they are laid under.
+        candidates: Real defects.
+        seed: Chooses among `TAKEN`.
+        enough: Those are left out whose overlap is less than this share of the best one's.
+    """
     far = [np.abs(np.subtract(c.shape, target.shape)).sum() for c in candidates]
     alike = np.argsort(far, kind="stable")[:TRIED]
-    overlaps = [-lay(candidates[index], target)[1] for index in alike]
-    best = alike[np.argsort(overlaps, kind="stable")]
-    return int(best[seed % min(TAKEN, len(best))])
+    overlaps = np.array([lay(candidates[index], target)[1] for index in alike])
+    order = np.argsort(-overlaps, kind="stable")[:TAKEN]
+    best = alike[order[overlaps[order] >= enough * overlaps.max()]]
+    return int(best[seed % len(best)])
 
 
 def lay(source: Outline, target: Outline) -> tuple[Affine, float]:
