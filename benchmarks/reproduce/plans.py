@@ -15,6 +15,7 @@ from blemish.synthesis.masks import MaskPlan
 Length = Literal["full", "quick"]
 AS_IT_LAY = MaskPlan(kind="real", where="there")
 BENT = MaskPlan(kind="real", where="there", elastic=0.02)
+MUCH_BENT = MaskPlan(kind="real", where="there", elastic=0.04)
 SCRATCH = MaskPlan(kind="scratch", area=(0.008, 0.06))
 BLOB = MaskPlan(kind="blob", area=(0.02, 0.2))
 
@@ -150,6 +151,14 @@ def _glass(
     )
 
 
+def _broken(defect: str, count: int) -> tuple[Items, ...]:
+    """So many of each kind: where they lay, bent or not, in their own colours or like ones."""
+    tones: tuple[Tone, ...] = ("real", "drawn")
+    return tuple(
+        _glass(defect, count, draw, tone=tone) for draw in (AS_IT_LAY, BENT) for tone in tones
+    )
+
+
 LITTLE = Survey(samples=4, limit=4, steps=5)
 BRIEF = Trial(seeds=1, steps=20, size=32)
 
@@ -179,8 +188,8 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             mapper=4,
             solutions=4,
             items=(
-                _glass("broken_large", 200, BENT, tone="real"),
-                _glass("broken_small", 240, BENT, tone="real"),
+                *_broken("broken_large", 50),
+                *_broken("broken_small", 60),
                 _glass(
                     "broken_small",
                     20,
@@ -188,8 +197,8 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
                     tone="real",
                 ),
                 # What lies in a bottle may be of any colour, as dark as it is, and seen in part.
-                _glass("contamination", 110, BENT, tone="real", faintest=0.25, uneven=1),
-                _glass("contamination", 110, BENT, tone="drawn", faintest=0.25, uneven=1),
+                _glass("contamination", 110, MUCH_BENT, tone="real", faintest=0.25, uneven=1),
+                _glass("contamination", 110, MUCH_BENT, tone="drawn", faintest=0.25, uneven=1),
                 _glass("contamination", 75, SCRATCH, tone="drawn"),
                 _glass("contamination", 75, BLOB, tone="drawn", faintest=0.25, uneven=1),
             ),
