@@ -36,9 +36,8 @@ from blemish.synthesis.stitched import laid_under
 
 SIGMA_PX = 6.0  # of the model's pixels
 SEAM_PX = 1.0
-ENOUGH = (
-    0.85  # of the best overlap: what a real defect leaves uncovered looks sound, and is labelled
-)
+# Of the best overlap: what a real defect leaves uncovered of the mask looks sound, and is labelled.
+ENOUGH = 0.85
 
 Tone = Literal["model", "real", "drawn"]
 Change = Float[np.ndarray, "h w 3"]
