@@ -83,11 +83,14 @@ def carry(
     if grey:
         wide = (wide @ LUMINANCE)[:, :, None]
     step = np.broadcast_to((strength * cover)[:, :, None] * wide, picture.shape)
-    inside = (cover > 0.5) & (detail is not None)
-    fresh = np.rint(picture + _moved_everywhere(step, picture, inside)).clip(0, 255)
-    fresh = fresh.astype(np.uint8)
+    least = np.full(cover.shape, VISIBLE_LEVELS)
+    if detail is not None:
+        inside = cover > 0.5
+        step = _moved_everywhere(step, picture, inside)
+        least = np.where(inside, LEAST_LEVELS, VISIBLE_LEVELS)
+    fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
     far = np.abs(fresh.astype(np.int16) - picture).max(axis=2)
-    changed = (far >= np.where(inside, LEAST_LEVELS, VISIBLE_LEVELS)) & within_reach(requested)
+    changed = (far >= least) & within_reach(requested)
     return Carried(picture=np.where(changed[:, :, None], fresh, picture), changed=changed)
 
 

@@ -33,6 +33,8 @@ def faded(
         most: How much of it is gone where it is weakest, in [0, 1].
         rng: Source of the field, which is nearly the same for a picture of any size.
     """
+    if not most:  # as nearly always: nothing need be drawn
+        return np.ones(mask.shape, np.float32)
     h, w = mask.shape
     scale = SIDE / max(h, w)
     noise = rng.standard_normal((max(1, round(h * scale)), max(1, round(w * scale))))
