@@ -41,7 +41,7 @@ def utility(
             without it the arms real and copy-paste are trained alone.
         arms: What to train on: real, copy-paste, synthetic, real+synthetic, copy-paste+synthetic.
         seeds: Trainings of each arm, under the seeds from 0 up.
-        steps: Of each training; detectors may go on gaining beyond 4800.
+        steps: Of each training; detectors may gain from many more.
         batch: Pictures in each step, half of them good.
         size: Of the squares that the detector sees, and is tested on.
         precision: Of the detectors while they learn; bf16-mixed is faster where a processor has
