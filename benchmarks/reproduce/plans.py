@@ -188,21 +188,23 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
             mapper=4,
             solutions=4,
             items=(
-                *_broken("broken_large", 50),
-                *_broken("broken_small", 60),
+                *_broken("broken_large", 200),
+                *_broken("broken_small", 240),
                 _glass(
                     "broken_small",
-                    20,
+                    80,
                     MaskPlan(kind="blob", area=(0.015, 0.06), where="edge"),
                     tone="real",
                 ),
                 # What lies in a bottle may be of any colour, as dark as it is, and seen in part.
-                _glass("contamination", 110, MUCH_BENT, tone="real", faintest=0.25, uneven=1),
-                _glass("contamination", 110, MUCH_BENT, tone="drawn", faintest=0.25, uneven=1),
-                _glass("contamination", 75, SCRATCH, tone="drawn"),
-                _glass("contamination", 75, BLOB, tone="drawn", faintest=0.25, uneven=1),
+                _glass("contamination", 440, MUCH_BENT, tone="real", faintest=0.25, uneven=1),
+                _glass("contamination", 440, MUCH_BENT, tone="drawn", faintest=0.25, uneven=1),
+                _glass("contamination", 300, SCRATCH, tone="drawn"),
+                _glass("contamination", 300, BLOB, tone="drawn", faintest=0.25, uneven=1),
             ),
             side=256,
+            # Long enough to come near what detectors can learn, which wants that many items.
+            trial=Trial(steps=9600),
         ),
         "quick": _quick(
             _glass("broken_large", 4, AS_IT_LAY),
