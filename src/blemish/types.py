@@ -47,6 +47,11 @@ class Codes:
     def __len__(self) -> int:
         return self.w.shape[0]
 
+    def __getitem__(self, index: slice) -> Self:
+        noise = {name: map[index] for name, map in (self.noise or {}).items()}
+        w_defect = None if self.w_defect is None else self.w_defect[index]
+        return replace(self, w=self.w[index], w_defect=w_defect, noise=noise or None)
+
     def good(self) -> Self:
         """The same part without its defect."""
         return replace(self, w_defect=None)

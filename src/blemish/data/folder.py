@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from blemish.errors import DataError
 from blemish.pictures import (
@@ -155,19 +155,30 @@ def folders_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
 
 
-def _load_one(
-    photograph: Photograph, resolution: int
-) -> tuple[UInt8[np.ndarray, "r r 3"], UInt8[np.ndarray, "r r"]]:
+def load_native(
+    photograph: Photograph,
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Reads one photograph and its mask at their own size; the mask of a good part is empty.
+
+    Raises:
+        DataError: A file can't be read, a defect has no mask, or the mask is of another size.
+    """
     picture = read_picture(photograph.path)
-    fitted = fit(picture, resolution)
     if photograph.kind == GOOD:
-        return fitted, np.zeros(fitted.shape[:2], np.uint8)
+        return picture, np.zeros(picture.shape[:2], bool)
     if photograph.mask_path is None:
         raise _no_mask(photograph)
     mask = read_mask(photograph.mask_path)
     if mask.shape != picture.shape[:2]:
         raise _other_size(photograph, mask, picture)
-    return fitted, fit_mask(mask, resolution).astype(np.uint8)
+    return picture, mask
+
+
+def _load_one(
+    photograph: Photograph, resolution: int
+) -> tuple[UInt8[np.ndarray, "r r 3"], UInt8[np.ndarray, "r r"]]:
+    picture, mask = load_native(photograph)
+    return fit(picture, resolution), fit_mask(mask, resolution).astype(np.uint8)
 
 
 def _photographs(root: Path, split: Split) -> list[Photograph]:

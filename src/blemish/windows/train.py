@@ -1,0 +1,323 @@
+"""Training of the window generator and its critic.
+
+Each step cuts real windows with defects and good windows with real masks laid on them. A quarter of
+the generated windows give back a real one from its own look; a quarter carry the look of a real
+defect to another place and mask; the rest are driven by random codes, which must be found again in
+what was drawn. One pass of the generator serves the critic's step and its own.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle
+from blemish.data.folder import DefectFolder
+from blemish.efficientnet import channels_last
+from blemish.generator.adapt import Module, average_of, ema_decay, follow
+from blemish.generator.loop import Schedule, descend, run
+from blemish.generator.losses import kl_to_normal
+from blemish.generator.warmstart import sample_latent
+from blemish.pictures import grid, to_picture
+from blemish.windows.batches import RealWindows, Tasks, WindowBatches
+from blemish.windows.critic import WindowCritic, critic_hinge, generator_hinge
+from blemish.windows.looks import LookEncoder, look_of
+from blemish.windows.network import GOOD, WindowConfig, WindowGenerator, dilated
+from blemish.windows.sources import Sources, read_sources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowTraining:
+    """Options of a window training.
+
+    Attributes:
+        schedule: Length and seed; the batch counts windows of 128², a quarter as many of 256².
+        generator_rate: Learning rate of the generator and of the look encoder.
+        critic_rate: Learning rate of the critic's heads.
+        ema_kimg: Half-life of the average that is kept, in thousands of windows.
+        warm_steps: First steps, which only give back real windows.
+        coarse_weight: Weight of the reconstruction at a quarter of the resolution.
+        pixel_weight: Weight of the reconstruction pixel by pixel.
+        look_weight: Weight of the distance between the looks of a real defect and its copy.
+        code_weight: Weight of finding a random code again.
+        kl_weight: Weight of the divergence of looks' codes from the prior.
+        tint: Largest change of a channel before the critic.
+    """
+
+    schedule: Schedule = field(default_factory=lambda: Schedule(kimg=48, snapshot_kimg=2))
+    generator_rate: float = 2e-3
+    critic_rate: float = 2e-4
+    ema_kimg: float = 3
+    warm_steps: int = 100
+    coarse_weight: float = 4
+    pixel_weight: float = 1
+    look_weight: float = 0.5
+    code_weight: float = 0.5
+    kl_weight: float = 2e-3
+    tint: float = 0.03
+
+    def adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
+        """The optimiser of either side."""
+        return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), eps=1e-8)
+
+
+class WindowStage:
+    """What `loop.run` trains; see the module's docstring."""
+
+    def __init__(
+        self, config: WindowConfig, training: WindowTraining, sources: Sources, fabric: Fabric
+    ) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(training.schedule.seed)
+            self.generator = _on(fabric, WindowGenerator(config))
+            self.critic = _on(fabric, WindowCritic(len(config.types)))
+            self.encoder = LookEncoder(config.z_dim).to(fabric.device)
+        self.average = average_of(self.generator)
+        self.config, self.training, self.fabric = config, training, fabric
+        self.batches = WindowBatches(sources)
+        self.learning = [*self.generator.parameters(), *self.encoder.parameters()]
+        self.judging = [p for p in self.critic.parameters() if p.requires_grad]
+        self.generator_adam = training.adam(self.learning, training.generator_rate)
+        self.critic_adam = training.adam(self.judging, training.critic_rate)
+
+    def state(self) -> nn.ModuleDict:
+        names = ("generator", "average", "encoder", "critic")
+        return nn.ModuleDict({name: getattr(self, name) for name in names})
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"generator": self.generator_adam, "critic": self.critic_adam}
+
+    def data(self) -> list[Tensor]:
+        return self.batches.sources_as_tensors()
+
+    def origin(self) -> dict[str, str]:
+        return {}
+
+    @torch.no_grad()
+    def warm_up(self) -> None:
+        """Learn the usual spread of real looks."""
+        rng = np.random.default_rng(self.training.schedule.seed)
+        looks = [self._look(self.batches.real(rng, 16)) for _ in range(16)]
+        self.encoder.standardise(torch.cat(looks))
+
+    def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
+        n = self.training.schedule.batch // self.fabric.world_size
+        real = self._to(self.batches.real(dice, n))
+        warm = index < self.training.warm_steps
+        tasks = self._tasks(real, dice, warm)
+        values = self._learn(real, tasks, rng, warm)
+        batch, half_life = self.training.schedule.batch, self.training.ema_kimg * 1000
+        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
+        follow(self.average, self.generator, decay=decay)
+        return values
+
+    def _tasks(self, real: RealWindows, dice: np.random.Generator, warm: bool) -> Tasks:
+        n = len(real)
+        own = n if warm else max(1, n // 4)
+        placed = self.batches.good(dice, real.kind[own:].tolist(), real.window.image.shape[-1])
+        return Tasks.joined(real, own, None if placed is None else placed.to(self.fabric.device))
+
+    def _learn(
+        self, real: RealWindows, tasks: Tasks, rng: torch.Generator, warm: bool
+    ) -> dict[str, float]:
+        """One step of the critic, one of the generator."""
+        seen, plain_real, mixed_real = self._seen(real.window.image, rng, grad=False)
+        look_real = look_of(seen, plain_real, real.window.mask)
+        z, mean, log_variance = self._latents(look_real, tasks, rng)
+        with self.fabric.autocast():
+            codes = self.generator.codes(z, real.kind)
+            drawing = self.generator.draw(tasks.window, codes, rng)
+        seen, plain, mixed = self._seen(drawing.image.float(), rng, grad=True)
+        values = {} if warm else self._learn_critic(real, tasks, mixed_real, mixed)
+        terms = self._reconstruction(real, tasks, drawing.image.float())
+        terms |= self._looks(tasks, look_of(seen, plain, tasks.window.mask), look_real, z)
+        terms["kl"] = kl_to_normal(mean, log_variance)
+        if not warm:
+            terms["generator"] = self._judged(mixed, tasks, real.kind)
+        weights = self._weights()
+        terms = {k: v for k, v in terms.items() if len(v)}
+        loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
+        descend(self.fabric, loss, self.learning, self.generator_adam)
+        return values | {k: v.mean().item() for k, v in terms.items()}
+
+    def _weights(self) -> dict[str, float]:
+        t = self.training
+        return {
+            "generator": 1.0,
+            "coarse": t.coarse_weight,
+            "pixel": t.pixel_weight,
+            "look": t.look_weight,
+            "code": t.code_weight,
+            "kl": t.kl_weight,
+        }
+
+    def _latents(
+        self, look: Float[Tensor, "n s"], tasks: Tasks, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents of real looks for the first tasks, random ones for the rest."""
+        copied = tasks.copied
+        mean, log_variance = self.encoder(look[:copied])
+        noise = torch.randn(len(look), self.config.z_dim, generator=rng).to(look.device)
+        known = sample_latent(mean, log_variance, noise[:copied])
+        return torch.cat([known, noise[copied:]]), mean, log_variance
+
+    def _learn_critic(
+        self, real: RealWindows, tasks: Tasks, mixed_real: list[Tensor], mixed: list[Tensor]
+    ) -> dict[str, float]:
+        fake = [x.detach() for x in mixed]
+        with self.fabric.autocast():
+            on_real = self.critic(mixed_real, real.window.mask, real.kind)
+            on_fake = self.critic(fake, tasks.window.mask, real.kind)
+        loss = critic_hinge(on_real, on_fake).mean()
+        descend(self.fabric, loss, self.judging, self.critic_adam)
+        sign = torch.stack([v.mean(v.logits.sign()) for v in on_real]).mean()
+        return {"critic": loss.item(), "sign_real": sign.item()}
+
+    def _judged(
+        self, mixed: list[Tensor], tasks: Tasks, kind: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        for parameter in self.judging:
+            parameter.requires_grad_(False)
+        with self.fabric.autocast():
+            loss = generator_hinge(self.critic(mixed, tasks.window.mask, kind))
+        for parameter in self.judging:
+            parameter.requires_grad_(True)
+        return loss
+
+    def _reconstruction(
+        self, real: RealWindows, tasks: Tasks, image: Float[Tensor, "n 3 h w"]
+    ) -> dict[str, Tensor]:
+        """Distance to the real window where a window is given back, inside the mask."""
+        own = tasks.own
+        inside = dilated(real.window.mask[:own], 2)
+        far = (image[:own] - real.window.image[:own]) * inside
+        size = inside.mean(dim=(1, 2, 3)).clamp(min=1e-4)
+        coarse = F.avg_pool2d(far, 4).abs().mean(dim=(1, 2, 3)) / size
+        return {"coarse": coarse, "pixel": far.abs().mean(dim=(1, 2, 3)) / size}
+
+    def _looks(self, tasks: Tasks, look: Tensor, look_real: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """Copies have the look of their originals; random codes are found in what they drew."""
+        copied, standard = tasks.copied, self.encoder.standardised
+        far = standard(look[:copied]) - standard(look_real[:copied])
+        found, _ = self.encoder(look[copied:])
+        return {
+            "look": far.abs().clamp(max=5).mean(dim=1),
+            "code": 1 - F.cosine_similarity(found, z[copied:]),
+        }
+
+    def _seen(
+        self, image: Float[Tensor, "n 3 h w"], rng: torch.Generator, *, grad: bool
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Windows as the critic sees them, faintly tinted; their plain and their mixed maps."""
+        tint = torch.rand(len(image), 3, 1, 1, generator=rng).to(image.device) * 2 - 1
+        image = image + tint * self.training.tint
+        with torch.set_grad_enabled(grad), self.fabric.autocast():
+            mixed, plain = self.critic.maps(image)
+        return image, plain, mixed
+
+    def _look(self, real: RealWindows) -> Float[Tensor, "n s"]:
+        real = self._to(real)
+        with self.fabric.autocast():
+            _, plain = self.critic.maps(real.window.image)
+        return look_of(real.window.image, plain, real.window.mask)
+
+    def _to(self, real: RealWindows) -> RealWindows:
+        return RealWindows(real.window.to(self.fabric.device), real.kind.to(self.fabric.device))
+
+    def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
+        bundle = Bundle(out)
+        Bundle(folder).write(f"windows-{nimg // 1000:06d}", self.average.state_dict(), half=True)
+        bundle.write("windows", self.average.state_dict())
+        bundle.write("windows_encoder", self.encoder.state_dict())
+        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        bundle.write("statistics", {**known, **self._real_codes()})
+        config = bundle.config if (bundle.path / "config.json").exists() else {}
+        about = {"windows": asdict(self.config), "windows_nimg": nimg}
+        trained = {**config.get("training", {}), "windows": asdict(self.training)}
+        bundle.write_config({**config, **about, "training": trained})
+
+    @torch.no_grad()
+    def _real_codes(self) -> dict[str, Tensor]:
+        """Latents of the real defects of each type, to mix into the prior."""
+        found = {}
+        for k, kind in enumerate(self.config.types):
+            if kind != GOOD:
+                looks = [self._look(real) for real in self.batches.pieces(k)]
+                found[f"windows.z.{kind}"] = self.encoder(torch.cat(looks))[0]
+        return found
+
+    @torch.no_grad()
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Columns of a good window with its hole, three defects by random codes, a real one."""
+        return window_grid(self.average, self.batches)
+
+
+@torch.no_grad()
+def window_grid(
+    generator: WindowGenerator, batches: WindowBatches, *, n: int = 12, seed: int = 0
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Good windows with holes, two defects under each by random codes, real ones below."""
+    dice, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    kinds = [k % len(generator.config.types) for k in range(n)]
+    device = next(generator.parameters()).device
+    rows: list[Tensor] = []
+    for side in batches.sides:
+        window = batches.good(dice, kinds, side)
+        assert window is not None
+        kind = torch.tensor(kinds, device=device)
+        holes = window.image * (1 - window.mask) - 0.2 * window.mask
+        shown = [holes]
+        for _ in range(2):
+            z = torch.randn(n, generator.config.z_dim, generator=rng).to(device)
+            codes = generator.codes(z, kind)
+            drawn = [
+                generator.draw(window[k : k + 1].to(device), codes[k : k + 1], rng).image
+                for k in range(n)
+            ]
+            shown.append(torch.cat(drawn).float().cpu())
+        shown.append(batches.real_of(dice, kinds, side).window.image)
+        rows += [F.interpolate(x, size=128, mode="area") for x in shown]
+    return grid([picture for row in rows for picture in to_picture(row)], n)
+
+
+def train_windows(
+    data: DefectFolder,
+    out: Path,
+    config: WindowConfig,
+    training: WindowTraining,
+    fabric: Fabric,
+    *,
+    resume: bool = False,
+    first_third: bool = True,
+    everything: bool = False,
+) -> None:
+    """Train a window generator on a folder, into a bundle.
+
+    Args:
+        data: Photographs of good parts, and of defects with their masks.
+        out: Folder of the bundle; other networks in it are left alone.
+        config: Shape of the generator; its `types` say which defects are learnt.
+        training: Options.
+        fabric: Launched.
+        resume: Continue from the state in the bundle.
+        first_third: Learn from the first third of each type by name, the few-shot protocol.
+        everything: Learn from `test/good` as well.
+
+    Raises:
+        DataError: There is no defect of a type, or a file can't be read.
+        TrainingError: The run diverged; the last checkpoint is kept.
+    """
+    types = [kind for kind in config.types if kind != GOOD]
+    sources = read_sources(data, types, first_third=first_third, everything=everything)
+    stage = WindowStage(config, training, sources, fabric)
+    run(stage, training.schedule, fabric, out, resume=resume, name="windows")
+
+
+def _on(fabric: Fabric, module: Module) -> Module:
+    return channels_last(module.to(fabric.device))
