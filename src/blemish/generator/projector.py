@@ -12,6 +12,7 @@ critic: a checkpoint holds them, the pretrained ones come from their package.
 
 from math import sqrt
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -62,5 +63,5 @@ class Projector(nn.Module):
 def _random(inputs: int, outputs: int, *, kernel: int) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
-    nn.init.zeros_(layer.bias)
+    layer.bias = nn.Parameter(torch.zeros(outputs))
     return layer
