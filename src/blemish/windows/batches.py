@@ -29,7 +29,9 @@ from blemish.windows.views import (
 LEAST_MASK = 12  # pixels of a mask in its window
 GOOD_SHARE = 1 / 8  # of a batch
 BENT = 0.1  # largest bending of a mask over the square root of its area
-LARGE_SHARE = 0.3  # of the steps, where defects of both sizes are known
+LARGE_SHARE = 0.5  # of the steps, where defects of both sizes are known
+ALSO_SMALL = 1 / 4  # chance of a type among large windows, relative to one without small defects
+JITTER = {SMALL: 0.2, LARGE: 0.08}  # shift of a view, over its side
 
 Cut = tuple[UInt8[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"], float]
 
@@ -41,10 +43,12 @@ class RealWindows:
     Attributes:
         window: With the masks of their real defects; of good parts, any mask.
         kind: Types, as indices.
+        size: Side of the windows that defects of this size are usually shown in.
     """
 
     window: WindowInput
     kind: Int[Tensor, " n"]
+    size: int
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -90,6 +94,11 @@ class WindowBatches:
                 if pieces:
                     self.by_side.setdefault(side, []).append((kind, pieces))
         self.sides = sorted(self.by_side)
+        small = {kind for kind, _ in self.by_side.get(SMALL, [])}
+        self.chances = {
+            side: [ALSO_SMALL if side == LARGE and kind in small else 1.0 for kind, _ in known]
+            for side, known in self.by_side.items()
+        }
 
     def sources_as_tensors(self) -> list[Tensor]:
         """Everything that is learnt from, for telling one data set from another."""
@@ -98,75 +107,87 @@ class WindowBatches:
             pictures += [torch.from_numpy(piece.source.picture), torch.from_numpy(piece.mask)]
         return pictures
 
-    def real(self, rng: np.random.Generator, n: int) -> RealWindows:
-        """Real windows of one side; of `n` of 128², a quarter as many of 256²."""
-        side = self.sides[0]
+    def real(self, rng: np.random.Generator, n: int, *, coarse: bool = False) -> RealWindows:
+        """Real windows of defects of one size; of `n` of 128², a quarter as many of 256².
+
+        Args:
+            rng: Source of everything random.
+            n: Number of windows of 128².
+            coarse: Show large defects in windows of 128² too, at twice the zoom.
+        """
+        size = self.sides[0]
         if len(self.sides) == 2 and rng.random() < LARGE_SHARE:
-            side = LARGE
-        n = n if side == SMALL else max(2, n // 4)
-        known = [kind for kind, _ in self.by_side[side]]
-        good = len(self.sources.types) - 1
-        kinds = [
-            good if rng.random() < GOOD_SHARE else known[int(rng.integers(len(known)))]
-            for _ in range(n)
-        ]
-        return self.real_of(rng, kinds, side)
+            size = LARGE
+        n = n if size == SMALL or coarse else max(2, n // 4)
+        kinds = [self._kind(rng, size) for _ in range(n)]
+        return self.real_of(rng, kinds, size, coarse=coarse)
 
-    def real_of(self, rng: np.random.Generator, kinds: Sequence[int], side: int) -> RealWindows:
+    def real_of(
+        self, rng: np.random.Generator, kinds: Sequence[int], size: int, *, coarse: bool = False
+    ) -> RealWindows:
         """Real windows of given types; types without a piece of that size take any other piece."""
-        cuts = [self._real_cut(rng, kind, side) for kind in kinds]
-        return RealWindows(_stacked(cuts), torch.tensor(list(kinds)))
+        cuts = [self._real_cut(rng, kind, _Shown(size, coarse)) for kind in kinds]
+        return RealWindows(_stacked(cuts), torch.tensor(list(kinds)), size)
 
-    def good(self, rng: np.random.Generator, kinds: Sequence[int], side: int) -> WindowInput | None:
+    def good(
+        self, rng: np.random.Generator, kinds: Sequence[int], size: int, *, coarse: bool = False
+    ) -> WindowInput | None:
         """Good windows under masks of given types; None where no type is named."""
-        return _stacked([self._good_cut(rng, kind, side) for kind in kinds]) if kinds else None
+        cuts = [self._good_cut(rng, kind, _Shown(size, coarse)) for kind in kinds]
+        return _stacked(cuts) if cuts else None
 
     def pieces(self, kind: int) -> Iterator[RealWindows]:
         """Every piece of a type in its usual view."""
         for piece in self.sources.of_kind(kind):
             zoom = usual_zoom(piece.side, min(piece.mask.shape))
             view = upright_view(piece.ellipse.middle, window_side(piece.side), zoom)
-            yield RealWindows(_stacked([_cut(piece.source, view)]), torch.tensor([kind]))
+            cuts = [_cut(piece.source, view)]
+            yield RealWindows(_stacked(cuts), torch.tensor([kind]), view.side)
 
-    def _real_cut(self, rng: np.random.Generator, kind: int, side: int) -> Cut:
+    def _kind(self, rng: np.random.Generator, size: int) -> int:
+        if rng.random() < GOOD_SHARE:
+            return len(self.sources.types) - 1
+        chances = np.array(self.chances[size])
+        return self.by_side[size][int(rng.choice(len(chances), p=chances / chances.sum()))][0]
+
+    def _real_cut(self, rng: np.random.Generator, kind: int, shown: "_Shown") -> Cut:
         if self.sources.types[kind] == GOOD:
-            return self._good_cut(rng, kind, side)
-        piece = self._piece(rng, kind, side)
-        return _with_mask(_cut(piece.source, _view_of(piece, side, rng)))
+            return self._good_cut(rng, kind, shown)
+        piece = self._piece(rng, kind, shown.size)
+        return _with_mask(_cut(piece.source, shown.view(piece, piece.ellipse.middle, rng)))
 
-    def _good_cut(self, rng: np.random.Generator, kind: int, side: int) -> Cut:
+    def _good_cut(self, rng: np.random.Generator, kind: int, shown: "_Shown") -> Cut:
         source = self.sources.good[int(rng.integers(len(self.sources.good)))]
-        piece = self._piece(rng, kind, side)
+        piece = self._piece(rng, kind, shown.size)
         placement = place(source, piece, rng)
-        zoom = _zoom(piece, rng)
-        view = turned_view(placement.middle + _jitter(side, zoom, rng), side, zoom, rng)
-        mask = placement.cut(view.matrix, side)
+        view = shown.view(piece, placement.middle, rng)
+        mask = placement.cut(view.matrix, view.side)
         if placement.matrix is not None and rng.random() < 0.5:
-            mask = _bent(mask, rng) & cut_mask(source.part, view.matrix, side)
+            mask = _bent(mask, rng) & cut_mask(source.part, view.matrix, view.side)
         return _with_mask((cut_picture(source, view), mask, view.log_zoom))
 
-    def _piece(self, rng: np.random.Generator, kind: int, side: int) -> Piece:
-        choices = dict(self.by_side[side])
+    def _piece(self, rng: np.random.Generator, kind: int, size: int) -> Piece:
+        choices = dict(self.by_side[size])
         if kind not in choices:
             kind = list(choices)[int(rng.integers(len(choices)))]
         pieces = choices[kind]
         return pieces[int(rng.integers(len(pieces)))]
 
 
-def _view_of(piece: Piece, side: int, rng: np.random.Generator) -> View:
-    zoom = _zoom(piece, rng)
-    middle = piece.ellipse.middle + _jitter(side, zoom, rng)
-    return turned_view(middle, side, zoom, rng)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How defects of one size are shown: in windows of that side, or coarsely in small ones."""
 
+    size: int
+    coarse: bool
 
-def _zoom(piece: Piece, rng: np.random.Generator) -> float:
-    """The usual zoom, a little more or less; never finer than the photograph's own scale."""
-    usual = usual_zoom(piece.side, min(piece.mask.shape))
-    return max(1.0, usual * float(np.exp(rng.uniform(-0.1, 0.2))))
-
-
-def _jitter(side: int, zoom: float, rng: np.random.Generator) -> Float[np.ndarray, "2"]:
-    return rng.uniform(-0.2, 0.2, 2) * side * zoom
+    def view(self, piece: Piece, middle: Float[np.ndarray, "2"], rng: np.random.Generator) -> View:
+        """A view of about the usual zoom, never finer than the photograph's own scale."""
+        usual = usual_zoom(piece.side, min(piece.mask.shape))
+        zoom = max(1.0, usual * float(np.exp(rng.uniform(-0.1, 0.2))))
+        shift = rng.uniform(-1, 1, 2) * JITTER[self.size] * self.size * zoom
+        side = SMALL if self.coarse else self.size
+        return turned_view(middle + shift, side, zoom * self.size / side, rng)
 
 
 def _cut(source: Source, view: View) -> Cut:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from blemish.efficientnet import WIDTHS
 from blemish.generator.layers import FullyConnected
 
+SPREAD = 0.5  # deviation of noise around a mixed latent
 LAYERS = 3  # maps that count: at stride 32 a defect is less than a place
 LOOK = 2 * (3 + sum(list(WIDTHS.values())[:LAYERS]))
 
@@ -36,6 +37,23 @@ def look_of(
         spread = ((x - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3))
         found += [mean, (spread + 1e-4).sqrt()]
     return torch.cat(found, dim=1)
+
+
+def mix_latents(
+    first: Float[Tensor, "n z"],
+    second: Float[Tensor, "n z"],
+    share: Float[Tensor, "n 1"],
+    noise: Float[Tensor, "n z"],
+) -> Float[Tensor, "n z"]:
+    """Latents between those of two real defects, with noise around.
+
+    Args:
+        first: Latents of real defects.
+        second: Latents of others of the same types.
+        share: Share of the second, in [0, 0.5].
+        noise: Standard normal.
+    """
+    return first.lerp(second, share) + SPREAD * noise
 
 
 class LookEncoder(nn.Module):

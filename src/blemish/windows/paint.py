@@ -23,6 +23,7 @@ from blemish.data.masks import components
 from blemish.errors import BundleError
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
+from blemish.windows.looks import mix_latents
 from blemish.windows.network import GOOD, WindowConfig, WindowGenerator, WindowInput
 from blemish.windows.sources import Source
 from blemish.windows.views import (
@@ -37,7 +38,6 @@ from blemish.windows.views import (
 
 NETWORK = "windows"
 APART = 24  # pixels between pieces that get windows of their own
-SPREAD = 0.5  # deviation of noise around a real defect's latent
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,8 @@ class WindowModel:
         known = self.real.get(kind)
         if known is None:
             return noise
-        pair = known[torch.randint(len(known), (2,), generator=rng)]
-        share = torch.rand((), generator=rng) * 0.5
-        return pair[0].lerp(pair[1], share)[None] + SPREAD * noise
+        first, second = known[torch.randint(len(known), (2,), generator=rng)].split(1)
+        return mix_latents(first, second, torch.rand(1, 1, generator=rng) / 2, noise)
 
 
 def load_windows(bundle: Bundle, device: str = "cpu") -> WindowModel:
@@ -133,7 +132,7 @@ def groups(mask: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
 def view_of(mask: Bool[np.ndarray, "h w"], photograph_side: int) -> View:
     """The view that a group of pieces is drawn in, around the middle of its bounding box."""
     y, x = np.nonzero(mask)
-    side = max(np.ptp(x), np.ptp(y)) + 1
+    side = int(max(np.ptp(x), np.ptp(y))) + 1
     middle = np.array([x.min() + x.max(), y.min() + y.max()]) / 2
     return upright_view(middle, window_side(side), usual_zoom(side, photograph_side))
 

@@ -6,7 +6,7 @@ defect to another place and mask; the rest are driven by random codes, which mus
 what was drawn. One pass of the generator serves the critic's step and its own.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from blemish.generator.warmstart import sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.windows.batches import RealWindows, Tasks, WindowBatches
 from blemish.windows.critic import WindowCritic, critic_hinge, generator_hinge
-from blemish.windows.looks import LookEncoder, look_of
+from blemish.windows.looks import LookEncoder, look_of, mix_latents
 from blemish.windows.network import GOOD, WindowConfig, WindowGenerator, dilated
 from blemish.windows.sources import Sources, read_sources
 
@@ -41,6 +41,7 @@ class WindowTraining:
         critic_rate: Learning rate of the critic's heads.
         ema_kimg: Half-life of the average that is kept, in thousands of windows.
         warm_steps: First steps, which only give back real windows.
+        coarse_kimg: First windows, in thousands, that show large defects at 128² too.
         coarse_weight: Weight of the reconstruction at a quarter of the resolution.
         pixel_weight: Weight of the reconstruction pixel by pixel.
         look_weight: Weight of the distance between the looks of a real defect and its copy.
@@ -54,11 +55,12 @@ class WindowTraining:
     critic_rate: float = 2e-4
     ema_kimg: float = 3
     warm_steps: int = 100
+    coarse_kimg: float = 10
     coarse_weight: float = 4
     pixel_weight: float = 1
     look_weight: float = 0.5
     code_weight: float = 0.5
-    kl_weight: float = 2e-3
+    kl_weight: float = 1e-2
     tint: float = 0.03
 
     def adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
@@ -77,7 +79,7 @@ class WindowStage:
             self.generator = _on(fabric, WindowGenerator(config))
             self.critic = _on(fabric, WindowCritic(len(config.types)))
             self.encoder = LookEncoder(config.z_dim).to(fabric.device)
-        self.average = average_of(self.generator)
+        self.average, self.average_encoder = average_of(self.generator), average_of(self.encoder)
         self.config, self.training, self.fabric = config, training, fabric
         self.batches = WindowBatches(sources)
         self.learning = [*self.generator.parameters(), *self.encoder.parameters()]
@@ -86,7 +88,7 @@ class WindowStage:
         self.critic_adam = training.adam(self.judging, training.critic_rate)
 
     def state(self) -> nn.ModuleDict:
-        names = ("generator", "average", "encoder", "critic")
+        names = ("generator", "average", "encoder", "average_encoder", "critic")
         return nn.ModuleDict({name: getattr(self, name) for name in names})
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -102,25 +104,32 @@ class WindowStage:
     def warm_up(self) -> None:
         """Learn the usual spread of real looks."""
         rng = np.random.default_rng(self.training.schedule.seed)
-        looks = [self._look(self.batches.real(rng, 16)) for _ in range(16)]
-        self.encoder.standardise(torch.cat(looks))
+        batch = self.training.schedule.batch
+        looks = [self._look(self.batches.real(rng, batch)) for _ in range(16)]
+        for encoder in (self.encoder, self.average_encoder):
+            encoder.standardise(torch.cat(looks))
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
         n = self.training.schedule.batch // self.fabric.world_size
-        real = self._to(self.batches.real(dice, n))
+        coarse = index * self.training.schedule.batch < self.training.coarse_kimg * 1000
+        real = self._to(self.batches.real(dice, n, coarse=coarse))
         warm = index < self.training.warm_steps
-        tasks = self._tasks(real, dice, warm)
+        tasks = self._tasks(real, dice, warm=warm, coarse=coarse)
         values = self._learn(real, tasks, rng, warm)
         batch, half_life = self.training.schedule.batch, self.training.ema_kimg * 1000
         decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
         follow(self.average, self.generator, decay=decay)
+        follow(self.average_encoder, self.encoder, decay=decay)
         return values
 
-    def _tasks(self, real: RealWindows, dice: np.random.Generator, warm: bool) -> Tasks:
+    def _tasks(
+        self, real: RealWindows, dice: np.random.Generator, *, warm: bool, coarse: bool
+    ) -> Tasks:
         n = len(real)
         own = n if warm else max(1, n // 4)
-        placed = self.batches.good(dice, real.kind[own:].tolist(), real.window.image.shape[-1])
+        kinds = real.kind[own:].tolist()
+        placed = self.batches.good(dice, kinds, real.size, coarse=coarse)
         return Tasks.joined(real, own, None if placed is None else placed.to(self.fabric.device))
 
     def _learn(
@@ -129,7 +138,7 @@ class WindowStage:
         """One step of the critic, one of the generator."""
         seen, plain_real, mixed_real = self._seen(real.window.image, rng, grad=False)
         look_real = look_of(seen, plain_real, real.window.mask)
-        z, mean, log_variance = self._latents(look_real, tasks, rng)
+        z, mean, log_variance = self._latents(look_real, real.kind, tasks, rng)
         with self.fabric.autocast():
             codes = self.generator.codes(z, real.kind)
             drawing = self.generator.draw(tasks.window, codes, rng)
@@ -158,14 +167,21 @@ class WindowStage:
         }
 
     def _latents(
-        self, look: Float[Tensor, "n s"], tasks: Tasks, rng: torch.Generator
+        self,
+        look: Float[Tensor, "n s"],
+        kind: Int[Tensor, " n"],
+        tasks: Tasks,
+        rng: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents of real looks for the first tasks, random ones for the rest."""
-        copied = tasks.copied
-        mean, log_variance = self.encoder(look[:copied])
+        """Latents of real looks for the first tasks; half of the rest mixed, half random."""
+        mean, log_variance = self.encoder(look)
         noise = torch.randn(len(look), self.config.z_dim, generator=rng).to(look.device)
-        known = sample_latent(mean, log_variance, noise[:copied])
-        return torch.cat([known, noise[copied:]]), mean, log_variance
+        known = sample_latent(mean, log_variance, noise)
+        partner, share = _partners(kind.cpu(), rng), torch.rand(len(look), 1, generator=rng) / 2
+        mixed = mix_latents(mean, mean[partner], share.to(look.device), noise).detach()
+        copied, mixes = tasks.copied, (tasks.copied + len(look)) // 2
+        z = torch.cat([known[:copied], mixed[copied:mixes], noise[mixes:]])
+        return z, mean[:copied], log_variance[:copied]
 
     def _learn_critic(
         self, real: RealWindows, tasks: Tasks, mixed_real: list[Tensor], mixed: list[Tensor]
@@ -228,13 +244,14 @@ class WindowStage:
         return look_of(real.window.image, plain, real.window.mask)
 
     def _to(self, real: RealWindows) -> RealWindows:
-        return RealWindows(real.window.to(self.fabric.device), real.kind.to(self.fabric.device))
+        device = self.fabric.device
+        return replace(real, window=real.window.to(device), kind=real.kind.to(device))
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
         Bundle(folder).write(f"windows-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("windows", self.average.state_dict())
-        bundle.write("windows_encoder", self.encoder.state_dict())
+        bundle.write("windows_encoder", self.average_encoder.state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
         bundle.write("statistics", {**known, **self._real_codes()})
         config = bundle.config if (bundle.path / "config.json").exists() else {}
@@ -249,7 +266,7 @@ class WindowStage:
         for k, kind in enumerate(self.config.types):
             if kind != GOOD:
                 looks = [self._look(real) for real in self.batches.pieces(k)]
-                found[f"windows.z.{kind}"] = self.encoder(torch.cat(looks))[0]
+                found[f"windows.z.{kind}"] = self.average_encoder(torch.cat(looks))[0]
         return found
 
     @torch.no_grad()
@@ -317,6 +334,13 @@ def train_windows(
     sources = read_sources(data, types, first_third=first_third, everything=everything)
     stage = WindowStage(config, training, sources, fabric)
     run(stage, training.schedule, fabric, out, resume=resume, name="windows")
+
+
+def _partners(kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:
+    """For each item another of its type, itself where there is none."""
+    dice = torch.rand(len(kind), len(kind), generator=rng)
+    dice = dice + (kind[:, None] == kind) * 2.0 - torch.eye(len(kind))
+    return dice.argmax(dim=1)
 
 
 def _on(fabric: Fabric, module: Module) -> Module:

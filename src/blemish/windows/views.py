@@ -1,9 +1,9 @@
 r"""Windows cut out of photographs: how much of a photograph is seen, and at which scale.
 
-A defect of `p` pixels a side is seen in a view of about `1.6 p`, at least 128 pixels. A view of up
-to 160 pixels is shown in a window of 128, a larger one in a window of 256, so that most windows
-show the photograph at its own scale. A view is an affine map of window pixels to photograph
-pixels,
+A defect of up to 100 pixels a side is seen in a view of about 1.6 times its side, at least 128
+pixels, and shown in a window of 128; a larger one in a view of 1.35 times its side, at least 256
+pixels, and a window of 256. So most windows show the photograph at its own scale. A view is an
+affine map of window pixels to photograph pixels,
 
     p = c + z R(\phi) F (q - (s - 1) / 2),
 
@@ -20,8 +20,8 @@ from jaxtyping import Bool, Float, UInt8
 from blemish.windows.sources import Affine, Source
 
 SMALL, LARGE = 128, 256  # sides of windows
-MOST_IN_SMALL = 160  # pixels of a view that a small window shows
-FILL = 1.6  # side of a view over the side of its defect
+MOST_IN_SMALL = 100  # side of a defect that a small window shows
+FILL = {SMALL: 1.6, LARGE: 1.35}  # side of a view over the side of its defect
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class View:
 
 def window_side(defect_side: float) -> int:
     """Side of the window that a defect of so many pixels is shown in."""
-    return SMALL if FILL * defect_side <= MOST_IN_SMALL else LARGE
+    return SMALL if defect_side <= MOST_IN_SMALL else LARGE
 
 
 def usual_zoom(defect_side: float, photograph_side: int) -> float:
     """Zoom at which a defect is drawn: 1 where a window holds it, else what makes it fit.
 
-    A view is no larger than the photograph, unless the photograph is smaller than the window.
+    A view is no larger than the photograph, unless the window or the defect is.
     """
     side = window_side(defect_side)
-    return max(side, min(FILL * defect_side, photograph_side)) / side
+    return max(side, min(FILL[side] * defect_side, max(photograph_side, defect_side))) / side
 
 
 def upright_view(middle: Float[np.ndarray, "2"], side: int, zoom: float) -> View:
