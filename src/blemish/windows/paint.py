@@ -9,8 +9,7 @@ group fits; otherwise what was drawn is enlarged:
 with the coverage a.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,7 +18,6 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.data.masks import components
 from blemish.errors import BundleError
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
@@ -30,7 +28,6 @@ from blemish.windows.views import (
     View,
     cut_mask,
     cut_picture,
-    inverted,
     upright_view,
     usual_zoom,
     window_side,
@@ -97,6 +94,34 @@ def load_windows(bundle: Bundle, device: str = "cpu") -> WindowModel:
     return WindowModel(generator.to(device).eval().requires_grad_(False), real)
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pieces of a mask that lie close together.
+
+    Attributes:
+        mask: The pieces, in their bounding box.
+        left: Column of the box on the photograph.
+        top: Row of the box on the photograph.
+    """
+
+    mask: Bool[np.ndarray, "p q"]
+    left: int
+    top: int
+
+    def view(self, photograph_side: int) -> View:
+        """The view that the group is drawn in, around the middle of its box."""
+        h, w = self.mask.shape
+        middle = np.array([self.left + (w - 1) / 2, self.top + (h - 1) / 2])
+        side = max(h, w)
+        return upright_view(middle, window_side(side), usual_zoom(side, photograph_side))
+
+    def seen(self, view: View) -> Bool[np.ndarray, "s s"]:
+        """The pieces in a window."""
+        matrix = view.matrix.copy()
+        matrix[:, 2] -= self.left, self.top
+        return cut_mask(self.mask, matrix, view.side)
+
+
 @torch.no_grad()
 def paint(
     generator: WindowGenerator,
@@ -104,8 +129,10 @@ def paint(
     mask: Bool[np.ndarray, "h w"],
     codes: Codes,
     rng: torch.Generator,
-) -> Float[np.ndarray, "h w 3"]:
-    """The photograph with a defect under the mask, in levels of 0 to 255, not yet rounded.
+    *,
+    strength: Float[np.ndarray, "h w"] | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The photograph with a defect under the mask.
 
     Args:
         generator: The window generator.
@@ -113,43 +140,51 @@ def paint(
         mask: Place of the defect, not empty.
         codes: One item.
         rng: Source of the layers' noise.
+        strength: Strength of the change at each pixel, in [0, 1]; 1 everywhere without it.
     """
-    painted = picture.astype(np.float32)
+    painted = picture.copy()
     for group in groups(mask):
-        source = Source(np.rint(painted).clip(0, 255).astype(np.uint8), mask)
-        view = view_of(group, min(mask.shape))
-        _lay(painted, view, *_drawn(generator, source, group, view, codes, rng))
+        view = group.view(min(mask.shape))
+        box = _box(view, *mask.shape)
+        region = painted[box]
+        matrix = view.matrix.copy()
+        matrix[:, 2] -= box[1].start, box[0].start
+        local = replace(view, matrix=matrix)
+        source = Source(region, np.zeros(region.shape[:2], bool))
+        step = _step(local, region, *_drawn(generator, source, local, group.seen(view), codes, rng))
+        step = step if strength is None else step * strength[box][..., None]
+        painted[box] = np.rint(region + step).clip(0, 255).astype(np.uint8)
     return painted
 
 
-def groups(mask: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
-    """Pieces of a mask that lie close together, each group as a mask."""
+def groups(mask: Bool[np.ndarray, "h w"]) -> list[Group]:
+    """The pieces of a mask, those that lie close to each other together."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    inner = mask[top : top + height, left : left + width].astype(np.uint8)
     size = 2 * (APART // 2) + 1
-    near = cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
-    return [piece & mask for piece in components(near, least=1)]
-
-
-def view_of(mask: Bool[np.ndarray, "h w"], photograph_side: int) -> View:
-    """The view that a group of pieces is drawn in, around the middle of its bounding box."""
-    y, x = np.nonzero(mask)
-    side = int(max(np.ptp(x), np.ptp(y))) + 1
-    middle = np.array([x.min() + x.max(), y.min() + y.max()]) / 2
-    return upright_view(middle, window_side(side), usual_zoom(side, photograph_side))
+    near = cv2.dilate(inner, np.ones((size, size), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(near)
+    found = []
+    for label in range(1, len(stats)):
+        piece = (labels == label) & (inner > 0)
+        x, y, w, h = cv2.boundingRect(piece.astype(np.uint8))
+        found.append(Group(piece[y : y + h, x : x + w], left + x, top + y))
+    return found
 
 
 def _drawn(
     generator: WindowGenerator,
     source: Source,
-    group: Bool[np.ndarray, "h w"],
     view: View,
+    mask: Bool[np.ndarray, "s s"],
     codes: Codes,
     rng: torch.Generator,
 ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
-    """The window with its defect, in levels, and the coverage."""
+    """The window with its defect, in levels of 0 to 255, and the coverage."""
     device = next(generator.parameters()).device
     window = WindowInput(
         image=to_tensor(cut_picture(source, view))[None],
-        mask=mask_to_tensor(cut_mask(group, view.matrix, view.side))[None],
+        mask=mask_to_tensor(mask)[None],
         zoom=torch.tensor([view.log_zoom]),
     )
     drawing = generator.draw(window.to(device), codes, rng)
@@ -157,44 +192,30 @@ def _drawn(
     return image, drawing.cover[0, 0].cpu().numpy()
 
 
-def _lay(
-    painted: Float[np.ndarray, "h w 3"],
+def _step(
     view: View,
+    region: UInt8[np.ndarray, "p q 3"],
     drawn: Float[np.ndarray, "s s 3"],
     cover: Float[np.ndarray, "s s"],
-) -> None:
-    """Lay a window over the photograph, in place, as far as the coverage goes."""
-    h, w = painted.shape[:2]
-    if view.zoom == 1:
-        left, top = (round(float(v)) for v in view.matrix[:, 2])
-        for target, there in _overlap(h, w, left, top, view.side):
-            touched = cover[there] > 0
-            painted[target][touched] = drawn[there][touched]
-        return
-    left, top, right, bottom = _bounds(view, h, w)
-    matrix = inverted(view.matrix)
-    matrix[:, 2] += matrix[:, :2] @ np.array([left, top])
-    size = (right - left, bottom - top)
-    wide = cv2.warpAffine(drawn, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    share = cv2.warpAffine(cover, matrix, size, flags=cv2.INTER_LINEAR)[..., None]
-    part = painted[top:bottom, left:right]
-    # Where the coverage is partial the window already holds its share of the photograph.
-    part += np.minimum(share * 4, 1) * (wide - part)
+) -> Float[np.ndarray, "p q 3"]:
+    """The change of a region of the photograph, in levels; nothing where nothing covers it."""
+    h, w = region.shape[:2]
+    matrix, finer = view.matrix, view.zoom > 1
+    smooth = cv2.INTER_CUBIC if finer else cv2.INTER_NEAREST
+    wide = cv2.warpAffine(drawn, matrix, (w, h), flags=smooth, borderMode=cv2.BORDER_REFLECT)
+    linear = cv2.INTER_LINEAR if finer else cv2.INTER_NEAREST
+    share = cv2.warpAffine(cover, matrix, (w, h), flags=linear)[..., None]
+    # The window already holds its share of the photograph; enlarged, it is softer than that.
+    trust = np.minimum(share * 4, 1) if finer else (share > 0).astype(np.float32)
+    return trust * (wide - region)
 
 
-def _overlap(h: int, w: int, left: int, top: int, side: int) -> Iterator[tuple]:
-    """Slices of the photograph and of the window where both lie over each other, if they do."""
-    y0, y1, x0, x1 = max(top, 0), min(top + side, h), max(left, 0), min(left + side, w)
-    if y0 < y1 and x0 < x1:
-        there = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-        yield np.s_[y0:y1, x0:x1], there
-
-
-def _bounds(view: View, h: int, w: int) -> tuple[int, int, int, int]:
+def _box(view: View, h: int, w: int) -> tuple[slice, slice]:
+    """Rows and columns of the photograph that a view may touch."""
     half = view.zoom * view.side / 2 + 2
     x, y = view.matrix[:, :2] @ np.full(2, (view.side - 1) / 2) + view.matrix[:, 2]
     left, top = max(0, int(x - half)), max(0, int(y - half))
-    return left, top, min(w, int(x + half) + 1), min(h, int(y + half) + 1)
+    return slice(top, min(h, int(y + half) + 1)), slice(left, min(w, int(x + half) + 1))
 
 
 def _shape_of(bundle: Bundle) -> WindowConfig:
