@@ -9,6 +9,7 @@ from torch import Tensor
 from blemish.errors import OptionError
 from blemish.generator.network import Generator
 from blemish.inversion.losses import mask_error
+from blemish.names import Space
 from blemish.synthesis.defect import (
     DefectSearch,
     MaskControl,
@@ -16,7 +17,7 @@ from blemish.synthesis.defect import (
     place_defects,
 )
 from blemish.synthesis.stitched import Stitched
-from blemish.types import Codes, Space
+from blemish.types import Codes
 
 CONTROLS = get_args(MaskControl)
 SPACES = get_args(Space)

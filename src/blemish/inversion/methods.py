@@ -14,7 +14,7 @@ from blemish.inversion.indomain import InDomain
 from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
-from blemish.types import Space
+from blemish.names import InversionMethod, Space
 
 
 @runtime_checkable  # for the tests, which check types
@@ -53,7 +53,7 @@ class Method(Protocol):
 
 
 # From options to a method.
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[InversionMethod, Callable[..., Method]] = {
     "encode": Encode,
     "in-domain": InDomain,
     "optimize": Optimize,
@@ -61,7 +61,7 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 
-def name_of(method: Method) -> str:
+def name_of(method: Method) -> InversionMethod:
     """The method's name in the list."""
     return next(name for name, made in METHODS.items() if made is type(method))
 

@@ -24,7 +24,8 @@ from blemish.generator.network import Drawing, Generator
 from blemish.inversion.losses import mask_error, noise_regularity, renormalise, squared_error
 from blemish.inversion.search import Search, Step, Terms, refuse_weights_of, search
 from blemish.inversion.space import code_rows, draws
-from blemish.types import Codes, Space
+from blemish.names import Space
+from blemish.types import Codes
 
 MaskControl = Literal["codes", "noise", "condition"]
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -13,6 +12,7 @@ from jaxtyping import Bool
 from blemish.data.folder import DefectFolder
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError
+from blemish.names import MaskKind, OffPart
 from blemish.pictures import read_mask
 from blemish.synthesis.again import laid_again
 from blemish.synthesis.bending import bent_at_random
@@ -26,9 +26,6 @@ from blemish.synthesis.placing import (
     sized,
 )
 from blemish.synthesis.shapes import Shape, blob, scratch, shape_of_mask, spots
-
-MaskKind = Literal["scratch", "blob", "spots", "real"]
-OffPart = Literal["clip", "refuse"]
 
 LEAST_PIXELS = 8
 MOST_AREA = 0.5

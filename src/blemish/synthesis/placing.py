@@ -8,17 +8,17 @@ that is tried and thrown away would do. The scale is then bisected until the are
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from blemish.errors import OptionError
+from blemish.names import MaskPlace
 from blemish.synthesis.shapes import Point, Shape
 
 Box = tuple[float, float, float, float]
-Where = Literal["anywhere", "centre", "edge", "there"] | Box
+Where = MaskPlace | Box
 Draw = Callable[..., Bool[np.ndarray, "h w"]]
 
 DEEP, SHALLOW = 0.5, 0.25

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
 from blemish.inversion.methods import METHODS, Method
+from blemish.names import Space
 from blemish.synthesis.batch.tables import STRICT, Names
 from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.detail import Tone
@@ -14,7 +15,6 @@ from blemish.synthesis.fading import refuse_uneven
 from blemish.synthesis.masks import MaskPlan, OffPart
 from blemish.synthesis.references import ReferenceName
 from blemish.synthesis.ways.approach import Approach, WayName
-from blemish.types import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

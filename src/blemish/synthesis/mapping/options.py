@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from blemish.errors import OptionError
 from blemish.generator.game import Game
 from blemish.generator.loop import Schedule
-from blemish.inversion.search import refuse_weights_of
+from blemish.limits import refuse_weights_of
 from blemish.synthesis.defect import DefectSearch
 
 
