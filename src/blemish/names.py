@@ -3,14 +3,17 @@
 A new method, kind or format begins with its name here; nothing here imports PyTorch.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 Space = Literal["z", "w", "w+"]
 InversionMethod = Literal["encode", "in-domain", "optimize", "project"]
+InversionChoice = Literal["auto", InversionMethod]
 SearchStart = Literal["encoder", "mean", "random"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
 PlacementMethod = Literal["one-pass", "hybrid", "optimize"]
+PlacementChoice = Literal["auto", PlacementMethod]
 MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
 Tone = Literal["model", "real", "drawn"]
@@ -28,3 +31,27 @@ FeatureChoice = Literal["auto", FeatureSource]
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["32-true", "bf16-mixed"]  # of the layers while a network is trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodTraits:
+    """What a placement method takes.
+
+    Attributes:
+        searches: Whether it searches for codes, so that it takes a reference and noise maps.
+        inverts: Whether it inverts the photograph first, so that it takes the options of inverting.
+        needs_real: Whether it needs a folder of real defects.
+        needs_bundle: Whether it needs a bundle.
+    """
+
+    searches: bool = False
+    inverts: bool = False
+    needs_real: bool = False
+    needs_bundle: bool = True
+
+
+PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
+    "one-pass": MethodTraits(),
+    "hybrid": MethodTraits(searches=True),
+    "optimize": MethodTraits(searches=True, inverts=True),
+}

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
 from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import DataError, OptionError
-from blemish.names import Device, InversionMethod, SearchStart, Space
+from blemish.names import Device, InversionChoice, InversionMethod, SearchStart, Space
 
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
@@ -40,7 +40,7 @@ class How:
             has 1e5.
     """
 
-    method: Literal["auto", InversionMethod] = "auto"
+    method: InversionChoice = "auto"
     space: Space = "w+"
     steps: Annotated[int | None, arg(help_behavior_hint=OF_METHOD)] = None
     seconds: Annotated[float | None, arg(help_behavior_hint="(default: no limit)")] = None
@@ -53,11 +53,12 @@ class How:
         Raises:
             OptionError: An option that the method does not have was given.
         """
-        usual: InversionMethod = "in-domain" if bundle.has("encoder") else "project"
-        name = usual if self.method == "auto" else self.method
-        return replace(self, method=name)._made()
+        from blemish.inversion.methods import usual_name
 
-    def _made(self) -> "Method":
+        name = usual_name(bundle.has("encoder")) if self.method == "auto" else self.method
+        return replace(self, method=name)._made(name)
+
+    def _made(self, name: InversionMethod) -> "Method":
         from blemish.inversion.methods import METHODS
 
         self._refuse("start", "optimize")
@@ -65,7 +66,7 @@ class How:
         self._refuse("steps", "in-domain", "optimize", "project")
         self._refuse("seconds", "in-domain", "optimize", "project")
         given = {name: getattr(self, name) for name in ("start", "noise_weight")}
-        method: Any = METHODS[self.method](
+        method: Any = METHODS[name](
             space=self.space, **{k: v for k, v in given.items() if v is not None}
         )
         budget = {"steps": self.steps, "seconds": self.seconds}
