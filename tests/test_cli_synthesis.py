@@ -316,7 +316,7 @@ def test_a_folder_with_another_s_manifest(
     (place / "out" / "manifest.jsonl").write_text("{}\n")
     assert exit_code(command) == 2
     told = capsys.readouterr().err
-    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is no item's")
+    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is not a valid item record")
     assert [*(place / "out").iterdir()] == [place / "out" / "manifest.jsonl"]
 
 
