@@ -9,8 +9,8 @@ from tyro.conf import arg
 from blemish.cli.options import Json
 from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import OptionError
-from blemish.limits import refuse_seeds
 from blemish.names import Device
+from blemish.seeds import refuse_seeds
 from blemish.synthesis.options import SynthesisOptions
 
 Flat = Annotated[SynthesisOptions, arg(name="")]
@@ -46,7 +46,7 @@ def synthesize(
         options: Mask and placement of the defect.
     """
     from blemish.checkpoint import find_bundle
-    from blemish.generator.loop import choose_device
+    from blemish.devices import choose_device
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import draw_order, read_orders
     from blemish.synthesis.synthesize import Synthesizer

@@ -13,8 +13,8 @@ from blemish.checkpoint import Bundle
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
-from blemish.limits import refuse_seeds
 from blemish.names import PlacementMethod
+from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
