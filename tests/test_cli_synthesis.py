@@ -242,18 +242,18 @@ REFUSED = [
     (f"{MAKE} --reference stitch --real none", "none, which does not exist"),
     (f"{MAKE} --reference stitch --real bundle", "bundle, without photographs"),
     (f"{MAKE} --reference distil --real file", "file, which is a file"),
-    (f"{MAKE} --real real", "--real real without a use for it"),
-    (f"{DRAW} --mask-kind blob --real real", "--real real without a use"),
+    (f"{MAKE} --real real", "real = real without a use for it"),
+    (f"{DRAW} --mask-kind blob --real real", "real = real without a use"),
     (f"{DRAW} --mask-kind real --real bundle", "bundle, without photographs"),
     (f"{MAKE} --device cuda", "--device cuda"),
-    (f"{MAKE} --mask-kind blob", "both --mask and --mask-kind"),
+    (f"{MAKE} --mask-kind blob", "both a mask and a mask kind"),
     (f"{MAKE} --off-part refuse --mask off.png", "off.png, a mask with 0% of its area"),
-    (DRAW, "neither --mask nor --mask-kind"),
-    (f"{DRAW} --mask-kind blob --area 0", "a mask's area of (0.0, 0.0)"),
+    (DRAW, "neither a mask nor a mask kind"),
+    (f"{DRAW} --mask-kind blob --area 0", "a mask area of 0.0"),
     (f"{DRAW} --mask-kind blob --area much", "--area much"),
     (f"{DRAW} --mask-kind blob --where up", "--where up"),
     (f"{DRAW} --mask-kind blob --where 0.1,0.2,0.3", "--where 0.1,0.2,0.3"),
-    (f"{DRAW} --mask-kind real", "the mask kind 'real' without masks of real defects"),
+    (f"{DRAW} --mask-kind real", "masks of the kind real without real defects"),
     (f"{DRAW} --mask-kind blob --defect rust", "the defect type 'rust'"),
     (f"{DEMO} --parts 0", "--parts 0 --count 2"),
     (f"{DEMO} --count -1", "--count -1"),
@@ -316,7 +316,7 @@ def test_a_folder_with_another_s_manifest(
     (place / "out" / "manifest.jsonl").write_text("{}\n")
     assert exit_code(command) == 2
     told = capsys.readouterr().err
-    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is no item's")
+    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is not a valid item record")
     assert [*(place / "out").iterdir()] == [place / "out" / "manifest.jsonl"]
 
 

@@ -13,10 +13,11 @@ from tiny import CONFIG, TYPES, write_bundle, write_parts
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import BundleError, OptionError
 from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
-from blemish.generator.loop import Schedule, make_fabric
+from blemish.generator.loop import Schedule
 from blemish.generator.network import BRANCH, DefectConfig
 from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining, train_generator
@@ -25,11 +26,11 @@ from blemish.inversion.grow import grow_encoder, refuse_other_codes
 from blemish.inversion.lessons import Lessons, read_source
 from blemish.inversion.recipes import RECIPES
 from blemish.inversion.train import train_encoder
-from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping.grow import grow_mapper
 from blemish.synthesis.mapping.mapper import fresh_mapper, load_mapper
 from blemish.synthesis.mapping.options import MapperTraining
 from blemish.synthesis.mapping.train import train_mapper
+from blemish.synthesis.options import SearchOptions
 
 FINE = replace(CONFIG, resolution=32)
 ROWS, FINER = CONFIG.layers, 2  # rows of w, and how many more there are for the finer block
@@ -63,7 +64,7 @@ def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) 
         train_defects(folder, Bundle(out), FINE.defect, second, fabric, coarse=coarse)
         encoding = replace(RECIPES["in-domain"], schedule=BRIEF, grown_steps=3)
         train_encoder(folder, Bundle(out), encoding, fabric, samples=20, **how)  # type: ignore[arg-type]
-        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=DefectSearch(steps=1))
+        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
         train_mapper(folder, Bundle(out), mapping, fabric, **how)  # type: ignore[arg-type]
     return Bundle(out)
 
@@ -160,7 +161,7 @@ def test_a_mapper_that_cannot_grow_is_told_so_before_the_search(
     solutions = out.path / "training" / "mapper" / "solutions.safetensors"
     solutions.unlink()
     bare, fabric = write_bundle(tmp_path / "bare"), make_fabric("cpu")
-    how = MapperTraining(schedule=BRIEF, solutions=1, search=DefectSearch(steps=1))
+    how = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
     with pytest.raises(BundleError, match="without a mapper"):
         train_mapper(DefectFolder(data), out, how, fabric, placements=MOVES, coarse=bare)
     assert not solutions.exists()

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from blemish.cli.options import Device, Flag, Json
+from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import DataError
 from blemish.files import alone
+from blemish.names import Device
 
 if TYPE_CHECKING:
     from blemish.synthesis.batch.batch import Batch
@@ -40,7 +41,7 @@ def batch(
         dry_run: Check the recipe and print what it comes to; nothing is made.
         json: Print the figures of the set as JSON.
     """
-    from blemish.generator.loop import choose_device
+    from blemish.devices import choose_device
     from blemish.synthesis.batch.batch import Batch
     from blemish.synthesis.batch.pool import refuse_workers, usual_workers
     from blemish.synthesis.batch.recipe import read_recipe

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Json, Precision
+from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
+from blemish.names import Device, Precision
 
 Arms = Annotated[
     str | None,
@@ -53,11 +54,11 @@ def utility(
     """
     import torch
 
+    from blemish.devices import choose_device
     from blemish.evaluation.utility.evaluate import prepare
     from blemish.evaluation.utility.page import NAMES, told
     from blemish.evaluation.utility.plan import Plan
     from blemish.evaluation.utility.report import report
-    from blemish.generator.loop import choose_device
 
     plan = Plan(
         real=real,

@@ -15,7 +15,6 @@ picture and no mask: they would teach a detector that a good part is a bad one. 
 line alone.
 """
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,12 +30,12 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
-from blemish.files import append_line, ensure_writable
+from blemish.files import ensure_writable
+from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, file_of, read_rows
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
 from blemish.types import Codes
 
-NOTHING_CHANGED = "nothing changed"
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
@@ -54,7 +53,7 @@ class Synthetic:
         changed: Exactly the pixels in which `picture` and `twin` differ, upright.
         twin: The untouched photograph.
         requested: The mask that was asked for, upright.
-        codes: Of this one item.
+        codes: Codes of this one item; None if it was made without a generator.
         facts: What the manifest says of it: seed, origin, options, scores.
         reasons: Why it should not be trained on; empty where nothing speaks against it.
     """
@@ -65,7 +64,7 @@ class Synthetic:
     changed: Bool[np.ndarray, "h w"]
     twin: Original
     requested: Bool[np.ndarray, "h w"]
-    codes: Codes
+    codes: Codes | None
     facts: Mapping[str, Any]
     reasons: tuple[str, ...] = ()
 
@@ -82,19 +81,14 @@ class Dataset:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.manifest = root / "manifest.jsonl"
+        self.manifest = root / MANIFEST
         deque(self, maxlen=0)  # whatever is not of ours is told now
         ensure_writable(root)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        if not self.manifest.exists():
-            return
-        with self.manifest.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):  # a last one without was torn
-                    yield self._row(number, line.decode(errors="replace"))
+    def __iter__(self) -> Iterator[Row]:
+        return read_rows(self.manifest)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """The manifest, an item a row, oldest first.
 
         Raises:
@@ -131,10 +125,12 @@ class Dataset:
         """
         unchanged = () if item.changed.any() else (NOTHING_CHANGED,)
         reasons = (*item.reasons, *unchanged)
-        paths, writers = self.paths(item.kind, item.name), _writers(item)
+        writers = _writers(item)
+        paths = {k: v for k, v in self.paths(item.kind, item.name).items() if k in writers}
         if unchanged or (reasons and not keep_all):
             for kind in ("image", "mask"):  # an earlier run may have kept them
                 (self.root / paths.pop(kind)).unlink(missing_ok=True)
+        paths = {kind: path for kind, path in paths.items() if kind in writers}
         for kind in (kind for kind in writers if kind in paths):
             ensure_writable((self.root / paths[kind]).parent)
             writers[kind](self.root / paths[kind])
@@ -150,7 +146,7 @@ class Dataset:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line behind its files; only one process may."""
-        append_line(self.manifest, json.dumps(row))
+        append_row(self.manifest, row)
 
     def sweep(self) -> None:
         """Remove the half-written files of a run that was killed; none other may be writing now."""
@@ -163,38 +159,28 @@ class Dataset:
         """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
         path = self.root / "contact_sheet.png"
         last = deque((row for row in self if row["files"]), maxlen=SHEET_ROWS)
-        cells = [cell for row in last or ({"files": {}},) for cell in self._cells(row)]
+        cells = [cell for row in last or [{"name": "", "files": {}}] for cell in self._cells(row)]
         write_picture(path, grid(cells, 8 if len(cells) > 16 else 4))
         return path
 
-    def _cells(self, row: Mapping[str, Any]) -> list[UInt8[np.ndarray, "s s 3"]]:
+    def _cells(self, row: Row) -> list[UInt8[np.ndarray, "s s 3"]]:
         kinds = ("twin", "requested", "image", "mask")
-        return [self._cell(row["files"].get(kind)) for kind in kinds]
+        return [self._cell(row, kind) for kind in kinds]
 
-    def _cell(self, path: str | None) -> UInt8[np.ndarray, "s s 3"]:
-        if path is None or not (self.root / path).exists():
-            return np.zeros((SHEET_SIDE, SHEET_SIDE, 3), np.uint8)
-        picture = read_picture(self.root / path)
-        return cv2.resize(picture, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
-
-    def _row(self, number: int, line: str) -> dict[str, Any]:
+    def _cell(self, row: Row, kind: str) -> UInt8[np.ndarray, "s s 3"]:
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict) or "name" not in row or "files" not in row:
-            raise DataError(
-                got=f"{self.manifest}, whose line {number} is no item's",
-                expected="a manifest as Blemish wrote it",
-                todo="Choose another folder for what is to be made.",
-            )
-        return row
+            path = file_of(self.manifest, row, kind)
+        except DataError:
+            return np.zeros((SHEET_SIDE, SHEET_SIDE, 3), np.uint8)
+        picture = read_picture(path)
+        return cv2.resize(picture, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
 
 
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
     """In the order in which files are written."""
+    codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
     return {
-        "codes": partial(save_codes, codes=item.codes),
+        **codes,
         "twin": item.twin.write,
         "requested": partial(item.twin.write_mask, mask=item.requested),
         "mask": partial(item.twin.write_mask, mask=item.changed),

@@ -7,6 +7,7 @@ from typing import Any
 
 from blemish.errors import DataError
 from blemish.files import write_atomically
+from blemish.manifest import MANIFEST
 
 NAME = "recipe.json"
 SHOWN = 3
@@ -24,7 +25,7 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
     """
     path = root / NAME
     if not path.exists():
-        if (root / "manifest.jsonl").exists():
+        if (root / MANIFEST).exists():
             raise _refusal(root, "that are of no batch")
         write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
         return

@@ -5,10 +5,8 @@ become files elsewhere must be plain, and no file outside the folder is read.
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +15,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from blemish.errors import DataError, OptionError
-from blemish.files import read_lines
+from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, file_of, read_rows
 from blemish.originals import read_original
-from blemish.synthesis.dataset import NOTHING_CHANGED
 
 Split = Literal["train", "val"]
 Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
@@ -94,7 +91,7 @@ def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) ->
         DataError: The folder or its manifest is missing, holds no item that was kept, is not of
             ours, or a file of it is gone, torn or of another size than its picture.
     """
-    rows = {row["name"]: row for row in _rows(root)}
+    rows = _rows(root)
     given = [row for _, row in sorted(rows.items()) if _outcome(row) == "kept"]
     if not given:
         raise _not_made(f"{root}, of whose {len(rows)} items none was kept")
@@ -146,63 +143,20 @@ def photographs(items: Sequence[Item]) -> list[Item]:
     return [*first.values()]
 
 
-def _rows(root: Path) -> list[dict[str, Any]]:
-    lines = read_lines(root / "manifest.jsonl")
-    if not lines:
+def _rows(root: Path) -> dict[str, Row]:
+    """The manifest's rows by name; of two under one name the later counts."""
+    rows = {row["name"]: row for row in read_rows(root / MANIFEST)}
+    if not rows:
         raise _not_made(f"{root}, which holds no manifest.jsonl with items")
-    return [_row(root, number, line) for number, line in enumerate(lines, 1)]
+    return rows
 
 
-def _row(root: Path, number: int, line: str) -> dict[str, Any]:
-    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        row = json.loads(line)
-        if _is_item(row):
-            return row
-    raise _not_made(f"{root / 'manifest.jsonl'}, whose line {number} is no item's")
+def _outcome(row: Row) -> str:
+    return NOTHING_CHANGED if NOTHING_CHANGED in row["reasons"] else row["outcome"]
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
-    """Older manifests have none; in them an item without a picture is one that didn't change."""
-    outcome = row.get("outcome", "kept" if "image" in row["files"] else NOTHING_CHANGED)
-    return NOTHING_CHANGED if NOTHING_CHANGED in row.get("reasons", ()) else outcome
-
-
-def _is_item(row: Any) -> bool:
-    return _is_line(row) and (_outcome(row) != "kept" or _is_described(row))
-
-
-def _is_line(row: Any) -> bool:
-    words = (row.get("outcome", ""), *row.get("reasons", ()), *row["files"].values())
-    return (
-        _is_plain(row["name"])
-        and _is_plain(row["type"])
-        and all(isinstance(word, str) for word in words)
-    )
-
-
-def _is_described(row: Any) -> bool:
-    words = (row["normal"], row["bundle"]["name"], row["bundle"]["digest"])
-    numbers = (row["seed"], *row["scores"].values())
-    return (
-        isinstance(row["options"], dict)
-        and all(isinstance(word, str) for word in words)
-        and all(isinstance(number, int | float) for number in numbers)
-    )
-
-
-def _is_plain(name: object) -> bool:
-    """Whether it is one visible step of a path, wherever it is read."""
-    return (
-        isinstance(name, str)
-        and name.isprintable()
-        and not name.startswith(".")
-        and bool(name)
-        and not {"/", "\\", ":"} & {*name}
-    )
-
-
-def _item(root: Path, row: Mapping[str, Any]) -> Item:
-    paths = {kind: _file(root, row, kind) for kind in ("image", "mask", "twin")}
+def _item(root: Path, row: Row) -> Item:
+    paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
     originals = {path: read_original(path) for path in paths.values()}
     image, mask, twin = paths.values()
     changed, photograph = originals[mask].mask, originals[twin].picture
@@ -224,18 +178,6 @@ def _item(root: Path, row: Mapping[str, Any]) -> Item:
         photograph=_digest(photograph),
         facts=row,
     )
-
-
-def _file(root: Path, row: Mapping[str, Any], kind: str) -> Path:
-    named = row["files"].get(kind)
-    path = root / str(named)
-    if named is None or not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(
-            got=f"{root}, where the {kind} of item '{row['name']}' is gone ({named})",
-            expected="every file that manifest.jsonl names",
-            todo="Bring it back, or take the item's line out of manifest.jsonl.",
-        )
-    return path
 
 
 def _digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:
