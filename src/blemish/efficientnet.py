@@ -179,6 +179,20 @@ def folded(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def enlarged(images: Float[Tensor, "n c h w"], least: int) -> Float[Tensor, "n c p q"]:
+    """Images whose shorter side is at least so many pixels: the network knows no tiny pictures.
+
+    Args:
+        images: Any channels.
+        least: Side in pixels.
+    """
+    shorter = min(images.shape[2:])
+    if shorter >= least:
+        return images
+    size = [round(side * least / shorter) for side in images.shape[2:]]
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+
+
 def pad_same(x: Float[Tensor, "n c h w"], kernel: int, stride: int) -> Float[Tensor, "n c p q"]:
     """TensorFlow's "same" padding for sides that the stride divides; the odd pixel goes last."""
     total = kernel - stride

@@ -59,14 +59,19 @@ class EncoderTraining(Game):
                     todo="Correct the option.",
                 )
 
-    def adam(self, parameters: Parameters) -> torch.optim.Adam:
-        """The optimiser of either side."""
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99), eps=1e-8)
+    def adam(self, parameters: Parameters, rate: float | None = None) -> torch.optim.Adam:
+        """The optimiser of either side, at `learning_rate` unless another rate is given."""
+        rate = self.learning_rate if rate is None else rate
+        return torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99), eps=1e-8)
+
+    def decay(self, index: int) -> float:
+        """Share of the learning rates at a step: idinvert's, less by a fifth after each quarter."""
+        quarter = min(3, 4 * index // self.schedule.steps)
+        return DECAY**quarter
 
     def rate(self, index: int) -> float:
-        """The learning rate at a step: idinvert's, less by a fifth behind each quarter."""
-        quarter = min(3, 4 * index // self.schedule.steps)
-        return self.learning_rate * DECAY**quarter
+        """The learning rate at a step."""
+        return self.learning_rate * self.decay(index)
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the encoder's loss."""
