@@ -40,6 +40,7 @@ class EfficientNetLite0(nn.Module):
     """The network up to its last stage, with folded batch norms; frozen, always in eval mode."""
 
     name = "efficientnet-lite0"
+    convention = "tensorflow"  # RGB in [-1, 1], as it comes
 
     def __init__(self) -> None:
         super().__init__()

@@ -42,7 +42,7 @@ class EncoderTraining(Game):
     defects: float = 0.5
     pixel_weight: float = 10
     feature_weight: float = 1
-    features: SightName = "critic"
+    features: SightName = "efficientnet-lite0"
     adversarial_weight: float = 0.1
     code_weight: float = 1
     spread_weight: float = 0.1
