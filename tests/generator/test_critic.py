@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -166,7 +166,7 @@ def test_a_matching_critic_of_any_kind_follows_a_critic_of_any_kind(
     tmp_path: Path, its: CriticConfig, mine: CriticConfig
 ) -> None:
     bundle = write_bundle(tmp_path / "bundle", critic=its)
-    critic = matching_critic(bundle, CONFIG, mine)
+    critic = matching_critic(bundle, CONFIG, mine, seed=0)
     assert critic.config == mine
     image, mask = torch.rand(2, 3, 16, 16) * 2 - 1, torch.zeros(2, 1, 16, 16) - 1
     stack = torch.cat([image, mask], dim=1)
@@ -183,3 +183,31 @@ def same(critic: Critic, known: dict[str, Tensor]) -> bool:
 def test_options_survive_the_way_through_json() -> None:
     config = ProjectedConfig(width=32, colour_by=0.1)
     assert critic_kinds.critic_from(asdict(config)) == config
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_resumed_training_with_a_projected_critic_is_the_one_that_was_not_interrupted(
+    parts: Path, tmp_path: Path, known: None, stage: int
+) -> None:
+    critic = ProjectedConfig(least_side=32)
+    ways = {"whole": [3], "resumed": [1, 3]}
+    found = {}
+    for name, lengths in ways.items():
+        bundle = write_bundle(tmp_path / name, replace(SHAPE, defect=None), critic=critic)
+        for steps in lengths:
+            plan = replace(BRIEF, kimg=steps * BRIEF.batch / 1000)
+            resume, fabric = steps != lengths[0], make_fabric("cpu")
+            if stage == 1:
+                first = GeneratorTraining(schedule=plan, critic=critic, warm_steps=1)
+                out = tmp_path / f"{name}-1"
+                train_generator(DefectFolder(parts), SHAPE, first, fabric, out, resume=resume)
+                bundle = Bundle(out)
+            else:
+                second = DefectTraining(schedule=plan, critic=critic)
+                folder = DefectFolder(parts)
+                train_defects(folder, bundle, BRANCH, second, fabric, resume=resume)
+        found[name] = bundle
+    for network in ("generator", "critic" if stage == 1 else "match_critic"):
+        one, other = (found[name].tensors(network) for name in ways)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[k], other[k]) for k in one), network

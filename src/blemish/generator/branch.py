@@ -39,7 +39,9 @@ def with_branch(
     return generator
 
 
-def matching_critic(bundle: Bundle, config: GeneratorConfig, critic: CriticConfig) -> Critic:
+def matching_critic(
+    bundle: Bundle, config: GeneratorConfig, critic: CriticConfig, *, seed: int
+) -> Critic:
     """A critic of images with masks.
 
     Args:
@@ -47,8 +49,11 @@ def matching_critic(bundle: Bundle, config: GeneratorConfig, critic: CriticConfi
             where its kind can.
         config: Shape of the generator.
         critic: Options of the new critic.
+        seed: Random seed of its fresh weights.
     """
-    fresh = build_critic(critic, config, image_channels=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = build_critic(critic, config, image_channels=4)
     if critic_of(bundle) == critic and (change := fresh.widened(bundle.tensors("critic"))):
         bundle.load_into(fresh, "critic", change)
     return fresh

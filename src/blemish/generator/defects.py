@@ -393,7 +393,7 @@ def train_defects(
             todo="Add some, or check the folder with 'blemish data check'.",
         )
     generator = with_branch(bundle, config, seed=training.schedule.seed, coarse=coarse)
-    critic = matching_critic(bundle, config, training.critic)
+    critic = matching_critic(bundle, config, training.critic, seed=training.schedule.seed)
     stage = DefectStage(generator, critic, training, defects, fabric, coarse=coarse)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
 
