@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks._hardware import heading
 from blemish.files import write_atomically
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.network import Generator
 from blemish.generator.presets import find_preset
 from blemish.inversion.encode import Encode
@@ -50,7 +50,7 @@ class Bench:
         config = replace(chosen.shape, defect=branch)
         self.model = Model(
             generator=Generator(config).eval().requires_grad_(False),
-            critic=Critic(config).eval().requires_grad_(False),
+            critic=build_critic(chosen.training.critic, config).eval().requires_grad_(False),
             encoder=Encoder(config).eval().requires_grad_(False),
         )
         self.target = torch.rand(1, 3, config.resolution, config.resolution) * 2 - 1

@@ -29,9 +29,10 @@ from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import DefectFolder
 from blemish.files import write_atomically
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.network import Generator
 from blemish.generator.presets import find_preset
+from blemish.generator.residual import ResidualConfig
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.indomain import InDomain
 from blemish.names import PlacementMethod
@@ -175,8 +176,9 @@ def _untrained(path: Path, preset: str) -> Bundle:
     path.mkdir()
     bundle, generator = Bundle(path), Generator(config)
     bundle.write("generator", generator.state_dict())
-    bundle.write("critic", Critic(config).state_dict())
-    bundle.write("match_critic", Critic(config, image_channels=4).state_dict())
+    bundle.write("critic", build_critic(ResidualConfig(), config).state_dict())
+    matching = build_critic(ResidualConfig(), config, image_channels=4)
+    bundle.write("match_critic", matching.state_dict())
     bundle.write("encoder", Encoder(config).state_dict())
     bundle.write(MAPPER, fresh_mapper(generator, seed=0).state_dict())
     bundle.write_config({"generator": asdict(config), "preset": preset})

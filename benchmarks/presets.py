@@ -32,7 +32,7 @@ from benchmarks._hardware import heading, highest_mib
 from blemish.devices import choose_device, make_fabric
 from blemish.evaluation.provenance import hardware
 from blemish.files import write_atomically
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.defects import DefectStage
 from blemish.generator.loop import Stage, step_rng
 from blemish.generator.network import Generator
@@ -110,7 +110,7 @@ def second_stage(preset: Preset, fabric: Fabric) -> DefectStage:
     mask[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
     image, kind = torch.rand(n, 3, side, side) * 2 - 1, torch.zeros(n, dtype=torch.long)
     defects = Defects(image=image, mask=mask, kind=kind)
-    critic = Critic(config, image_channels=4)
+    critic = build_critic(preset.defects.critic, config, image_channels=4)
     return DefectStage(Generator(config), critic, preset.defects, defects, fabric)
 
 

@@ -24,11 +24,12 @@ from torch import Tensor, nn
 
 from benchmarks._hardware import heading, highest_mib
 from blemish.files import write_atomically
-from blemish.generator.critic import Critic
-from blemish.generator.losses import logistic_critic, logistic_generator
+from blemish.generator.critic import build_critic
+from blemish.generator.logits import LOGISTIC
 from blemish.generator.network import Drawing, Generator
 from blemish.generator.presets import find_preset
 from blemish.generator.reference import slow_path
+from blemish.generator.residual import ResidualConfig
 from blemish.types import Codes
 
 PRESETS = ("nut-64", "nut-128", "nut-256")
@@ -51,7 +52,8 @@ class Bench:
         chosen = find_preset(preset)
         branch = replace(chosen.branch, types=("crack", "print"))
         config = replace(chosen.shape, defect=branch)
-        self.generator, self.critic = Generator(config), Critic(config, image_channels=4)
+        self.generator = Generator(config)
+        self.critic = build_critic(ResidualConfig(), config, image_channels=4)
         z, z_defect = torch.randn(2, batch, config.z_dim).unbind()
         codes = self.generator.codes(z, z_defect, torch.zeros(batch, dtype=torch.long))
         assert codes.w_defect is not None
@@ -74,9 +76,9 @@ class Bench:
         """The slopes of the critic's weights, then those of the generator's."""
         self.generator.requires_grad_(True)
         fake = _stack(self._draw())
-        logits = self.critic(self.target), self.critic(fake.detach())
-        judged = _slopes(logistic_critic(*logits).mean(), self.critic)
-        drawn = _slopes(logistic_generator(self.critic(fake)).mean(), self.generator)
+        heads = self.critic.judge(self.target), self.critic.judge(fake.detach())
+        judged = _slopes(LOGISTIC.of_critic(*heads).mean(), self.critic)
+        drawn = _slopes(LOGISTIC.of_generator(self.critic.judge(fake)).mean(), self.generator)
         return torch.cat([judged, drawn])
 
     def _draw(self) -> Drawing:

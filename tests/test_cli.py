@@ -352,7 +352,7 @@ def test_the_doctor_fetches_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(blemish.features, "load_features", load)
     assert exit_code("doctor", "--fetch") == 0
-    assert asked == [("squeezenet", True), ("vgg16", True)]
+    assert asked == [("efficientnet-lite0", True), ("squeezenet", True), ("vgg16", True)]
 
 
 def test_the_doctor_lists_devices(

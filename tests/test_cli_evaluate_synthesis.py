@@ -91,9 +91,11 @@ def test_twice_is_the_same(more: str, place: Path, capsys: pytest.CaptureFixture
     assert told[0]["types"]["crack"]["real_learnt"] == (6 if more else 2)
 
 
-def test_auto_takes_the_critic_where_there_is_no_classifier(place: Path) -> None:
-    assert exit_code(f"{EVALUATE} --bundle bundle") == 0
-    assert report_in(place / "out")["network"] == "critic"
+def test_auto_takes_the_network_that_is_always_there_and_says_what_that_means(place: Path) -> None:
+    assert exit_code(EVALUATE) == 0
+    report = report_in(place / "out")
+    assert report["network"] == "efficientnet-lite0"
+    assert any("flatters" in note for note in report["notes"])
 
 
 def test_real_ones_held_against_themselves(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,18 +200,11 @@ def test_bad_input_is_refused_in_one_message(
     assert files_in(place) == before, "nothing is written"
 
 
-@pytest.mark.parametrize(
-    "options, got",
-    [
-        ("", "--features auto without SqueezeNet's weights and without --bundle"),
-        ("--features critic", "--features critic without --bundle"),
-    ],
-)
-def test_without_anything_to_look_with(
-    options: str, got: str, place: Path, capsys: pytest.CaptureFixture[str]
+def test_a_critic_looks_only_with_its_bundle(
+    place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(f"{EVALUATE} {options}") == 2
-    assert got in capsys.readouterr().err
+    assert exit_code(f"{EVALUATE} --features critic") == 2
+    assert "--features critic without --bundle" in capsys.readouterr().err
     assert not (place / "out").exists()
 
 

@@ -16,9 +16,9 @@ from blemish.features import (
     perceptual_distance,
     pooled,
 )
-from blemish.names import NetworkName
+from blemish.names import FileNetwork
 
-NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
+NAMES: tuple[FileNetwork, ...] = get_args(FileNetwork)
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 SIZES = {"squeezenet": 735_424, "vgg16": 14_714_688}
 DEPTHS = {"squeezenet": 512, "vgg16": 512}
@@ -47,7 +47,7 @@ def weights(squeezenet: FeatureNetwork) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_networks_have_the_published_size_and_stay_frozen(name: NetworkName) -> None:
+def test_networks_have_the_published_size_and_stay_frozen(name: FileNetwork) -> None:
     network = FeatureNetwork(name).train()
     assert sum(p.numel() for p in network.parameters()) == SIZES[name]
     assert not network.training and not any(p.requires_grad for p in network.parameters())
@@ -177,7 +177,7 @@ def test_weights_are_found_in_three_places(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_missing_weights_say_what_to_do(home: Path, name: NetworkName) -> None:
+def test_missing_weights_say_what_to_do(home: Path, name: FileNetwork) -> None:
     with pytest.raises(BundleError, match=f"no weights for {name}.*BLEMISH_WEIGHTS"):
         load_features(name)
 
@@ -276,7 +276,7 @@ def test_a_failed_download_says_why(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_digest_is_the_one_in_the_file_name(name: NetworkName) -> None:
+def test_the_digest_is_the_one_in_the_file_name(name: FileNetwork) -> None:
     assert SOURCES[name].url.endswith(f"-{SOURCES[name].sha256[:8]}.pth")
     assert SOURCES[name].url.endswith(SOURCES[name].filenames[-1])
 
@@ -292,3 +292,14 @@ def test_the_published_squeezenet_prefers_a_small_shift_to_another_picture(share
     near = perceptual_distance(network, coarse, shifted)
     far = perceptual_distance(network, coarse, coarse.roll(1, dims=0))
     assert (2 * near < far).all()
+
+
+def test_efficientnet_lite0_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("BLEMISH_WEIGHTS", raising=False)
+    network = load_features("efficientnet-lite0")
+    a, b = images(), images()
+    distance = perceptual_distance(network, a, b)
+    assert (distance > 0).all() and (distance <= 2).all()
+    torch.testing.assert_close(perceptual_distance(network, a, a), torch.zeros(2))
+    assert pooled(network, a).shape == (2, 320)

@@ -19,6 +19,7 @@ from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
 from blemish.generator.loop import Schedule
 from blemish.generator.network import BRANCH, DefectConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining, train_generator
 from blemish.inversion.encoder import Encoder, load_encoder
@@ -53,8 +54,9 @@ def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) 
     """Through all four trainings, three steps each; not to be written to."""
     torch.set_num_threads(1)
     out, folder, fabric = tmp_path_factory.mktemp("grown"), DefectFolder(data), make_fabric("cpu")
-    first = GeneratorTraining(schedule=BRIEF, grown_steps=1, path_every=1, hold=True)
-    second = DefectTraining(schedule=BRIEF, grown_steps=1)
+    critic = ResidualConfig()
+    first = GeneratorTraining(schedule=BRIEF, critic=critic, grown_steps=1, path_every=1, hold=True)
+    second = DefectTraining(schedule=BRIEF, critic=critic, grown_steps=1)
     how = {"placements": MOVES, "coarse": coarse}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "draw_curves", lambda *_: None)

@@ -9,9 +9,10 @@ import torch
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
-from blemish.generator.critic import Critic, inside_statistics
+from blemish.generator.critic import Critic, CriticConfig, build_critic, inside_statistics
 from blemish.generator.defects import DefectTraining
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining
 from blemish.inversion.domain import fit_domain
@@ -33,7 +34,12 @@ CONFIG = GeneratorConfig(
 
 
 def write_bundle(
-    path: Path, config: GeneratorConfig = CONFIG, *, encoder: bool = False, mapper: bool = False
+    path: Path,
+    config: GeneratorConfig = CONFIG,
+    *,
+    encoder: bool = False,
+    mapper: bool = False,
+    critic: CriticConfig = ResidualConfig(),  # noqa: B008
 ) -> Bundle:
     """What both stages of training leave, with random weights; whoever reads it finds no zeros.
 
@@ -45,14 +51,16 @@ def write_bundle(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         bundle.write("generator", _generator(config).state_dict())
-        bundle.write("critic", Critic(config).state_dict())
-        matching = Critic(config, image_channels=4)
+        bundle.write("critic", build_critic(critic, config).state_dict())
+        matching = build_critic(critic, config, image_channels=4)
         bundle.write("match_critic", matching.state_dict())
         looks = _looks(matching, config)
         if looks:
             bundle.write("statistics", looks)
     trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
     about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
+    if critic != ResidualConfig():  # a bundle that does not say has a residual one
+        about |= {"critic": asdict(critic), "match_critic": asdict(critic)}
     bundle.write_config({**about, "nimg": 4, "defects_nimg": 4})
     if encoder or mapper:
         _add_encoder(bundle, config)

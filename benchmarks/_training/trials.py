@@ -1,6 +1,7 @@
 """Trials: the trainings of both stages, each of which differs from its base in one thing.
 
-A base is what a preset carries, brought to 32² and to a short run. Three options count in steps or
+A base is what a preset carries, with the residual critic, whose penalty and augmentation the trials
+change, brought to 32² and to a short run. Three options count in steps or
 images of a whole run, and a short one would never see what they do, so they are brought along: the
 warm start takes the same share of the run as the preset's, augmentation may go from none to all
 within half of it, and a snapshot is taken every quarter.
@@ -17,6 +18,7 @@ from blemish.generator.defects import DefectTraining
 from blemish.generator.loop import Schedule
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.presets import Preset
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.train import GeneratorTraining
 
 SIDE, CHANNEL_BASE, FIRST_RESOLUTION = 32, 1024, 8
@@ -47,6 +49,7 @@ def backbone_of(preset: Preset, kimg: float) -> Backbone:
     training = replace(
         usual,
         schedule=_short(usual.schedule, kimg),
+        critic=ResidualConfig(),
         ada_kimg=kimg / 2,
         warm_steps=round(usual.warm_steps * share),
     )
@@ -57,7 +60,8 @@ def branch_of(preset: Preset, types: tuple[str, ...], kimg: float) -> Branch:
     """Stage 2's base, likewise, for a folder's types of defects."""
     shape = replace(preset.branch, first_resolution=FIRST_RESOLUTION, types=types)
     usual = preset.defects
-    training = replace(usual, schedule=_short(usual.schedule, kimg), ada_kimg=kimg / 2)
+    schedule = _short(usual.schedule, kimg)
+    training = replace(usual, schedule=schedule, critic=ResidualConfig(), ada_kimg=kimg / 2)
     return Branch(shape=shape, training=training)
 
 

@@ -40,6 +40,7 @@ class EfficientNetLite0(nn.Module):
     """The network up to its last stage, with folded batch norms; frozen, always in eval mode."""
 
     name = "efficientnet-lite0"
+    convention = "tensorflow"  # RGB in [-1, 1], as it comes
 
     def __init__(self) -> None:
         super().__init__()
@@ -177,6 +178,20 @@ def folded(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found |= _fold(published, project, f"{theirs}_bn2", f"{ours}project")
             index += 1
     return found
+
+
+def enlarged(images: Float[Tensor, "n c h w"], least: int) -> Float[Tensor, "n c p q"]:
+    """Images whose shorter side is at least so many pixels: the network knows no tiny pictures.
+
+    Args:
+        images: Any channels.
+        least: Side in pixels.
+    """
+    shorter = min(images.shape[2:])
+    if shorter >= least:
+        return images
+    size = [round(side * least / shorter) for side in images.shape[2:]]
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
 def pad_same(x: Float[Tensor, "n c h w"], kernel: int, stride: int) -> Float[Tensor, "n c p q"]:

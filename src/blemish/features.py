@@ -1,8 +1,10 @@
 r"""Frozen networks whose features measure likeness.
 
-Two classifiers trained on ImageNet, cut off before their verdict: SqueezeNet 1.0 (Iandola et al.,
-2016) and VGG16 (Simonyan & Zisserman, 2015), under torchvision's state-dict names. The distance of
-two images is the mean over the layers $l$ of
+Three classifiers trained on ImageNet, cut off before their verdict. EfficientNet-Lite0 comes with a
+package and is always at hand, so networks are trained with it. SqueezeNet 1.0 (Iandola et al.,
+2016) and VGG16 (Simonyan & Zisserman, 2015) are files under torchvision's state-dict names; nothing
+is trained against SqueezeNet, so that it can judge. The distance of two images is the mean over the
+layers $l$ of
 
     \frac{1}{h_l w_l} \sum_{p} \lVert \hat f_l(a)_p - \hat f_l(b)_p \rVert_2^2
 
@@ -14,7 +16,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +24,10 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from blemish.efficientnet import EfficientNetLite0, load_lite0
 from blemish.errors import BundleError
 from blemish.files import ensure_writable
-from blemish.names import NetworkName
+from blemish.names import FileNetwork, NetworkName
 
 Convention = Literal["torchvision", "caffe"]
 
@@ -44,7 +47,7 @@ class Source:
     sha256: str
 
 
-SOURCES: dict[NetworkName, Source] = {
+SOURCES: dict[FileNetwork, Source] = {
     "squeezenet": Source(
         filenames=("squeezenet1_0_imagenet.safetensors", "squeezenet1_0-b66bff10.pth"),
         url="https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
@@ -81,11 +84,11 @@ class FeatureNetwork(nn.Module):
             colour, "torchvision" takes RGB in [0, 1], standardised.
     """
 
-    def __init__(self, name: NetworkName, convention: Convention = "torchvision") -> None:
+    def __init__(self, name: FileNetwork, convention: Convention = "torchvision") -> None:
         super().__init__()
         stack, self.layers = _squeezenet() if name == "squeezenet" else _vgg16()
         self.features = nn.Sequential(*stack)
-        self.name: NetworkName = name
+        self.name: FileNetwork = name
         self.convention: Convention = convention
         self.requires_grad_(False).eval()
 
@@ -107,13 +110,28 @@ class FeatureNetwork(nn.Module):
         return super().train(False)
 
 
+Network = EfficientNetLite0 | FeatureNetwork
+
+
+@overload
+def load_features(
+    name: FileNetwork, path: Path | None = None, *, download: bool = False
+) -> FeatureNetwork: ...
+
+
+@overload
 def load_features(
     name: NetworkName, path: Path | None = None, *, download: bool = False
-) -> FeatureNetwork:
+) -> Network: ...
+
+
+def load_features(
+    name: NetworkName, path: Path | None = None, *, download: bool = False
+) -> Network:
     """A network with its published weights.
 
-    They are looked for at `path`, then in the folder that the environment variable BLEMISH_WEIGHTS
-    names, then in the user's cache.
+    Those of EfficientNet-Lite0 come with their package. Others are looked for at `path`, then in
+    the folder that the environment variable BLEMISH_WEIGHTS names, then in the user's cache.
 
     Args:
         name: Which network.
@@ -127,6 +145,8 @@ def load_features(
         BundleError: The file is missing, or isn't this network's.
         OutputError: The cache can't be written.
     """
+    if name == "efficientnet-lite0":
+        return load_lite0(path)
     file = _found(name, path)
     if file is None and (path or not download):
         raise _missing(name, path)
@@ -139,7 +159,7 @@ def load_features(
 
 
 def perceptual_distance(
-    network: FeatureNetwork,
+    network: Network,
     a: Float[Tensor, "n 3 h w"],
     b: Float[Tensor, "n 3 h w"],
     *,
@@ -166,7 +186,7 @@ def feature_distance(
 
 @torch.no_grad()
 def pooled(
-    network: FeatureNetwork, images: Float[Tensor, "n 3 h w"], *, batch: int = 16
+    network: Network, images: Float[Tensor, "n 3 h w"], *, batch: int = 16
 ) -> Float[Tensor, "n d"]:
     """The deepest features averaged over the picture: one vector per image for distances of sets.
 
@@ -224,7 +244,7 @@ def _cache() -> Path:
     return Path.home() / ".cache" / "blemish"
 
 
-def _found(name: NetworkName, path: Path | None) -> Path | None:
+def _found(name: FileNetwork, path: Path | None) -> Path | None:
     if path is not None and not path.is_dir():
         return path if path.is_file() else None
     folders = [path] if path else [*_configured_folder(), _cache()]
@@ -296,7 +316,7 @@ def _spoilt(file: Path, trouble: str) -> BundleError:
     )
 
 
-def _missing(name: NetworkName, path: Path | None) -> BundleError:
+def _missing(name: FileNetwork, path: Path | None) -> BundleError:
     places = [path] if path else [*_configured_folder(), _cache()]
     return BundleError(
         got=f"no weights for {name} at {' or '.join(map(str, places))}",

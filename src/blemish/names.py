@@ -25,7 +25,8 @@ ItemOutcome = Literal["kept", "refused", "failed"]
 ExportFormat = Literal["mvtec", "coco", "yolo", "hf-imagefolder"]
 ModelFormat = Literal["stylegan2-ada-state", "onnx"]
 
-NetworkName = Literal["squeezenet", "vgg16"]
+FileNetwork = Literal["squeezenet", "vgg16"]  # networks whose weights are files to fetch
+NetworkName = Literal["efficientnet-lite0", FileNetwork]
 FeatureSource = Literal["critic", NetworkName]
 FeatureChoice = Literal["auto", FeatureSource]
 

@@ -255,7 +255,6 @@ def test_of_one_item_much_is_unknown_and_the_rest_is_told(
 @pytest.mark.parametrize(
     "options, error, got",
     [
-        ({}, OptionError, "--features auto without SqueezeNet's weights and without --bundle"),
         ({"features": "critic"}, OptionError, "--features critic without --bundle"),
         ({"features": "squeezenet"}, BundleError, "no weights for squeezenet"),
         ({"features": "vgg16"}, BundleError, "no weights for vgg16"),
@@ -269,9 +268,11 @@ def test_nothing_to_look_with(
         prepare(Plan(real=real, synthetic=untouched, **options))
 
 
-def test_without_squeezenet_the_critic_looks(untouched: Path, real: Path, bundle: Bundle) -> None:
-    comparison = prepare(Plan(real=real, synthetic=untouched, bundle=str(bundle.path)))
-    assert comparison.eyes.name == "critic"
+def test_without_squeezenet_a_network_looks_that_is_always_there(
+    untouched: Path, real: Path
+) -> None:
+    comparison = prepare(Plan(real=real, synthetic=untouched))
+    assert comparison.eyes.name == "efficientnet-lite0"
 
 
 def test_the_critic_takes_pictures_of_any_size(untouched: Path, real: Path, bundle: Bundle) -> None:

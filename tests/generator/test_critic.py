@@ -1,119 +1,213 @@
+"""The critic's seam: a kind that nobody knows trains, is stored and comes back."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
 import pytest
 import torch
-from torch import Tensor
+from tiny import CONFIG, write_bundle
+from torch import Tensor, nn
 
-from blemish.generator.critic import Critic, inside_statistics, minibatch_deviation
-from blemish.generator.losses import r1_penalty
-from blemish.generator.network import GeneratorConfig
+from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries
+from blemish.data.folder import DefectFolder
+from blemish.errors import BundleError
+from blemish.generator import critic_kinds, loop
+from blemish.generator.branch import matching_critic
+from blemish.generator.critic import Critic, CriticConfig, CriticRules, build_critic
+from blemish.generator.defects import DefectTraining, train_defects
+from blemish.generator.game import Game, Judge
+from blemish.generator.logits import HINGE
+from blemish.generator.loop import Schedule, make_fabric
+from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.projected import ProjectedConfig
+from blemish.generator.residual import ResidualConfig
+from blemish.generator.restore import critic_of, load_critic, load_matching_critic
+from blemish.generator.train import GeneratorTraining, train_generator
 
-TINY = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
-
-
-def stack(n: int = 4, channels: int = 3, side: int = 16) -> Tensor:
-    return torch.rand(n, channels, side, side) * 2 - 1
-
-
-@pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("resolution", [8, 16, 32])
-def test_a_verdict_for_each_picture(resolution: int, channels: int) -> None:
-    config = GeneratorConfig(resolution=resolution, channel_base=128, channel_max=8)
-    critic = Critic(config, image_channels=channels)
-    logits = critic(stack(5, channels, resolution))
-    assert logits.shape == (5,) and logits.dtype == torch.float32
-
-
-def test_features_halve_from_block_to_block() -> None:
-    config = GeneratorConfig(resolution=32, channel_base=128, channel_max=8)
-    sizes = [tuple(f.shape[1:]) for f in Critic(config).features(stack(2, side=32))]
-    assert sizes == [(8, 16, 16), (8, 8, 8), (8, 4, 4)]
+SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
+BRANCH = DefectConfig(first_resolution=8, types=("crack", "print"))
+BRIEF = Schedule(batch=4, kimg=0.012, snapshot_kimg=0.012, log_steps=1)
 
 
-def test_every_parameter_gets_a_slope() -> None:
-    critic = Critic(TINY)
-    critic(stack()).square().sum().backward()
-    for name, parameter in critic.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DummyConfig(CriticConfig):
+    """A critic that looks at mean colours."""
+
+    kind: str = "dummy"
+    rate: float = 0.01
+
+    def build(self, shape: GeneratorConfig, image_channels: int) -> "DummyCritic":
+        return DummyCritic(self, image_channels)
 
 
-def test_the_penalty_on_slopes_has_slopes_of_its_own() -> None:
-    critic, real = Critic(TINY), stack().requires_grad_()
-    r1_penalty(critic(real), real).mean().backward()
-    for name, parameter in critic.named_parameters():
-        if name.endswith("weight"):
-            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-            assert parameter.grad.any(), name
+class DummyCritic(Critic):
+    def __init__(self, config: DummyConfig, image_channels: int) -> None:
+        super().__init__(config)
+        self.weigh = nn.Linear(image_channels, 1)
+        self.rules = CriticRules(
+            losses=HINGE,
+            learning_rate=config.rate,
+            penalise=False,
+            adapt=False,
+            path_lengths=False,
+        )
+
+    def forward(self, stack: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.weigh(stack.mean(dim=(2, 3))).squeeze(1)
+
+    def features(self, stack: Tensor) -> list[Tensor]:
+        return [stack, nn.functional.avg_pool2d(stack, 2)]
 
 
-def test_samples_are_judged_alone_in_groups_of_one() -> None:
-    critic, pictures = Critic(TINY, group=1), stack(3)
-    alone = torch.cat([critic(pictures[k : k + 1]) for k in range(3)])
-    torch.testing.assert_close(critic(pictures), alone, rtol=1e-4, atol=1e-5)
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(critic_kinds.KINDS, "dummy", DummyConfig)
+    monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
 
 
-def test_a_group_is_judged_by_its_spread() -> None:
-    critic, pictures = Critic(TINY), stack(4)
-    alike = pictures[:1].repeat(4, 1, 1, 1)
-    assert not torch.allclose(critic(pictures)[0], critic(alike)[0])
-    torch.testing.assert_close(critic(alike), critic(alike)[:1].expand(4))
+def train(parts: Path, out: Path, critic: CriticConfig) -> Bundle:
+    fabric = make_fabric("cpu")
+    first = GeneratorTraining(schedule=BRIEF, critic=critic, warm_steps=1, path_every=1)
+    train_generator(DefectFolder(parts), SHAPE, first, fabric, out)
+    second = DefectTraining(schedule=BRIEF, critic=critic)
+    train_defects(DefectFolder(parts), Bundle(out), BRANCH, second, fabric)
+    return Bundle(out)
 
 
-def test_the_order_of_a_group_does_not_matter() -> None:
-    critic, pictures = Critic(TINY), stack(4)
-    torch.testing.assert_close(critic(pictures.flip(0)), critic(pictures).flip(0))
+def test_a_dummy_critic_trains_both_stages_and_comes_back(
+    parts: Path, tmp_path: Path, known: None
+) -> None:
+    bundle = train(parts, tmp_path / "bundle", DummyConfig(rate=0.02))
+    lines = (bundle.path / "training" / "generator" / "stats.jsonl").read_text().splitlines()
+    told = {name for line in lines for name in json.loads(line)}
+    assert {"critic", "generator", "sign_real"} <= told
+    assert not told & {"r1", "ada", "path"}
+    for name, load, channels in (
+        ("critic", load_critic, 3),
+        ("match_critic", load_matching_critic, 4),
+    ):
+        critic = load(bundle)
+        assert critic_of(bundle, name) == critic.config == DummyConfig(rate=0.02)
+        expected = bundle.tensors(name)["weigh.weight"]
+        assert expected.shape == (1, channels)
+        assert torch.equal(critic.get_parameter("weigh.weight"), expected)
 
 
-def test_the_deviation_of_a_pair_is_half_its_distance() -> None:
-    x = torch.randn(2, 3, 4, 4)
-    deviation = minibatch_deviation(x, group=2)
-    expected = ((x[0] - x[1]).square() / 4 + 1e-8).sqrt().mean()
-    torch.testing.assert_close(deviation, expected.expand(2, 1, 4, 4))
+@pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig(), DummyConfig(rate=0.02)])
+def test_the_judge_learns_at_the_kind_s_rate_and_takes_shares_of_it(config: CriticConfig) -> None:
+    critic, game = build_critic(config, SHAPE), Game(learning_rate=1e-3)
+    judge = Judge(critic, game, make_fabric("cpu"))
+    expected = critic.rules.learning_rate or 1e-3
+    assert judge.adam.param_groups[0]["lr"] == expected
+    judge.scale_rate(0.5)
+    assert judge.adam.param_groups[0]["lr"] == expected / 2
+
+
+@pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig()])
+def test_a_critic_learns_to_tell_light_from_dark(config: CriticConfig) -> None:
+    judge = Judge(build_critic(config, SHAPE), Game(r1_every=1), make_fabric("cpu"))
+    rng = torch.Generator().manual_seed(0)
+    texture = torch.rand(4, 3, 16, 16, generator=rng) * 0.2
+    real, fake = texture + 0.5, texture - 0.7
+    before = judge.displeasure(fake, rng)
+    values = [judge.learn(index, real, fake, rng) for index in range(12)]
+    assert values[-1]["critic"] < values[0]["critic"]
+    assert (judge.displeasure(fake, rng) > before).all()
+
+
+@pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig()])
+def test_the_generator_s_gradient_leaves_the_critic_alone(config: CriticConfig) -> None:
+    judge = Judge(build_critic(config, SHAPE), Game(), make_fabric("cpu"))
+    fake = (torch.rand(2, 3, 16, 16) * 2 - 1).requires_grad_()
+    judge.displeasure(fake, torch.Generator().manual_seed(0)).sum().backward()
+    assert fake.grad is not None and fake.grad.isfinite().all() and fake.grad.any()
+    assert all(p.grad is None for p in judge.critic.parameters())
+    assert all(p.requires_grad for p in judge.parameters)
+
+
+def test_what_every_critic_sees_may_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    critic = build_critic(ProjectedConfig(colour_by=0.5), SHAPE)
+    judge = Judge(critic, Game(symmetries=Symmetries(flip=True)), make_fabric("cpu"))
+    seen: list[Tensor] = []
+    judged: Callable[[Tensor], object] = critic.judge
+    monkeypatch.setattr(critic, "judge", lambda stack: (seen.append(stack), judged(stack))[1])
+    image = torch.rand(2, 3, 16, 16)
+    judge.displeasure(image, torch.Generator().manual_seed(0))
+    assert not torch.allclose(seen[0], image, atol=0.02)
+    monotone = [
+        torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+        for a, b in zip(seen[0].detach().flatten(0, 1), image.flatten(0, 1), strict=True)
+    ]
+    assert min(monotone) > 0.99  # colours alone: not a pixel has moved
+
+
+def test_a_bundle_that_does_not_say_has_a_residual_critic(bundle: Bundle) -> None:
+    assert "critic" not in bundle.config
+    assert critic_of(bundle) == critic_of(bundle, "match_critic") == ResidualConfig()
+    assert same(load_critic(bundle), bundle.tensors("critic"))
 
 
 @pytest.mark.parametrize(
-    "n, group, groups", [(4, 4, 1), (8, 4, 2), (6, 4, 2), (6, 2, 3), (7, 7, 1)]
+    "entry", [{"kind": "psychic"}, {}, {"kind": "projected", "depth": 3}, "residual"]
 )
-def test_groups_share_a_deviation_and_none_is_left_over(n: int, group: int, groups: int) -> None:
-    deviation = minibatch_deviation(torch.randn(n, 3, 4, 4), group)
-    assert deviation.shape == (n, 1, 4, 4)
-    assert len(deviation[:, 0, 0, 0].unique()) == groups
+def test_a_critic_that_is_not_known_is_refused(tmp_path: Path, entry: object) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    bundle.write_config({**bundle.config, "critic": entry})
+    with pytest.raises(BundleError, match="whose 'critic' can't be understood"):
+        load_critic(bundle)
 
 
-@pytest.mark.parametrize("n, group", [(1, 4), (4, 1), (5, 4)])
-def test_who_is_alone_deviates_from_nobody(n: int, group: int) -> None:
-    deviation = minibatch_deviation(torch.randn(n, 3, 4, 4), group)
-    torch.testing.assert_close(deviation, torch.full((n, 1, 4, 4), 1e-4))
+@pytest.mark.parametrize("mine", [ResidualConfig(), ProjectedConfig()])
+@pytest.mark.parametrize("its", [ResidualConfig(), ProjectedConfig()])
+def test_a_matching_critic_of_any_kind_follows_a_critic_of_any_kind(
+    tmp_path: Path, its: CriticConfig, mine: CriticConfig
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle", critic=its)
+    critic = matching_critic(bundle, CONFIG, mine, seed=0)
+    assert critic.config == mine
+    image, mask = torch.rand(2, 3, 16, 16) * 2 - 1, torch.zeros(2, 1, 16, 16) - 1
+    stack = torch.cat([image, mask], dim=1)
+    if mine == its == ResidualConfig():  # it begins as the critic of images
+        torch.testing.assert_close(critic(stack), load_critic(bundle)(image))
+    assert critic(stack).isfinite().all()
 
 
-def test_the_deviation_of_equal_samples_is_next_to_nothing() -> None:
-    x = torch.randn(1, 3, 4, 4).repeat(4, 1, 1, 1).requires_grad_()
-    deviation = minibatch_deviation(x, group=4)
-    torch.testing.assert_close(deviation, torch.full((4, 1, 4, 4), 1e-4))
-    deviation.sum().backward()
-    assert x.grad is not None and x.grad.isfinite().all()
+def same(critic: Critic, known: dict[str, Tensor]) -> bool:
+    state = critic.state_dict()
+    return state.keys() == known.keys() and all(torch.equal(state[k], known[k]) for k in known)
 
 
-class Echo(Critic):
-    """Its features are what it is shown, at three sizes."""
-
-    def features(self, stack: Tensor) -> list[Tensor]:
-        return [torch.nn.functional.avg_pool2d(stack, k) for k in (1, 2, 4)]
+def test_options_survive_the_way_through_json() -> None:
+    config = ProjectedConfig(width=32, colour_by=0.1)
+    assert critic_kinds.critic_from(asdict(config)) == config
 
 
-def test_statistics_look_at_fine_features_inside_the_mask_only() -> None:
-    critic, mask = Echo(TINY, image_channels=4), torch.zeros(2, 1, 16, 16)
-    mask[:, :, 4:8, 4:12] = 1
-    image, other = stack(2), stack(2)
-    found = inside_statistics(critic, image, mask)
-    assert found.shape == (2, 2 * 2 * 4)  # mean and deviation, at 16² and 8², of four channels
-    elsewhere = inside_statistics(critic, torch.where(mask > 0, image, other), mask)
-    torch.testing.assert_close(elsewhere, found)
-    inside = image[:, :, 4:8, 4:12]
-    torch.testing.assert_close(found[:, :3], inside.mean(dim=(2, 3)))
-    spread = (inside.var(dim=(2, 3), unbiased=False) + 1e-6).sqrt()
-    torch.testing.assert_close(found[:, 4:7], spread)
-
-
-def test_statistics_of_an_empty_mask_are_finite() -> None:
-    found = inside_statistics(Critic(TINY, image_channels=4), stack(2), torch.zeros(2, 1, 16, 16))
-    assert found.isfinite().all()
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_resumed_training_with_a_projected_critic_is_the_one_that_was_not_interrupted(
+    parts: Path, tmp_path: Path, known: None, stage: int
+) -> None:
+    critic = ProjectedConfig(least_side=32)
+    ways = {"whole": [3], "resumed": [1, 3]}
+    found = {}
+    for name, lengths in ways.items():
+        bundle = write_bundle(tmp_path / name, replace(SHAPE, defect=None), critic=critic)
+        for steps in lengths:
+            plan = replace(BRIEF, kimg=steps * BRIEF.batch / 1000)
+            resume, fabric = steps != lengths[0], make_fabric("cpu")
+            if stage == 1:
+                first = GeneratorTraining(schedule=plan, critic=critic, warm_steps=1)
+                out = tmp_path / f"{name}-1"
+                train_generator(DefectFolder(parts), SHAPE, first, fabric, out, resume=resume)
+                bundle = Bundle(out)
+            else:
+                second = DefectTraining(schedule=plan, critic=critic)
+                folder = DefectFolder(parts)
+                train_defects(folder, bundle, BRANCH, second, fabric, resume=resume)
+        found[name] = bundle
+    for network in ("generator", "critic" if stage == 1 else "match_critic"):
+        one, other = (found[name].tensors(network) for name in ways)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[k], other[k]) for k in one), network

@@ -8,9 +8,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from blemish.generator.critic import Critic
+from blemish.generator.critic import Critic, build_critic
 from blemish.generator.losses import path_lengths
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig, Noise
+from blemish.generator.residual import ResidualConfig
 from blemish.types import Codes
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
@@ -40,7 +41,7 @@ def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def stylegan(shared: Path) -> tuple[dict[str, Tensor], Generator, Critic]:
     tensors, config = read(shared / "golden" / "stylegan2_ada_32.safetensors")
-    generator, critic = Generator(config), Critic(config)
+    generator, critic = Generator(config), build_critic(ResidualConfig(), config)
     generator.load_state_dict(under(tensors, "G."))
     critic.load_state_dict(under(tensors, "D."))
     return under(tensors, "io."), generator, critic

@@ -12,11 +12,12 @@ from tiny import CONFIG, write_bundle
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
 from blemish.generator.branch import with_branch
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.grow import grow, grow_branch, refuse_unlike
 from blemish.generator.layers import binomial_filter, blur, upsample
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.presets import PRESETS
+from blemish.generator.residual import ResidualConfig
 from blemish.types import Codes
 
 FINE = replace(CONFIG, resolution=32)
@@ -48,7 +49,7 @@ def small(coarse: Bundle, *, branch: bool) -> Generator:
 @torch.no_grad()
 def test_at_first_it_draws_the_coarser_picture_enlarged(coarse: Bundle) -> None:
     config = replace(FINE, defect=None)
-    generator, critic = Generator(config), Critic(config)
+    generator, critic = Generator(config), build_critic(ResidualConfig(), config)
     grow(generator, critic, coarse)
     expected, _ = drawn(small(coarse, branch=False))
     found, _ = drawn(generator)
@@ -61,12 +62,15 @@ def test_at_first_the_critic_judges_the_picture_at_a_lower_resolution(
     side: int, tmp_path: Path
 ) -> None:
     config = replace(CONFIG, channel_base=512, defect=None)
-    coarse, critic = write_bundle(tmp_path / "coarse", config), Critic(config)
+    coarse, critic = (
+        write_bundle(tmp_path / "coarse", config),
+        build_critic(ResidualConfig(), config),
+    )
     critic.load_state_dict(coarse.tensors("critic"))
     critic.get_parameter("b16.fromrgb.bias").uniform_(-1, 1)
     coarse.write("critic", critic.state_dict())
     fine = replace(config, resolution=side)
-    finer = Critic(fine)
+    finer = build_critic(ResidualConfig(), fine)
     grow(Generator(fine), finer, coarse)
     picture = torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(2))
     small = picture
@@ -81,7 +85,10 @@ def test_a_critic_without_channels_for_colours_keeps_all_but_its_first_block(
 ) -> None:
     config = replace(CONFIG, channel_base=128, defect=None)
     coarse = write_bundle(tmp_path / "coarse", config)
-    critic, known = Critic(replace(config, resolution=32)), coarse.tensors("critic")
+    critic, known = (
+        build_critic(ResidualConfig(), replace(config, resolution=32)),
+        coarse.tensors("critic"),
+    )
     before = {k: v.clone() for k, v in critic.state_dict().items()}
     grow(Generator(replace(config, resolution=32)), critic, coarse)
     after = critic.state_dict()
@@ -94,7 +101,7 @@ def test_a_critic_without_channels_for_colours_keeps_all_but_its_first_block(
 @torch.no_grad()
 def test_at_first_the_branch_draws_the_coarser_mask_enlarged(coarse: Bundle) -> None:
     generator = Generator(FINE)
-    grow(generator, Critic(FINE), coarse)
+    grow(generator, build_critic(ResidualConfig(), FINE), coarse)
     grow_branch(generator, coarse)
     _, expected = drawn(small(coarse, branch=True))
     _, found = drawn(generator)
@@ -104,7 +111,7 @@ def test_at_first_the_branch_draws_the_coarser_mask_enlarged(coarse: Bundle) -> 
 
 def test_the_new_blocks_can_learn(coarse: Bundle) -> None:
     generator = Generator(FINE)
-    grow(generator, Critic(FINE), coarse)
+    grow(generator, build_critic(ResidualConfig(), FINE), coarse)
     grow_branch(generator, coarse)
     image, logits = drawn(generator)
     assert logits is not None

@@ -3,10 +3,9 @@ from math import log, pi, sqrt
 import pytest
 import torch
 
+from blemish.generator.logits import HINGE, LOGISTIC, Heads, WeightedLogits, mean_logit
 from blemish.generator.losses import (
     kl_to_normal,
-    logistic_critic,
-    logistic_generator,
     mode_seeking,
     multiscale_l1,
     overlap_error,
@@ -15,24 +14,44 @@ from blemish.generator.losses import (
 )
 
 
+def heads(*logits: torch.Tensor) -> Heads:
+    return [WeightedLogits.single(each) for each in logits]
+
+
 def test_an_undecided_critic_costs_the_logarithm_of_two() -> None:
     nothing = torch.zeros(3)
-    torch.testing.assert_close(logistic_generator(nothing), torch.full((3,), log(2)))
-    torch.testing.assert_close(logistic_critic(nothing, nothing), torch.full((3,), 2 * log(2)))
+    torch.testing.assert_close(LOGISTIC.of_generator(heads(nothing)), torch.full((3,), log(2)))
+    torch.testing.assert_close(
+        LOGISTIC.of_critic(heads(nothing), heads(nothing)), torch.full((3,), 2 * log(2))
+    )
 
 
 def test_the_logistic_losses_are_negative_logarithms_of_probabilities() -> None:
     real, fake = torch.randn(5), torch.randn(5)
-    torch.testing.assert_close(logistic_generator(fake), -fake.sigmoid().log())
+    torch.testing.assert_close(LOGISTIC.of_generator(heads(fake)), -fake.sigmoid().log())
     expected = -real.sigmoid().log() - (1 - fake.sigmoid()).log()
-    torch.testing.assert_close(logistic_critic(real, fake), expected)
+    torch.testing.assert_close(LOGISTIC.of_critic(heads(real), heads(fake)), expected)
 
 
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 def test_the_logistic_losses_stay_finite_with_slopes(logit: float) -> None:
     logits = torch.full((2,), logit, requires_grad=True)
-    (logistic_critic(logits, logits) + logistic_generator(logits)).sum().backward()
+    found = heads(logits)
+    (LOGISTIC.of_critic(found, found) + LOGISTIC.of_generator(found)).sum().backward()
     assert logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_the_hinge_spares_what_is_judged_rightly_by_a_margin() -> None:
+    sure, unsure = torch.tensor([1.0, 3.0]), torch.tensor([0.5, -1.0])
+    assert HINGE.of_critic(heads(sure), heads(-sure)).tolist() == [0, 0]
+    torch.testing.assert_close(HINGE.of_critic(heads(unsure), heads(-unsure)), 2 * (1 - unsure))
+    torch.testing.assert_close(HINGE.of_generator(heads(unsure)), -unsure)
+
+
+def test_heads_count_alike_and_places_by_their_weights() -> None:
+    logits, weights = torch.tensor([[[[1.0, 5.0]]]]), torch.tensor([[[[0.75, 0.25]]]])
+    one, other = WeightedLogits(logits, weights), WeightedLogits.even(torch.zeros(1, 1, 7, 3))
+    torch.testing.assert_close(mean_logit([one, other]), torch.tensor([1.0]))
 
 
 @pytest.mark.parametrize("n", [1, 4])

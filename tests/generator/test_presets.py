@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from blemish.errors import OptionError
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.network import Generator
 from blemish.generator.presets import PRESETS, find_preset
 
@@ -19,11 +19,12 @@ def test_a_preset_draws_a_part_with_its_mask(name: str) -> None:
     z = torch.randn(1, preset.shape.z_dim)
     with torch.no_grad():
         sample = generator(generator.codes(z, z, torch.tensor([1])))
-        verdict = Critic(preset.shape, image_channels=4)(torch.cat([sample.image, sample.mask], 1))
+        critic = build_critic(preset.defects.critic, preset.shape, image_channels=4)
+        logits = critic(torch.cat([sample.image, 2 * sample.mask - 1], dim=1))
     side = preset.shape.resolution
     assert sample.image.shape == (1, 3, side, side)
     assert sample.mask.unique().tolist() in ([0.0], [1.0], [0.0, 1.0])
-    assert verdict.isfinite().all()
+    assert logits.isfinite().all()
 
 
 def test_an_unknown_preset_is_told_with_those_that_are_known() -> None:

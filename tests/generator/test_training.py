@@ -34,6 +34,7 @@ from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
 from blemish.generator.loop import STATE, Schedule
 from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator
 from blemish.names import Precision
@@ -60,12 +61,13 @@ def first_stage(plan: Schedule, **options: Any) -> GeneratorTraining:
         "path_every": 2,
         "reconstruction": 1.0,
         "ada_kimg": 0.1,
+        "critic": ResidualConfig(),
     }
     return GeneratorTraining(schedule=plan, symmetries=MOVES, **{**every, **options})
 
 
 def second_stage(plan: Schedule, **options: Any) -> DefectTraining:
-    every = {"r1_every": 2, "mode_every": 2, "ada_kimg": 0.1}
+    every = {"r1_every": 2, "mode_every": 2, "ada_kimg": 0.1, "critic": ResidualConfig()}
     return DefectTraining(schedule=plan, symmetries=MOVES, placements=MOVES, **{**every, **options})
 
 

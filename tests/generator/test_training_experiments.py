@@ -18,9 +18,10 @@ from blemish.errors import BundleError, DataError, OptionError, TrainingError
 from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.snapshots import Stage
 from blemish.generator import loop
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.presets import find_preset
+from blemish.generator.residual import ResidualConfig
 from blemish.types import Sample
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks are no part of the package
@@ -77,7 +78,7 @@ def in_little_time() -> Iterator[None]:
 def eyes() -> Eyes:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Eyes.of_critic(Critic(LOOKER).eval(), side=16)
+        return Eyes.of_critic(build_critic(ResidualConfig(), LOOKER).eval(), side=16)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blemish.generator.critic import Critic
+from blemish.generator.critic import Critic, build_critic
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 
 TINY = GeneratorConfig(resolution=16, z_dim=6, w_dim=8, channel_base=64, channel_max=8)
 DFMGAN = DefectConfig(
@@ -137,7 +138,10 @@ def snapshot_of(config: GeneratorConfig, **synthesis: Any) -> dict[str, Any]:
 @torch.no_grad()
 def networks(config: GeneratorConfig, channels: int = 3) -> tuple[Generator, Critic]:
     """Networks with random weights in which noise, biases and classes do something."""
-    generator, critic = Generator(config), Critic(config, image_channels=channels)
+    generator, critic = (
+        Generator(config),
+        build_critic(ResidualConfig(), config, image_channels=channels),
+    )
     for network in (generator, critic):
         for name, parameter in network.named_parameters():
             if name.endswith("noise_strength"):

@@ -13,8 +13,9 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.cli.exporting import export_model
 from blemish.errors import BundleError, OptionError, OutputError
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_generator
 from blemish.interop import onnx, read
 from blemish.interop.export import export_state
@@ -68,7 +69,7 @@ def test_a_published_network_comes_back_to_the_bit(shared: Path, tmp_path: Path)
 def test_the_backbone_alone_draws_the_good_twin(bundle: Bundle, tmp_path: Path) -> None:
     written = export_state(bundle, tmp_path / "nut.safetensors")
     assert [file.path.name for file in written] == ["nut.safetensors", "nut.critic.safetensors"]
-    backbone, critic = Generator(PLAIN), Critic(PLAIN)
+    backbone, critic = Generator(PLAIN), build_critic(ResidualConfig(), PLAIN)
     backbone.load_state_dict(load_file(written[0].path))
     critic.load_state_dict(load_file(written[1].path))
     z, whole = torch.randn(3, CONFIG.z_dim), load_generator(bundle)

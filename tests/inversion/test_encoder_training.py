@@ -24,6 +24,7 @@ from blemish.generator import loop
 from blemish.generator.loop import STATE, Schedule, step_rng
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.projected import ProjectedConfig
 from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion import train as training
 from blemish.inversion.encoder import Encoder
@@ -190,6 +191,17 @@ def test_weights_that_are_missing_end_it_before_it_begins(
     with pytest.raises(BundleError, match="no weights for vgg16"):
         train(data, fresh, options("idinvert"))
     assert not (fresh.path / "training").exists() and not fresh.has("encoder")
+
+
+def test_a_projected_critic_guides_at_its_own_rate(data: Path, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle", SMALL, critic=ProjectedConfig(least_side=32))
+    found = rows(train(data, bundle, options(steps=2)))
+    assert all(row["features"] > 0 and "adversarial" in row for row in found)
+    assert not {"r1", "ada"} & {*found[0]}
+    stage = stage_of(bundle, options(steps=4), data)
+    stage.step(1, step_rng(0, 1))
+    assert stage.judge.adam.param_groups[0]["lr"] == pytest.approx(2e-4 * 0.8)
+    assert stage.adam.param_groups[0]["lr"] == pytest.approx(1e-3 * 0.8)
 
 
 @pytest.mark.parametrize("recipe", get_args(EncoderRecipe))

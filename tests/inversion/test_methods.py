@@ -14,8 +14,9 @@ from tiny import CONFIG
 from torch import Tensor
 
 from blemish.errors import BundleError, OptionError
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.inversion.descent import Found
 from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import Encode
@@ -61,7 +62,11 @@ def drawn(model: Model, found: Found) -> Tensor:
 
 
 def fresh_model(config: GeneratorConfig) -> Model:
-    generator, critic, encoder = Generator(config), Critic(config), Encoder(config)
+    generator, critic, encoder = (
+        Generator(config),
+        build_critic(ResidualConfig(), config),
+        Encoder(config),
+    )
     for network in (generator, critic, encoder):
         network.eval().requires_grad_(False)
     return Model(generator=generator, critic=critic, encoder=encoder)

@@ -5,8 +5,9 @@ import torch
 from tiny import CONFIG, part
 
 from blemish.data.augment import Symmetries
-from blemish.generator.critic import Critic
+from blemish.generator.critic import Critic, build_critic
 from blemish.generator.network import Generator
+from blemish.generator.residual import ResidualConfig
 from blemish.inversion.encoder import Encoder, Encoding
 from blemish.inversion.losses import feature_error, squared_error
 from blemish.inversion.refusal import MOVES, PIXEL_WEIGHT, strangeness, strangest
@@ -113,5 +114,9 @@ def test_noise_is_stranger_than_a_part_to_one_who_knows_parts(
 
 def test_a_bundle_without_a_branch_refuses_as_well(photographs: torch.Tensor) -> None:
     plain = replace(CONFIG, defect=None)
-    networks = Generator(plain).eval(), Critic(plain).eval(), Encoder(plain).eval()
+    networks = (
+        Generator(plain).eval(),
+        build_critic(ResidualConfig(), plain).eval(),
+        Encoder(plain).eval(),
+    )
     assert strangest(*networks, photographs, MOVED) > 0

@@ -3,16 +3,27 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny import CONFIG
 from torch import Tensor
 
 from blemish.errors import BundleError
 from blemish.features import SOURCES, Convention, FeatureNetwork
-from blemish.generator.critic import Critic
+from blemish.generator.critic import Critic, build_critic
+from blemish.generator.projected import ProjectedConfig
 from blemish.inversion.losses import feature_error, squared_error
+from blemish.inversion.recipes import EncoderTraining
 from blemish.inversion.sight import LEVELS_PER_DEVIATION, VGG_LAYER, Sight
-from blemish.names import NetworkName
+from blemish.names import FeatureSource, FileNetwork
 
-CLASSIFIERS: tuple[NetworkName, ...] = ("squeezenet", "vgg16")
+CLASSIFIERS: tuple[FileNetwork, ...] = ("squeezenet", "vgg16")
+
+
+SIGHTS: list[tuple[FeatureSource, int]] = [
+    ("critic", 16),
+    ("efficientnet-lite0", 16),
+    ("squeezenet", 32),
+    ("vgg16", 16),
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +41,7 @@ def weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def _write(folder: Path, name: NetworkName, metadata: dict[str, str]) -> None:
+def _write(folder: Path, name: FileNetwork, metadata: dict[str, str]) -> None:
     with torch.device("meta"):
         slots = FeatureNetwork(name).state_dict()
     rng = torch.Generator().manual_seed(0)
@@ -53,9 +64,9 @@ def test_the_critic_sees_as_in_the_searches(critic: Critic) -> None:
     torch.testing.assert_close(Sight.of("critic", critic).error(drawn, target), expected)
 
 
-@pytest.mark.parametrize("name, side", [("critic", 16), ("squeezenet", 32), ("vgg16", 16)])
+@pytest.mark.parametrize("name, side", SIGHTS)
 def test_an_error_is_a_number_for_each_picture(
-    critic: Critic, weights: Path, name: NetworkName, side: int
+    critic: Critic, weights: Path, name: FeatureSource, side: int
 ) -> None:
     sight, drawn, target = Sight.of(name, critic), pictures(side, 3), pictures(side, 3)
     found = sight.error(drawn, target)
@@ -64,9 +75,9 @@ def test_an_error_is_a_number_for_each_picture(
     torch.testing.assert_close(sight.error(drawn[1:2], target[1:2]), found[1:2], rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("name, side", [("critic", 16), ("squeezenet", 32), ("vgg16", 16)])
+@pytest.mark.parametrize("name, side", SIGHTS)
 def test_slopes_reach_the_drawn_pictures_alone(
-    critic: Critic, weights: Path, name: NetworkName, side: int
+    critic: Critic, weights: Path, name: FeatureSource, side: int
 ) -> None:
     drawn, target = pictures(side).requires_grad_(), pictures(side).requires_grad_()
     Sight.of(name, critic).error(drawn, target).sum().backward()
@@ -90,6 +101,14 @@ def test_the_units_of_vgg16_are_those_of_levels(
     torch.testing.assert_close(found, squared_error(*maps))
 
 
+def test_the_default_space_is_the_projected_critic_s() -> None:
+    critic = build_critic(ProjectedConfig(), CONFIG).requires_grad_(False)
+    drawn, target = pictures(16), pictures(16)
+    expected = Sight.of("critic", critic).error(drawn, target)
+    found = Sight.of(EncoderTraining().features, critic).error(drawn, target)
+    torch.testing.assert_close(found, expected)
+
+
 def test_errors_of_vgg16_are_raw_and_of_others_relative(critic: Critic, weights: Path) -> None:
     assert not Sight.of("vgg16", critic).relative
     assert Sight.of("squeezenet", critic).relative and Sight.of("critic", critic).relative
@@ -102,7 +121,7 @@ def test_both_conventions_see_about_as_far() -> None:
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_missing_weights_are_named(
-    critic: Critic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: NetworkName
+    critic: Critic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: FileNetwork
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path / "none"))
@@ -112,7 +131,7 @@ def test_missing_weights_are_named(
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_torn_weights_are_refused(
-    critic: Critic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: NetworkName
+    critic: Critic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: FileNetwork
 ) -> None:
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path))
     (tmp_path / SOURCES[name].filenames[0]).write_bytes(b"hello")

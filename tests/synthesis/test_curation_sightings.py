@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scenery import SIZES, at_size, painted
-from tiny import part, spot
+from tiny import part, spot, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
+from blemish.generator.projected import ProjectedConfig
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.synthesis.curation.sightings import (
     LONGEST,
@@ -48,6 +51,14 @@ def test_scores_are_finite_whatever_the_size(matching: Critic, size: tuple[int, 
     assert seen.features.isfinite().all()
     assert np.isfinite([seen.verdict, seen.contrast]).all()
     assert seen.on_part == 1
+
+
+def test_a_projected_critic_scores_as_well(tmp_path: Path) -> None:
+    critic = load_matching_critic(write_bundle(tmp_path / "bundle", critic=ProjectedConfig()))
+    picture, good, mask = defective()
+    seen = look(critic, picture, mask, good)
+    assert seen.features.isfinite().all() and seen.inside.isfinite().all()
+    assert np.isfinite(seen.verdict)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -20,6 +20,7 @@ from blemish.files import LOCK
 from blemish.generator import loop
 from blemish.generator.loop import STATE, Schedule
 from blemish.generator.network import DefectConfig
+from blemish.generator.projected import ProjectedConfig
 from blemish.synthesis.mapping import train as training
 from blemish.synthesis.mapping.looks import COORDINATES
 from blemish.synthesis.mapping.mapper import MAPPER, load_mapper
@@ -111,6 +112,13 @@ def test_it_leaves_a_mapper_and_says_how_it_was_made(finished: Bundle) -> None:
         "samples-000000.png",
         "solutions.safetensors",
     } - {"curves.png"}
+
+
+def test_a_projected_critic_teaches_as_well(data: Path, tmp_path: Path) -> None:
+    critic = ProjectedConfig(least_side=32)
+    bundle = write_bundle(tmp_path / "bundle", SMALL, encoder=True, critic=critic)
+    for row in told(train(data, bundle, options(2))):
+        assert {*row} >= TERMS and not {"r1", "ada"} & {*row}
 
 
 def test_every_term_is_told(finished: Bundle) -> None:

@@ -3,10 +3,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from tiny import part, spot
+from tiny import part, spot, write_bundle
 
-from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic
+from blemish.generator.projected import ProjectedConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_matching_critic
 from blemish.synthesis.defect import Reference
 from blemish.synthesis.distilled import Distilled, distil
@@ -15,9 +16,10 @@ from blemish.synthesis.stitched import Stitched, stitch_defect
 SIDE = 16
 
 
-@pytest.fixture(scope="module")
-def matching(bundle: Bundle) -> Critic:
-    return load_matching_critic(bundle)
+@pytest.fixture(scope="module", params=[ResidualConfig(), ProjectedConfig()])
+def matching(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Critic:
+    folder = tmp_path_factory.mktemp("matching") / "bundle"
+    return load_matching_critic(write_bundle(folder, critic=request.param))
 
 
 def bar(angle: float, *, side: int = 64, length: float = 14, width: float = 3) -> np.ndarray:

@@ -103,8 +103,9 @@ def synthesis(
         real: A folder with test/<type> and ground_truth/<type>. Of each type the first third by
             name is what a bundle may have learnt from, and the rest is compared with.
         synthetic: A folder that 'blemish synthesize' or 'batch' has filled, or one like --real.
-        features: Whose: SqueezeNet's or VGG16's, from the folder that BLEMISH_WEIGHTS names, or
-            those of the critic of --bundle; auto is SqueezeNet where it is found, else the critic.
+        features: Network whose features are compared. SqueezeNet and VGG16 need their weights in
+            the folder that BLEMISH_WEIGHTS names, critic needs --bundle; auto is SqueezeNet where
+            it is found, else EfficientNet-Lite0, which generators are trained with.
         bundle: Folder of a bundle, or the name of an embedded one, whose critic looks.
         everything: The bundle has learnt from all real ones: compare with all of them.
         out: Folder for the report.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from blemish.checkpoint import Bundle
     from blemish.data import Symmetries
+    from blemish.generator.critic import CriticConfig
     from blemish.generator.loop import Schedule
 
 OF_PRESET = "(default: the preset's)"
@@ -26,6 +27,7 @@ Names = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_PRES
 AllNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint="(default: all)")]
 OF_BUNDLE = "(default: those that the generator was trained with)"
 BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_BUNDLE)]
+CriticKind = Annotated[Literal["projected", "residual"] | None, arg(help_behavior_hint=OF_PRESET)]
 Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
 
 
@@ -88,6 +90,13 @@ def choose_symmetries(names: str | None, default: "Symmetries") -> "Symmetries":
         return default
     far = {k: v for k, v in asdict(default).items() if not isinstance(v, bool)}
     return replace(Symmetries.parse(names), **far)
+
+
+def choose_critic(kind: str | None, default: "CriticConfig") -> "CriticConfig":
+    """The critic of that kind with its usual options, or the default one."""
+    from blemish.generator.critic_kinds import critic_from
+
+    return default if kind in (None, default.kind) else critic_from({"kind": kind})
 
 
 def symmetries_of(bundle: "Bundle") -> "Symmetries | None":

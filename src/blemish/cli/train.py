@@ -8,10 +8,12 @@ from blemish.cli.options import Data, Flag
 from blemish.cli.running import (
     AllNames,
     BundleNames,
+    CriticKind,
     Flat,
     Grown,
     Names,
     Run,
+    choose_critic,
     choose_symmetries,
     resumable,
     show,
@@ -33,6 +35,7 @@ def generator(
     preset: str = "nut-64",
     grow: Grown = None,
     symmetries: Names = None,
+    critic: CriticKind = None,
     everything: Flag = False,
     run: Flat = Run(),
 ) -> None:
@@ -44,6 +47,8 @@ def generator(
         preset: Shape and options that were found to work; an unknown name lists them.
         grow: A bundle of a coarser preset of the same widths to begin as.
         symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
+        critic: projected judges by pretrained features, residual learns its own from the
+            photographs.
         everything: Learn from test/good as well; the bundle can't be tested on it then.
         run: How long, on what, and from where.
     """
@@ -58,6 +63,7 @@ def generator(
         chosen.training,
         schedule=run.schedule(chosen.training.schedule),
         symmetries=choose_symmetries(symmetries, chosen.training.symmetries),
+        critic=choose_critic(critic, chosen.training.critic),
     )
     folder = DefectFolder(data)
     coarse = None if grow is None else find_bundle(grow)
@@ -95,6 +101,7 @@ def defects(
     types: AllNames = None,
     symmetries: BundleNames = None,
     placements: Names = None,
+    critic: CriticKind = None,
     everything: Flag = False,
     run: Flat = Run(),
 ) -> None:
@@ -107,6 +114,8 @@ def defects(
         types: The defects to learn.
         symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
         placements: What leaves a defect a defect, by the same names.
+        critic: projected judges by pretrained features, residual learns its own from the
+            photographs.
         everything: Learn from all defects of a type, not from the first third by name.
         run: How long, on what, and from where.
     """
@@ -125,6 +134,7 @@ def defects(
         schedule=run.schedule(preset.defects.schedule),
         symmetries=choose_symmetries(symmetries, symmetries_of(found) or preset.defects.symmetries),
         placements=choose_symmetries(placements, preset.defects.placements),
+        critic=choose_critic(critic, preset.defects.critic),
     )
     if run.dry_run:
         about = {"branch": asdict(branch), "training": asdict(training)}

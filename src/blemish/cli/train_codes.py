@@ -32,8 +32,8 @@ class Terms:
     """What the encoder's loss is made of.
 
     Attributes:
-        features: Whose features tell likeness; VGG16 and SqueezeNet need their weights in the
-            folder that BLEMISH_WEIGHTS names.
+        features: Network whose features measure likeness; SqueezeNet and VGG16 need their weights
+            in the folder that BLEMISH_WEIGHTS names.
         pairs: Share of a batch that the generator drew from known codes.
         pixel_weight: Of the squared error.
         feature_weight: Of the distance in features.

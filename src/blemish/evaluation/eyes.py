@@ -1,4 +1,4 @@
-"""Through which network pictures are compared: the bundle's critic, and SqueezeNet if it is there.
+"""Through which network pictures are compared: the bundle's critic, or a classifier.
 
 Distances of two pictures and of two sets depend on it, so its name stands beside every figure.
 """
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.features import FeatureNetwork, feature_distance
+from blemish.features import Network, feature_distance
 from blemish.generator.critic import Critic
 from blemish.inversion.losses import feature_error
 
@@ -45,7 +45,7 @@ class Eyes:
         return cls(name="critic", look=look, compare=feature_error)
 
     @classmethod
-    def of_network(cls, network: FeatureNetwork) -> "Eyes":
+    def of_network(cls, network: Network) -> "Eyes":
         """A classifier's, with the distance of `features.perceptual_distance`."""
         return cls(
             name=network.name,

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from blemish.checkpoint import Bundle
-from blemish.generator.critic import Critic
+from blemish.generator.critic import Critic, CriticConfig, build_critic
 from blemish.generator.grow import free, grow_branch
 from blemish.generator.network import BRANCH, Generator, GeneratorConfig
+from blemish.generator.restore import critic_of
 
 
 def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
@@ -38,11 +39,21 @@ def with_branch(
     return generator
 
 
-def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
-    """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
-    critic = Critic(config, image_channels=4)
-    name = f"b{config.resolution}.fromrgb.weight"
-    # An equalised layer divides by the root of its inputs, which are four now.
-    three = bundle.tensors("critic")[name] * (4 / 3) ** 0.5
-    bundle.load_into(critic, "critic", {name: torch.cat([three, 0 * three[:, :1]], dim=1)})
-    return critic
+def matching_critic(
+    bundle: Bundle, config: GeneratorConfig, critic: CriticConfig, *, seed: int
+) -> Critic:
+    """A critic of images with masks.
+
+    Args:
+        bundle: With a backbone; if its critic has the same options, the new one begins as that,
+            where its kind can.
+        config: Shape of the generator.
+        critic: Options of the new critic.
+        seed: Random seed of its fresh weights.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = build_critic(critic, config, image_channels=4)
+    if critic_of(bundle) == critic and (change := fresh.widened(bundle.tensors("critic"))):
+        bundle.load_into(fresh, "critic", change)
+    return fresh

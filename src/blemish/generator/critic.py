@@ -1,137 +1,126 @@
-"""The residual critic of StyleGAN2, which judges an image, or an image with its mask.
+"""What a critic is: the one seam through which all trainings and users of critics reach theirs.
 
-Its features serve as the domain's own perceptual space.
+A kind of critic is a file with two classes: the network, a `Critic`, and its options, a
+`CriticConfig` that builds it. One line in `critic_kinds` makes it known to bundles and to the
+command line. How it is played against (losses, penalties, augmentation) is the kind's own affair
+and stands in its `CriticRules`; training does not ask which kind it has.
 """
 
-from math import log2, sqrt
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from blemish.generator.layers import Conv, FullyConnected, normalise
+from blemish.data.augment import Symmetries
+from blemish.generator.logits import LOGISTIC, Heads, Losses, WeightedLogits
 from blemish.generator.network import GeneratorConfig
 
 
-def minibatch_deviation(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor, "n 1 h w"]:
-    """Mean deviation inside groups of samples, as one more channel (Karras et al., 2018, §3)."""
-    n, _, h, w = x.shape
-    size = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
-    members = x.reshape(size, n // size, *x.shape[1:]).float()
-    deviation = (members.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    return deviation.repeat(size)[:, None, None, None].expand(n, 1, h, w).to(x.dtype)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriticRules:
+    """How a critic is trained, and how a generator is trained against it.
 
-
-class CriticBlock(nn.Module):
-    """Two convolutions that halve the size, beside a shortcut."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, image_channels: int, clamp: float | None
-    ) -> None:
-        super().__init__()
-        if image_channels:
-            self.fromrgb = Conv(image_channels, inputs, kernel=1, clamp=clamp)
-        self.conv0 = Conv(inputs, inputs, kernel=3, clamp=clamp)
-        self.conv1 = Conv(inputs, outputs, kernel=3, down=True, gain=sqrt(0.5), clamp=clamp)
-        self.skip = Conv(
-            inputs, outputs, kernel=1, down=True, bias=False, activation=False, gain=sqrt(0.5)
-        )
-        self.register_buffer("resample_filter", self.conv0.resample_filter.clone())
-
-    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o p q"]:
-        return self.skip(x) + self.conv1(self.conv0(x))
-
-
-class CriticMapping(nn.Module):
-    """A class to what the critic looks for in it."""
-
-    def __init__(self, *, classes: int, width: int, layers: int) -> None:
-        super().__init__()
-        self.embed = FullyConnected(classes, width)
-        for k in range(layers):
-            layer = FullyConnected(width, width, activation=True, lr_multiplier=0.01)
-            self.add_module(f"fc{k}", layer)
-        self.classes, self.layers = classes, layers
-
-    def forward(self, label: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
-        x = normalise(self.embed(F.one_hot(label, self.classes).to(self.embed.weight.dtype)))
-        for k in range(self.layers):
-            x = self.get_submodule(f"fc{k}")(x)
-        return x
-
-
-class CriticEpilogue(nn.Module):
-    """From 4² features to `outputs` verdicts."""
-
-    def __init__(self, channels: int, *, outputs: int = 1, group: int, clamp: float | None) -> None:
-        super().__init__()
-        self.conv = Conv(channels + 1, channels, kernel=3, clamp=clamp)
-        self.fc = FullyConnected(channels * 16, channels, activation=True)
-        self.out = FullyConnected(channels, outputs)
-        self.group = group
-
-    def forward(self, x: Float[Tensor, "n c 4 4"]) -> Float[Tensor, "n o"]:
-        x = torch.cat([x, minibatch_deviation(x, self.group)], dim=1)
-        return self.out(self.fc(self.conv(x).flatten(1))).float()
-
-
-class Critic(nn.Module):
-    """Judges pictures; higher is more like the real ones.
-
-    With classes, the verdict is a product with what is looked for in the class (Miyato and Koyama,
-    2018).
-
-    Args:
-        config: Of the generator that it is trained against.
-        image_channels: 3 for images, 4 for images with masks.
-        group: Samples that are compared for their spread; by default what `config` says.
+    Attributes:
+        losses: Losses of both sides.
+        learning_rate: Learning rate of the critic; that of the training if absent.
+        penalise: Whether the critic's gradient at real pictures is penalised (R1).
+        adapt: Whether augmentation by the part's symmetries is adapted to the critic (ADA).
+        augmentation: What is always done to what the critic sees, real or generated.
+        path_lengths: Whether the generator's path lengths are regularised.
     """
 
-    def __init__(
-        self, config: GeneratorConfig, *, image_channels: int = 3, group: int | None = None
-    ) -> None:
+    losses: Losses = LOGISTIC
+    learning_rate: float | None = None
+    penalise: bool = True
+    adapt: bool = True
+    augmentation: Symmetries = field(default_factory=Symmetries)
+    path_lengths: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriticConfig(ABC):
+    """Options of a critic; each kind adds its own.
+
+    Attributes:
+        kind: Name of the kind, as in `critic_kinds.KINDS`.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def build(self, shape: GeneratorConfig, image_channels: int) -> "Critic":
+        """A fresh critic; see `build_critic`."""
+
+
+class Critic(nn.Module, ABC):
+    """Judges pictures, or pictures with masks; higher is more like the real ones.
+
+    Args:
+        config: Its options.
+    """
+
+    rules = CriticRules()
+
+    def __init__(self, config: CriticConfig) -> None:
         super().__init__()
-        self.resolutions = [2**k for k in range(int(log2(config.resolution)), 2, -1)]
-        for r in self.resolutions:
-            block = CriticBlock(
-                config.channels(r),
-                config.channels(r // 2),
-                image_channels=image_channels if r == config.resolution else 0,
-                clamp=config.conv_clamp,
-            )
-            self.add_module(f"b{r}", block)
-        width = config.channels(4)
-        self.b4 = CriticEpilogue(
-            width,
-            outputs=width if config.c_dim else 1,
-            group=config.critic_group if group is None else group,
-            clamp=config.conv_clamp,
-        )
-        if config.c_dim:
-            layers = config.critic_mapping_layers
-            self.mapping = CriticMapping(classes=config.c_dim, width=width, layers=layers)
-        self.label = config.label
+        self.config = config
 
-    def features(self, stack: Float[Tensor, "n c h w"]) -> list[Tensor]:
-        """What each block sees, from fine to coarse; the last is `n c 4 4`."""
-        stack = stack.contiguous(memory_format=torch.channels_last)  # a fifth faster on a CPU
-        x = self.get_submodule(f"b{self.resolutions[0]}.fromrgb")(stack)
-        found = []
-        for r in self.resolutions:
-            x = self.get_submodule(f"b{r}")(x)
-            found.append(x)
-        return found
-
+    @abstractmethod
     def forward(
         self, stack: Float[Tensor, "n c h w"], label: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, " n"]:
-        found = self.b4(self.features(stack)[-1])
-        if not hasattr(self, "mapping"):
-            return found.squeeze(1)
-        if label is None:
-            label = torch.full((len(stack),), self.label, device=stack.device)
-        return (found * self.mapping(label)).sum(dim=1) / sqrt(found.shape[1])
+        """A logit per picture.
+
+        Args:
+            stack: RGB in [-1, 1], with c = 4 followed by a mask in [-1, 1].
+            label: Classes, where the generator has some.
+        """
+
+    @abstractmethod
+    def features(self, stack: Float[Tensor, "n c h w"]) -> list[Tensor]:
+        """Feature maps, fine to coarse, each `n _ _ _`: a perceptual space of pictures."""
+
+    def judge(
+        self, stack: Float[Tensor, "n c h w"], label: Int[Tensor, " n"] | None = None
+    ) -> Heads:
+        """The logits that the losses are made from; by default those of `forward`."""
+        return [WeightedLogits.single(self(stack, label))]
+
+    def grow_from(self, known: Mapping[str, Tensor], resolution: int) -> None:
+        """Begin as a coarser critic of the same options; by default afresh.
+
+        Args:
+            known: Its weights.
+            resolution: Side of the pictures it judges.
+        """
+
+    def widened(self, known: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
+        """Weights with which a critic of masks begins as one of pictures alone.
+
+        Args:
+            known: Weights of the critic of pictures, which has the same options.
+
+        Returns:
+            Weights that replace known ones of the same names; None to begin afresh.
+        """
+        return None
+
+
+def build_critic(
+    config: CriticConfig, shape: GeneratorConfig, *, image_channels: int = 3
+) -> Critic:
+    """A fresh critic, with random weights.
+
+    Args:
+        config: Its kind and options.
+        shape: Shape of the generator that it is trained against.
+        image_channels: 3 for images, 4 for images with masks.
+    """
+    return config.build(shape, image_channels)
 
 
 def inside_statistics(

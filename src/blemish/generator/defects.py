@@ -24,12 +24,13 @@ from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
 from blemish.generator.adapt import average_of
 from blemish.generator.branch import free_defect_branch, matching_critic, with_branch
-from blemish.generator.critic import Critic, inside_statistics
+from blemish.generator.critic import Critic, CriticConfig, inside_statistics
 from blemish.generator.game import Game, Judge
 from blemish.generator.grow import origin_of
 from blemish.generator.loop import descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import BRANCH, DefectConfig, Drawing, Generator
+from blemish.generator.projected import ProjectedConfig
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
 from blemish.generator.warmstart import LatentEncoder, sample_latent
@@ -42,6 +43,7 @@ class DefectTraining(Game):
     """Options of stage 2, beside those of the hand.
 
     Attributes:
+        critic: Kind and options of the matching critic.
         reals: What the critic takes for real: defects stitched onto drawn twins, or photographs.
         taking: Share of a batch that is drawn under given masks, the rest under the branch's own.
         reconstruction: Weight of giving back real defects from their codes.
@@ -54,6 +56,7 @@ class DefectTraining(Game):
     """
 
     ema_kimg: float = 3
+    critic: CriticConfig = field(default_factory=ProjectedConfig)
     reals: Literal["stitched", "photographs"] = "stitched"
     taking: float = 0.5
     reconstruction: float = 4
@@ -311,6 +314,7 @@ class DefectStage:
         bundle.write("statistics", {**known, **self._looks()})
         trained = {**bundle.config.get("training", {}), "defects": asdict(self.training)}
         about = {"generator": asdict(self.generator.config), "training": trained}
+        about["match_critic"] = asdict(self.judge.critic.config)
         bundle.write_config({**bundle.config, **about, "defects_nimg": nimg})
 
     @torch.no_grad()
@@ -389,7 +393,7 @@ def train_defects(
             todo="Add some, or check the folder with 'blemish data check'.",
         )
     generator = with_branch(bundle, config, seed=training.schedule.seed, coarse=coarse)
-    critic = matching_critic(bundle, config)
+    critic = matching_critic(bundle, config, training.critic, seed=training.schedule.seed)
     stage = DefectStage(generator, critic, training, defects, fabric, coarse=coarse)
     run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
 

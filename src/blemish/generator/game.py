@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.generator.adapt import AdaptiveAugmentation, ema_decay, follow
 from blemish.generator.critic import Critic
+from blemish.generator.logits import mean_logit, over_heads
 from blemish.generator.loop import Parameters, Schedule, descend, gather
-from blemish.generator.losses import logistic_critic, logistic_generator, r1_penalty
+from blemish.generator.losses import r1_penalty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +21,12 @@ class Game:
 
     Attributes:
         schedule: Length and seed.
-        learning_rate: Of Adam with β (0, 0.99).
-        r1_gamma: Weight of R1 times two.
+        learning_rate: Learning rate of Adam with β (0, 0.99); a critic may have its own.
+        r1_gamma: Weight of R1 times two, for critics that want R1.
         r1_every: Steps between R1 penalties, each weighted by the interval.
         ema_kimg: Half-life of the average that is kept.
-        ada_target: Mean sign of the critic on real pictures that augmentation aims at.
+        ada_target: Mean sign of the critic on real pictures that augmentation aims at, for critics
+            that want it.
         ada_kimg: Over which its probability may go from 0 to 1.
         ada_cap: Its highest probability.
         symmetries: What may be done to a photograph so that it still could be one.
@@ -43,9 +45,10 @@ class Game:
     symmetries: Symmetries = field(default_factory=Symmetries)
     grown_steps: int = 100
 
-    def adam(self, parameters: Parameters) -> torch.optim.Adam:
-        """The optimiser of either side."""
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.0, 0.99), eps=1e-8)
+    def adam(self, parameters: Parameters, rate: float | None = None) -> torch.optim.Adam:
+        """The optimiser of either side, at `learning_rate` unless another rate is given."""
+        rate = self.learning_rate if rate is None else rate
+        return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), eps=1e-8)
 
     def follow(self, average: nn.Module, module: nn.Module, index: int) -> None:
         """Move the average that is kept, behind step `index`."""
@@ -55,20 +58,29 @@ class Game:
 
 
 class Judge:
-    """A critic that sees everything augmented, and learns to tell real from drawn."""
+    """A critic that sees everything augmented, and learns to tell real from drawn.
+
+    What it learns by are the rules of its kind.
+    """
 
     def __init__(self, critic: Critic, game: Game, fabric: Fabric) -> None:
-        self.critic = critic.to(fabric.device)
+        self.critic, self.rules = critic.to(fabric.device).train(), critic.rules
         self.ada = AdaptiveAugmentation(
             target=game.ada_target, speed_nimg=round(game.ada_kimg * 1000), cap=game.ada_cap
         )
-        self.parameters: Parameters = list(self.critic.parameters())
-        self.adam = game.adam(self.parameters)
+        self.parameters: Parameters = [p for p in self.critic.parameters() if p.requires_grad]
+        self.adam = game.adam(self.parameters, self.rules.learning_rate)
+        self.rate: float = self.adam.defaults["lr"]
         self.game, self.fabric = game, fabric
 
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint must hold."""
         return {"critic": self.critic, "ada": self.ada}
+
+    def scale_rate(self, share: float) -> None:
+        """Set the critic's learning rate to a share of what it began with."""
+        for group in self.adam.param_groups:
+            group["lr"] = self.rate * share
 
     def learn(
         self,
@@ -78,21 +90,23 @@ class Judge:
         rng: torch.Generator,
     ) -> dict[str, float]:
         """One step of the critic; returns what to log."""
-        penalised = index % self.game.r1_every == 0
+        penalised = self.rules.penalise and index % self.game.r1_every == 0
         real = self._augmented(real, rng).requires_grad_(penalised)
         fake = self._augmented(fake, rng)
         with self.fabric.autocast():
-            logits_real, logits_fake = self.critic(real), self.critic(fake)
-        loss = logistic_critic(logits_real, logits_fake).mean()
-        values = {"critic": loss.item(), "sign_real": logits_real.sign().mean().item()}
+            on_real, on_fake = self.critic.judge(real), self.critic.judge(fake)
+        loss = self.rules.losses.of_critic(on_real, on_fake).mean()
+        values = {"critic": loss.item(), "sign_real": over_heads(on_real, torch.sign).mean().item()}
         if penalised:
-            slope = r1_penalty(logits_real, real).mean()
+            slope = r1_penalty(mean_logit(on_real), real).mean()
             values["r1"] = slope.item()
             loss = loss + slope * (self.game.r1_gamma / 2 * self.game.r1_every)
         descend(self.fabric, loss, self.parameters, self.adam)
-        verdicts = gather(self.fabric, logits_real.detach())
-        self.ada.update(verdicts, nimg=self.game.schedule.batch)
-        return values | {"ada": self.ada.probability.item()}
+        if self.rules.adapt:
+            logits = gather(self.fabric, mean_logit(on_real).detach())
+            self.ada.update(logits, nimg=self.game.schedule.batch)
+            values["ada"] = self.ada.probability.item()
+        return values
 
     def displeasure(
         self, fake: Float[Tensor, "n c h w"], rng: torch.Generator
@@ -101,12 +115,17 @@ class Judge:
         self.critic.requires_grad_(False)
         seen = self._augmented(fake, rng)
         with self.fabric.autocast():
-            loss = logistic_generator(self.critic(seen))
-        self.critic.requires_grad_(True)
+            loss = self.rules.losses.of_generator(self.critic.judge(seen))
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
         return loss
 
     def _augmented(
         self, stack: Float[Tensor, "n c h w"], rng: torch.Generator
     ) -> Float[Tensor, "n c h w"]:
-        p = self.ada.probability
-        return augment_stack(stack, self.game.symmetries, generator=rng, probability=p)
+        if self.rules.adapt:
+            p = self.ada.probability
+            stack = augment_stack(stack, self.game.symmetries, generator=rng, probability=p)
+        if self.rules.augmentation != Symmetries():
+            stack = augment_stack(stack, self.rules.augmentation, generator=rng)
+        return stack

@@ -2,25 +2,21 @@
 
 As in progressive growing (Karras et al., 2018), what was learnt at half the side is kept and a
 block is added to either network; unlike there nothing is faded in. The generator's skip outputs do
-it: the new block's start at zero, so at first a picture is the coarser one, enlarged. The critic's
-new block starts by handing the picture on at half the size, so at first its verdict is the coarser
-one's on that: x = (r(x) - r(-x)) / (1 + a) with the leaky ReLU r of slope a, so that two channels
-of opposite signs carry a colour through any layer.
+it: the new block's start at zero, so at first a picture is the coarser one, enlarged. How a critic
+begins as a coarser one is its kind's affair.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
-from blemish.generator.critic import Critic, CriticBlock
-from blemish.generator.layers import SLOPE, SQRT2, Conv
+from blemish.generator.critic import Critic
 from blemish.generator.network import BRANCH, Generator, GeneratorConfig
-from blemish.generator.restore import shape_of
+from blemish.generator.restore import critic_of, shape_of
 
 
 @torch.no_grad()
@@ -30,8 +26,7 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
     Args:
         generator: Fresh; every block that the coarser one has is overwritten, and the colours of
             the blocks that it lacks are set to zero.
-        critic: Fresh; likewise, and the blocks that the coarser one lacks hand on the picture where
-            they have two channels or more for each of its colours.
+        critic: Fresh; begins as the coarser one if that has the same options.
         coarse: A bundle of the same shape but for its lower resolution.
 
     Raises:
@@ -42,9 +37,8 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
     known = coarse.tensors("generator")
     _take(generator, {k: v for k, v in known.items() if not k.startswith(BRANCH)})
     _silence(generator, "b", shape_of(coarse).resolution)
-    known = coarse.tensors("critic")
-    _take(critic, {k: v for k, v in known.items() if ".fromrgb." not in k})
-    _hand_on(critic, known, shape_of(coarse).resolution)
+    if critic_of(coarse) == critic.config:
+        critic.grow_from(coarse.tensors("critic"), shape_of(coarse).resolution)
 
 
 @torch.no_grad()
@@ -129,34 +123,3 @@ def _silence(generator: Generator, prefix: str, above: int) -> None:
             assert isinstance(output.weight, Tensor) and isinstance(output.bias, Tensor)
             output.weight.zero_()
             output.bias.zero_()
-
-
-def _hand_on(critic: Critic, known: Mapping[str, Tensor], above: int) -> None:
-    """Let blocks finer than `above` give the next what the coarser critic's first layer did."""
-    blocks = [critic.get_submodule(f"b{r}") for r in critic.resolutions if r > above]
-    finer = [block for block in blocks if isinstance(block, CriticBlock)]
-    weight, bias = (known[f"b{above}.fromrgb.{name}"] for name in ("weight", "bias"))
-    colours = torch.eye(weight.shape[1])
-    signed = torch.cat([colours, -colours])  # from colours to the channels that carry them
-    read = signed.T / (1 + SLOPE)  # and back
-    if any(len(block.conv0.weight) < len(signed) for block in finer):
-        return
-    # An equalised layer divides by the root of its inputs; the gain of its ReLU is √2.
-    look = SQRT2 * weight[:, :, 0, 0] / len(colours) ** 0.5 @ read
-    _set(finer[0].fromrgb, signed)
-    for block in finer:
-        last = block is finer[-1]
-        _set(block.conv0, signed @ read)
-        _set(block.conv1, look if last else signed @ read, SQRT2 * bias if last else None)
-        block.skip.weight[: len(bias if last else signed)] = 0
-
-
-def _set(
-    layer: Conv, matrix: Float[Tensor, "o i"], bias: Float[Tensor, " o"] | None = None
-) -> None:
-    """Let the first outputs be this of the first inputs at each pixel, and of no others."""
-    o, i = matrix.shape
-    assert layer.bias is not None
-    layer.weight[:o] = 0
-    layer.weight[:o, :i, layer.kernel // 2, layer.kernel // 2] = matrix / layer.weight_gain
-    layer.bias[:o] = 0 if bias is None else bias / layer.bias_gain

@@ -1,4 +1,4 @@
-"""Losses of the generator and its critics: functions of tensors, a value per item.
+"""Losses beside those of the critics' logits (`logits`): functions of tensors, a value per item.
 
 Weights, means and schedules belong to the stages in `train.py` and `defects.py`.
 """
@@ -9,18 +9,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-
-def logistic_generator(logits_fake: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Non-saturating logistic loss of the generator (Goodfellow et al., 2014)."""
-    return F.softplus(-logits_fake)
-
-
-def logistic_critic(
-    logits_real: Float[Tensor, " n"], logits_fake: Float[Tensor, " n"]
-) -> Float[Tensor, " n"]:
-    """Logistic loss of the critic."""
-    return F.softplus(-logits_real) + F.softplus(logits_fake)
 
 
 def r1_penalty(logits: Float[Tensor, " n"], real: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

@@ -8,6 +8,7 @@ from blemish.errors import OptionError
 from blemish.generator.defects import DefectTraining
 from blemish.generator.loop import Schedule
 from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import shape_of
 from blemish.generator.train import GeneratorTraining
 
@@ -78,8 +79,10 @@ PRESETS: dict[str, Preset] = {
     "tiny-32": Preset(  # a finer form of tiny-16, to try growing
         shape=GeneratorConfig(resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
         branch=DefectConfig(first_resolution=8),
-        training=GeneratorTraining(schedule=TINY, warm_steps=10, grown_steps=10),
-        defects=DefectTraining(schedule=TINY),
+        training=GeneratorTraining(
+            schedule=TINY, critic=ResidualConfig(), warm_steps=10, grown_steps=10
+        ),
+        defects=DefectTraining(schedule=TINY, critic=ResidualConfig()),
     ),
     "nut-128-slim": Preset(  # to nut-64 what bottle-128 is to bottle-64
         shape=GeneratorConfig(
@@ -112,8 +115,8 @@ PRESETS: dict[str, Preset] = {
     "tiny-16": Preset(  # too small for anything but to try the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
         branch=DefectConfig(first_resolution=8),
-        training=GeneratorTraining(schedule=TINY, warm_steps=10),
-        defects=DefectTraining(schedule=TINY),
+        training=GeneratorTraining(schedule=TINY, critic=ResidualConfig(), warm_steps=10),
+        defects=DefectTraining(schedule=TINY, critic=ResidualConfig()),
     ),
 }
 

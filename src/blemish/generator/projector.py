@@ -11,6 +11,7 @@ critic: a checkpoint holds them, the pretrained ones come from their package.
 """
 
 from math import sqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +55,10 @@ class Projector(nn.Module):
             raised = F.interpolate(down(mixed[-1]), size=size, mode="bilinear")
             mixed.append((raised + finer) * sqrt(0.5))
         return mixed[::-1], plain
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Projector":
+        self.pretrained._apply(fn, recurse)  # moves along to another device
+        return super()._apply(fn, recurse)
 
     def train(self, mode: bool = True) -> "Projector":
         """Stays frozen, also as a part of a critic that is being trained."""

@@ -1,10 +1,11 @@
 """Stage 1: a generator of good parts (StyleGAN2-ADA, arranged for a few dozen photographs).
 
-Warm start by reconstruction, then the logistic game with lazy R1, path lengths, style mixing and
-augmentation before the critic that is limited to the object's own symmetries.
+Warm start by reconstruction, then the game by the rules of the critic's kind, with style mixing;
+path lengths and augmentation before the critic, limited to the object's own symmetries, come in
+where that kind wants them.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,14 @@ from blemish.checkpoint import Bundle
 from blemish.data.augment import augment_stack
 from blemish.data.folder import DefectFolder, load
 from blemish.generator.adapt import PathLength, average_of
-from blemish.generator.critic import Critic
+from blemish.generator.critic import CriticConfig, build_critic
 from blemish.generator.game import Game, Judge
 from blemish.generator.grow import free_all_but, grow, origin_of
 from blemish.generator.loop import choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.projected import ProjectedConfig
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture, to_tensor
 from blemish.types import Codes
@@ -34,7 +36,8 @@ class GeneratorTraining(Game):
     """Options of stage 1, beside those of the game.
 
     Attributes:
-        path_weight: Of the path length penalty; 0 leaves it out.
+        critic: Kind and options of the critic.
+        path_weight: Weight of the path length penalty, for critics that want it; 0 leaves it out.
         path_every: Steps between path length penalties.
         mixing: Probability that coarse and fine rows come from two latents.
         warm_steps: Steps of reconstruction before the critic comes in.
@@ -45,6 +48,7 @@ class GeneratorTraining(Game):
             then go on to mean what they did, to encoders as well.
     """
 
+    critic: CriticConfig = field(default_factory=ProjectedConfig)
     path_weight: float = 2
     path_every: int = 4
     mixing: float = 0.9
@@ -70,13 +74,14 @@ class GeneratorStage:
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             self.generator = Generator(config).to(fabric.device)
-            critic = Critic(config)
+            critic = build_critic(training.critic, config)
             self.encoder = LatentEncoder(config).to(fabric.device)
         if coarse is not None:
             grow(self.generator, critic, coarse)
         self.grown_from = None if coarse is None else coarse.digest
         self.average = average_of(self.generator)
         self.judge = Judge(critic, training, fabric)
+        self.path_weight = training.path_weight if critic.rules.path_lengths else 0
         self.path = PathLength().to(fabric.device)
         self.config, self.training, self.fabric = config, training, fabric
         self.preset = preset
@@ -142,7 +147,7 @@ class GeneratorStage:
         values["generator"] = loss.item()
         if self.training.reconstruction and index % self.training.reconstruction_every == 0:
             values |= self._reconstruct(rng, self.training.reconstruction)
-        if self.training.path_weight and index % self.training.path_every == 0:
+        if self.path_weight and index % self.training.path_every == 0:
             values |= self._smooth(rng)
         return values
 
@@ -154,7 +159,7 @@ class GeneratorStage:
         noise = torch.randn(z.shape[0], 3, r, r, generator=rng).to(z.device)
         w = self.generator.codes(z).w.requires_grad_()  # a mapping that is held gives none
         lengths = path_lengths(self.generator.draw(Codes(w=w)).image, w, noise)
-        weight = self.training.path_weight * self.training.path_every
+        weight = self.path_weight * self.training.path_every
         seen = gather(self.fabric, lengths.detach()).to(lengths.device)
         loss = self.path.penalty(lengths, seen).mean() * weight
         descend(self.fabric, loss, self.learning, self.generator_adam)
@@ -187,6 +192,7 @@ class GeneratorStage:
         bundle.write("generator", self.average.state_dict())
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("critic", self.judge.critic.state_dict())
+        about["critic"] = asdict(self.judge.critic.config)
         grown = {} if self.grown_from is None else {"grown_from": self.grown_from}
         bundle.write_config({"preset": self.preset, **about, "nimg": nimg, **grown})
 

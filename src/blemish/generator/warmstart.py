@@ -8,17 +8,18 @@ finds that in a few hundred steps.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.layers import FullyConnected
 from blemish.generator.network import GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 
 
 class LatentEncoder(nn.Module):
-    """Image, or image with mask, to a Gaussian over z, on the critic's trunk."""
+    """Image, or image with mask, to a Gaussian over z, on the residual critic's trunk."""
 
     def __init__(self, config: GeneratorConfig, *, image_channels: int = 3) -> None:
         super().__init__()
-        self.trunk = Critic(config, image_channels=image_channels)
+        self.trunk = build_critic(ResidualConfig(), config, image_channels=image_channels)
         self.head = FullyConnected(config.channels(4) * 16, 2 * config.z_dim)
 
     def forward(

@@ -1,7 +1,7 @@
 """A bundle's networks as state dicts that StyleGAN2-ADA's own networks load.
 
     OUT.safetensors           the generator that draws good parts: `mapping.*`, `synthesis.*`
-    OUT.critic.safetensors    its critic, if the bundle carries it: `b64.*` ... `b4.*`
+    OUT.critic.safetensors    its critic, if the bundle has one of that kind: `b64.*` ... `b4.*`
 
 Names, shapes and values are those of the published networks, with the buffers they expect
 (`w_avg`, `noise_const`, `resample_filter`); the header of each file says how to build them. The
@@ -17,7 +17,8 @@ from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import OptionError
 from blemish.files import ensure_writable
 from blemish.generator.network import BRANCH, GeneratorConfig
-from blemish.generator.restore import load_critic, load_generator, shape_of
+from blemish.generator.residual import ResidualConfig
+from blemish.generator.restore import critic_of, load_critic, load_generator, shape_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def export_state(bundle: Bundle, out: Path) -> list[Exported]:
             todo=f"Write {out.stem or 'model'}.safetensors.",
         )
     states = {out: _backbone(bundle)}
-    if bundle.has("critic"):
+    if bundle.has("critic") and critic_of(bundle) == ResidualConfig():
         states[out.with_suffix(".critic.safetensors")] = _critic(bundle)
     ensure_writable(out.parent)
     for path, (contents, header, tensors) in states.items():

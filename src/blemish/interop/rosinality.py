@@ -15,9 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.layers import binomial_filter
 from blemish.generator.network import Generator, GeneratorConfig, Mapping
+from blemish.generator.residual import ResidualConfig
 from blemish.interop.foreign import Foreign
 from blemish.interop.refusal import Refused, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
@@ -66,7 +67,7 @@ def from_checkpoint(checkpoint: Any, facts: Facts, *, nbytes: int) -> Foreign:
     critic = dict(_critic(_tensors(checkpoint, "d", nbytes))) if "d" in checkpoint else None
     config = config_of(state, critic or (), facts)
     with torch.device("meta"):
-        ours, judge = Generator(config), Critic(config)
+        ours, judge = Generator(config), build_critic(ResidualConfig(), config)
     mean = _tensor(checkpoint, "latent_avg", nbytes)
     state["mapping.w_avg"] = torch.zeros(config.w_dim) if mean is None else mean.flatten()
     generator = fit_generator(_with_filters(state, ours), config)

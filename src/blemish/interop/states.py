@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import UserError
-from blemish.generator.critic import Critic
+from blemish.generator.critic import build_critic
 from blemish.generator.layers import binomial_filter
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.interop.refusal import Refused, shown
 
 State = dict[str, Tensor]
@@ -90,7 +91,8 @@ def fit_generator(found: Mapping[str, Tensor], config: GeneratorConfig) -> State
 def fit_critic(found: Mapping[str, Tensor], config: GeneratorConfig, *, channels: int = 3) -> State:
     """The tensors in float32, if they are just those of a critic of that shape."""
     with torch.device("meta"):
-        return _fit(found, Critic(config, image_channels=channels), "critic")
+        critic = build_critic(ResidualConfig(), config, image_channels=channels)
+        return _fit(found, critic, "critic")
 
 
 def _fit(found: Mapping[str, Tensor], network: nn.Module, what: str) -> State:

@@ -40,7 +40,7 @@ class EncoderTraining(Game):
     defects: float = 0.5
     pixel_weight: float = 10
     feature_weight: float = 1
-    features: FeatureSource = "critic"
+    features: FeatureSource = "efficientnet-lite0"
     adversarial_weight: float = 0.1
     code_weight: float = 1
     spread_weight: float = 0.1
@@ -57,14 +57,19 @@ class EncoderTraining(Game):
                     todo="Correct the option.",
                 )
 
-    def adam(self, parameters: Parameters) -> torch.optim.Adam:
-        """The optimiser of either side."""
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99), eps=1e-8)
+    def adam(self, parameters: Parameters, rate: float | None = None) -> torch.optim.Adam:
+        """The optimiser of either side, at `learning_rate` unless another rate is given."""
+        rate = self.learning_rate if rate is None else rate
+        return torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99), eps=1e-8)
+
+    def decay(self, index: int) -> float:
+        """Share of the learning rates at a step: idinvert's, less by a fifth after each quarter."""
+        quarter = min(3, 4 * index // self.schedule.steps)
+        return DECAY**quarter
 
     def rate(self, index: int) -> float:
-        """The learning rate at a step: idinvert's, less by a fifth behind each quarter."""
-        quarter = min(3, 4 * index // self.schedule.steps)
-        return self.learning_rate * DECAY**quarter
+        """The learning rate at a step."""
+        return self.learning_rate * self.decay(index)
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the encoder's loss."""

@@ -1,7 +1,8 @@
 """Whose features tell how unlike two pictures are: the critic's own, or a classifier's.
 
-The bundle's critic is always at hand and knows the object. SqueezeNet and VGG16 know the world, and
-their weights must be there (see `features.load_features`).
+EfficientNet-Lite0 is always at hand and knows the world; a projected critic's features are the
+same. A residual critic knows the object alone. The weights of SqueezeNet and VGG16 must be there
+(see `features.load_features`).
 """
 
 from collections.abc import Callable
@@ -11,11 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from blemish.efficientnet import enlarged
 from blemish.features import FeatureNetwork, load_features
 from blemish.generator.critic import Critic
 from blemish.inversion.losses import feature_error, squared_error
 from blemish.names import FeatureSource
 
+LEAST_SIDE = 128  # side to which EfficientNet-Lite0 has smaller pictures enlarged
 VGG_LAYER = "conv4_3"
 # Weights in torchvision's convention take standardised colours; a network of rectifiers scales with
 # its input, and 0..255 is about this many times as wide.
@@ -44,10 +47,12 @@ class Sight:
         """
         if name == "critic":
             return cls(look=critic.features)
-        network = load_features(name).to(device)
-        if name == "squeezenet":
-            return cls(look=lambda image: list(network(image).values()))
-        return cls(look=lambda image: [_vgg_features(network, image)], relative=False)
+        if name == "vgg16":
+            network = load_features("vgg16").to(device)
+            return cls(look=lambda image: [_vgg_features(network, image)], relative=False)
+        other = load_features(name).to(device)
+        least = LEAST_SIDE if name == "efficientnet-lite0" else 0
+        return cls(look=lambda image: list(other(enlarged(image, least)).values()))
 
     def error(
         self, drawn: Float[Tensor, "n 3 h w"], target: Float[Tensor, "n 3 h w"]

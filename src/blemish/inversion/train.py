@@ -101,8 +101,9 @@ class EncoderStage:
         self.average.load_state_dict(self.encoder.state_dict())
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        for group in [*self.adam.param_groups, *self.judge.adam.param_groups]:
+        for group in self.adam.param_groups:
             group["lr"] = self.training.rate(index)
+        self.judge.scale_rate(self.training.decay(index))
         n = self.training.schedule.batch // self.fabric.world_size
         lesson = self.lessons.draw(n, rng)
         with self.fabric.autocast():

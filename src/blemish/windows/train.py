@@ -20,12 +20,13 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
 from blemish.efficientnet import channels_last
 from blemish.generator.adapt import Module, average_of, ema_decay, follow
+from blemish.generator.logits import HINGE, over_heads
 from blemish.generator.loop import Schedule, descend, run
 from blemish.generator.losses import kl_to_normal
 from blemish.generator.warmstart import sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.windows.batches import RealWindows, Tasks, WindowBatches
-from blemish.windows.critic import WindowCritic, critic_hinge, generator_hinge
+from blemish.windows.critic import WindowCritic
 from blemish.windows.looks import LookEncoder, look_of, mix_latents
 from blemish.windows.network import GOOD, WindowConfig, WindowGenerator, dilated
 from blemish.windows.sources import Sources, read_sources
@@ -190,9 +191,9 @@ class WindowStage:
         with self.fabric.autocast():
             on_real = self.critic(mixed_real, real.window.mask, real.kind)
             on_fake = self.critic(fake, tasks.window.mask, real.kind)
-        loss = critic_hinge(on_real, on_fake).mean()
+        loss = HINGE.of_critic(on_real, on_fake).mean()
         descend(self.fabric, loss, self.judging, self.critic_adam)
-        sign = torch.stack([v.mean(v.logits.sign()) for v in on_real]).mean()
+        sign = over_heads(on_real, torch.sign).mean()
         return {"critic": loss.item(), "sign_real": sign.item()}
 
     def _judged(
@@ -201,7 +202,7 @@ class WindowStage:
         for parameter in self.judging:
             parameter.requires_grad_(False)
         with self.fabric.autocast():
-            loss = generator_hinge(self.critic(mixed, tasks.window.mask, kind))
+            loss = HINGE.of_generator(self.critic(mixed, tasks.window.mask, kind))
         for parameter in self.judging:
             parameter.requires_grad_(True)
         return loss

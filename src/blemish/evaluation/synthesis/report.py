@@ -20,6 +20,8 @@ from blemish.files import ensure_writable, write_atomically
 from blemish.generator.restore import load_critic, shape_of
 from blemish.names import FeatureChoice, NetworkName
 
+TRAINED_WITH: NetworkName = "efficientnet-lite0"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -117,6 +119,11 @@ class Comparison:
         notes = [f"There is no real one of {', '.join(lone)}: left out."] if lone else []
         if self.plan.everything:
             notes.append("All real ones count as learnt from: distances to them flatter.")
+        if self.eyes.name == TRAINED_WITH:
+            notes.append(
+                "Generators are trained with EfficientNet-Lite0, which flatters them here. "
+                "Use --features squeezenet for an independent judgement."
+            )
         if not self.made.outcomes:
             notes.append("No manifest: every item counts as kept, and nothing has a good twin.")
         return notes
@@ -136,25 +143,25 @@ def prepare(plan: Plan) -> Comparison:
 
 
 def _eyes(plan: Plan) -> Eyes:
-    if plan.features in ("squeezenet", "vgg16"):
+    if plan.features == "critic":
+        return _of_critic(plan)
+    if plan.features != "auto":
         return _of(plan.features, plan.device)
-    if plan.features == "auto":
-        try:
-            return _of("squeezenet", plan.device)
-        except BundleError:
-            pass  # not at hand: the critic, if one is named
+    try:
+        return _of("squeezenet", plan.device)
+    except BundleError:  # not at hand, as EfficientNet-Lite0 always is
+        return _of(TRAINED_WITH, plan.device)
+
+
+def _of_critic(plan: Plan) -> Eyes:
     if plan.bundle is None:
         raise OptionError(
-            got=f"--features {plan.features} without {_lacking(plan.features)}",
-            expected="a network to look with",
-            todo="Name the folder with the weights in BLEMISH_WEIGHTS, or give --bundle.",
+            got="--features critic without --bundle",
+            expected="the bundle whose critic looks",
+            todo="Give --bundle, or choose other features.",
         )
     bundle = find_bundle(plan.bundle)
     return Eyes.of_critic(load_critic(bundle, plan.device), shape_of(bundle).resolution)
-
-
-def _lacking(features: FeatureChoice) -> str:
-    return "--bundle" if features == "critic" else "SqueezeNet's weights and without --bundle"
 
 
 def _of(name: NetworkName, device: str) -> Eyes:
