@@ -54,7 +54,7 @@ class Synthetic:
         changed: Exactly the pixels in which `picture` and `twin` differ, upright.
         twin: The untouched photograph.
         requested: The mask that was asked for, upright.
-        codes: Of this one item.
+        codes: Codes of this one item; None if it was made without a generator.
         facts: What the manifest says of it: seed, origin, options, scores.
         reasons: Why it should not be trained on; empty where nothing speaks against it.
     """
@@ -65,7 +65,7 @@ class Synthetic:
     changed: Bool[np.ndarray, "h w"]
     twin: Original
     requested: Bool[np.ndarray, "h w"]
-    codes: Codes
+    codes: Codes | None
     facts: Mapping[str, Any]
     reasons: tuple[str, ...] = ()
 
@@ -131,10 +131,12 @@ class Dataset:
         """
         unchanged = () if item.changed.any() else (NOTHING_CHANGED,)
         reasons = (*item.reasons, *unchanged)
-        paths, writers = self.paths(item.kind, item.name), _writers(item)
+        writers = _writers(item)
+        paths = {k: v for k, v in self.paths(item.kind, item.name).items() if k in writers}
         if unchanged or (reasons and not keep_all):
             for kind in ("image", "mask"):  # an earlier run may have kept them
                 (self.root / paths.pop(kind)).unlink(missing_ok=True)
+        paths = {kind: path for kind, path in paths.items() if kind in writers}
         for kind in (kind for kind in writers if kind in paths):
             ensure_writable((self.root / paths[kind]).parent)
             writers[kind](self.root / paths[kind])
@@ -193,8 +195,9 @@ class Dataset:
 
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
     """In the order in which files are written."""
+    codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
     return {
-        "codes": partial(save_codes, codes=item.codes),
+        **codes,
         "twin": item.twin.write,
         "requested": partial(item.twin.write_mask, mask=item.requested),
         "mask": partial(item.twin.write_mask, mask=item.changed),

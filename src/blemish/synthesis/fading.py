@@ -15,8 +15,6 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from blemish.errors import OptionError
-
 SIDE = 128  # of the longer side, at which fields are drawn
 WAVE = (0.15, 0.5)  # the deviation of the blur, as a share of the root of the mask's area
 GAIN = (1.0, 4.0)
@@ -44,17 +42,3 @@ def faded(
     seen = 1 / (1 + np.exp(-gain * (smooth / max(float(smooth.std()), 1e-6) + offset)))
     seen = cv2.resize(seen.astype(np.float32), (w, h))
     return 1 - most * (1 - np.minimum(seen / seen[mask].max(), 1))
-
-
-def refuse_uneven(most: float) -> None:
-    """Refuse a share that is none.
-
-    Raises:
-        OptionError: It is not in [0, 1].
-    """
-    if not 0 <= most <= 1:
-        raise OptionError(
-            got=f"uneven = {most}",
-            expected="0, for a defect as strong all over, to 1, for one that fades away",
-            todo="Try 0.8.",
-        )
