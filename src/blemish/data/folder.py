@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from blemish.errors import DataError
 from blemish.pictures import (
@@ -136,6 +136,22 @@ def load(
     return pictures, masks
 
 
+def read_defect(
+    photograph: Photograph,
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Reads a photograph of a defect and its mask at their own size.
+
+    Raises:
+        DataError: A file can't be read, there is no mask, or it is of another size.
+    """
+    if photograph.mask_path is None:
+        raise _no_mask(photograph)
+    picture, mask = read_picture(photograph.path), read_mask(photograph.mask_path)
+    if mask.shape != picture.shape[:2]:
+        raise _other_size(photograph, mask, picture)
+    return picture, mask
+
+
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
     """What `load` read, as tensors."""
     return Sample(image=to_tensor(pictures), mask=mask_to_tensor(masks))
@@ -158,16 +174,11 @@ def folders_in(folder: Path) -> list[Path]:
 def _load_one(
     photograph: Photograph, resolution: int
 ) -> tuple[UInt8[np.ndarray, "r r 3"], UInt8[np.ndarray, "r r"]]:
-    picture = read_picture(photograph.path)
-    fitted = fit(picture, resolution)
     if photograph.kind == GOOD:
+        fitted = fit(read_picture(photograph.path), resolution)
         return fitted, np.zeros(fitted.shape[:2], np.uint8)
-    if photograph.mask_path is None:
-        raise _no_mask(photograph)
-    mask = read_mask(photograph.mask_path)
-    if mask.shape != picture.shape[:2]:
-        raise _other_size(photograph, mask, picture)
-    return fitted, fit_mask(mask, resolution).astype(np.uint8)
+    picture, mask = read_defect(photograph)
+    return fit(picture, resolution), fit_mask(mask, resolution).astype(np.uint8)
 
 
 def _photographs(root: Path, split: Split) -> list[Photograph]:

@@ -7,12 +7,15 @@ its own. Pieces that nearly touch count as one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from blemish.data.folder import DefectFolder, read_defect
 from blemish.data.shadow import unshadowed_silhouette
+from blemish.errors import OptionError
 from blemish.synthesis.laying import TRIED, Outline, lay, outline_on
 
 GAP_SHARE = 1 / 128  # of the longer side; pieces nearer than this are one
@@ -69,20 +72,45 @@ def cut_out(picture: UInt8[np.ndarray, "h w 3"], mask: Mask) -> list[Cutout]:
     part = unshadowed_silhouette(picture) | mask
     least = max(LEAST_PX, LEAST_PIECE * mask.sum())
     return [
-        _cut(picture, piece, mask & ~piece, part)
-        for piece in pieces(mask)
-        if piece.sum() >= least
+        _cut(picture, piece, mask & ~piece, part) for piece in pieces(mask) if piece.sum() >= least
     ]
 
 
+def cutouts_in(folder: Path, kind: str, *, first_third: bool = False) -> list[Cutout]:
+    """The real defects of a type in a folder, cut out.
+
+    Args:
+        folder: Photographs and masks in the layout of MVTec AD.
+        kind: The type.
+        first_third: Take only the first third by name.
+
+    Raises:
+        OptionError: There is none with a mask that marks something.
+        DataError: The folder or a file can't be read, or a mask is of another size.
+    """
+    found = DefectFolder(folder).defects_to_learn(kind, first_third=first_third)
+    masked = [photograph for photograph in found if photograph.mask_path is not None]
+    cutouts = [cutout for photograph in masked for cutout in cut_out(*read_defect(photograph))]
+    if not cutouts:
+        raise OptionError(
+            got=f"{folder}, which holds no '{kind}' to paste",
+            expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
+            todo="Name a folder that has some with --real.",
+        )
+    return cutouts
+
+
 def pieces(mask: Mask) -> list[Mask]:
-    """The connected pieces of a mask, the largest first."""
+    """The pieces of a mask, the largest first."""
     radius = max(1, round(GAP_SHARE * max(mask.shape) / 2))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    _, labels = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), disc))
-    labels = np.where(mask, labels, 0)
-    counts = np.bincount(labels.ravel())[1:]
-    return [labels == 1 + k for k in np.argsort(-counts, kind="stable") if counts[k]]
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    box = slice(y, y + h), slice(x, x + w)
+    away = cv2.distanceTransform((~mask[box]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    _, labels = cv2.connectedComponents((away <= radius).astype(np.uint8))
+    labels = np.where(mask[box], labels, 0)
+    counts = np.bincount(labels.ravel())
+    order = 1 + np.argsort(-counts[1:], kind="stable")
+    return [_whole(mask.shape, box, labels == label) for label in order if counts[label]]
 
 
 def choose(
@@ -109,6 +137,12 @@ def _worth(move: Float[np.ndarray, "2 3"]) -> float:
     """Less the more a defect is enlarged or made smaller."""
     changed = abs(np.log(max(abs(np.linalg.det(move[:, :2])), 1e-9))) / 2
     return float(np.exp(-SCALE_COST * max(0.0, changed - FREE_SCALE)))
+
+
+def _whole(shape: tuple[int, ...], box: tuple[slice, slice], inside: Mask) -> Mask:
+    mask = np.zeros(shape, bool)
+    mask[box] = inside
+    return mask
 
 
 def _cut(picture: UInt8[np.ndarray, "h w 3"], piece: Mask, others: Mask, part: Mask) -> Cutout:

@@ -14,6 +14,7 @@ ends where it ends on its own photograph, if that is within reach of the mask; w
 mask stays as it was.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -24,16 +25,15 @@ from scipy.ndimage import distance_transform_edt
 from blemish.data.colour import lab, of_lab
 from blemish.synthesis.bending import field_onto
 from blemish.synthesis.carry import LUMINANCE, Carried, put_on, reach_px
-from blemish.synthesis.cutouts import Cutout, Place
+from blemish.synthesis.cutouts import Cutout, Place, choose, pieces
 from blemish.synthesis.laying import enlarged
 
 RING_SHARE = 1 / 24  # width of the ring of good surface, as a share of the photograph's longer side
 LEAST_RING = 0.15  # share of the ring that shows good surface on both photographs
 MOST_SHIFT = np.array([18.0, 6.0, 9.0], np.float32)  # in L*, a* and b*
 ALIKE = 12.0  # CIELAB distance at which a pixel hardly looks like good surface
-KEPT_SHIFT = 0.35  # share of the shift that a defect's own colours take on
+KEPT_SHIFT = 0.7  # share of the shift that a defect's own colours take on
 SHARP_RIM, SOFT_RIM = 1.6, 5.0  # widths in pixels at a longer side of 512
-HALO = 0.0
 FRINGE = 6.0  # of the source's surroundings, in the same pixels
 SMALL = 20  # pixels of an outline; a smaller piece is laid once more at the photograph's own scale
 MOST_RESCALED = 1.6
@@ -60,34 +60,58 @@ class Patch:
     cover: Cover
 
 
-def put_patch(
+def paste(
     photograph: Picture,
-    patch: Patch,
-    requested: Mask,
+    mask: Mask,
+    part: Mask,
+    cutouts: Sequence[Cutout],
+    seed: int,
     *,
     strength: float | Cover = 1.0,
     grey: bool = False,
 ) -> Carried:
-    """Put a patch onto a photograph.
+    """Real defects under the pieces of a mask.
 
     Args:
-        photograph: Of a good part.
-        patch: From `patch_under`.
-        requested: What the user asked for; nothing changes beyond its reach.
-        strength: Share of the change that is put on, in [0, 1], all over or at each pixel.
+        photograph: Photograph of a good part.
+        mask: Where the defect must be; it marks something.
+        part: Where the part is, without its shadow; nothing is pasted beside it.
+        cutouts: Real defects; see `cutouts`.
+        seed: Chooses among those that fit.
+        strength: Share of the change that is put on, in [0, 1], everywhere or at each pixel.
         grey: Change the luminance only, so that a grey photograph stays grey.
+
+    Returns:
+        The photograph with its defect, changed within reach of the mask and there alone.
     """
-    near, asked = photograph[patch.window], requested[patch.window]
+    picture, changed = photograph.copy(), np.zeros(mask.shape, bool)
+    strength = np.broadcast_to(np.float32(strength), mask.shape)
+    for number, piece in enumerate(pieces(mask)):
+        place = Place(photograph, piece, part)
+        patch = patch_under(place, *choose(place.outline, cutouts, _rng(seed, number)))
+        near = patch.window
+        put = _put(picture[near], patch, _allowed(mask, near), strength[near], grey=grey)
+        picture[near] = put.picture
+        changed[near] |= put.changed
+    changed &= (picture != photograph).any(axis=2)  # one piece may undo what another did
+    return Carried(picture=picture, changed=changed)
+
+
+def _rng(seed: int, number: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+
+
+def _allowed(mask: Mask, window: Window) -> Mask:
+    """What of a window is within reach of the mask; what lies beyond it is farther away."""
+    return _outside(mask[window]) <= reach_px(*mask.shape)
+
+
+def _put(near: Picture, patch: Patch, allowed: Mask, strength: Cover, *, grey: bool) -> Carried:
     step = patch.picture.astype(np.float32) - near
     if grey:
         step = (step @ LUMINANCE)[:, :, None]
-    share = strength if isinstance(strength, float) else strength[patch.window]
-    step = np.broadcast_to((share * patch.cover)[:, :, None] * step, near.shape)
-    allowed = _outside(asked) <= reach_px(*photograph.shape[:2])
-    put = put_on(near, step, allowed, whole=patch.cover > 0.5)
-    picture, changed = photograph.copy(), np.zeros(requested.shape, bool)
-    picture[patch.window], changed[patch.window] = put.picture, put.changed
-    return Carried(picture=picture, changed=changed)
+    step = np.broadcast_to((strength * patch.cover)[:, :, None] * step, near.shape)
+    return put_on(near, step, allowed, whole=patch.cover > 0.5)
 
 
 def patch_under(place: Place, cutout: Cutout, move: Affine) -> Patch:
@@ -210,9 +234,6 @@ def _cover(mask: Mask, shape: Mask, defective: Cover, side: int, reach: int) -> 
     from_shape = _signed(shape)
     near_mask = _step((reach - from_mask) / width)
     fringe = _step(1 - from_shape / (k * FRINGE))
-    if HALO:
-        halo = (HALO * cv2.GaussianBlur(defective, (0, 0), 0.7 * k)).clip(0, 1)
-        fringe = np.where(from_shape > 0, fringe * (halo + (1 - halo) * _step(1 - from_shape / (k * 2.0))), fringe)
     return near_mask * fringe
 
 

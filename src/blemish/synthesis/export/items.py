@@ -181,7 +181,9 @@ def _is_line(row: Any) -> bool:
 
 
 def _is_described(row: Any) -> bool:
-    words = (row["normal"], row["bundle"]["name"], row["bundle"]["digest"])
+    bundle = row["bundle"]
+    made_by = () if bundle is None else (bundle["name"], bundle["digest"])
+    words = (row["normal"], *made_by)
     numbers = (row["seed"], *row["scores"].values())
     return (
         isinstance(row["options"], dict)
