@@ -67,6 +67,7 @@ def test_seeds_choose_among_those_that_fit(tmp_path: Path) -> None:
 
 def test_a_folder_without_the_type_is_refused(tmp_path: Path) -> None:
     root = write_defects(tmp_path)
+    (root / "test" / "dent").mkdir()
     write_picture(root / "test" / "dent" / "0.png", part(48, 48))
     with pytest.raises(OptionError, match="holds no 'dent' to paste"):
         cutouts_in(root, "dent")

@@ -102,6 +102,8 @@ def cutouts_in(folder: Path, kind: str, *, first_third: bool = False) -> list[Cu
 
 def pieces(mask: Mask) -> list[Mask]:
     """The pieces of a mask, the largest first."""
+    if not mask.any():
+        return []
     radius = max(1, round(GAP_SHARE * max(mask.shape) / 2))
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     box = slice(y, y + h), slice(x, x + w)
@@ -139,7 +141,7 @@ def _worth(move: Float[np.ndarray, "2 3"]) -> float:
     return float(np.exp(-SCALE_COST * max(0.0, changed - FREE_SCALE)))
 
 
-def _whole(shape: tuple[int, ...], box: tuple[slice, slice], inside: Mask) -> Mask:
+def _whole(shape: tuple[int, ...], box: tuple[slice, slice], inside: Bool[np.ndarray, "_ _"]) -> Mask:
     mask = np.zeros(shape, bool)
     mask[box] = inside
     return mask

@@ -101,7 +101,7 @@ def _rng(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
 
 
-def _allowed(mask: Mask, window: Window) -> Mask:
+def _allowed(mask: Mask, window: Window) -> Bool[np.ndarray, "_ _"]:
     """What of a window is within reach of the mask; what lies beyond it is farther away."""
     return _outside(mask[window]) <= reach_px(*mask.shape)
 
@@ -154,7 +154,7 @@ def _affine(cutout: Cutout, move: Affine, side: int, window: Window) -> Affine:
     return affine
 
 
-def _refined(affine: Affine, source: Mask, target: Mask) -> Affine:
+def _refined(affine: Affine, source: Bool[np.ndarray, "_ _"], target: Mask) -> Affine:
     """The same turn, with the centre and the area of both masks made to agree."""
     h, w = target.shape
     moved = cv2.warpAffine(source.astype(np.float32), affine, (w, h))
