@@ -422,3 +422,27 @@ def test_a_process_that_is_refused(place: Path) -> None:
     assert not process.stdout
     assert len(process.stderr.splitlines()) == 3
     assert not (place / "out").exists()
+
+
+PASTE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --method paste --device cpu"
+
+
+def test_pasting_without_a_bundle(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blemish.checkpoint, "find_bundle", None)  # nobody asks for one
+    assert exit_code(f"{PASTE} --real real --out out --count 2") == 0
+    assert exit_code(f"{PASTE} --real real --out again --count 2") == 0
+    first, second = (files_in(place / folder) for folder in ("out", "again"))
+    assert first == second
+    assert not check(place / "out").complaints
+    assert exit_code("export out --format mvtec --out exported") == 0
+    assert "pasted defects" in (place / "exported" / "README.md").read_text()
+
+
+def test_pasting_needs_real_defects_of_the_type(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{PASTE} --out out") == 2
+    assert "without real defects" in capsys.readouterr().err
+    assert exit_code(f"{PASTE} --real real --out out".replace("paint", "dent")) == 2
+    assert "'dent'" in capsys.readouterr().err
+    assert not (place / "out").exists()

@@ -12,7 +12,7 @@ InversionChoice = Literal["auto", InversionMethod]
 SearchStart = Literal["encoder", "mean", "random"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
-PlacementMethod = Literal["one-pass", "hybrid", "optimize"]
+PlacementMethod = Literal["one-pass", "hybrid", "optimize", "paste"]
 PlacementChoice = Literal["auto", PlacementMethod]
 MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
@@ -55,4 +55,5 @@ PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
     "one-pass": MethodTraits(),
     "hybrid": MethodTraits(searches=True),
     "optimize": MethodTraits(searches=True, inverts=True),
+    "paste": MethodTraits(needs_real=True, needs_bundle=False),
 }

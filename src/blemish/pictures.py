@@ -98,10 +98,17 @@ def write_picture(
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
     """
+    write_atomically(path, png(picture))
+
+
+def png(
+    picture: UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"] | Bool[np.ndarray, "h w"],
+) -> bytes:
+    """A picture as a PNG; a boolean mask becomes 0 and 255."""
     levels = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, format="PNG", compress_level=3)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def to_tensor(picture: UInt8[np.ndarray, "*n h w 3"]) -> Float[Tensor, "*n 3 h w"]:

@@ -290,3 +290,34 @@ def test_each_arm_of_a_union_is_offered(place: Path) -> None:
     with pytest.raises(OptionError) as caught:
         recipe_of(place, SOME + 'draw = { where = "up" }')
     assert caught.value.expected == "'anywhere', 'centre', 'edge' or 'there' or a list"
+
+
+PASTED = """
+[[group]]
+defect = "crack"
+count = 2
+photographs = "good"
+mask_kind = "real"
+real = "real"
+method = "paste"
+"""
+
+
+def test_a_recipe_that_only_pastes_needs_no_bundle(place: Path) -> None:
+    recipe = recipe_of(place, 'bundle = "missing"\n' + PASTED)
+    recipe.check()
+    assert recipe.bundle is None and "bundle" not in recipe.digests()
+    assert task_of(recipe, 0).bundle is None
+
+
+def test_only_groups_that_need_the_bundle_are_made_by_it(place: Path) -> None:
+    recipe = recipe_of(place, 'bundle = "bundle"\n' + PASTED + PASTED.replace("paste", "optimize"))
+    assert recipe.bundle is not None
+    assert [task_of(recipe, index).bundle for index in (0, 2)] == [None, recipe.bundle]
+
+
+def test_pasted_defects_on_parts_that_a_bundle_draws(place: Path) -> None:
+    parts = PASTED.replace('photographs = "good"', "parts = 1")
+    recipe = recipe_of(place, 'bundle = "bundle"\n' + parts)
+    assert recipe.bundle is not None
+    assert task_of(recipe, 0).bundle == recipe.bundle

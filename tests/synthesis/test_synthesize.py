@@ -14,7 +14,13 @@ from blemish.checkpoint import Bundle, load_codes
 from blemish.data import DefectFolder, check
 from blemish.errors import BundleError, DataError, OptionError, UserError
 from blemish.generator.network import DefectConfig, Generator
-from blemish.names import MaskControl, PlacementChoice, PlacementMethod, ReferenceName
+from blemish.names import (
+    PLACEMENT_METHODS,
+    MaskControl,
+    PlacementChoice,
+    PlacementMethod,
+    ReferenceName,
+)
 from blemish.originals import Original
 from blemish.pictures import (
     fit,
@@ -468,22 +474,24 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("mapped") / "bundle", mapper=True)
 
 
-def placed(way: PlacementChoice, **more) -> SynthesisOptions:
+def placed(way: PlacementChoice, real: Path | None = None, **more) -> SynthesisOptions:
     invert = QUICK if way == "optimize" else {}
+    if way != "auto" and PLACEMENT_METHODS[way].needs_real:
+        more["real"] = real
     return SynthesisOptions(method=way, defect_steps=2, polish=2, **invert, **more)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_makes_items_that_are_their_seeds(
-    make: Make, mapped: Bundle, order: Order, way: PlacementMethod
+    make: Make, mapped: Bundle, real: Path, order: Order, way: PlacementMethod
 ) -> None:
-    by = Synthesizer(mapped, placed(way))
+    by = Synthesizer(mapped, placed(way, real))
     together, rows = make("together", 2, 3, by=by)
     assert {row["options"]["way"] for row in rows} == {way}
     assert not check(together).complaints
     one, other = (read_picture(together / row["files"]["image"]) for row in rows)
     assert not np.array_equal(one, other)
-    alone, (again,) = make("alone", 1, 4, by=Synthesizer(mapped, placed(way)))
+    alone, (again,) = make("alone", 1, 4, by=Synthesizer(mapped, placed(way, real)))
     assert again == rows[1]
     assert all(
         (alone / path).read_bytes() == (together / path).read_bytes()
@@ -572,3 +580,20 @@ def test_masks_are_taken_in_turn(make: Make, mapped: Bundle, order: Order, tmp_p
     asked = [read_mask(tmp_path / row["files"]["requested"]) for row in rows]
     for seed, mask in zip(range(1, 5), asked, strict=True):
         assert np.array_equal(mask, [order, other][seed % 2].requested)
+
+
+def test_pasting_needs_no_bundle(make: Make, order: Order, real: Path) -> None:
+    by = Synthesizer(None, SynthesisOptions(method="paste", real=real))
+    assert {*by.types} == {*TYPES}
+    root, (row,) = make("pasted", 1, by=by)
+    assert row["bundle"] is None
+    assert "codes" not in row["files"]
+    assert not check(root).complaints
+    assert row["scores"]["iou_requested"] > 0.5
+    assert row["scores"]["pixels_changed_beyond_reach"] == 0
+
+
+@pytest.mark.parametrize("option", [{"detail": True}, {"mask_control": "codes"}])
+def test_pasting_refuses_what_has_no_effect_on_it(real: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="the method paste"):
+        SynthesisOptions(method="paste", real=real, **option)

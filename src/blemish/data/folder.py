@@ -136,6 +136,22 @@ def load(
     return pictures, masks
 
 
+def read_defect(
+    photograph: Photograph,
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    """Reads a photograph of a defect and its mask at their own size.
+
+    Raises:
+        DataError: A file can't be read, there is no mask, or it is of another size.
+    """
+    if photograph.mask_path is None:
+        raise _no_mask(photograph)
+    picture, mask = read_picture(photograph.path), read_mask(photograph.mask_path)
+    if mask.shape != picture.shape[:2]:
+        raise _other_size(photograph, mask, picture)
+    return picture, mask
+
+
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
     """What `load` read, as tensors."""
     return Sample(image=to_tensor(pictures), mask=mask_to_tensor(masks))
@@ -163,15 +179,10 @@ def load_native(
     Raises:
         DataError: A file can't be read, a defect has no mask, or the mask is of another size.
     """
-    picture = read_picture(photograph.path)
     if photograph.kind == GOOD:
+        picture = read_picture(photograph.path)
         return picture, np.zeros(picture.shape[:2], bool)
-    if photograph.mask_path is None:
-        raise _no_mask(photograph)
-    mask = read_mask(photograph.mask_path)
-    if mask.shape != picture.shape[:2]:
-        raise _other_size(photograph, mask, picture)
-    return picture, mask
+    return read_defect(photograph)
 
 
 def _load_one(

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from blemish.files import write_atomically
+from blemish.pictures import png
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
@@ -15,6 +19,7 @@ table { border-collapse: collapse; margin: 1rem 0; }
 td, th { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; image-rendering: auto; border: 1px solid #ddd; }
+.gallery { display: flex; flex-wrap: wrap; gap: .5rem; } .gallery figure { margin: 0; }
 figure { margin: 1rem 0; } figcaption { color: #555; }
 """
 
@@ -42,15 +47,29 @@ class Page:
 
     def picture(self, file: Path, caption: str) -> None:
         """Add a PNG, which becomes part of the page."""
-        data = base64.b64encode(file.read_bytes()).decode()
-        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-        self.parts.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
+        self.parts.append(_figure(file.read_bytes(), caption))
+
+    def gallery(self, pictures: Sequence[tuple[UInt8[np.ndarray, "h w 3"], str]]) -> None:
+        """Add pictures side by side, each with a caption."""
+        cells = [_figure(png(picture), caption) for picture, caption in pictures]
+        self.parts.append(f'<div class="gallery">{"".join(cells)}</div>')
+
+    def folded(self, summary: str, words: str) -> None:
+        """Add a paragraph that is shown once its summary is clicked."""
+        inside = f"<summary>{escape(summary)}</summary><p>{escape(words)}</p>"
+        self.parts.append(f"<details>{inside}</details>")
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all."""
         head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(self.title)}'
         body = f"</title><style>{STYLE}</style><h1>{escape(self.title)}</h1>"
         write_atomically(path, "\n".join([head + body, *self.parts, "</html>\n"]).encode())
+
+
+def _figure(content: bytes, caption: str) -> str:
+    data = base64.b64encode(content).decode()
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _cell(value: object) -> str:

@@ -61,6 +61,17 @@ def bent_onto(
         The picture, and where it now is. Both as they were where one of the masks marks nothing
         that is seen at `SIDE` pixels.
     """
+    field = field_onto(shape, target)
+    if field is None:
+        return picture, shape
+    return _pulled(picture, field), _pulled(shape.astype(np.float32), field) > 0.5
+
+
+def field_onto(shape: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]) -> Field | None:
+    """The displacement in pixels, x and y, that bends one shape nearly onto another.
+
+    None where one of the masks marks nothing that is seen at `SIDE` pixels.
+    """
     h, w = target.shape
     scale = max(h, w) / SIDE
     size = max(1, round(w / scale)), max(1, round(h / scale))
@@ -69,9 +80,8 @@ def bent_onto(
         for mask in (shape, target)
     )
     if not small.any() or not wanted.any():
-        return picture, shape
-    field = cv2.resize(_field(_signed(small), _signed(wanted)), (w, h)) * np.float32(scale)
-    return _pulled(picture, field), _pulled(shape.astype(np.float32), field) > 0.5
+        return None
+    return cv2.resize(_field(_signed(small), _signed(wanted)), (w, h)) * np.float32(scale)
 
 
 def _field(source: Float[np.ndarray, "h w"], target: Float[np.ndarray, "h w"]) -> Field:

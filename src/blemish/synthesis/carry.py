@@ -83,14 +83,34 @@ def carry(
     if grey:
         wide = (wide @ LUMINANCE)[:, :, None]
     step = np.broadcast_to((strength * cover)[:, :, None] * wide, picture.shape)
-    least = np.full(cover.shape, VISIBLE_LEVELS)
-    if detail is not None:
-        inside = cover > 0.5
-        step = _moved_everywhere(step, picture, inside)
-        least = np.where(inside, LEAST_LEVELS, VISIBLE_LEVELS)
+    whole = None if detail is None else cover > 0.5
+    return put_on(picture, step, within_reach(requested), whole=whole)
+
+
+def put_on(
+    picture: UInt8[np.ndarray, "h w 3"],
+    step: Float[np.ndarray, "h w 3"],
+    allowed: Bool[np.ndarray, "h w"],
+    *,
+    whole: Bool[np.ndarray, "h w"] | None = None,
+) -> Carried:
+    """Put a change onto a photograph, so that the mask is exactly where bytes differ.
+
+    Args:
+        picture: The good photograph.
+        step: The change, in levels of 0..255.
+        allowed: Where pixels may change.
+        whole: Where the mask must have no holes: each pixel there changes by `LEAST_LEVELS` or
+            more. Elsewhere a pixel that would change by less than `VISIBLE_LEVELS` in every channel
+            is left as it was.
+    """
+    least: int | np.ndarray = VISIBLE_LEVELS
+    if whole is not None:
+        step = _moved_everywhere(step, picture, whole)
+        least = np.where(whole, LEAST_LEVELS, VISIBLE_LEVELS)
     fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
     far = np.abs(fresh.astype(np.int16) - picture).max(axis=2)
-    changed = (far >= least) & within_reach(requested)
+    changed = (far >= least) & allowed
     return Carried(picture=np.where(changed[:, :, None], fresh, picture), changed=changed)
 
 

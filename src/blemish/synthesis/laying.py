@@ -66,10 +66,18 @@ class Outline:
 
 def outline_of(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Outline:
     """The outline of a mask that marks something on a photograph, `SIDE` pixels on the longer."""
-    h, w = mask.shape
-    size = max(1, round(SIDE * w / max(h, w))), max(1, round(SIDE * h / max(h, w)))
-    small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    y, x = np.nonzero(silhouette(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)))
+    small = cv2.resize(picture, _size(*mask.shape), interpolation=cv2.INTER_AREA)
+    return outline_on(silhouette(small), mask)
+
+
+def outline_on(part: Bool[np.ndarray, "_h _w"], mask: Bool[np.ndarray, "h w"]) -> Outline:
+    """The same where the part is known, at any size."""
+    size = _size(*mask.shape)
+    small, seen = (
+        cv2.resize(marked.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for marked in (mask, part)
+    )
+    y, x = np.nonzero(seen > 0.5)
     return Outline(mask=small, middle=np.array([x.mean(), y.mean()]))
 
 
@@ -107,13 +115,25 @@ def overlap(source: Outline, target: Outline, move: Affine) -> float:
     return float(np.minimum(moved, target.mask).sum() / np.maximum(moved, target.mask).sum())
 
 
-def enlarged(move: Affine, side: int) -> Affine:
-    """A move between outlines, for photographs whose longer side has so many pixels."""
-    k = side / SIDE
+def enlarged(move: Affine, side: int, source_side: int | None = None) -> Affine:
+    """A move between outlines, for photographs whose longer sides have so many pixels.
+
+    Args:
+        move: From `lay`.
+        side: Of the photograph that is moved onto.
+        source_side: Of the one that is moved; the same if not given.
+    """
+    source, target = (source_side or side) / SIDE, side / SIDE
     # A pixel's centre lies half a pixel from its corner, at any size.
     half = np.array([0.5, 0.5])
-    offset = k * (move[:, 2] + half - move[:, :2] @ half) - half + move[:, :2] @ half
-    return np.column_stack([move[:, :2], offset])
+    matrix = move[:, :2] * (target / source)
+    offset = target * (move[:, 2] + half - move[:, :2] @ half) - half + matrix @ half
+    return np.column_stack([matrix, offset])
+
+
+def _size(h: int, w: int) -> tuple[int, int]:
+    """Width and height of a photograph of that size, `SIDE` pixels on the longer."""
+    return max(1, round(SIDE * w / max(h, w))), max(1, round(SIDE * h / max(h, w)))
 
 
 def _moves(source: Outline, target: Outline) -> Iterator[tuple[Affine, float]]:

@@ -176,8 +176,9 @@ class PlacementOptions:
     Attributes:
         method: one-pass takes the codes of the mapper, without a search; hybrid then refines them
             by a short search; optimize inverts the photograph and searches for the defect where the
-            mask or the reference needs it; auto is one-pass if the bundle has a mapper and no
-            option needs a search, else optimize.
+            mask or the reference needs it; paste lays a real defect under the mask and needs no
+            bundle; auto is one-pass if the bundle has a mapper and no option needs a search, else
+            optimize.
         polish: Steps of the short search of hybrid.
         invert: Inversion method of optimize, as in 'blemish invert'; auto is in-domain if the
             bundle has an encoder, else project.
@@ -208,8 +209,8 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
             the real defects of its type.
         uneven: Loss of strength where the defect is weakest, from 0 (equally strong everywhere) to
             1 (fades out). With detail the mask stays whole.
-        real: Folder with real defects, for reference, detail and masks of the kind real; distil
-            needs none if the bundle has the statistics.
+        real: Folder with real defects, for the method paste, reference, detail and masks of the
+            kind real; distil needs none if the bundle has the statistics.
         first_third: Use only the first third of the real defects of each type, by name.
 
     Raises:
@@ -323,6 +324,12 @@ def _refuse_method(options: SynthesisOptions) -> None:
     if options.method == "auto":
         return
     traits = PLACEMENT_METHODS[options.method]
+    if not traits.needs_bundle and (options.detail or options.mask_control != "condition"):
+        raise OptionError(
+            got=f"the method {options.method} with detail, or with a mask control",
+            expected=f"neither: {options.method} uses no generator",
+            todo="Leave them out, or choose another method.",
+        )
     if options.needs_search and not traits.searches:
         raise OptionError(
             got=f"the method {options.method} with a reference, or with noise that meets the mask",
@@ -356,7 +363,7 @@ def _refuse_real(options: SynthesisOptions) -> None:
     if options.real is not None and not (options.shows_real or masks):
         raise OptionError(
             got=f"real = {options.real} without a use for it",
-            expected="a reference, detail, or masks of the kind real with it",
+            expected="the method paste, a reference, detail, or masks of the kind real with it",
             todo="Add one of them, or leave it out.",
         )
     if options.first_third and options.real is None:

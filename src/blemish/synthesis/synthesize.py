@@ -13,7 +13,7 @@ from blemish.checkpoint import Bundle
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
-from blemish.names import PlacementMethod
+from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
@@ -55,7 +55,9 @@ class Synthesizer:
         self.method: PlacementMethod = usual_way(bundle, options)
         self.way: Way = WAYS[self.method](bundle, options, device)
         self.device = device
-        self.curator = None if bundle is None else Curator.of(bundle, device)
+        self.curator: Curator | None = None
+        if bundle is not None and PLACEMENT_METHODS[self.method].needs_bundle:
+            self.curator = Curator.of(bundle, device)
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -20,8 +20,10 @@ from torch import Tensor
 
 from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.metrics import nearest
+from blemish.evaluation.synthesis.closeups import CloseUps, close_ups
 from blemish.evaluation.synthesis.drift import Drift, drift_of, summary
 from blemish.evaluation.synthesis.items import Item, Made
+from blemish.evaluation.synthesis.maskrealism import MaskView, mask_figures, view_of
 from blemish.evaluation.synthesis.measures import (
     FEWEST,
     diversity,
@@ -54,6 +56,10 @@ class Subject:
         distances: To these, in the features of the surroundings.
         drifts: Whether labels are true.
         groups: Items on one photograph under one mask share a name.
+        made_near: Close-ups of made items at their photographs' own scale.
+        real_near: Those of all real ones.
+        made_masks: Shapes of the masks of made items.
+        real_masks: Those of all real ones.
     """
 
     kind: str
@@ -67,6 +73,10 @@ class Subject:
     distances: np.ndarray
     drifts: list[Drift | None]
     groups: list[str]
+    made_near: CloseUps
+    real_near: CloseUps
+    made_masks: list[MaskView]
+    real_masks: list[MaskView]
 
     def figures(self, eyes: Eyes) -> dict[str, Any]:
         """Everything that is measured of the type."""
@@ -79,6 +89,9 @@ class Subject:
             "diversity": self._diversity(),
             "memorised": memorised(self.made.inside, self.learnt.inside, torch.cat(turns)),
             "drift": summary(self.drifts),
+            "masks": mask_figures(
+                self.made_masks, self.real_masks, self.real_masks[: len(self.learnt)]
+            ),
         }
         return found | {"unknown": _unknown(found)}
 
@@ -136,12 +149,16 @@ class _Watched:
 
     drifts: list[Drift | None] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    masks: list[MaskView] = field(default_factory=list)
+    near: list[CloseUps] = field(default_factory=list)
 
     def of(self, items: Sequence[Item], tell: Tell, done: int) -> Iterator[View]:
         for number, item in enumerate(items, 1):
             picture, mask = item.read()
             self.drifts.append(drift_of(item, picture, mask))
             self.groups.append(_group(item))
+            self.masks.append(view_of(item, picture, mask))
+            self.near.append(close_ups([(picture, mask)]))
             yield view(picture, mask, SIDE)
             tell(done + number)
 
@@ -191,6 +208,10 @@ def compare(
                 distances=distances,
                 drifts=watched.drifts,
                 groups=watched.groups,
+                made_near=CloseUps.joined(watched.near),
+                real_near=CloseUps.joined(ignored.near),
+                made_masks=watched.masks,
+                real_masks=ignored.masks,
             )
         )
     return subjects
@@ -215,6 +236,7 @@ def _unknown(found: dict[str, Any]) -> dict[str, str]:
         ),
         "share of copies": (found["memorised"], "fewer than two in the first third"),
         "drift": (found["drift"], "no item has a good twin of its size"),
+        "realism of masks": (found["masks"], "fewer than three made, or real ones"),
     }
     return {name: why for name, (value, why) in figures.items() if value is None}
 

@@ -15,6 +15,19 @@ Report = dict[str, Any]
 SHOWN = 12
 CELL = 128
 DISTANCES = ("rows", "kernel", "kernel_spread", "frechet_rows", "frechet", "frechet_spread")
+CLOSE_UPS = {
+    "close_ups": "close-ups",
+    "kernel_distance": "kernel distance",
+    "probe": "probe, %",
+    "sharpness": "sharpness",
+}
+MASKS = {
+    "two_sample_auc": "masks: area under the curve",
+    "coverage": "real ones covered",
+    "copies": "copies of training masks",
+    "off_part": "share off the part",
+    "filled": "share that differs visibly",
+}
 DRIFT = {
     "items": "items with a twin",
     "iou_changed_median": "IoU of label and changed bytes, median",
@@ -99,8 +112,26 @@ def _figures(page: Page, found: Report) -> None:
             )
         ],
     )
+    _close_ups(page, found["close_ups"])
+    _masks(page, found["masks"])
     if found["drift"] is not None:
         page.table([*DRIFT.values()], [_cells(found["drift"], tuple(DRIFT))])
+
+
+def _close_ups(page: Page, rows: Report | None) -> None:
+    if rows is None:
+        return
+    header = ("close-ups at the photograph's scale", *CLOSE_UPS.values())
+    page.table(header, [(name, *_cells(row, tuple(CLOSE_UPS))) for name, row in rows.items()])
+    page.text("sorting.html shows real and synthetic close-ups in random order.")
+
+
+def _masks(page: Page, found: Report | None) -> None:
+    if found is None:
+        return
+    page.table([*MASKS.values()], [_cells(found, tuple(MASKS))])
+    header = ("shape of the mask", "distance to real masks in interquartile ranges")
+    page.table(header, [*found["shape_distance"].items()])
 
 
 def _chosen(n: int) -> list[int]:

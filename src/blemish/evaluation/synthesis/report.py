@@ -12,10 +12,12 @@ from blemish.errors import BundleError, OptionError
 from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
-from blemish.evaluation.synthesis.evaluate import SIDE, Tell, compare
+from blemish.evaluation.synthesis.beside import close_up_rows
+from blemish.evaluation.synthesis.evaluate import SIDE, Subject, Tell, compare
 from blemish.evaluation.synthesis.items import Item, Made, read_made, read_real
 from blemish.evaluation.synthesis.page import write_page
-from blemish.features import load_features
+from blemish.evaluation.synthesis.sorting import write_sorting_page
+from blemish.features import FeatureNetwork, load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.restore import load_critic, shape_of
 from blemish.names import FeatureChoice, NetworkName
@@ -47,10 +49,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything that was read for a plan."""
+    """Everything that was read for a plan.
+
+    Attributes:
+        judge: SqueezeNet, which looks at close-ups; None where its weights are not found.
+    """
 
     plan: Plan
     eyes: Eyes
+    judge: FeatureNetwork | None
     made: Made
     real: dict[str, list[Item]]
 
@@ -79,14 +86,24 @@ class Comparison:
         subjects = compare(self.eyes, self.made, self.real, everything=everything, tell=tell)
         figures = {
             subject.kind: subject.figures(self.eyes)
+            | {"close_ups": self._close_ups(subject)}
             | {"files": subject.files(self.plan.real), "items": subject.lines()}
             for subject in subjects
         }
         report = presentable(self._facts() | {"types": figures})
         write_page(report, subjects, out)
+        near = {subject.kind: (subject.real_near, subject.made_near) for subject in subjects}
+        write_sorting_page(near, out / "sorting.html")
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(out / "report.json", (text + "\n").encode())
         return report
+
+    def _close_ups(self, subject: Subject) -> dict[str, Any] | None:
+        """Figures of close-ups; None without SqueezeNet's weights."""
+        if self.judge is None:
+            return None
+        folder, defects = self.plan.real, subject.known
+        return close_up_rows(self.judge, subject.made_near, subject.real_near, folder, defects)
 
     def _facts(self) -> dict[str, Any]:
         plan = self.plan
@@ -124,6 +141,8 @@ class Comparison:
                 "Generators are trained with EfficientNet-Lite0, which flatters them here. "
                 "Use --features squeezenet for an independent judgement."
             )
+        if self.judge is None:
+            notes.append("SqueezeNet's weights are not found: nothing is said of close-ups.")
         if not self.made.outcomes:
             notes.append("No manifest: every item counts as kept, and nothing has a good twin.")
         return notes
@@ -139,7 +158,15 @@ def prepare(plan: Plan) -> Comparison:
     """
     made = read_made(plan.synthetic)
     real = read_real(plan.real, tuple(made.items))
-    return Comparison(plan=plan, eyes=_on(_eyes(plan), plan.device), made=made, real=real)
+    eyes = _on(_eyes(plan), plan.device)
+    return Comparison(plan=plan, eyes=eyes, judge=_judge(), made=made, real=real)
+
+
+def _judge() -> FeatureNetwork | None:
+    try:
+        return load_features("squeezenet")
+    except BundleError:
+        return None
 
 
 def _eyes(plan: Plan) -> Eyes:

@@ -110,7 +110,7 @@ class Workplace:
 class _Bench:
     """A synthesizer at work, and the codes of the photographs that it has had last."""
 
-    def __init__(self, bundle: Bundle, options: SynthesisOptions, device: str) -> None:
+    def __init__(self, bundle: Bundle | None, options: SynthesisOptions, device: str) -> None:
         self.synthesizer = Synthesizer(bundle, options, device=device)
         self.twins: OrderedDict[str, Codes | None] = OrderedDict()
 

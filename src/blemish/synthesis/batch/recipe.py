@@ -19,7 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,23 @@ class Recipe:
     Attributes:
         file: As the user named it, for messages.
         here: Its folder, from which its files are named.
-        bundle: That makes the items.
+        bundle: The bundle that makes items; None if no group needs one.
         seed: Of all of them.
         groups: With files for folders.
     """
 
     file: Path
     here: Path
-    bundle: Bundle
+    bundle: Bundle | None
     seed: int
     groups: tuple[Group, ...]
 
     def __len__(self) -> int:
         return sum(group.count for group in self.groups)
+
+    def bundle_of(self, group: Group) -> Bundle | None:
+        """The bundle that makes the items of a group, or draws its parts."""
+        return self.bundle if group.needs_bundle or group.parts is not None else None
 
     def locate(self, index: int) -> tuple[int, int]:
         """Which group an item is of, and its number there."""
@@ -70,7 +74,7 @@ class Recipe:
     def digests(self) -> dict[str, str]:
         """SHA-256 of everything that items are made from, by name."""
         known = {name: _digest(self.here / name) for name in self._files()}
-        return {"bundle": self.bundle.digest, **known}
+        return known if self.bundle is None else {"bundle": self.bundle.digest, **known}
 
     def check(self) -> None:
         """Refuse what the bundle can't do, before any time is spent.
@@ -79,11 +83,11 @@ class Recipe:
             UserError: The bundle is broken, does not know a type, or lacks what a method needs; or
                 a folder of real defects lacks what is wanted of it.
         """
-        worker = cache(partial(Synthesizer, self.bundle))
+        worker = cache(Synthesizer)
         for place, group in enumerate(self.groups, 1):
             with naming(f"{self.file}, group {place}"):
                 options = group.options(self.here)
-                made = worker(options.without_masks())
+                made = worker(self.bundle_of(group), options.without_masks())
                 _refuse_unknown(group.defect, made.types)
                 made.prepare(group.defect)
                 if options.mask_kind == "real" and options.real is not None:
@@ -123,11 +127,12 @@ def read_recipe(file: Path) -> Recipe:
             expected="a table [[group]] for each kind of items",
             todo="See examples/recipe.toml.",
         )
-    with naming(str(file)):
-        refuse_seeds(head.seed)
-        bundle = _find_bundle(head.bundle, here)
     tables = enumerate(head.group, 1)
     groups = tuple(_group(table, here, f"{file}, group {place}") for place, table in tables)
+    drawn = any(group.needs_bundle or group.parts is not None for group in groups)
+    with naming(str(file)):
+        refuse_seeds(head.seed)
+        bundle = _find_bundle(head.bundle, here) if drawn else None
     return Recipe(file=file, here=here, bundle=bundle, seed=head.seed, groups=groups)
 
 
@@ -184,6 +189,6 @@ def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
     if kind not in types:
         raise OptionError(
             got=f"the defect type '{kind}'",
-            expected=f"one that the bundle has learnt: {', '.join(types)}",
-            todo="Choose one, or another bundle.",
+            expected=f"one that the bundle or the real defects have: {', '.join(types)}",
+            todo="Choose one, or another bundle or folder.",
         )

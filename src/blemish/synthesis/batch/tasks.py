@@ -44,7 +44,7 @@ class Task:
     Attributes:
         index: Among the recipe's items.
         kind: Type of the defect.
-        bundle: That makes it.
+        bundle: The bundle that makes it, or draws its part; None if none is needed.
         options: Options of making it.
         here: The folder from which files are named.
         real: Folder with real defects, as the recipe names it.
@@ -57,7 +57,7 @@ class Task:
 
     index: int
     kind: str
-    bundle: Bundle
+    bundle: Bundle | None
     options: SynthesisOptions
     here: Path
     real: str | None
@@ -99,7 +99,7 @@ def task_of(recipe: Recipe, index: int) -> Task:
     return Task(
         index=index,
         kind=group.defect,
-        bundle=recipe.bundle,
+        bundle=recipe.bundle_of(group),
         options=group.options(recipe.here),
         here=recipe.here,
         real=None if group.real is None else group.real.as_posix(),

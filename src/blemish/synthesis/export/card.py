@@ -46,12 +46,13 @@ def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
     Raises:
         BundleError: `bundle` is missing, broken, or made none of the items.
     """
-    named = sorted({(i.facts["bundle"]["digest"], i.facts["bundle"]["name"]) for i in items.items})
+    made_by = [item.facts["bundle"] for item in items.items if item.facts["bundle"]]
+    named = sorted({(bundle["digest"], bundle["name"]) for bundle in made_by})
     given = None if bundle is None else find_bundle(bundle)
     if given is not None and given.digest not in {digest for digest, _ in named}:
         raise BundleError(
             got=f"{given.path}, which made none of the items",
-            expected=f"the bundle '{named[0][1]}' with SHA-256 {named[0][0][:12]}…",
+            expected=" or ".join(f"'{name}' with SHA-256 {d[:12]}…" for d, name in named) or "none",
             todo="Name that bundle, or leave --bundle away.",
         )
     return [
@@ -73,7 +74,7 @@ def card(
         pairs: Whether the photographs are there for each item.
         today: When.
     """
-    rows = {**_contents(items, layout, pairs), **_makers(made_by)}
+    rows = {**_contents(items, layout, pairs), **_makers(made_by), **_pasted(items)}
     rows["made"] = f"{today.isoformat()}, with Blemish {__version__}"
     table = ["| | |", "| --- | --- |", *(f"| {k} | {_cell(text)} |" for k, text in rows.items())]
     parts = [f"# {_cell(title)}: a data card", "\n".join(table), *_prose(items)]
@@ -84,8 +85,8 @@ def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
     counts = Counter(item.kind for item in items.items)
     apart = [item for item in items.items if item.split == "val"]
     rows = {
-        "what": f"{len(items.items)} photographs of parts with a defect that a generator made, and "
-        "the exact masks of what changed",
+        "what": f"{len(items.items)} photographs of parts with a synthetic defect, and the exact "
+        "masks of what changed",
         "types": ", ".join(f"{kind} {counts[kind]}" for kind in items.kinds),
         "layout": layout,
         "pairs": "the photograph of each item, under its name" if pairs else "left out",
@@ -115,10 +116,22 @@ def _makers(made_by: Sequence[Origin]) -> dict[str, str]:
     return rows
 
 
+def _pasted(items: Items) -> dict[str, str]:
+    """Where the defects of items come from that no bundle made."""
+    folders = [i.facts["options"].get("real") for i in items.items if not i.facts["bundle"]]
+    if not folders:
+        return {}
+    names = ", ".join(sorted({Path(str(folder)).name for folder in folders}))
+    return {
+        "pasted defects": f"{len(folders)} items show defects cut out of the photographs in "
+        f"'{names}'; the licence of these photographs holds for them"
+    }
+
+
 def _prose(items: Items) -> list[str]:
     files = sorted(Path(item.facts["normal"]).name for item in photographs(items.items))
     return [
-        "Every pixel outside a mask is that of the photograph; inside, a generator changed it. "
+        "Every pixel outside a mask is that of the photograph; inside is the synthetic defect. "
         "Licences of the photographs are their owner's to say.",
         "## Scores",
         _scores(items.items),

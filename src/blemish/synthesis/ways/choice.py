@@ -16,6 +16,7 @@ from blemish.synthesis.ways.hybrid import Hybrid
 from blemish.synthesis.ways.job import Way
 from blemish.synthesis.ways.onepass import OnePass
 from blemish.synthesis.ways.optimize import Optimize
+from blemish.synthesis.ways.paste import Paste
 
 # From a bundle, options and a device to a method at work.
 Maker = Callable[[Bundle | None, SynthesisOptions, str], Way]
@@ -42,6 +43,7 @@ WAYS: dict[PlacementMethod, Maker] = {
     "one-pass": partial(_drawn, "one-pass", OnePass),
     "hybrid": partial(_drawn, "hybrid", Hybrid),
     "optimize": partial(_drawn, "optimize", Optimize),
+    "paste": Paste,
 }
 
 

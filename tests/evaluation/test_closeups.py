@@ -1,0 +1,111 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from blemish.evaluation.synthesis.closeups import LEAST_SIDE, SIDE, CloseUps, close_ups
+from blemish.evaluation.synthesis.realism import (
+    LAYERS,
+    RealCloseUps,
+    Realism,
+    described,
+    distance,
+    most_real,
+    probe_accuracy,
+)
+from blemish.features import FeatureNetwork
+
+
+@pytest.fixture(scope="module")
+def network() -> FeatureNetwork:
+    """SqueezeNet with random weights."""
+    torch.manual_seed(0)
+    return FeatureNetwork("squeezenet")
+
+
+def scene(seed: int, *, sigma: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A photograph of noise, more or less blurred inside a disc, and the disc."""
+    rng = np.random.default_rng(seed)
+    picture = cv2.GaussianBlur(rng.normal(128, 40, (200, 240, 3)), (0, 0), 1.0)
+    mask = np.zeros((200, 240), np.uint8)
+    centre = tuple(int(at) for at in rng.integers(60, 140, 2))
+    mask = cv2.circle(mask, centre, 25, [1], cv2.FILLED) > 0
+    inside = cv2.GaussianBlur(rng.normal(100, 40, picture.shape), (0, 0), sigma)
+    levels = np.where(mask[:, :, None], inside, picture)
+    return levels.clip(0, 255).astype(np.uint8), mask
+
+
+def scenes(n: int, first: int = 0, *, sigma: float = 1.0) -> CloseUps:
+    return close_ups(scene(first + k, sigma=sigma) for k in range(n))
+
+
+def test_each_piece_has_a_close_up_in_native_pixels() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    mask = np.zeros((300, 400), bool)
+    mask[10:20, 10:30] = mask[100:220, 200:260] = mask[290, 390] = True
+    found = close_ups([(picture, mask)])
+    assert len(found) == 2  # a speck has none
+    assert [len(square) for square in found.native] == [LEAST_SIDE, int(1.6 * 120)]
+    assert np.array_equal(found.native[0], picture[:LEAST_SIDE, :LEAST_SIDE])
+    assert found.squares.shape == (2, SIDE, SIDE, 3)
+
+
+def test_there_may_be_none() -> None:
+    picture, mask = scene(0)
+    assert len(close_ups([(picture, mask & False)])) == 0
+
+
+def test_a_set_beside_others_of_its_kind_looks_real(network: FeatureNetwork) -> None:
+    known = RealCloseUps.of(network, scenes(24))
+    alike, soft = (known.compare(network, scenes(24, 100, sigma=sigma)) for sigma in (1.0, 4.0))
+    assert alike is not None and soft is not None
+    assert alike.kernel_distance < soft.kernel_distance
+    assert alike.probe < soft.probe
+    assert soft.sharpness is not None and alike.sharpness is not None
+    assert soft.sharpness < 0.5 < alike.sharpness < 2
+    assert most_real({1: soft, 2: alike, 3: soft}) == 2
+
+
+def test_halves_and_few_close_ups(network: FeatureNetwork) -> None:
+    known = RealCloseUps.of(network, scenes(12))
+    halves = known.halves()
+    assert isinstance(halves, Realism) and halves.close_ups == 6
+    assert known.compare(network, scenes(3)) is None
+    assert RealCloseUps.of(network, scenes(7)).halves() is None
+
+
+def test_each_block_and_moment_has_length_one(network: FeatureNetwork) -> None:
+    rows = described(network, scenes(3).squares)
+    assert rows.square().sum(dim=1) == pytest.approx([2 * len(LAYERS)] * 3)
+
+
+def test_the_kernel_is_that_of_plain_products() -> None:
+    a, b = torch.randn(7, 5).double(), torch.randn(6, 5).double()
+
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x @ y.T + 1) ** 3
+
+    def off(k: torch.Tensor) -> torch.Tensor:
+        return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
+
+    slow = off(kernel(a, a)) + off(kernel(b, b)) - 2 * kernel(a, b).mean()
+    assert distance(a, b) == pytest.approx(float(slow))
+
+
+def test_the_probe_leaves_each_row_out() -> None:
+    a, b = torch.randn(8, 20).double(), torch.randn(8, 20).double() + 0.5
+    x, y = torch.cat([a, b]), torch.cat([torch.ones(8), -torch.ones(8)]).double()
+    x = x - x.mean(dim=0)
+    ridge = 0.05 * (x @ x.T).diagonal().mean()
+    right = 0
+    for k in range(16):
+        rest = torch.arange(16) != k
+        gram = x[rest].T @ x[rest] + ridge * torch.eye(20).double()
+        slope = torch.linalg.solve(gram, x[rest].T @ y[rest])
+        right += int((x[k] @ slope).sign() == y[k])
+    assert probe_accuracy(a, b) == pytest.approx(100 * right / 16)
+
+
+def test_sets_far_apart_are_told_apart() -> None:
+    a = torch.randn(10, 6).double()
+    assert probe_accuracy(a, a + 20) == 100
