@@ -21,6 +21,7 @@ from blemish.inversion.model import learn_strangeness
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.pictures import fit, to_tensor, write_picture
 from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
+from blemish.windows.network import WindowConfig, WindowGenerator
 
 TYPES = ("crack", "paint")
 CONFIG = GeneratorConfig(
@@ -39,6 +40,7 @@ def write_bundle(
     *,
     encoder: bool = False,
     mapper: bool = False,
+    windows: bool = False,
     critic: CriticConfig = ResidualConfig(),  # noqa: B008
 ) -> Bundle:
     """What both stages of training leave, with random weights; whoever reads it finds no zeros.
@@ -66,6 +68,8 @@ def write_bundle(
         _add_encoder(bundle, config)
     if mapper:
         _add_mapper(bundle)
+    if windows:
+        add_windows(bundle)
     return bundle
 
 
@@ -137,6 +141,18 @@ def _generator(config: GeneratorConfig) -> Generator:
     z = torch.randn(1000, config.z_dim)
     generator.mapping.w_avg.copy_(generator.mapping(z).mean(dim=0))
     return generator
+
+
+def add_windows(bundle: Bundle) -> None:
+    """A window generator of random weights for the types of `TYPES`."""
+    config = WindowConfig(types=(*TYPES, "good"), z_dim=8, w_dim=16, channels=(8, 8, 12, 16, 16))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        bundle.write("windows", WindowGenerator(config).state_dict())
+        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        latents = {f"windows.z.{kind}": torch.randn(3, config.z_dim) for kind in TYPES}
+    bundle.write("statistics", {**known, **latents})
+    bundle.write_config({**bundle.config, "windows": asdict(config)})
 
 
 def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:

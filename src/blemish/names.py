@@ -12,7 +12,7 @@ InversionChoice = Literal["auto", InversionMethod]
 SearchStart = Literal["encoder", "mean", "random"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
-PlacementMethod = Literal["one-pass", "hybrid", "optimize", "paste"]
+PlacementMethod = Literal["window", "one-pass", "hybrid", "optimize", "paste"]
 PlacementChoice = Literal["auto", PlacementMethod]
 MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
@@ -52,6 +52,7 @@ class MethodTraits:
 
 
 PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
+    "window": MethodTraits(),
     "one-pass": MethodTraits(),
     "hybrid": MethodTraits(searches=True),
     "optimize": MethodTraits(searches=True, inverts=True),

@@ -474,6 +474,12 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("mapped") / "bundle", mapper=True)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """With a mapper and a window generator."""
+    return write_bundle(tmp_path_factory.mktemp("whole") / "bundle", mapper=True, windows=True)
+
+
 def placed(way: PlacementChoice, real: Path | None = None, **more) -> SynthesisOptions:
     invert = QUICK if way == "optimize" else {}
     if way != "auto" and PLACEMENT_METHODS[way].needs_real:
@@ -483,15 +489,15 @@ def placed(way: PlacementChoice, real: Path | None = None, **more) -> SynthesisO
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_makes_items_that_are_their_seeds(
-    make: Make, mapped: Bundle, real: Path, order: Order, way: PlacementMethod
+    make: Make, whole: Bundle, real: Path, order: Order, way: PlacementMethod
 ) -> None:
-    by = Synthesizer(mapped, placed(way, real))
+    by = Synthesizer(whole, placed(way, real))
     together, rows = make("together", 2, 3, by=by)
     assert {row["options"]["way"] for row in rows} == {way}
     assert not check(together).complaints
     one, other = (read_picture(together / row["files"]["image"]) for row in rows)
     assert not np.array_equal(one, other)
-    alone, (again,) = make("alone", 1, 4, by=Synthesizer(mapped, placed(way, real)))
+    alone, (again,) = make("alone", 1, 4, by=Synthesizer(whole, placed(way, real)))
     assert again == rows[1]
     assert all(
         (alone / path).read_bytes() == (together / path).read_bytes()
@@ -510,6 +516,23 @@ def test_one_pass_is_usual_where_there_is_a_mapper(
         SynthesisOptions(reference="stitch", real=real),
     ):
         assert Synthesizer(mapped, searching).method == "optimize"
+
+
+def test_windows_are_usual_where_there_are_some(whole: Bundle, real: Path) -> None:
+    assert Synthesizer(whole, SynthesisOptions()).method == "window"
+    assert Synthesizer(whole, SynthesisOptions(**QUICK)).method == "optimize"
+    detailed = SynthesisOptions(detail=True, real=real)
+    assert Synthesizer(whole, detailed).method == "one-pass"
+
+
+def test_label_of_a_window_covers_the_mask_and_nothing_beyond_its_reach(
+    make: Make, whole: Bundle, order: Order
+) -> None:
+    root, (row,) = make("window", 1, by=Synthesizer(whole, placed("window")))
+    label = read_mask(root / row["files"]["mask"])
+    assert label[order.requested].all()
+    assert not (label & ~within_reach(order.requested)).any()
+    assert row["scores"]["pixels_changed_beyond_reach"] == 0
 
 
 def test_one_pass_inverts_nothing(mapped: Bundle, order: Order) -> None:

@@ -10,10 +10,12 @@ from lightning_fabric import Fabric
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError
-from blemish.generator.loop import Schedule, make_fabric
+from blemish.generator.logits import HINGE
+from blemish.generator.loop import Schedule
 from blemish.windows.batches import LEAST_MASK, WindowBatches
-from blemish.windows.critic import WindowCritic, critic_hinge, generator_hinge
+from blemish.windows.critic import WindowCritic
 from blemish.windows.looks import LOOK, LookEncoder, look_of
 from blemish.windows.network import MARGIN, WindowConfig, WindowGenerator
 from blemish.windows.paint import groups, load_windows, paint
@@ -117,8 +119,8 @@ def test_critic_weighs_the_mask_and_its_losses_pull_apart() -> None:
     assert near[1, 1] > 50 * near[-1, -1]
     ones = [replace(v, logits=torch.ones_like(v.logits)) for v in verdicts]
     minus = [replace(v, logits=-torch.ones_like(v.logits)) for v in verdicts]
-    torch.testing.assert_close(critic_hinge(ones, minus), torch.zeros(2))
-    torch.testing.assert_close(generator_hinge(ones), -torch.ones(2))
+    torch.testing.assert_close(HINGE.of_critic(ones, minus), torch.zeros(2))
+    torch.testing.assert_close(HINGE.of_generator(ones), -torch.ones(2))
 
 
 def test_checkpoint_leaves_out_what_a_package_ships() -> None:

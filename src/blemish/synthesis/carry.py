@@ -42,8 +42,13 @@ def reach_px(height: int, width: int) -> int:
 
 def within_reach(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The mask dilated by the reach, in Euclidean distance."""
+    return within(mask, reach_px(*mask.shape))
+
+
+def within(mask: Bool[np.ndarray, "h w"], pixels: float) -> Bool[np.ndarray, "h w"]:
+    """The mask dilated by so many pixels, in Euclidean distance."""
     away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return away <= reach_px(*mask.shape)
+    return away <= pixels
 
 
 def carry(

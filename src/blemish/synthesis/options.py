@@ -174,11 +174,12 @@ class PlacementOptions:
     """How a defect is placed.
 
     Attributes:
-        method: one-pass takes the codes of the mapper, without a search; hybrid then refines them
-            by a short search; optimize inverts the photograph and searches for the defect where the
-            mask or the reference needs it; paste lays a real defect under the mask and needs no
-            bundle; auto is one-pass if the bundle has a mapper and no option needs a search, else
-            optimize.
+        method: window draws into the photograph at its own scale; one-pass takes the codes of the
+            mapper, without a search; hybrid then refines them by a short search; optimize inverts
+            the photograph and searches for the defect where the mask or the reference needs it;
+            paste lays a real defect under the mask and needs no bundle; auto is optimize if an
+            option needs a search, else window if the bundle has a window generator, else one-pass
+            if it has a mapper.
         polish: Steps of the short search of hybrid.
         invert: Inversion method of optimize, as in 'blemish invert'; auto is in-domain if the
             bundle has an encoder, else project.

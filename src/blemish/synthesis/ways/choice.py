@@ -17,6 +17,8 @@ from blemish.synthesis.ways.job import Way
 from blemish.synthesis.ways.onepass import OnePass
 from blemish.synthesis.ways.optimize import Optimize
 from blemish.synthesis.ways.paste import Paste
+from blemish.synthesis.ways.window import Window
+from blemish.windows.paint import NETWORK
 
 # From a bundle, options and a device to a method at work.
 Maker = Callable[[Bundle | None, SynthesisOptions, str], Way]
@@ -44,6 +46,7 @@ WAYS: dict[PlacementMethod, Maker] = {
     "hybrid": partial(_drawn, "hybrid", Hybrid),
     "optimize": partial(_drawn, "optimize", Optimize),
     "paste": Paste,
+    "window": Window,
 }
 
 
@@ -51,5 +54,8 @@ def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementMeth
     """The method that is asked for, or else the fastest that the bundle and the options allow."""
     if options.method != "auto":
         return options.method
-    mapped = bundle is not None and bundle.has(MAPPER) and bundle.has("encoder")
-    return "one-pass" if mapped and not options.asks_search else "optimize"
+    if bundle is None or options.asks_search:
+        return "optimize"
+    if bundle.has(NETWORK) and not options.detail:
+        return "window"
+    return "one-pass" if bundle.has(MAPPER) and bundle.has("encoder") else "optimize"

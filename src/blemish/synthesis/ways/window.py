@@ -1,0 +1,103 @@
+"""Window: the bundle's window generator draws the defect into the photograph at its own scale.
+
+Nothing is inverted: what surrounds the mask is the photograph itself; see `windows.paint`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BundleError
+from blemish.inversion.search import Step
+from blemish.synthesis.carry import LUMINANCE, Carried, put_on, reach_px, within
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.order import Order
+from blemish.synthesis.ways.job import Made
+from blemish.types import Codes
+from blemish.windows.paint import WindowModel, load_windows, paint
+
+
+class Window:
+    """See the module's docstring, and `job.Way`.
+
+    Args:
+        bundle: The bundle with a window generator.
+        options: Options of the synthesis.
+        device: The device to work on.
+
+    Raises:
+        BundleError: There is no bundle, or it has no window generator.
+    """
+
+    def __init__(self, bundle: Bundle | None, options: SynthesisOptions, device: str) -> None:
+        if bundle is None:
+            raise BundleError(
+                got="the method window without a bundle",
+                expected="a bundle with a window generator",
+                todo="Name one with --bundle.",
+            )
+        self.model: WindowModel = load_windows(bundle, device)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """See `job.Way`."""
+        return self.model.types
+
+    def record(self) -> dict[str, Any]:
+        """Nothing beyond the options."""
+        return {}
+
+    def prepare(self, kind: str) -> None:
+        """Nothing: the bundle has all that is needed."""
+
+    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
+        """None: nothing is inverted."""
+        return None
+
+    def place(
+        self,
+        order: Order,
+        seed: int,
+        strength: Float[np.ndarray, "h w"],
+        twin: Codes | None,
+        *,
+        tell: Step | None = None,
+    ) -> Made:
+        """See `job.Way`."""
+        rng = torch.Generator().manual_seed(seed)
+        codes = self.model.codes(order.kind, rng)
+        generator, picture, mask = self.model.generator, order.picture, order.requested
+        painted = paint(generator, picture, mask, codes, rng, strength=strength)
+        carried = _carried(picture, painted, mask, grey=order.original.grey)
+        return Made(carried=carried, drawn=carried.changed, codes=codes)
+
+
+def _carried(
+    picture: UInt8[np.ndarray, "h w 3"],
+    painted: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    *,
+    grey: bool,
+) -> Carried:
+    """What changed near the mask; the label has no holes inside it."""
+    box = _near(mask)
+    step = painted[box].astype(np.float32) - picture[box]
+    if grey:
+        step = np.broadcast_to((step @ LUMINANCE)[:, :, None], step.shape)
+    allowed = within(mask[box], reach_px(*mask.shape))
+    put = put_on(picture[box], step, allowed, whole=mask[box])
+    changed, defective = np.zeros(mask.shape, bool), picture.copy()
+    changed[box], defective[box] = put.changed, put.picture
+    return Carried(picture=defective, changed=changed)
+
+
+def _near(mask: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
+    """Rows and columns within reach of the mask."""
+    margin = reach_px(*mask.shape) + 1
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    return slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
