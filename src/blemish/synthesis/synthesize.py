@@ -18,8 +18,10 @@ from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
+from blemish.synthesis.curation.sightings import shrunk_size
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.fading import faded
+from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.records import record_of
@@ -27,8 +29,6 @@ from blemish.synthesis.ways.choice import WAYS, usual_way
 from blemish.synthesis.ways.drawn import Drawn
 from blemish.synthesis.ways.job import Made, Way
 from blemish.types import Codes
-
-STEM_LENGTH = 40
 
 
 class Synthesizer:
@@ -100,8 +100,7 @@ class Synthesizer:
         """Of an item: the same order, options, bundle and seed give the same name."""
         digest = None if self.bundle is None else self.bundle.digest
         asked = json.dumps([order.digest, self.record(), digest, seed])
-        stem = order.normal.stem[:STEM_LENGTH].lstrip(".")  # a dot in front would hide the file
-        return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
+        return f"{plain_stem(order.normal)}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def record(self) -> dict[str, Any]:
         """The options that items depend on, as JSON holds them."""
@@ -149,6 +148,7 @@ class Synthesizer:
             carried.changed,
             order.requested,
             strength=strength,
+            part=order.part.at(shrunk_size(order.picture)),
         )
         return found.reasons, found.scores
 
