@@ -170,7 +170,7 @@ def test_a_mask_is_drawn_on_the_part(
     requested = read_mask(place / "out" / row["files"]["requested"])
     assert requested.any()
     assert not (requested & ~silhouette(read_picture(place / "nut.png"))).any()
-    assert np.array_equal(read_mask(place / row["requested"]), requested)
+    assert np.array_equal(read_mask(place / "out" / row["requested"]), requested)
     assert row["options"]["real"] == ("real" if "--reference" in options else None)
     before = files_in(place / "out")
     assert exit_code(f"{DRAW} {options} --json") == 0  # the same mask, so the same item

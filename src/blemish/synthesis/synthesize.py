@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,11 +191,21 @@ def synthesize(
             if twin is None:
                 twin = synthesizer.invert(order, tell=lambda done: tell(f"inverting, {done:.0%}"))
             made = synthesizer.make(order, s, twin=twin, tell=lambda k: tell(f"placing, step {k}"))
-            known[name] = dataset.add(made)
+            known[name] = dataset.add(_named_from(dataset.root, made))
             tell(f"made {name}")
         rows.append(known[name])
     dataset.contact_sheet()
     return rows
+
+
+def _named_from(root: Path, item: Synthetic) -> Synthetic:
+    """The item, its files in the data set's folder named from there, wherever that lies."""
+    here, facts = root.absolute(), dict(item.facts)
+    for key in ("normal", "requested"):
+        path = Path(facts[key]).absolute()
+        if path.is_relative_to(here):
+            facts[key] = path.relative_to(here).as_posix()
+    return replace(item, facts=facts)
 
 
 def _origin(bundle: Bundle | None) -> dict[str, str] | None:
