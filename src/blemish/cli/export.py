@@ -76,10 +76,6 @@ def export(
                 print(f"  left out, since {why}: {found[outcome]}")
         for name, why in done.items.unfit.items():
             print(f"  left out, {name!r}: {why}")
-        if done.by_name and format in NUMBERED:
-            print(
-                "  Classes are numbered by name: the bundle is not at hand. --classes orders them."
-            )
         print(f"  {out / 'README.md'} is the data card.")
     if done.by_name and format in NUMBERED:
         note = "The bundle is not at hand, so classes are numbered by name; --classes orders them."
