@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=FORMATS)
-def format(request: pytest.FixtureRequest) -> Format:
+def format(request: pytest.FixtureRequest) -> ExportFormat:
     return request.param
 
 
