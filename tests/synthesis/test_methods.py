@@ -1,6 +1,7 @@
 """A placement method is a file and its line in two lists; one without a bundle makes items too."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,10 @@ class Flat:
 
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> SynthesisOptions:
-    """Options of a method that needs no bundle."""
-    traits: Any = MethodTraits(needs_bundle=False)
-    monkeypatch.setitem(PLACEMENT_METHODS, "flat", traits)  # pyright: ignore[reportArgumentType]
-    monkeypatch.setitem(WAYS, "flat", Flat)  # pyright: ignore[reportArgumentType]
-    flat: Any = "flat"
-    return SynthesisOptions(method=flat)
+    """Options of a method that needs no bundle, under the name of another."""
+    monkeypatch.setitem(PLACEMENT_METHODS, "hybrid", MethodTraits(needs_bundle=False))
+    monkeypatch.setitem(WAYS, "hybrid", Flat)
+    return SynthesisOptions(method="hybrid")
 
 
 def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_path: Path) -> None:
@@ -62,7 +61,7 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
     (row,) = synthesize(worker, [order], Dataset(tmp_path / "made"), count=1, seed=3)
     assert (row["bundle"], row["outcome"]) == (None, "kept")
     assert {*row["files"]} == {"image", "mask", "twin", "requested"}
-    assert (row["options"]["way"], row["options"]["colour"]) == ("flat", 7)
+    assert (row["options"]["way"], row["options"]["colour"]) == ("hybrid", 7)
     again = json.loads((tmp_path / "made" / "manifest.jsonl").read_text())
     assert again == row
     done = export(tmp_path / "made", tmp_path / "coco", "coco")
@@ -71,18 +70,15 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
 
 @pytest.mark.parametrize("more", [{"reference": "distil"}, {"invert": "encode"}])
 def test_it_takes_no_options_of_others(options: SynthesisOptions, more: dict[str, Any]) -> None:
-    flat: Any = options.method
-    with pytest.raises(OptionError, match="the method flat"):
-        SynthesisOptions(method=flat, **more)
+    with pytest.raises(OptionError, match="the method hybrid"):
+        replace(options, **more)
 
 
-def test_a_method_may_need_real_defects(options: SynthesisOptions) -> None:
-    flat: Any = options.method
-    traits: Any = PLACEMENT_METHODS
-    traits[flat] = MethodTraits(needs_bundle=False, needs_real=True)
-    with pytest.raises(OptionError, match="the method flat without real defects"):
-        SynthesisOptions(method=flat)
-    given = SynthesisOptions(method=flat, real=Path("real"))
+def test_a_method_may_need_real_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLACEMENT_METHODS, "hybrid", MethodTraits(needs_real=True))
+    with pytest.raises(OptionError, match="the method hybrid without real defects"):
+        SynthesisOptions(method="hybrid")
+    given = SynthesisOptions(method="hybrid", real=Path("real"))
     assert given.without_masks() == given, "it depends on them"
 
 
