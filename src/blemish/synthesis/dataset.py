@@ -30,7 +30,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
-from blemish.files import ensure_writable
+from blemish.files import check_name, ensure_writable
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, file_of, read_rows
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
@@ -97,7 +97,12 @@ class Dataset:
         return [*self]
 
     def paths(self, kind: str, name: str) -> dict[str, Path]:
-        """Where the files of an item are, relative to the folder."""
+        """Where the files of an item are, relative to the folder.
+
+        Raises:
+            DataError: The type or the name can't be a part of a path.
+        """
+        check_name(kind, "the defect type"), check_name(name, "the item's name")
         return {
             "image": Path("test") / kind / f"{name}.png",
             "mask": Path("ground_truth") / kind / f"{name}_mask.png",

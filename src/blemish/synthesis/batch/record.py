@@ -36,6 +36,20 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
         raise _refusal(root, f"of a batch that differs from this one: {what}{more}")
 
 
+def refuse_batch(root: Path) -> None:
+    """Check that a folder is not a batch's, whose manifest takes no other items.
+
+    Raises:
+        DataError: It is one.
+    """
+    if (root / NAME).exists():
+        raise DataError(
+            got=f"{root}, a folder of 'blemish batch'",
+            expected="a folder of 'blemish synthesize', or a new one",
+            todo="Choose another folder with --out.",
+        )
+
+
 def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     """In words, where two JSON values differ."""
     if isinstance(old, dict) and isinstance(new, dict):

@@ -7,7 +7,7 @@ become files elsewhere must be plain, and no file outside the folder is read.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +15,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from blemish.errors import DataError, OptionError
+from blemish.files import check_name
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, file_of, read_rows
 from blemish.originals import read_original
 
 Split = Literal["train", "val"]
+DESCRIBED = ("seed", "normal", "options", "scores")
 Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
 
 
@@ -61,48 +63,69 @@ class Items:
     """The items of a folder by name.
 
     Attributes:
-        items: Those that were kept.
-        unchanged: How many were not, because nothing changed in them.
-        refused: How many for other reasons.
-        failed: How many could not be made.
+        items: Those that are exported.
+        unchanged: Number of items that are not, because nothing changed in them.
+        refused: Number of items that were refused for other reasons.
+        failed: Number of items that could not be made.
+        unfit: Items that can't be exported, by name, each with the reason.
+        classes: The types in the order in which they are numbered; see `classes`.
     """
 
     items: tuple[Item, ...]
     unchanged: int
     refused: int = 0
     failed: int = 0
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The types of their defects, sorted; a type's place is its number in every format."""
+        """The types of their defects, sorted."""
         return tuple(sorted({item.kind for item in self.items}))
 
 
-def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) -> Items:
+def read_items(
+    root: Path, *, doubtful: bool = False, tell: Callable[[float], None] = lambda _: None
+) -> Items:
     """Read and check a folder that `blemish synthesize` wrote.
 
-    Of two lines under one name the later counts, as for `synthesize`.
+    Of two lines under one name the later counts, as for `synthesize`. An item that can't be
+    exported (a file of it is gone, torn or of another size, its mask is empty, its name is no
+    plain one) is left out.
 
     Args:
         root: The folder.
+        doubtful: Take what curation refused too, as far as it has its picture.
         tell: Called behind each item with the share of them that is read.
 
     Raises:
-        DataError: The folder or its manifest is missing, holds no item that was kept, is not of
-            ours, or a file of it is gone, torn or of another size than its picture.
+        DataError: The folder or its manifest is missing, a line of it is damaged, or there is no
+            item that can be exported.
     """
     rows = _rows(root)
-    given = [row for _, row in sorted(rows.items()) if _outcome(row) == "kept"]
+    given = [row for _, row in sorted(rows.items()) if _is_wanted(row, doubtful)]
     if not given:
         raise _not_made(f"{root}, of whose {len(rows)} items none was kept")
-    items = []
+    items, unfit = [], {}
     for index, row in enumerate(given, 1):
-        items.append(_item(root, row))
+        try:
+            items.append(_item(root, row))
+        except DataError as error:
+            unfit[row["name"]] = error.got
         tell(index / len(given))
+    if not items:
+        first = next(iter(unfit.values()))
+        raise _not_made(f"{root}, without an item that can be exported; the first: {first}")
     counts = Counter(map(_outcome, rows.values()))
     failed, unchanged = counts["failed"], counts[NOTHING_CHANGED]
-    refused = len(rows) - len(given) - failed - unchanged
-    return Items(items=tuple(items), unchanged=unchanged, refused=refused, failed=failed)
+    found = Items(
+        items=tuple(items),
+        unchanged=unchanged,
+        refused=len(rows) - len(given) - failed - unchanged,
+        failed=failed,
+        unfit=unfit,
+    )
+    return replace(found, classes=found.kinds)
 
 
 def hold_out(items: Items, share: float) -> Items:
@@ -155,7 +178,25 @@ def _outcome(row: Row) -> str:
     return NOTHING_CHANGED if NOTHING_CHANGED in row["reasons"] else row["outcome"]
 
 
+def _is_wanted(row: Row, doubtful: bool) -> bool:
+    doubted = _outcome(row) == "refused" and {"image", "mask"} <= {*row["files"]}
+    return _outcome(row) == "kept" or (doubtful and doubted)
+
+
+def _refuse_undescribed(row: Row) -> None:
+    """The names of its files elsewhere, and what its card and its lists say."""
+    check_name(row["name"], "the item's name")
+    lacking = [key for key in DESCRIBED if key not in row]
+    if lacking:
+        raise DataError(
+            got=f"the item {row['name']!r} whose line has no {' and no '.join(lacking)}",
+            expected="a line as Blemish wrote it",
+            todo="Restore the line.",
+        )
+
+
 def _item(root: Path, row: Row) -> Item:
+    _refuse_undescribed(row)
     paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
     originals = {path: read_original(path) for path in paths.values()}
     image, mask, twin = paths.values()
