@@ -148,7 +148,7 @@ def test_an_empty_mask_is_refused(made: Path) -> None:
     "change",
     [{"name": name} for name in ("../x", "a/b", "a\\b", "", ".x", "..", "C:x", "a\nb", 3, None)]
     + [{"type": kind} for kind in ("../x", "/etc", "", "..", [])]
-    + [{key: None} for key in ("files", "bundle", "options", "scores", "seed", "normal")]
+    + [{key: None} for key in ("files", "options", "scores", "seed", "normal")]
     + [{"scores": {"area": "large"}}, {"bundle": {"name": "x"}}, {"files": {"image": 3}}]
     + [{"outcome": 3}, {"outcome": None}, {"reasons": None}, {"reasons": [3]}],
 )
