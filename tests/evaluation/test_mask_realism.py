@@ -116,7 +116,7 @@ def test_turned_copies_are_found() -> None:
 
 
 def test_few_masks_have_no_figures() -> None:
-    assert mask_figures(views(some(2, 0)), views(some(5, 1)), []) is None
+    assert mask_figures(views(some(1, 0)), views(some(5, 1)), []) is None
 
 
 def test_equal_sets() -> None:

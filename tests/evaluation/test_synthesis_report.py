@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, OptionError
 from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.synthesis.baselines import BASELINES
+from blemish.evaluation.synthesis.beside import HALVES, SYNTHETIC
 from blemish.evaluation.synthesis.evaluate import NEIGHBOURS
 from blemish.evaluation.synthesis.items import read_made, read_real
 from blemish.evaluation.synthesis.report import Comparison, Plan, prepare
+from blemish.features import FeatureNetwork
 from blemish.pictures import read_picture
 
 REAL = 9
@@ -81,7 +85,9 @@ def test_every_figure_is_there(whole: tuple[dict[str, Any], Path]) -> None:
             assert of["made"]["rows"] == min(3, found["made"]) and of["learnt"]["rows"] == 3
             assert all(isinstance(value, float | int) for who in of for value in of[who].values())
             assert of["made"]["frechet_rows"] == of["learnt"]["frechet_rows"]
-        assert [*found["unknown"]] == ["diversity under one mask"]
+        assert [*found["unknown"]] == ["diversity under one mask", "realism of close-ups"]
+        assert 0 <= found["masks"]["off_part"] < 1 and found["masks"]["filled"] > 0.9
+        assert found["close_ups"] is None
         assert found["diversity"]["made"] > 0 and found["diversity"]["real"] > 0
         assert found["diversity"]["under_one_mask"] is None
         assert found["drift"]["items"] == found["made"]
@@ -184,7 +190,9 @@ def test_the_report_says_who_looked(whole: tuple[dict[str, Any], Path], bundle: 
 
 
 def test_nothing_is_left_half_written(whole: tuple[dict[str, Any], Path]) -> None:
-    assert {*files_in(whole[1])} == {"crack.png", "paint.png", "report.html", "report.json"}
+    assert {*files_in(whole[1])} == {
+        *("crack.png", "paint.png", "report.html", "report.json", "sorting.html")
+    }
 
 
 def test_the_folders_are_left_as_they_were(
@@ -273,6 +281,18 @@ def test_without_squeezenet_a_network_looks_that_is_always_there(
 ) -> None:
     comparison = prepare(Plan(real=real, synthetic=untouched))
     assert comparison.eyes.name == "efficientnet-lite0"
+
+
+def test_squeezenet_looks_at_close_ups_whoever_looks_at_the_rest(
+    untouched: Path, real: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    comparison = replace(plan(real, untouched, bundle), judge=FeatureNetwork("squeezenet"))
+    report = comparison.run(tmp_path / "out")
+    for found in report["types"].values():
+        assert [*found["close_ups"]] == [SYNTHETIC, *BASELINES, HALVES]
+        assert "realism of close-ups" not in found["unknown"]
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(f"<td>{name}</td>" in text for name in BASELINES)
 
 
 def test_the_critic_takes_pictures_of_any_size(untouched: Path, real: Path, bundle: Bundle) -> None:

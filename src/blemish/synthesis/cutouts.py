@@ -27,6 +27,8 @@ TAKEN = 8
 SCALE_COST = 0.5  # what a change of scale by e costs, once it exceeds FREE_SCALE
 FREE_SCALE = 0.2
 
+SMALL = 20  # pixels of an outline
+
 Mask = Bool[np.ndarray, "h w"]
 
 
@@ -127,12 +129,18 @@ def choose(
     """
     far = [np.abs(np.subtract(c.outline.shape, target.shape)).sum() for c in cutouts]
     alike = [cutouts[k] for k in np.argsort(far, kind="stable")[:TRIED]]
-    laid = [lay(cutout.outline, target) for cutout in alike]
+    turning = not is_small(target)
+    laid = [lay(cutout.outline, target, turning=turning) for cutout in alike]
     scores = np.array([overlap * _worth(move) for move, overlap in laid])
     order = np.argsort(-scores, kind="stable")[:TAKEN]
     good = order[scores[order] >= ENOUGH * scores.max()]
     chosen = int(rng.choice(good))
     return alike[chosen], laid[chosen][0]
+
+
+def is_small(outline: Outline) -> bool:
+    """Whether a piece is too small for its outline to say exactly where it lies."""
+    return bool(outline.mask.sum() < SMALL)
 
 
 def _worth(move: Float[np.ndarray, "2 3"]) -> float:

@@ -98,11 +98,17 @@ def best_laid(target: Outline, candidates: list[Outline], seed: int, *, enough: 
     return int(best[seed % len(best)])
 
 
-def lay(source: Outline, target: Outline) -> tuple[Affine, float]:
-    """The best move from one mask to another of a photograph of the same size, and its overlap."""
+def lay(source: Outline, target: Outline, *, turning: bool = True) -> tuple[Affine, float]:
+    """The best move from one mask to another of a photograph of the same size, and its overlap.
+
+    Args:
+        source: The mask that is moved.
+        target: The mask to cover.
+        turning: Whether moves about the middle of the part are tried; there are many of them.
+    """
     tried = [
         (overlap(source, target, move) * worth, worth, move)
-        for move, worth in _moves(source, target)
+        for move, worth in _moves(source, target, turning)
     ]
     best, worth, move = max(tried, key=lambda found: found[0])
     return move, best / worth
@@ -136,7 +142,7 @@ def _size(h: int, w: int) -> tuple[int, int]:
     return max(1, round(SIDE * w / max(h, w))), max(1, round(SIDE * h / max(h, w)))
 
 
-def _moves(source: Outline, target: Outline) -> Iterator[tuple[Affine, float]]:
+def _moves(source: Outline, target: Outline, turning: bool) -> Iterator[tuple[Affine, float]]:
     sx, sy, source_major, source_minor, source_angle = source.ellipse
     tx, ty, major, minor, angle = target.ellipse
     scale = (major * minor / (source_major * source_minor)) ** 0.5
@@ -145,7 +151,7 @@ def _moves(source: Outline, target: Outline) -> Iterator[tuple[Affine, float]]:
         turn = angle - mirrored * source_angle
         for phi in (turn, turn + pi):
             yield _about((sx, sy), (tx, ty), scale, phi, mirrored), ASTRAY
-        for phi in np.arange(TURNS) * 2 * pi / TURNS:
+        for phi in np.arange(TURNS if turning else 0) * 2 * pi / TURNS:
             for size in SCALES:
                 yield _about(source.middle, target.middle, size, phi, mirrored), 1.0
 

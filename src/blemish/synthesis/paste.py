@@ -25,7 +25,7 @@ from scipy.ndimage import distance_transform_edt
 from blemish.data.colour import lab, of_lab
 from blemish.synthesis.bending import field_onto
 from blemish.synthesis.carry import LUMINANCE, Carried, put_on, reach_px
-from blemish.synthesis.cutouts import Cutout, Place, choose, pieces
+from blemish.synthesis.cutouts import Cutout, Place, choose, is_small, pieces
 from blemish.synthesis.laying import enlarged
 
 RING_SHARE = 1 / 24  # width of the ring of good surface, as a share of the photograph's longer side
@@ -35,7 +35,6 @@ ALIKE = 12.0  # CIELAB distance at which a pixel hardly looks like good surface
 KEPT_SHIFT = 0.7  # share of the shift that a defect's own colours take on
 SHARP_RIM, SOFT_RIM = 1.6, 5.0  # widths in pixels at a longer side of 512
 FRINGE = 6.0  # of the source's surroundings, in the same pixels
-SMALL = 20  # pixels of an outline; a smaller piece is laid once more at the photograph's own scale
 MOST_RESCALED = 1.6
 
 Affine = Float[np.ndarray, "2 3"]
@@ -126,7 +125,7 @@ def patch_under(place: Place, cutout: Cutout, move: Affine) -> Patch:
     near, mask, part = (a[window] for a in (place.photograph, place.mask, place.part))
     side = max(place.mask.shape)
     affine = _affine(cutout, move, side, window)
-    if place.outline.mask.sum() < SMALL:
+    if is_small(place.outline):
         affine = _refined(affine, cutout.mask, mask)
     moved, shape, known, others = _resampled(cutout, affine, mask)
     surface = part & known & ~others

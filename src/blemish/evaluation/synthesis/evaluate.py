@@ -236,7 +236,7 @@ def _unknown(found: dict[str, Any]) -> dict[str, str]:
         ),
         "share of copies": (found["memorised"], "fewer than two in the first third"),
         "drift": (found["drift"], "no item has a good twin of its size"),
-        "realism of masks": (found["masks"], "fewer than three made, or real ones"),
+        "realism of masks": (found["masks"], "fewer than two made, or real ones"),
     }
     return {name: why for name, (value, why) in figures.items() if value is None}
 

@@ -21,7 +21,7 @@ from blemish.evaluation.synthesis.maskshape import FEATURES, mask_vector
 from blemish.pictures import read_picture
 from blemish.synthesis.laying import Outline, lay, outline_on
 
-FEWEST = 3  # masks of a set
+FEWEST = 2  # masks of a set
 RIDGE = 1.0  # of the classifier, on standardised features
 COPY = 0.9  # overlap with a training mask after alignment
 NOISE_LEVELS = 3.0  # deviations of the photograph's noise that a change must exceed to be seen
@@ -93,7 +93,7 @@ def mask_figures(
         learnt: Those of them that may have been learnt from.
 
     Returns:
-        None where a set has fewer than three masks.
+        None where a set has fewer than two masks.
     """
     if min(len(made), len(real)) < FEWEST:
         return None

@@ -57,9 +57,9 @@ class Comparison:
 
     plan: Plan
     eyes: Eyes
-    judge: FeatureNetwork | None
     made: Made
     real: dict[str, list[Item]]
+    judge: FeatureNetwork | None = None
 
     @property
     def total(self) -> int:
@@ -84,12 +84,7 @@ class Comparison:
         ensure_writable(out)
         everything = self.plan.everything
         subjects = compare(self.eyes, self.made, self.real, everything=everything, tell=tell)
-        figures = {
-            subject.kind: subject.figures(self.eyes)
-            | {"close_ups": self._close_ups(subject)}
-            | {"files": subject.files(self.plan.real), "items": subject.lines()}
-            for subject in subjects
-        }
+        figures = {subject.kind: self._figures(subject) for subject in subjects}
         report = presentable(self._facts() | {"types": figures})
         write_page(report, subjects, out)
         near = {subject.kind: (subject.real_near, subject.made_near) for subject in subjects}
@@ -98,12 +93,16 @@ class Comparison:
         write_atomically(out / "report.json", (text + "\n").encode())
         return report
 
-    def _close_ups(self, subject: Subject) -> dict[str, Any] | None:
-        """Figures of close-ups; None without SqueezeNet's weights."""
+    def _figures(self, subject: Subject) -> dict[str, Any]:
+        """Everything that is measured of a type; close-ups need SqueezeNet's weights."""
+        found = subject.figures(self.eyes)
+        found |= {"files": subject.files(self.plan.real), "items": subject.lines()}
         if self.judge is None:
-            return None
-        folder, defects = self.plan.real, subject.known
-        return close_up_rows(self.judge, subject.made_near, subject.real_near, folder, defects)
+            why = {"realism of close-ups": "SqueezeNet's weights are not found"}
+            return found | {"close_ups": None, "unknown": found["unknown"] | why}
+        near = subject.made_near, subject.real_near
+        rows = close_up_rows(self.judge, *near, self.plan.real, subject.known)
+        return found | {"close_ups": rows}
 
     def _facts(self) -> dict[str, Any]:
         plan = self.plan
@@ -141,8 +140,6 @@ class Comparison:
                 "Generators are trained with EfficientNet-Lite0, which flatters them here. "
                 "Use --features squeezenet for an independent judgement."
             )
-        if self.judge is None:
-            notes.append("SqueezeNet's weights are not found: nothing is said of close-ups.")
         if not self.made.outcomes:
             notes.append("No manifest: every item counts as kept, and nothing has a good twin.")
         return notes
