@@ -228,8 +228,8 @@ def synthesize(
         options: How the defect is placed.
     """
     from blemish.checkpoint import find_bundle
-    from blemish.generator.loop import choose_device
-    from blemish.inversion.search import refuse_seeds
+    from blemish.devices import choose_device
+    from blemish.seeds import refuse_seeds
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import draw_order, read_orders
     from blemish.synthesis.synthesize import Synthesizer
@@ -276,7 +276,7 @@ def demo(
         seed: Of the first part.
     """
     from blemish.checkpoint import find_bundle
-    from blemish.inversion.search import refuse_seeds
+    from blemish.seeds import refuse_seeds
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import read_order
     from blemish.synthesis.scenes import draw_scene

@@ -12,9 +12,9 @@ from blemish.data.folder import pictures_in
 from blemish.data.masks import silhouette
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable
-from blemish.inversion.invert import refuse_small
 from blemish.levels import upright
 from blemish.originals import Original, read_original
+from blemish.pictures import refuse_small
 from blemish.synthesis.masks import MaskPlan, OffPart, choose_real, draw_mask, place_mask
 
 LEAST_ON_PART = 0.5

@@ -17,8 +17,9 @@ from blemish.generator.network import DefectConfig, Generator
 from blemish.inversion.keep import Kept, load_inversion
 from blemish.inversion.methods import Method, options_of, usual_method
 from blemish.inversion.model import Model, load_model
-from blemish.inversion.search import Step, refuse_seeds
+from blemish.inversion.search import Step
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
+from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import (
     Carried,
     carry,
