@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.devices import one_thread
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import DefectConfig, Generator
 from blemish.inversion.keep import Kept, load_inversion
@@ -92,6 +93,7 @@ class Synthesizer:
         if self.details is not None:
             self.details.prepare(kind)
 
+    @one_thread()
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """Step A: the codes of the part, which all items on it share; None where none are needed.
 
@@ -111,6 +113,7 @@ class Synthesizer:
         watch = None if tell is None else lambda time, *_: tell(time)
         return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
 
+    @one_thread()
     def make(
         self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
     ) -> Synthetic:
