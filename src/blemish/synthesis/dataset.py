@@ -16,10 +16,8 @@ line alone.
 """
 
 import json
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +29,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
-from blemish.files import append_line, ensure_writable
+from blemish.files import append_line, ensure_writable, sweep
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
 from blemish.types import Codes
@@ -40,7 +38,7 @@ NOTHING_CHANGED = "nothing changed"
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
-_TEMPORARY = re.compile(r"\.\d+\..+")  # as `files.replacing` names it
+FOLDERS = ("twin", "requested", "codes")  # beside those of each type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +151,10 @@ class Dataset:
         append_line(self.manifest, json.dumps(row))
 
     def sweep(self) -> None:
-        """Remove the half-written files of a run that was killed; none other may be writing now."""
-        for path in self.root.rglob(".*"):
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
-                with suppress(OSError):  # one that may not be removed is in nobody's way
-                    path.unlink(missing_ok=True)
+        """Remove the half-written files of a run that was killed."""
+        kinds = [k for split in ("test", "ground_truth") for k in (self.root / split).glob("*")]
+        for folder in (self.root, *kinds, *(self.root / name for name in FOLDERS)):
+            sweep(folder)
 
     def contact_sheet(self) -> Path:
         """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
