@@ -40,6 +40,8 @@ def with_branch(
 
 def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
     """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
+    with torch.device("meta"):
+        bundle.check_fits(Critic(config), "critic")
     critic = Critic(config, image_channels=4)
     name = f"b{config.resolution}.fromrgb.weight"
     # An equalised layer divides by the root of its inputs, which are four now.

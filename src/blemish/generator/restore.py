@@ -1,13 +1,21 @@
 """From a bundle to its networks."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError
+from blemish.data.augment import Symmetries
+from blemish.documents import fill, limit
+from blemish.errors import BundleError, OptionError
+from blemish.files import check_name
 from blemish.generator.critic import Critic
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.network import Generator, GeneratorConfig
+
+Network = TypeVar("Network", bound=nn.Module)
+MAX_TYPES = 1000
 
 
 def shape_of(bundle: Bundle) -> GeneratorConfig:
@@ -17,36 +25,102 @@ def shape_of(bundle: Bundle) -> GeneratorConfig:
         BundleError: It does not describe a generator of ours.
     """
     try:
-        fields = dict(bundle.config["generator"])
-        if fields.get("defect") is not None:
-            branch: dict[str, Any] = dict(fields["defect"])
-            branch["types"] = tuple(branch["types"])
-            fields["defect"] = DefectConfig(**branch)
-        return GeneratorConfig(**fields)
-    except (KeyError, TypeError) as error:
-        raise BundleError(
-            got=f"{bundle.path / 'config.json'}, whose 'generator' can't be understood ({error})",
-            expected="the fields of GeneratorConfig",
-            todo="Fetch or train the bundle again.",
-        ) from error
+        config = fill(GeneratorConfig, bundle.config.get("generator"), "'generator'")
+        _refuse_sizes(config)
+    except (ValueError, OptionError) as error:
+        raise _unclear(bundle, "generator", error, "GeneratorConfig") from error
+    for kind in config.defect.types if config.defect else ():
+        check_name(
+            kind, f"{bundle.path / 'config.json'} with the defect type", BundleError
+        )  # types become folders
+    return config
 
 
 def load_generator(bundle: Bundle, device: torch.device | str = "cpu") -> Generator:
     """The bundle's generator, frozen."""
-    generator = Generator(shape_of(bundle))
-    bundle.load_into(generator, "generator")
-    return generator.eval().requires_grad_(False).to(device)
+    config = shape_of(bundle)
+    return load_network(bundle, "generator", lambda: Generator(config), device)
 
 
 def load_matching_critic(bundle: Bundle, device: torch.device | str = "cpu") -> Critic:
     """The bundle's critic of images with masks, frozen."""
-    critic = Critic(shape_of(bundle), image_channels=4)
-    bundle.load_into(critic, "match_critic")
-    return critic.eval().requires_grad_(False).to(device)
+    config = shape_of(bundle)
+    return load_network(bundle, "match_critic", lambda: Critic(config, image_channels=4), device)
 
 
 def load_critic(bundle: Bundle, device: torch.device | str = "cpu") -> Critic:
     """The bundle's critic of images, frozen."""
-    critic = Critic(shape_of(bundle))
-    bundle.load_into(critic, "critic")
-    return critic.eval().requires_grad_(False).to(device)
+    config = shape_of(bundle)
+    return load_network(bundle, "critic", lambda: Critic(config), device)
+
+
+def trained_symmetries(bundle: Bundle, stage: str, name: str) -> Symmetries | None:
+    """The symmetries that a stage was trained with; None where the bundle does not say.
+
+    Args:
+        bundle: The bundle.
+        stage: The stage's name among the bundle's trainings.
+        name: The option: "symmetries" or "placements".
+
+    Raises:
+        BundleError: What it says are no symmetries.
+    """
+    options = bundle.training_of(stage)
+    if name not in options:
+        return None
+    try:
+        return fill(Symmetries, options[name], f"training.{stage}.{name}")
+    except (ValueError, OptionError) as error:
+        raise _unclear(bundle, "training", error, "Symmetries") from error
+
+
+def load_network(
+    bundle: Bundle, name: str, make: Callable[[], Network], device: torch.device | str = "cpu"
+) -> Network:
+    """One of a bundle's networks, frozen.
+
+    Args:
+        bundle: The bundle.
+        name: The name of the network's file.
+        make: Builds the network. It is first built without memory behind it, so that a
+            configuration that does not fit the weights can't ask for more memory than they take.
+        device: To work on.
+
+    Raises:
+        BundleError: The weights are missing, torn, or of other names and shapes.
+    """
+    with torch.device("meta"):
+        bundle.check_fits(make(), name)
+    network = make()
+    bundle.load_into(network, name)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _unclear(bundle: Bundle, part: str, error: Exception, kind: str) -> BundleError:
+    reason = error.got if isinstance(error, OptionError) else str(error)
+    return BundleError(
+        got=f"{bundle.path / 'config.json'}, whose '{part}' can't be understood ({reason})",
+        expected=f"the fields of {kind}",
+        todo="Fetch or train the bundle again.",
+    )
+
+
+def _refuse_sizes(config: GeneratorConfig) -> None:
+    """Refuse sizes that no network has, before any is built."""
+    branch = config.defect
+    limit(
+        {
+            "z_dim": (config.z_dim, 1, 4096),
+            "w_dim": (config.w_dim, 1, 4096),
+            "mapping_layers": (config.mapping_layers, 1, 64),
+            "channel_base": (config.channel_base, config.resolution, 2**20),
+            "channel_max": (config.channel_max, 1, 4096),
+            "conv_clamp": (1 if config.conv_clamp is None else config.conv_clamp, 1e-6, 1e6),
+            "c_dim": (config.c_dim, 0, 100_000),
+            "critic_group": (config.critic_group, 1, 4096),
+            "critic_mapping_layers": (config.critic_mapping_layers, 1, 64),
+            "the number of defect types": (len(branch.types) if branch else 0, 0, MAX_TYPES),
+        }
+    )
+    if branch and len(set(branch.types)) < len(branch.types):
+        raise ValueError("a defect type stands there twice")
