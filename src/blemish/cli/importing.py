@@ -32,8 +32,9 @@ def import_model(
     """Make a bundle of a generator that was trained elsewhere; nothing in the file is run.
 
     Args:
-        file: A network-snapshot .pkl of StyleGAN2-ADA or DFMGAN, a .pt of rosinality's
-            stylegan2-pytorch, or a safetensors state dict under StyleGAN2-ADA's names.
+        file: A network-snapshot .pkl of StyleGAN2-ADA, DFMGAN or StyleGAN3's --cfg=stylegan2, a
+            .pt of rosinality's stylegan2-pytorch, pSp or e4e, or a safetensors state dict under
+            StyleGAN2-ADA's names.
         out: Folder of the bundle; it is made.
         label: Of a conditional generator: the class of parts that is drawn.
         types: What the defects shall be called; DFMGAN knows one type and no name for it.
