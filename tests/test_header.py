@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load, save, save_file
 
 from blemish.checkpoint import load_tensors
 from blemish.errors import BundleError
-from blemish.header import MAX_HEADER, read_header
+from blemish.header import MAX_HEADER, in_order, read_header
 
 
 def packed(header: Any, data: bytes = b"\0" * 16) -> bytes:
@@ -30,6 +30,19 @@ def test_shapes_and_metadata_are_those_of_the_file(tmp_path: Path) -> None:
     header = read_header(file)
     assert header.shapes == {"a": (2, 3), "b.c": ()}
     assert header.metadata == {"step": "3"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9])
+def test_metadata_stand_in_order_and_all_else_as_the_library_writes_it(count: int) -> None:
+    tensors = {"b": torch.rand(3, 5), "ä": torch.arange(7), "a": torch.rand(())}
+    metadata = {f"key {k}": f'"{k}" ü' for k in reversed(range(count))}
+    written = in_order(save(tensors, metadata or None))
+    assert len({in_order(save(tensors, metadata or None)) for _ in range(5)}) == 1
+    assert {name: tensor.tolist() for name, tensor in load(written).items()} == {
+        name: tensor.tolist() for name, tensor in tensors.items()
+    }
+    if count < 2:
+        assert written == save(tensors, metadata or None)
 
 
 STRANGE = {

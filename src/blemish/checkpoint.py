@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from blemish.documents import read_json
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, visible, write_atomically
-from blemish.header import Header, read_header
+from blemish.header import Header, in_order, read_header
 from blemish.hub import fetch, names_repository, upload
 from blemish.types import Codes, Space
 
@@ -230,7 +230,7 @@ def save_tensors(
 ) -> None:
     """Write a safetensors file, whole or not at all."""
     ready = {name: _stored(tensor, half) for name, tensor in tensors.items()}
-    write_atomically(path, save(ready, dict(metadata) if metadata else None))
+    write_atomically(path, in_order(save(ready, dict(metadata) if metadata else None)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The header of a safetensors file, checked before anything trusts it.
+"""The header of a safetensors file, checked before anything trusts it, and in a fixed order.
 
 A file begins with the length of its header (8 bytes, little-endian), the header as JSON, then the
 numbers. For each tensor the header says its kind of number, its shape and where its bytes begin and
@@ -53,6 +53,17 @@ def read_header(path: Path) -> Header:
         raise ValueError("its metadata are not texts by name")
     shapes = {name: _shape(name, entry, room) for name, entry in entries.items()}
     return Header(shapes, metadata)
+
+
+def in_order(data: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library writes them in random order."""
+    length = struct.unpack("<Q", data[:8])[0]
+    entries = json.loads(data[8 : 8 + length])
+    metadata = entries.pop("__metadata__", {})
+    ordered = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    text = json.dumps({**ordered, **entries}, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight bytes
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
 def _entries(path: Path) -> tuple[dict[str, Any], int]:

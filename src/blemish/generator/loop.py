@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from blemish.checkpoint import digest_of, load_tensors, save_tensors
-from blemish.errors import OptionError, OutputError, TrainingError
+from blemish.errors import BundleError, OptionError, OutputError, TrainingError
 from blemish.files import alone
 from blemish.pictures import write_picture
 from blemish.tracking import Statistics, draw_curves, progress_bar
@@ -298,7 +298,7 @@ def _save(stage: Stage, folder: Path, schedule: Schedule, done: int) -> None:
     for name, optimiser in stage.optimisers().items():
         for k, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{k}.{slot}": v for slot, v in slots.items()}
-    about = {"step": str(done), **_identity(stage, schedule)}
+    about = {"step": str(done), "tensors": str(len(tensors)), **_identity(stage, schedule)}
     save_tensors(folder / STATE, tensors, metadata=about)
 
 
@@ -312,6 +312,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     if not file.exists():
         return 0
     tensors, about = load_tensors(file)
+    step = _step_of(file, about, len(tensors), schedule)
     mine = _identity(stage, schedule)
     other = [name for name, value in mine.items() if about.get(name, value) != value]
     if other:
@@ -330,16 +331,49 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
             todo="Use the same options, or begin anew in another folder.",
         ) from error
     for name, optimiser in stage.optimisers().items():
-        _restore_optimiser(optimiser, f"optimiser.{name}.", tensors)
-    return int(about["step"])
+        _restore_optimiser(optimiser, f"optimiser.{name}.", tensors, file)
+    return step
+
+
+def _step_of(file: Path, about: Mapping[str, str], tensors: int, schedule: Schedule) -> int:
+    """The steps that a state has behind it, if the state is whole and fits the schedule."""
+    text = about.get("step", "")
+    step = int(text) if text.isdecimal() and len(text) < 18 else -1
+    if step < 0:
+        raise _damaged(file, f"says it is of step {text[:40]!r}")
+    if about.get("tensors", str(tensors)) != str(tensors):  # older states do not say
+        raise _damaged(file, f"holds {tensors} tensors, not {about['tensors'][:40]}")
+    if step > schedule.steps:
+        raise OptionError(
+            got=f"--resume from step {step}, as {file} says",
+            expected=f"at most step {schedule.steps}, where the training ends",
+            todo="Train longer with --kimg, or leave the training as it is.",
+        )
+    return step
 
 
 def _restore_optimiser(
-    optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]
+    optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor], file: Path
 ) -> None:
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix):
-            k, slot = name.removeprefix(prefix).split(".")
+            k, _, slot = name.removeprefix(prefix).partition(".")
+            if not (k.isdecimal() and int(k[:9]) < len(parameters)):
+                raise _damaged(file, f"holds '{name[:80]}', which belongs to no parameter")
             slots.setdefault(int(k), {})[slot] = tensor
+    for k, found in slots.items():
+        shapes = {slot: tensor.shape for slot, tensor in found.items()}
+        shape = parameters[k].shape
+        if shapes != {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}:
+            raise _damaged(file, f"lacks moments of the parameter {prefix}{k}, or has odd ones")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+
+
+def _damaged(file: Path, complaint: str) -> BundleError:
+    return BundleError(
+        got=f"{file}, which {complaint}",
+        expected="the state of a training as Blemish wrote it",
+        todo=f"Remove {file.parent} to begin anew.",
+    )

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+from blemish.documents import read_text
 from blemish.errors import DataError, OptionError, UserError
 
 T = TypeVar("T")
@@ -39,12 +40,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is missing, or holds no TOML.
     """
+    text = read_text(path, "a recipe in TOML")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        got = f"{path}, which can't be read ({error.strerror})"
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(text)
+    except ValueError as error:  # beside what is no TOML: an integer of more digits than allowed
         got = f"{path}, which is no TOML ({error})"
+    except RecursionError:
+        got = f"{path}, whose tables are nested too deeply"
     raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.")
 
 
