@@ -9,7 +9,9 @@ its declared type.
 import json
 import math
 import os
+import re
 import stat
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from blemish.errors import DataError, UserError
 T = TypeVar("T")
 MAX_BYTES = 16 * 2**20
 _MAX_INT = 2**64
+_MAX_DOTS = 200
+_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _SCALARS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 
 
@@ -70,6 +74,29 @@ def parse_json(text: str) -> Any:
         return json.loads(text, parse_int=_integer)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises:
+        ValueError: It is malformed, nested too deeply, or holds an integer beyond 64 bits.
+    """
+    # The parser follows a dotted key anew for each line below it: time would grow with its square.
+    if any(_QUOTED.sub("", line).count(".") > _MAX_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {_MAX_DOTS} dots")
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    waiting: list[Any] = [tables]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, int) and not -_MAX_INT < value < _MAX_INT:
+            raise ValueError("it holds an integer beyond 64 bits")
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+    return tables
 
 
 def fill(kind: type[T], value: object, name: str) -> T:

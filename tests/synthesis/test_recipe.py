@@ -261,7 +261,7 @@ def test_a_file_that_is_none(name: str, got: str, place: Path) -> None:
         "a = " + "[" * 5000 + "]" * 5000,
         "a = " + "{ b = " * 3000 + "1" + " }" * 3000,
         "a." * 20_000 + "b = 1",
-        "[" + "a." * 20_000 + "b]",
+        "[" + "a." * 20_000 + "b]" + "\nc = 1" * 20_000,
         "seed = " + "9" * 5000,
         f"seed = {2**64}\n{SOME}{BLOB}",
         f"{SOME}{BLOB}".replace("count = 3", f"count = {2**70}"),

@@ -6,7 +6,6 @@ refused. What pydantic complains of becomes an `OptionError` that names the plac
 
 import json
 import textwrap
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -16,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from blemish.documents import read_text
+from blemish.documents import parse_toml, read_text
 from blemish.errors import DataError, OptionError, UserError
 
 T = TypeVar("T")
@@ -42,12 +41,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     text = read_text(path, "a recipe in TOML")
     try:
-        return tomllib.loads(text)
-    except ValueError as error:  # beside what is no TOML: an integer of more digits than allowed
+        return parse_toml(text)
+    except ValueError as error:
         got = f"{path}, which is no TOML ({error})"
-    except RecursionError:
-        got = f"{path}, whose tables are nested too deeply"
-    raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.")
+        raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.") from error
 
 
 def fill(kind: type[T], table: Mapping[str, Any], name: str) -> T:
