@@ -10,6 +10,9 @@ from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from blemish.generator.network import Generator
     from blemish.interop import Foreign
 
 # What brings a bundle what it lacks.
@@ -41,13 +44,17 @@ def import_model(
         json: Print what was found as JSON.
     """
     from blemish.interop import read, write_bundle
-    from blemish.inversion.model import SAMPLES, learn_domain
+    from blemish.inversion.domain import fit_domain
+    from blemish.inversion.model import SAMPLES
 
     names = tuple(dict.fromkeys(name.strip() for name in types.split(",")))
     foreign = read(file, label=label, types=names)
-    bundle = write_bundle(foreign, out)
     with Progress("learning the domain of the codes", SAMPLES) as progress:
-        learn_domain(bundle, tell=lambda done: progress.part(done))
+
+        def learn(generator: "Generator") -> dict[str, "Tensor"]:
+            return fit_domain(generator, None, n=SAMPLES, tell=progress.part).tensors()
+
+        write_bundle(foreign, out, learn=learn)
     for note in foreign.notes:
         print(note, file=sys.stderr)
     if json:

@@ -10,7 +10,6 @@ from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.documents import fill, limit
 from blemish.errors import BundleError, OptionError
-from blemish.files import check_name
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator, GeneratorConfig
 
@@ -29,10 +28,6 @@ def shape_of(bundle: Bundle) -> GeneratorConfig:
         _refuse_sizes(config)
     except (ValueError, OptionError) as error:
         raise _unclear(bundle, "generator", error, "GeneratorConfig") from error
-    for kind in config.defect.types if config.defect else ():
-        check_name(
-            kind, f"{bundle.path / 'config.json'} with the defect type", BundleError
-        )  # types become folders
     return config
 
 
