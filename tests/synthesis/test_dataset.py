@@ -346,11 +346,12 @@ def test_lines_of_older_releases_are_read(dataset: Dataset) -> None:
 def test_sweeping_takes_what_a_killed_run_left_and_nothing_else(dataset: Dataset) -> None:
     dataset.add(item())
     (dataset.root / ".7.folder").mkdir()
+    (dataset.root / ".7.notes.txt").write_text("a user's")
     (dataset.root / "twin" / ".hidden.png").write_text("x")
     (dataset.root / "twin" / ".12").write_text("x")
     before = {*dataset.root.rglob("*")}
-    for left in (".31.manifest.jsonl", "test/crack/.4711.nut_0.png", "codes/.1.probe"):
-        (dataset.root / left).write_text("half")
+    for folder, name in ((".", "31.manifest.jsonl"), ("test/crack", "4.a.png"), ("codes", "1.b")):
+        (dataset.root / folder / f".blemish-{name}").write_text("half")
     dataset.sweep()
     assert {*dataset.root.rglob("*")} == before
     dataset.sweep()

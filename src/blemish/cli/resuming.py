@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli.running import Run, tell
-from blemish.errors import OptionError
+from blemish.errors import BundleError, OptionError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -38,6 +38,7 @@ def recall(run: Run, folder: Path, **mine: Any) -> tuple[Run, dict[str, Any]]:
 
     known = stored_options(folder) if run.resume else {}
     _refuse_contradiction(mine, known, folder)
+    _refuse_misfits(known, folder)
     shared = {k: known[k] for k in _SHARED if k in known and _is_open(getattr(run, k))}
     rest = {k: known.get(k, v) if _is_open(v) else v for k, v in mine.items()}
     return replace(run, **shared), rest
@@ -51,6 +52,20 @@ def kept(run: Run, mine: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_open(value: object) -> bool:
     return value is None or value is False or value == "auto"
+
+
+def _refuse_misfits(known: Mapping[str, Any], folder: Path) -> None:
+    """Refuse options in a damaged state that no command could have left there."""
+    from blemish.documents import fill
+
+    try:
+        fill(Run, {k: known[k] for k in _SHARED if k in known}, "its options")
+    except ValueError as error:
+        raise BundleError(
+            got=f"the state in {folder}, in which {error}",
+            expected="the state of a training as Blemish wrote it",
+            todo=f"Remove {folder} to begin anew.",
+        ) from error
 
 
 def _refuse_contradiction(given: Mapping[str, Any], known: Mapping[str, Any], folder: Path) -> None:

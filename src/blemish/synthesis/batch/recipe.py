@@ -32,6 +32,8 @@ from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
 from blemish.synthesis.masks import read_real
 from blemish.synthesis.synthesize import Synthesizer
 
+MAX_ITEMS = 10_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -95,9 +97,12 @@ class Recipe:
 
     def _files(self) -> Iterator[str]:
         named = {name for group in self.groups for name in (*group.photographs, *group.masks)}
-        for folder in {folder for group in self.groups for folder in group.folders.values()}:
-            inside = (path for path in (self.here / folder).rglob("*") if path.is_file())
-            named |= {_named(folder, path.relative_to(self.here / folder)) for path in inside}
+        folders = {(key, here) for group in self.groups for key, here in group.folders.items()}
+        for key, folder in folders:
+            inside = [
+                path.relative_to(self.here / folder) for path in _files_in(self.here / folder)
+            ]
+            named |= {_readable(key, _named(folder, path)) for path in inside}
         yield from sorted(named)
 
 
@@ -133,6 +138,12 @@ def read_recipe(file: Path) -> Recipe:
     with naming(str(file)):
         refuse_seeds(head.seed)
         bundle = _find_bundle(head.bundle, here) if drawn else None
+    if sum(max(group.count, group.parts or 0) for group in groups) > MAX_ITEMS:
+        raise OptionError(
+            got=f"{file}, a recipe of more than {MAX_ITEMS:,} items or parts",
+            expected="fewer",
+            todo="Correct count and parts, or make several data sets.",
+        )
     return Recipe(file=file, here=here, bundle=bundle, seed=head.seed, groups=groups)
 
 
@@ -155,11 +166,32 @@ def _listed(key: str, names: tuple[str, ...], here: Path) -> tuple[str, ...]:
     """Folders replaced by the pictures in them."""
     found = []
     for name in names:
-        inside = [_named(name, path.name) for path in pictures_in(here / name)]
+        inside = [_readable(key, _named(name, path.name)) for path in pictures_in(here / name)]
         if not inside and not (here / name).is_file():
             raise _missing(key, name, "a picture, or a folder of pictures")
         found += inside or [name]
     return tuple(found)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """All files below a folder but hidden ones and those in hidden folders."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            yield path
+
+
+def _readable(key: str, name: str) -> str:
+    """The name of a file, if it can be written into the batch's record."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            got=f"{key} with the file {name!r}, whose name is not UTF-8",
+            expected="names in UTF-8",
+            todo="Rename the file.",
+        ) from error
+    return name
 
 
 def _named(folder: Path | str, file: Path | str) -> str:
