@@ -3,8 +3,8 @@
 import hashlib
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from blemish.data.folder import (
-    GOOD,
+    LEAST_MARKED,
     DefectFolder,
     Photograph,
     Split,
@@ -20,13 +20,24 @@ from blemish.data.folder import (
     folders_in,
     pictures_in,
 )
+from blemish.data.leftovers import Leftover, leftovers
+from blemish.data.names import GOOD, pattern_of
+from blemish.decode import Decoded, Header, decode
 from blemish.errors import DataError
-from blemish.pictures import read_mask, read_picture
+from blemish.levels import colours_of
+from blemish.mask_levels import Marks
+from blemish.pairs import files_of, read_marks_for
+from blemish.pictures import fit_mask, is_oblong, refuse_dark, usual_white
+
+DIM = 16383  # the highest level of a 14-bit camera; a photograph of 16 bits may be that dark
+MOST_MARKED = 0.5
+MOST_NAMED = 3
+RESOLUTION = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """What is wrong with one file."""
+    """What is wrong with one file, or what should be known of it."""
 
     path: Path
     text: str
@@ -53,20 +64,34 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a folder holds, and what is wrong with it."""
+    """What a folder holds, and what is wrong with it.
+
+    Attributes:
+        root: The folder.
+        rows: What each folder of photographs holds.
+        taken: What names were taken for, such as "ok" for good parts, a sentence each.
+        notes: What should be known of single files, but is no mistake.
+        complaints: What is wrong with single files.
+    """
 
     root: Path
     rows: tuple[Row, ...]
+    taken: tuple[str, ...]
+    notes: tuple[Complaint, ...]
     complaints: tuple[Complaint, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`; complaints name their files relative to the root."""
-        complaints = [
-            {"path": complaint.path.relative_to(self.root).as_posix(), "text": complaint.text}
-            for complaint in self.complaints
-        ]
-        rows = [asdict(row) for row in self.rows]
-        return {"root": str(self.root), "rows": rows, "complaints": complaints}
+        """Plain values for `json.dumps`; files are named relative to the root."""
+        return {
+            "root": str(self.root),
+            "rows": [asdict(row) for row in self.rows],
+            "taken": [*self.taken],
+            "notes": [self._plain(note) for note in self.notes],
+            "complaints": [self._plain(complaint) for complaint in self.complaints],
+        }
+
+    def _plain(self, said: Complaint) -> dict[str, str]:
+        return {"path": said.path.relative_to(self.root).as_posix(), "text": said.text}
 
     def table(self) -> Table:
         """One line for each folder of photographs."""
@@ -81,83 +106,185 @@ class _Finding:
     """One photograph, read and let go; None stands for what could not be read."""
 
     photograph: Photograph
-    size: tuple[int, int] | None
-    digest: bytes | None
-    mask_percent: float | None
-    complaints: tuple[Complaint, ...]
+    size: tuple[int, int] | None = None
+    digest: bytes | None = None
+    mask_percent: float | None = None
+    notes: tuple[Complaint, ...] = ()
+    complaints: tuple[Complaint, ...] = ()
+
+    def having(self, path: Path, *complaints: str, notes: Iterable[str] = ()) -> "_Finding":
+        """The same with more said of a file."""
+        fresh = tuple(Complaint(path=path, text=text) for text in complaints)
+        known = tuple(Complaint(path=path, text=text) for text in notes)
+        return replace(self, complaints=self.complaints + fresh, notes=self.notes + known)
 
 
-def check(root: Path | str, *, track: Track = iter) -> Check:
+def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter) -> Check:
     """Reads every photograph and mask of a folder, one at a time.
 
     Args:
         root: A folder in the layout of MVTec AD.
+        resolution: Side of the model's pictures, at which masks should still be seen.
         track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
 
     Returns:
         The folder's contents and all complaints; a bad file is one of these, never an exception.
 
     Raises:
-        DataError: The folder is missing, or holds no photograph in this layout.
+        DataError: The folder is missing, or holds no picture at all.
     """
-    folder = DefectFolder(root)
-    findings = [_examine(photograph) for photograph in track(folder.photographs)]
+    try:
+        folder = DefectFolder(root)
+    except DataError as error:
+        if not pictures_in(Path(root)):
+            raise
+        return _check_plain(Path(root), error)
+    findings = [_examine(photograph, resolution) for photograph in track(folder.photographs)]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
     complaints += [*_orphans(folder), *_shared_masks(folder), *_duplicates(findings)]
-    complaints.sort(key=lambda complaint: complaint.path)
-    return Check(root=folder.root, rows=_rows(findings), complaints=tuple(complaints))
-
-
-def _examine(photograph: Photograph) -> _Finding:
-    picture, complaints = _attempt(read_picture, photograph.path)
-    mask = None
-    if photograph.kind != GOOD:
-        mask, of_mask = _examine_mask(photograph, picture)
-        complaints += of_mask
-    return _Finding(
-        photograph=photograph,
-        size=None if picture is None else _size(picture),
-        digest=None if picture is None else _digest(picture),
-        mask_percent=None if mask is None else 100 * float(mask.mean()),
-        complaints=tuple(complaints),
+    left = [*leftovers(folder)]
+    complaints += [Complaint(path=one.path, text=one.reason) for one in left if one.inside]
+    notes = [note for finding in findings for note in finding.notes]
+    notes += _outside([one for one in left if not one.inside])
+    return Check(
+        root=folder.root,
+        rows=_rows(findings),
+        taken=tuple(_taken(folder)),
+        notes=_sorted(notes),
+        complaints=_sorted(complaints),
     )
 
 
-def _examine_mask(
-    photograph: Photograph, picture: np.ndarray | None
-) -> tuple[np.ndarray | None, list[Complaint]]:
-    path = photograph.mask_path
+def _check_plain(root: Path, error: DataError) -> Check:
+    """A folder of pictures that is in no layout: what is wrong with each as a photograph."""
+    good = [Photograph(path=path, kind=GOOD, split="train") for path in pictures_in(root)]
+    findings = [_examine(photograph, RESOLUTION) for photograph in good]
+    complaints = [complaint for finding in findings for complaint in finding.complaints]
+    todo = f"has no photographs in train/ or test/; expected {error.expected}"
+    return Check(
+        root=root,
+        rows=(),
+        taken=(),
+        notes=_sorted(note for finding in findings for note in finding.notes),
+        complaints=_sorted([Complaint(path=root, text=todo), *complaints]),
+    )
+
+
+def _sorted(said: Iterable[Complaint]) -> tuple[Complaint, ...]:
+    return tuple(sorted(dict.fromkeys(said), key=lambda one: (one.path, one.text)))
+
+
+def _outside(left: Iterable[Leftover]) -> Iterator[Complaint]:
+    """Pictures outside the layout, each by itself, or by their folder if there are many in one."""
+    folders: defaultdict[Path, list[Leftover]] = defaultdict(list)
+    for one in left:
+        folders[one.path.parent].append(one)
+    for folder, found in folders.items():
+        if len(found) > MOST_NAMED:
+            text = f"holds {len(found)} pictures; each {found[0].reason}"
+            yield Complaint(path=folder, text=text)
+        else:
+            yield from (Complaint(path=one.path, text=one.reason) for one in found)
+
+
+def _taken(folder: DefectFolder) -> Iterator[str]:
+    """How names were understood, where there is more than one way."""
+    good = {p.path.parent for p in folder.good() if p.path.parent.name != GOOD}
+    for place in sorted(good):
+        yield f"{place.relative_to(folder.root).as_posix()} is taken for good parts"
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for photograph, mask in dict.fromkeys((p.path, p.mask_path) for p in folder.defects()):
+        if mask is not None:
+            counts[mask.parent.name][pattern_of(photograph, mask)] += 1
+    for kind, patterns in sorted(counts.items()):
+        shown = ", ".join(f"{count} by {name}" for name, count in sorted(patterns.items()))
+        yield f"masks in ground_truth/{kind} are found by name: {shown}"
+
+
+def _examine(photograph: Photograph, resolution: int) -> _Finding:
+    finding, path = _Finding(photograph=photograph), photograph.path
+    try:
+        found = decode(path)
+    except DataError as error:
+        finding = finding.having(path, _text(path, error))
+        return finding if photograph.kind == GOOD else _examine_mask(finding, None, resolution)
+    h, w = found.levels.shape[:2]
+    finding = replace(finding, size=(w, h), digest=_digest(found))
+    finding = finding.having(path, *_faults_of(path, found), notes=_notes_of(found))
+    if photograph.kind == GOOD:
+        return finding
+    known = Header(width=w, height=h, orientation=found.orientation)
+    return _examine_mask(finding, known, resolution)
+
+
+def _faults_of(path: Path, found: Decoded) -> Iterator[str]:
+    try:
+        refuse_dark(path, found)
+    except DataError as error:
+        yield _text(path, error)
+
+
+def _notes_of(found: Decoded) -> Iterator[str]:
+    h, w = found.levels.shape[:2]
+    if is_oblong(w, h):
+        yield f"is {_name((w, h))}; the model sees it squeezed to a square"
+    highest = int(found.levels.max())
+    if found.white == np.iinfo(np.uint16).max and not found.dark and 0 < highest <= DIM:
+        yield (
+            f"has 16 bits with levels up to {highest} only; if the camera gives fewer bits, add "
+            f"--levels {usual_white(highest)}"
+        )
+
+
+def _examine_mask(finding: _Finding, known: Header | None, resolution: int) -> _Finding:
+    photograph, path = finding.photograph, finding.photograph.mask_path
     if path is None:
         text = f"has no mask in ground_truth/{photograph.kind}"
-        return None, [Complaint(path=photograph.path, text=text)]
-    mask, complaints = _attempt(read_mask, path)
-    if mask is not None:
-        texts = _faults(mask, picture)
-        complaints += [Complaint(path=path, text=text) for text in texts]
-    return mask, complaints
+        return finding.having(photograph.path, text)
+    if known is None:
+        return finding
+    try:
+        marks = read_marks_for(known, path, photograph.kind)
+    except DataError as error:
+        return finding.having(path, _text(path, error))
+    finding = replace(finding, mask_percent=100 * float(marks.mask.mean()))
+    notes = [*marks.notes, *_notes_of_mask(marks, resolution)]
+    return finding.having(path, *_faults_of_mask(marks), notes=notes)
 
 
-def _faults(mask: np.ndarray, picture: np.ndarray | None) -> Iterator[str]:
-    if picture is not None and _size(mask) != _size(picture):
-        yield f"is {_name(_size(mask))}, but its photograph {_name(_size(picture))}"
-    if not mask.any():
+def _faults_of_mask(marks: Marks) -> Iterator[str]:
+    if not marks.mask.any():
         yield "marks no pixel"
-    if mask.all():
+    if marks.mask.all():
         yield "marks every pixel"
 
 
-def _attempt(
-    read: Callable[[Path], np.ndarray], path: Path
-) -> tuple[np.ndarray | None, list[Complaint]]:
-    try:
-        return read(path), []
-    except DataError as error:
-        text = error.got.removeprefix(str(path)).removeprefix(", which").strip()
-        return None, [Complaint(path=path, text=text)]
+def _notes_of_mask(marks: Marks, resolution: int) -> Iterator[str]:
+    share = float(marks.mask.mean())
+    if MOST_MARKED < share < 1:
+        yield f"marks {share:.0%} of the photograph; is it the other way round?"
+    left = int(fit_mask(marks.mask, resolution).sum())
+    if share > 0 and left < LEAST_MARKED:
+        yield f"has {left} pixels at {_name((resolution, resolution))}, too few to learn from"
+
+
+def _text(path: Path, error: DataError) -> str:
+    """What is wrong with a file and what to do, after the file's name."""
+    return f"{_got(path, error)}; {error.todo[:1].lower()}{error.todo[1:].rstrip('.')}"
+
+
+def _got(path: Path, error: DataError) -> str:
+    text = error.got.removeprefix(str(path)).lstrip(", ")
+    words = {"which ": "", "a mask ": "is a mask ", "with ": "has ", "of ": "has "}
+    for theirs, ours in words.items():
+        if text.startswith(theirs):
+            return ours + text.removeprefix(theirs)
+    return text
 
 
 def _orphans(folder: DefectFolder) -> Iterator[Complaint]:
-    used = {photograph.mask_path for photograph in folder.photographs}
+    masks = {photograph.mask_path for photograph in folder.photographs}
+    used = {file for mask in masks if mask is not None for file in files_of(mask)}
     for kind in folders_in(folder.root / "ground_truth"):
         for path in pictures_in(kind):
             if path not in used and kind.name != GOOD:
@@ -165,8 +292,8 @@ def _orphans(folder: DefectFolder) -> Iterator[Complaint]:
 
 
 def _shared_masks(folder: DefectFolder) -> Iterator[Complaint]:
-    uses = Counter(photograph.mask_path for photograph in folder.photographs)
-    for path, count in uses.items():
+    pairs = {(photograph.mask_path, photograph.path) for photograph in folder.photographs}
+    for path, count in Counter(mask for mask, _ in pairs).items():
         if path is not None and count > 1:
             yield Complaint(path=path, text=f"is the mask of {count} photographs")
 
@@ -200,13 +327,11 @@ def _row(split: Split, kind: str, findings: list[_Finding]) -> Row:
     )
 
 
-def _size(picture: np.ndarray) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
-
-
-def _digest(picture: np.ndarray) -> bytes:
-    digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(picture).data)
+def _digest(found: Decoded) -> bytes:
+    """Of the colours at the file's own depth: two files that differ only below 8 bits differ."""
+    colours = np.broadcast_to(colours_of(found.levels), (*found.levels.shape[:2], 3))
+    digest = hashlib.blake2b(f"{colours.shape} {colours.dtype}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(colours).data)
     return digest.digest()
 
 

@@ -10,11 +10,13 @@ from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import pictures_in
 from blemish.data.masks import silhouette
+from blemish.data.names import normal as normal_form
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable
 from blemish.inversion.invert import refuse_small
-from blemish.levels import upright
 from blemish.originals import Original, read_original
+from blemish.pairs import read_mask_for
+from blemish.pictures import note_oblong
 from blemish.synthesis.masks import MaskPlan, OffPart, choose_real, draw_mask, place_mask
 
 LEAST_ON_PART = 0.5
@@ -61,6 +63,7 @@ class Order:
         """SHA-256 of all that the result depends on, by content and not by file name."""
         own, levels = self.original, self.original.levels
         facts = (levels.shape, levels.dtype.name, own.orientation, len(own.profile))
+        facts += () if own.fills_range else (own.white,)
         total = hashlib.sha256(f"{self.kind} {facts} {float(self.strength)}".encode())
         for content in (own.profile, levels.tobytes(), self.requested.tobytes()):
             total.update(content)
@@ -78,9 +81,7 @@ def read_order(
 ) -> Order:
     """Read and check what a user asks for.
 
-    The mask is drawn over the photograph as it is looked at. One without an orientation of its own
-    that only fits the photograph as the camera stored it, lying on its side, was drawn in a program
-    that passes EXIF over: it is turned along with the photograph.
+    How the mask lies on the photograph is decided in `pairs`.
 
     Args:
         normal: The photograph's file.
@@ -93,12 +94,12 @@ def read_order(
 
     Raises:
         DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
-            another size, or off the part.
+            another size, or off the part, or could lie in two ways.
         OptionError: The bundle does not know the type, or the strength is out of range.
     """
-    _refuse_unknown(kind, types)
+    kind = _known(kind, types)
     original = _read_normal(normal)
-    requested = _lying_as(original, read_original(mask))
+    requested = read_mask_for(original.header, mask, kind)
     _refuse_unfit(mask, requested, original.picture)
     if off_part is not None:
         requested = place_mask(requested, silhouette(original.picture), off_part, name=str(mask))
@@ -164,7 +165,7 @@ def draw_order(
         OptionError: The bundle does not know the type, the part has no place for such a mask, or
             the strength is out of range.
     """
-    _refuse_unknown(kind, types)
+    kind = _known(kind, types)
     original = _read_normal(normal)
     rng = np.random.default_rng(seed)
     real = ()
@@ -187,16 +188,8 @@ def draw_order(
 def _read_normal(path: Path) -> Original:
     original = read_original(path)
     refuse_small(path, original.picture)
+    note_oblong(path, original.header.width, original.header.height)
     return original
-
-
-def _lying_as(original: Original, mask: Original) -> Bool[np.ndarray, "_ _"]:
-    """The mask upright, turned along with a photograph that its drawer saw lying on its side."""
-    size = original.levels.shape[:2]
-    on_its_side = original.orientation > 4 and mask.levels.shape[:2] == size[::-1] != size
-    if on_its_side and mask.orientation == 1:
-        return upright(mask.mask, original.orientation)
-    return mask.mask
 
 
 def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
@@ -204,29 +197,25 @@ def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
     return hashlib.sha256(facts + mask.tobytes()).hexdigest()
 
 
-def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
-    if kind not in types:
+def _known(kind: str, types: tuple[str, ...]) -> str:
+    """The bundle's type of this name, in whatever normal form the one or the other is."""
+    found = next((known for known in types if normal_form(known) == normal_form(kind)), None)
+    if found is None:
         raise OptionError(
             got=f"the defect type '{kind}'",
             expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
             todo="Choose one with --defect, or train another bundle.",
         )
+    return found
 
 
 def _refuse_unfit(
-    path: Path, requested: Bool[np.ndarray, "h w"], picture: UInt8[np.ndarray, "height width 3"]
+    path: Path, requested: Bool[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"]
 ) -> None:
-    (h, w), (height, width) = requested.shape, picture.shape[:2]
-    if (h, w) != (height, width):
-        raise DataError(
-            got=f"{path}, a mask of {w} × {h} pixels for a photograph of {width} × {height}",
-            expected="a mask of the photograph's own size",
-            todo="Draw the mask over the photograph, pixel for pixel.",
-        )
     if not requested.any() or requested.all():
         raise DataError(
             got=f"{path}, a mask with {'every' if requested.all() else 'no'} pixel marked",
-            expected="a mask that is bright (at least half) where the defect shall be",
+            expected="a mask that is brighter where the defect shall be",
             todo="Paint the place of the defect white, all else black.",
         )
     on_part = (requested & silhouette(picture)).sum() / requested.sum()

@@ -12,12 +12,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.data.folder import LEAST_MARKED
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import DefectConfig, Generator
 from blemish.inversion.keep import Kept, load_inversion
 from blemish.inversion.methods import Method, options_of, usual_method
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step, refuse_seeds
+from blemish.notes import note
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 from blemish.synthesis.carry import (
     Carried,
@@ -72,6 +74,7 @@ class Synthesizer:
         self.name_of_way = usual_way(bundle, approach)
         self.way: Way = WAYS[self.name_of_way](bundle, self.model, approach)
         self.curator = Curator.of(bundle, device)
+        self.foreign: dict[str, bool | None] = {}
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -136,6 +139,7 @@ class Synthesizer:
         dice = np.random.default_rng(seed)
         strength = order.strength * faded(order.requested, self.approach.uneven, dice)
         carried, drawn = self._carry(order, seed, placed, mask, strength)
+        _note_vanishing(order, int(mask.sum()))
         return self._item(order, seed, placed, carried, drawn, strength)
 
     def name(self, order: Order, seed: int) -> str:
@@ -191,9 +195,22 @@ class Synthesizer:
                 "fingerprint": to_text(mark),
                 "bundle": {"name": self.bundle.path.name, "digest": self.bundle.digest},
                 "options": self.options(),
-                "scores": _scores(order, carried, drawn) | scores | terms,
+                "scores": _scores(order, carried, drawn) | scores | terms | self._domain(order),
             },
         )
+
+    def _domain(self, order: Order) -> dict[str, bool]:
+        """Whether the photograph shows something else than the part; empty where nobody knows."""
+        digest = hashlib.sha256(order.picture.tobytes()).hexdigest()
+        if digest not in self.foreign:
+            self.foreign[digest] = self.model.is_foreign(self._seen(order.picture))
+        foreign = self.foreign[digest]
+        if foreign:
+            note(
+                f"{order.normal} is out of domain: it shows something else than the part that the "
+                "bundle has learnt. Its items say so in the manifest (scores, out_of_domain)."
+            )
+        return {} if foreign is None else {"out_of_domain": foreign}
 
     def _judge(
         self, order: Order, carried: Carried, strength: np.ndarray
@@ -280,6 +297,14 @@ def synthesize(
         rows.append(known[name])
     dataset.contact_sheet()
     return rows
+
+
+def _note_vanishing(order: Order, pixels: int) -> None:
+    if pixels < LEAST_MARKED:
+        note(
+            f"{order.mask} has {pixels} pixels at the model's resolution, fewer than "
+            f"{LEAST_MARKED}; the model hardly sees it."
+        )
 
 
 def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:

@@ -2,6 +2,7 @@
 
     bundle = "hazelnut"                    a bundle's folder, or the name of an embedded one
     seed = 0
+    levels = 4095                          if a camera gives 12 bits; see `reading.Reading`
 
     [[group]]                              as many as wanted, one after the other
     defect = "colour"
@@ -24,8 +25,11 @@ from typing import Any
 
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import pictures_in
+from blemish.decode import BYTE_LIMIT
 from blemish.errors import DataError, OptionError
 from blemish.inversion.search import refuse_seeds
+from blemish.reading import AS_STORED, Reading, read_as
+from blemish.regular import IrregularFileError, open_regular
 from blemish.synthesis.batch.groups import Group
 from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
 from blemish.synthesis.masks import read_real
@@ -42,6 +46,7 @@ class Recipe:
         bundle: That makes the items.
         seed: Of all of them.
         groups: With files for folders.
+        reading: How pictures and masks are read.
     """
 
     file: Path
@@ -49,6 +54,7 @@ class Recipe:
     bundle: Bundle
     seed: int
     groups: tuple[Group, ...]
+    reading: Reading = AS_STORED
 
     def __len__(self) -> int:
         return sum(group.count for group in self.groups)
@@ -64,7 +70,9 @@ class Recipe:
     def options(self) -> dict[str, Any]:
         """What it asks for, as JSON holds it, files by their names."""
         groups = [asdict(group) for group in self.groups]
-        return json.loads(json.dumps({"seed": self.seed, "group": groups}, default=str))
+        reading = {name: value for name, value in asdict(self.reading).items() if value is not None}
+        known = {"seed": self.seed, **reading, "group": groups}
+        return json.loads(json.dumps(known, default=str))
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of everything that items are made from, by name."""
@@ -80,7 +88,7 @@ class Recipe:
         """
         worker = cache(partial(Synthesizer, self.bundle))
         for place, group in enumerate(self.groups, 1):
-            with naming(f"{self.file}, group {place}"):
+            with naming(f"{self.file}, group {place}"), read_as(self.reading):
                 made = worker(group.approach(self.bundle, self.here))
                 _refuse_unknown(group.defect, made.types)
                 made.prepare(group.defect)
@@ -104,6 +112,8 @@ class _Head:
 
     bundle: str = "hazelnut"
     seed: int = 0
+    levels: int | None = None
+    classes: str | None = None
     group: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -125,9 +135,12 @@ def read_recipe(file: Path) -> Recipe:
     with naming(str(file)):
         refuse_seeds(head.seed)
         bundle = _find_bundle(head.bundle, here)
+        reading = Reading(levels=head.levels, classes=head.classes)
     tables = enumerate(head.group, 1)
     groups = tuple(_group(table, here, f"{file}, group {place}") for place, table in tables)
-    return Recipe(file=file, here=here, bundle=bundle, seed=head.seed, groups=groups)
+    return Recipe(
+        file=file, here=here, bundle=bundle, seed=head.seed, groups=groups, reading=reading
+    )
 
 
 def _group(table: dict[str, Any], here: Path, name: str) -> Group:
@@ -165,10 +178,12 @@ def _find_bundle(name: str, here: Path) -> Bundle:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, BYTE_LIMIT) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"unreadable ({error.strerror})"  # its items will fail, each for itself
+    except IrregularFileError as error:
+        return f"unreadable ({error})"
 
 
 def _missing(key: str, name: str, expected: str) -> DataError:

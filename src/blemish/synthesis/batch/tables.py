@@ -17,8 +17,10 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from blemish.errors import DataError, OptionError, UserError
+from blemish.regular import IrregularFileError, read_regular
 
 T = TypeVar("T")
+RECIPE_LIMIT = 2**24  # bytes
 STRICT = ConfigDict(extra="forbid", strict=True)
 _UNKNOWN, _MISSING = "unexpected_keyword_argument", "missing"
 _WORDS = {"Input should be ": "", "a valid array": "a list", "an object": "a table"}
@@ -40,9 +42,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         DataError: The file is missing, or holds no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path, RECIPE_LIMIT).decode())
     except OSError as error:
         got = f"{path}, which can't be read ({error.strerror})"
+    except IrregularFileError as error:
+        got = f"{path}, which {error}"
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         got = f"{path}, which is no TOML ({error})"
     raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.")
