@@ -148,7 +148,7 @@ SEVERAL: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: Image.fromarray(
             np.dstack([*(half * np.uint8(255) for half in halves()), np.zeros_like(levels(0))])
         ).save(path),
-        "#ff0000, #00ff00",
+        "#00ff00, #ff0000",
     ),
     "red on white": (
         lambda path: Image.fromarray(

@@ -35,7 +35,7 @@ KNOWN = "a PNG, JPEG, BMP, TIFF, WebP, GIF or PGM picture"
 
 # Pillow's other readers are left out: some of them start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_ORIENTATION, _LARGEST_SAMPLE = 0x0112, 0x0119
+_WIDTH, _HEIGHT, _ORIENTATION, _LARGEST_SAMPLE = 0x0100, 0x0101, 0x0112, 0x0119
 _MODES = {"1": "L", "L": "L", "LA": "LA", "RGBA": "RGBA"}  # all others are read as RGB
 # Raw modes of which Pillow keeps 8 of the 16 bits, with the channels where OpenCV puts them.
 _DEEP = {"LA": [0, 3], "RGB": [2, 1, 0], "RGBX": [2, 1, 0], "RGBA": [2, 1, 0, 3]}
@@ -100,7 +100,8 @@ def header(path: Path) -> Header:
     """Read size and orientation alone; errors as in `decode`, as far as they show."""
     with _opened(path) as (_, image):
         orientation = _orientation(image)
-        w, h = image.size if orientation < 5 else image.size[::-1]
+        stored = _stored_size(image)
+        w, h = stored if orientation < 5 else stored[::-1]
         return Header(width=w, height=h, orientation=orientation)
 
 
@@ -122,16 +123,16 @@ def _decoded(path: Path, file: BinaryIO, image: Image.Image) -> Decoded:
     # In this order: loading takes away the raw mode, and a TIFF's orientation.
     raw, orientation = _raw_mode(image), _orientation(image)
     turned = ImageOps.exif_transpose(image)
-    levels = _levels(path, turned)
+    levels = _levels(path, turned, image.format)
     if raw[-4:] in (";16B", ";16L", ";16N") and raw[:-4] in _DEEP:
         levels = _deep(file, image.format == "PNG", orientation)[:, :, _DEEP[raw[:-4]]]
-    said = _white(path, levels, _declared(file, image, raw))
+    said, highest = _white(path, levels, _declared(file, image, raw)), int(levels.max())
     return Decoded(
         levels=levels,
         orientation=orientation,
         profile=_profile(image, levels),
-        white=said or np.iinfo(levels.dtype).max,
-        dark=said is None and levels.dtype == np.uint16 and 0 < levels.max() <= DARK,
+        white=said or int(np.iinfo(levels.dtype).max),
+        dark=said is None and levels.dtype == np.uint16 and 0 < highest <= DARK,
         step=_STEPS.get(raw, 1) if levels.ndim == 2 else 1,
         indices=_indices(turned),
     )
@@ -142,13 +143,21 @@ def _orientation(image: Image.Image) -> int:
     return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height as in the file; newer releases of Pillow swap those of a turned TIFF."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(_WIDTH, image.width), tags.get(_HEIGHT, image.height)
+
+
 def _raw_mode(image: Image.Image) -> str:
     args = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
     return str(args[0] if isinstance(args, tuple) else args)
 
 
-def _levels(path: Path, image: Image.Image) -> Levels:
-    if image.mode in ("I", "F") and not _holds_16_bits(image):
+def _levels(path: Path, image: Image.Image, kind: str | None) -> Levels:
+    # Some releases of Pillow open a 16-bit PNG in its 32-bit mode, and all of them a PGM.
+    holds_16_bits = image.mode == "I" and kind in ("PNG", "PPM")
+    if image.mode in ("I", "F") and not holds_16_bits:
         raise DataError(
             got=f"{path} with 32 bits a pixel",
             expected="8 or 16 bits a channel",
@@ -157,11 +166,6 @@ def _levels(path: Path, image: Image.Image) -> Levels:
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
     return np.array(image.convert(_MODES.get(image.mode, "RGB")))
-
-
-def _holds_16_bits(image: Image.Image) -> bool:
-    # Some releases of Pillow open a 16-bit PNG in its 32-bit mode, and all of them a PGM.
-    return image.mode == "I" and image.format in ("PNG", "PPM")
 
 
 def _deep(file: BinaryIO, lies_as_stored: bool, orientation: int) -> UInt16[np.ndarray, "h w c"]:

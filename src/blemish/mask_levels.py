@@ -23,6 +23,7 @@ from blemish.reading import current
 
 SMALL = 32  # class numbers beside which 255 is no class
 FEW = 8  # levels that could be classes; a soft edge usually has more
+MOST_BETWEEN = 1 / 3  # of the pixels, at soft edges; a photograph has more
 SHOWN = 12
 BACKGROUND = "good"  # the type of a class that is no defect
 
@@ -121,7 +122,9 @@ def _is_soft(values: Values, levels: list[int], decoded: Decoded) -> bool:
     few, margin = len(levels) <= FEW, (levels[-1] - levels[0]) // 4
     low, high = (levels[0], levels[-1]) if few else (levels[0] + margin, levels[-1] - margin)
     dark, bright = values <= low, values >= high
-    return bool((dark | bright | (_near(dark, few) & _near(bright, few))).all())
+    between = ~(dark | bright)
+    at_edges = not (between & ~(_near(dark, few) & _near(bright, few))).any()
+    return at_edges and (few or float(between.mean()) < MOST_BETWEEN)
 
 
 def _highest(decoded: Decoded) -> int:

@@ -22,7 +22,7 @@ from blemish.data.folder import (
 )
 from blemish.data.leftovers import Leftover, leftovers
 from blemish.data.names import GOOD, pattern_of
-from blemish.decode import Decoded, Header, decode
+from blemish.decode import Decoded, Header, decode, header
 from blemish.errors import DataError
 from blemish.levels import colours_of
 from blemish.mask_levels import Marks
@@ -30,7 +30,7 @@ from blemish.pairs import files_of, read_marks_for
 from blemish.pictures import fit_mask, is_oblong, refuse_dark, usual_white
 
 DIM = 16383  # the highest level of a 14-bit camera; a photograph of 16 bits may be that dark
-MOST_MARKED = 0.5
+MOST_MARKED = 0.75
 MOST_NAMED = 3
 RESOLUTION = 64
 
@@ -241,9 +241,8 @@ def _examine_mask(finding: _Finding, known: Header | None, resolution: int) -> _
     if path is None:
         text = f"has no mask in ground_truth/{photograph.kind}"
         return finding.having(photograph.path, text)
-    if known is None:
-        return finding
     try:
+        known = known or header(files_of(path)[0])  # of an unreadable photograph, the mask's own
         marks = read_marks_for(known, path, photograph.kind)
     except DataError as error:
         return finding.having(path, _text(path, error))
