@@ -99,7 +99,9 @@ def test_names_in_another_normal_form_are_one_name(
 def test_one_type_in_two_normal_forms_is_one_type(root: Path) -> None:
     for split, form in (("train", "NFD"), ("test", "NFC")):
         draw(root / split / unicodedata.normalize(form, "균열") / "1.png")
-    assert DefectFolder(root).types == ("crack", "균열")
+    folder = DefectFolder(root)
+    assert folder.types == ("crack", "균열")
+    assert all(len(folder.defects(unicodedata.normalize(f, "균열"))) == 2 for f in ("NFC", "NFD"))
 
 
 def test_the_same_letters_win_over_other_ones() -> None:
@@ -109,3 +111,11 @@ def test_the_same_letters_win_over_other_ones() -> None:
     assert masks.find(Path("b.png")) == Path("b_mask.png")
     assert masks.find(Path("c.png")) is None
     assert pattern_of(Path("B.jpg"), Path("b_GT.png")) == "<name>_GT.png"
+
+
+def test_a_bad_file_in_a_folder_of_masks_is_named_by_itself(root: Path) -> None:
+    mark(root / "ground_truth/crack/002/000.png")
+    (root / "ground_truth/crack/002/001.png").write_text("hello")
+    (complaint,) = check(root).complaints
+    assert complaint.path == root / "ground_truth/crack/002/001.png"
+    assert complaint.text.startswith("holds no picture")

@@ -1,18 +1,16 @@
 """Everything that is wrong with a folder, file by file, before a night of training finds it."""
 
-import hashlib
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
+from blemish.data.examine import Complaint, Finding, examine, named
 from blemish.data.folder import (
-    LEAST_MARKED,
     DefectFolder,
     Photograph,
     Split,
@@ -21,26 +19,12 @@ from blemish.data.folder import (
     pictures_in,
 )
 from blemish.data.leftovers import Leftover, leftovers
-from blemish.data.names import GOOD, pattern_of
-from blemish.decode import Decoded, Header, decode, header
+from blemish.data.names import GOOD, kind_of, pattern_of
 from blemish.errors import DataError
-from blemish.levels import colours_of
-from blemish.mask_levels import Marks
-from blemish.pairs import files_of, read_marks_for
-from blemish.pictures import fit_mask, is_oblong, refuse_dark, usual_white
+from blemish.pairs import files_of
 
-DIM = 16383  # the highest level of a 14-bit camera; a photograph of 16 bits may be that dark
-MOST_MARKED = 0.75
-MOST_NAMED = 3
 RESOLUTION = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
-    """What is wrong with one file, or what should be known of it."""
-
-    path: Path
-    text: str
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,24 +85,6 @@ class Check:
         return table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Finding:
-    """One photograph, read and let go; None stands for what could not be read."""
-
-    photograph: Photograph
-    size: tuple[int, int] | None = None
-    digest: bytes | None = None
-    mask_percent: float | None = None
-    notes: tuple[Complaint, ...] = ()
-    complaints: tuple[Complaint, ...] = ()
-
-    def having(self, path: Path, *complaints: str, notes: Iterable[str] = ()) -> "_Finding":
-        """The same with more said of a file."""
-        fresh = tuple(Complaint(path=path, text=text) for text in complaints)
-        known = tuple(Complaint(path=path, text=text) for text in notes)
-        return replace(self, complaints=self.complaints + fresh, notes=self.notes + known)
-
-
 def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter) -> Check:
     """Reads every photograph and mask of a folder, one at a time.
 
@@ -139,7 +105,7 @@ def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter
         if not pictures_in(Path(root)):
             raise
         return _check_plain(Path(root), error)
-    findings = [_examine(photograph, resolution) for photograph in track(folder.photographs)]
+    findings = [examine(photograph, resolution) for photograph in track(folder.photographs)]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
     complaints += [*_orphans(folder), *_shared_masks(folder), *_duplicates(findings)]
     left = [*leftovers(folder)]
@@ -158,7 +124,7 @@ def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter
 def _check_plain(root: Path, error: DataError) -> Check:
     """A folder of pictures that is in no layout: what is wrong with each as a photograph."""
     good = [Photograph(path=path, kind=GOOD, split="train") for path in pictures_in(root)]
-    findings = [_examine(photograph, RESOLUTION) for photograph in good]
+    findings = [examine(photograph, RESOLUTION) for photograph in good]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
     todo = f"has no photographs in train/ or test/; expected {error.expected}"
     return Check(
@@ -201,92 +167,12 @@ def _taken(folder: DefectFolder) -> Iterator[str]:
         yield f"masks in ground_truth/{kind} are found by name: {shown}"
 
 
-def _examine(photograph: Photograph, resolution: int) -> _Finding:
-    finding, path = _Finding(photograph=photograph), photograph.path
-    try:
-        found = decode(path)
-    except DataError as error:
-        finding = finding.having(path, _text(path, error))
-        return finding if photograph.kind == GOOD else _examine_mask(finding, None, resolution)
-    h, w = found.levels.shape[:2]
-    finding = replace(finding, size=(w, h), digest=_digest(found))
-    finding = finding.having(path, *_faults_of(path, found), notes=_notes_of(found))
-    if photograph.kind == GOOD:
-        return finding
-    known = Header(width=w, height=h, orientation=found.orientation)
-    return _examine_mask(finding, known, resolution)
-
-
-def _faults_of(path: Path, found: Decoded) -> Iterator[str]:
-    try:
-        refuse_dark(path, found)
-    except DataError as error:
-        yield _text(path, error)
-
-
-def _notes_of(found: Decoded) -> Iterator[str]:
-    h, w = found.levels.shape[:2]
-    if is_oblong(w, h):
-        yield f"is {_name((w, h))}; the model sees it squeezed to a square"
-    highest = int(found.levels.max())
-    if found.white == np.iinfo(np.uint16).max and not found.dark and 0 < highest <= DIM:
-        yield (
-            f"has 16 bits with levels up to {highest} only; if the camera gives fewer bits, add "
-            f"--levels {usual_white(highest)}"
-        )
-
-
-def _examine_mask(finding: _Finding, known: Header | None, resolution: int) -> _Finding:
-    photograph, path = finding.photograph, finding.photograph.mask_path
-    if path is None:
-        text = f"has no mask in ground_truth/{photograph.kind}"
-        return finding.having(photograph.path, text)
-    try:
-        known = known or header(files_of(path)[0])  # of an unreadable photograph, the mask's own
-        marks = read_marks_for(known, path, photograph.kind)
-    except DataError as error:
-        return finding.having(path, _text(path, error))
-    finding = replace(finding, mask_percent=100 * float(marks.mask.mean()))
-    notes = [*marks.notes, *_notes_of_mask(marks, resolution)]
-    return finding.having(path, *_faults_of_mask(marks), notes=notes)
-
-
-def _faults_of_mask(marks: Marks) -> Iterator[str]:
-    if not marks.mask.any():
-        yield "marks no pixel"
-    if marks.mask.all():
-        yield "marks every pixel"
-
-
-def _notes_of_mask(marks: Marks, resolution: int) -> Iterator[str]:
-    share = float(marks.mask.mean())
-    if MOST_MARKED < share < 1:
-        yield f"marks {share:.0%} of the photograph; is it the other way round?"
-    left = int(fit_mask(marks.mask, resolution).sum())
-    if share > 0 and left < LEAST_MARKED:
-        yield f"has {left} pixels at {_name((resolution, resolution))}, too few to learn from"
-
-
-def _text(path: Path, error: DataError) -> str:
-    """What is wrong with a file and what to do, after the file's name."""
-    return f"{_got(path, error)}; {error.todo[:1].lower()}{error.todo[1:].rstrip('.')}"
-
-
-def _got(path: Path, error: DataError) -> str:
-    text = error.got.removeprefix(str(path)).lstrip(", ")
-    words = {"which ": "", "a mask ": "is a mask ", "with ": "has ", "of ": "has "}
-    for theirs, ours in words.items():
-        if text.startswith(theirs):
-            return ours + text.removeprefix(theirs)
-    return text
-
-
 def _orphans(folder: DefectFolder) -> Iterator[Complaint]:
     masks = {photograph.mask_path for photograph in folder.photographs}
     used = {file for mask in masks if mask is not None for file in files_of(mask)}
     for kind in folders_in(folder.root / "ground_truth"):
         for path in pictures_in(kind):
-            if path not in used and kind.name != GOOD:
+            if path not in used and kind_of(kind) != GOOD:
                 yield Complaint(path=path, text="is the mask of no photograph")
 
 
@@ -297,7 +183,7 @@ def _shared_masks(folder: DefectFolder) -> Iterator[Complaint]:
             yield Complaint(path=path, text=f"is the mask of {count} photographs")
 
 
-def _duplicates(findings: Iterable[_Finding]) -> Iterator[Complaint]:
+def _duplicates(findings: Iterable[Finding]) -> Iterator[Complaint]:
     first: dict[bytes, Path] = {}
     for finding in findings:
         path = finding.photograph.path
@@ -307,14 +193,14 @@ def _duplicates(findings: Iterable[_Finding]) -> Iterator[Complaint]:
             yield Complaint(path=path, text=f"has the same pixels as {name}")
 
 
-def _rows(findings: Iterable[_Finding]) -> tuple[Row, ...]:
-    groups: defaultdict[tuple[Split, str], list[_Finding]] = defaultdict(list)
+def _rows(findings: Iterable[Finding]) -> tuple[Row, ...]:
+    groups: defaultdict[tuple[Split, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.photograph.split, finding.photograph.kind].append(finding)
     return tuple(_row(*key, group) for key, group in groups.items())
 
 
-def _row(split: Split, kind: str, findings: list[_Finding]) -> Row:
+def _row(split: Split, kind: str, findings: list[Finding]) -> Row:
     sizes = Counter(finding.size for finding in findings if finding.size)
     areas = [finding.mask_percent for finding in findings if finding.mask_percent is not None]
     return Row(
@@ -326,20 +212,8 @@ def _row(split: Split, kind: str, findings: list[_Finding]) -> Row:
     )
 
 
-def _digest(found: Decoded) -> bytes:
-    """Of the colours at the file's own depth: two files that differ only below 8 bits differ."""
-    colours = np.broadcast_to(colours_of(found.levels), (*found.levels.shape[:2], 3))
-    digest = hashlib.blake2b(f"{colours.shape} {colours.dtype}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(colours).data)
-    return digest.digest()
-
-
-def _name(size: tuple[int, int]) -> str:
-    return f"{size[0]} × {size[1]}"
-
-
 def _sizes(row: Row) -> str:
-    shown = [_name(size) for size in row.sizes[:3]]
+    shown = [named(size) for size in row.sizes[:3]]
     return ", ".join([*shown, "..."] if len(row.sizes) > 3 else shown)
 
 

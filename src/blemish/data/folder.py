@@ -112,7 +112,8 @@ class DefectFolder:
     def defects(self, kind: str | None = None) -> tuple[Photograph, ...]:
         """The photographs of defects, of one type or of all."""
         defects = (photograph for photograph in self.photographs if photograph.kind != GOOD)
-        return tuple(photograph for photograph in defects if kind in (None, photograph.kind))
+        wanted = None if kind is None else normal(kind)
+        return tuple(photograph for photograph in defects if wanted in (None, photograph.kind))
 
     def thirds(self, kind: str) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
         """A type's first third by name, one at least, and the rest.

@@ -25,6 +25,7 @@ from typing import Any
 
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import pictures_in
+from blemish.data.names import normal
 from blemish.decode import BYTE_LIMIT
 from blemish.errors import DataError, OptionError
 from blemish.inversion.search import refuse_seeds
@@ -192,7 +193,7 @@ def _missing(key: str, name: str, expected: str) -> DataError:
 
 
 def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
-    if kind not in types:
+    if normal(kind) not in map(normal, types):
         raise OptionError(
             got=f"the defect type '{kind}'",
             expected=f"one that the bundle has learnt: {', '.join(types)}",
