@@ -50,12 +50,13 @@ class Decoded:
 
     Attributes:
         levels: Upright.
-        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
+        orientation: EXIF orientation, 1 to 8: how the file's own rows and columns lie.
         profile: The ICC profile of these levels; empty where there is none.
         white: The level that is white.
         dark: Whether it has 16 bits, but no level above `DARK`, and nothing says what is white.
-        step: What the file's own levels have been multiplied by; 1 but for less than 8 bits.
-        indices: Of a palette, upright; None without one, and of one whose greys rise.
+        step: Factor from the file's own levels to these; 1 unless it has less than 8 bits.
+        indices: Palette indices, upright; None without a palette, or if its colours are greys
+            from dark to bright.
     """
 
     levels: Levels
@@ -74,7 +75,7 @@ class Header:
     Attributes:
         width: Upright, in pixels.
         height: Upright, in pixels.
-        orientation: As EXIF has it, 1 to 8.
+        orientation: EXIF orientation, 1 to 8.
     """
 
     width: int
@@ -190,7 +191,7 @@ def _rises(image: Image.Image) -> bool:
 
 
 def _white(path: Path, levels: Levels, declared: int | None) -> int | None:
-    """What the command was given, or else what the file says; None where nothing does."""
+    """The white level that the command was given, or else the file's own; None without either."""
     if levels.dtype != np.uint16:
         return None
     highest, given = int(levels.max()), current().levels
@@ -206,7 +207,7 @@ def _white(path: Path, levels: Levels, declared: int | None) -> int | None:
 
 
 def _declared(file: BinaryIO, image: Image.Image, raw: str) -> int | None:
-    """The white level that a file of 16 bits says; a TIFF may give the largest sample."""
+    """The white level that a 16-bit file declares: sBIT of a PNG, MaxSampleValue of a TIFF."""
     if image.format == "PNG":
         bits = _significant_bits(file)
     elif image.format == "TIFF":
@@ -233,7 +234,7 @@ def _significant_bits(file: BinaryIO) -> int:
 
 
 def _profile(image: Image.Image, levels: Levels) -> bytes:
-    """That of colours which were converted describes them no more, and is left out."""
+    """The ICC profile; empty if the colours were converted, so that it describes other ones."""
     profile = image.info.get("icc_profile") or b""
     meant = b"GRAY" if colours_of(levels).shape[2] == 1 else b"RGB "
     return profile if profile[16:20] == meant else b""
@@ -241,7 +242,7 @@ def _profile(image: Image.Image, levels: Levels) -> bytes:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with a file, as a `DataError` that names it."""
+    """Turn every error of a decoder into a `DataError` that names the file."""
     try:
         yield
     except DataError:

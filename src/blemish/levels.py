@@ -15,7 +15,7 @@ def picture_of(levels: Levels, white: int | None = None) -> UInt8[np.ndarray, "h
     """The picture that levels make; those of RGB with 8 bits are one already.
 
     Args:
-        levels: Of a photograph.
+        levels: Levels of a photograph.
         white: The level that becomes 255; the highest of its type unless given.
     """
     if levels.dtype == np.uint16:
@@ -31,7 +31,7 @@ def changed_levels(
     """Levels whose pictures differ by exactly so many of 255, cut to the range.
 
     Args:
-        levels: Of the colours of some pixels.
+        levels: Colour channels of some pixels.
         by: Change of their picture.
         white: The level that becomes 255.
     """
@@ -63,7 +63,7 @@ def upright(
 
     Args:
         stored: Rows and columns as the camera stored them.
-        orientation: As EXIF has it, 1 to 8.
+        orientation: EXIF orientation, 1 to 8.
     """
     assert 1 <= orientation <= 8
     turned = stored.swapaxes(0, 1) if orientation > 4 else stored

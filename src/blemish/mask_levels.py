@@ -47,9 +47,9 @@ def marks_of(path: Path, decoded: Decoded, kind: str | None = None) -> Marks:
     """The mask in a file.
 
     Args:
-        path: Of the file, for messages.
+        path: The file, for messages.
         decoded: The file.
-        kind: Type of the defect whose classes are marked; all types' unless given.
+        kind: Defect type whose classes are marked; None marks those of all types.
 
     Raises:
         DataError: It has more levels than two, and nothing says what they mean.

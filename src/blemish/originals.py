@@ -5,8 +5,8 @@ the file's own levels X at their own depth and in their own channels:
 
     Y = X + s · (y - x),  with s = 1 for 8 bits and 257 for 16,
 
-cut to the range; where white is another level W than 255 or 65535, s is W / 255, and Y is the level
-next to that whose picture is y. So Y differs from X exactly where y differs from x, and Y read
+cut to the range. If white is another level W, s = W / 255, and Y is rounded to the nearest level
+whose picture is y. So Y differs from X exactly where y differs from x, and Y read
 again as a picture is y. What is written lies in rows and columns as the photograph does and has its
 EXIF orientation: readers that honour the tag and readers that pass it over both see photograph and
 mask agree.
@@ -44,7 +44,7 @@ class Original:
 
     Attributes:
         levels: Upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
-        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
+        orientation: EXIF orientation, 1 to 8: how the file's own rows and columns lie.
         profile: ICC profile; empty where there is none.
         white: The level that is white; None for the highest of the levels' type.
     """

@@ -35,7 +35,7 @@ def read_mask_for(
 
 
 def read_marks_for(photograph: Path | Header, mask: Path, kind: str | None = None) -> Marks:
-    """As `read_mask_for`, with notes about what was decided."""
+    """Read a mask like `read_mask_for`, with notes about what was decided."""
     known = photograph if isinstance(photograph, Header) else header(photograph)
     found = [_read_one(known, file, kind) for file in files_of(mask)]
     notes = dict.fromkeys(note for marks in found for note in marks.notes)

@@ -34,9 +34,9 @@ class Finding:
     """One photograph, read and let go; None stands for what could not be read.
 
     Attributes:
-        photograph: As the folder has it.
+        photograph: The photograph, with its type and its mask's file.
         size: Width and height.
-        digest: Of its pixels.
+        digest: Hash of its pixels.
         mask_percent: Share of the photograph that its mask covers.
         notes: What should be known of it or of its mask.
         complaints: What is wrong with it or with its mask.
@@ -60,7 +60,7 @@ def examine(photograph: Photograph, resolution: int) -> Finding:
     """Read a photograph and its mask.
 
     Args:
-        photograph: Of a folder.
+        photograph: A photograph of a folder.
         resolution: Side of the model's pictures, at which the mask should still be seen.
     """
     finding, path = Finding(photograph=photograph), photograph.path
@@ -155,7 +155,7 @@ def _got(path: Path, error: DataError) -> str:
 
 
 def _digest(found: Decoded) -> bytes:
-    """Of the colours at the file's own depth: two files that differ only below 8 bits differ."""
+    """Hash of the colours at the file's own depth, so that a difference below 8 bits counts."""
     colours = np.broadcast_to(colours_of(found.levels), (*found.levels.shape[:2], 3))
     digest = hashlib.blake2b(f"{colours.shape} {colours.dtype}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(colours).data)

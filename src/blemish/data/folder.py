@@ -138,7 +138,7 @@ def load(
     """Reads photographs and their masks into memory, holding only the resized ones.
 
     Args:
-        photographs: Of `DefectFolder.photographs`, in the order that the result shall have.
+        photographs: Some of `DefectFolder.photographs`, in the order of the result.
         resolution: The side of the squares that they are resized to.
         track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, UInt8
 from blemish.data.folder import pictures_in
 from blemish.data.masks import silhouette
 from blemish.data.names import normal as normal_form
+from blemish.decode import KNOWN
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable
 from blemish.inversion.invert import refuse_small
@@ -131,7 +132,7 @@ def read_orders(
     if not files:
         raise DataError(
             got=f"{masks}, a folder without a mask",
-            expected="PNG, JPEG, BMP, TIFF or WebP pictures of masks",
+            expected=f"{KNOWN} of a mask",
             todo="Name a mask, or a folder that has some.",
         )
     return [read_order(normal, file, kind, types, off_part, strength=strength) for file in files]
