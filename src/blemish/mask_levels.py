@@ -78,9 +78,9 @@ def kinds_in(path: Path, decoded: Decoded) -> tuple[str, ...]:
 
 def _values(path: Path, decoded: Decoded) -> tuple[Values, tuple[str, ...]]:
     """One number a pixel, as the file has it, and a note if that is not the obvious one."""
-    if decoded.indices is not None:
-        return decoded.indices, ()
     colours, alpha = colours_of(decoded.levels), alpha_of(decoded.levels)
+    if decoded.indices is not None:
+        return decoded.indices, _notes_of_palette(decoded.indices, colours)
     constant = (colours == colours[:1, :1]).all()
     if alpha is not None and constant and (alpha != alpha[0, 0]).any():
         return np.ascontiguousarray(alpha), ("read from its alpha channel",)
@@ -88,6 +88,16 @@ def _values(path: Path, decoded: Decoded) -> tuple[Values, tuple[str, ...]]:
     if colours.shape[2] == 3 and (colours != colours[:, :, :1]).any():
         _refuse_colours(path, colours, brightest)
     return brightest // decoded.step, ()
+
+
+def _notes_of_palette(indices: Values, colours: UInt[np.ndarray, "h w c"]) -> tuple[str, ...]:
+    """A note if the colours of the first and the last index are the other way round."""
+    first, last = (
+        int(colours[indices == index][0].sum()) for index in (indices.min(), indices.max())
+    )
+    if first <= last:
+        return ()
+    return (f"index {indices.max()} of its palette is the mask, though its colour is darker",)
 
 
 def _careless(levels: list[int], kinds: Mapping[int, str]) -> int | None:
