@@ -8,9 +8,7 @@ its declared type.
 
 import json
 import math
-import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -19,6 +17,7 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from blemish.errors import DataError, UserError
+from blemish.regular import IrregularFileError, read_regular
 
 T = TypeVar("T")
 MAX_BYTES = 16 * 2**20
@@ -40,13 +39,13 @@ def read_text(path: Path, what: str, error: type[UserError] = DataError) -> str:
         UserError: The file is missing, too large, not a regular file, or not UTF-8.
     """
     try:
-        return _bytes(path).decode()
+        return read_regular(path, MAX_BYTES).decode()
     except OSError as problem:
         got = f"{path}, which can't be read ({problem.strerror or problem})"
-    except ValueError as problem:
+    except IrregularFileError as problem:
         got = f"{path}, which {problem}"
-        if isinstance(problem, UnicodeDecodeError):
-            got = f"{path}, which is not UTF-8 text (byte {problem.start})"
+    except UnicodeDecodeError as problem:
+        got = f"{path}, which is not UTF-8 text (byte {problem.start})"
     raise error(got=got, expected=what, todo="Check the path and the file.")
 
 
@@ -135,19 +134,6 @@ def limit(numbers: Mapping[str, tuple[float, float, float]]) -> None:
     for name, (number, least, greatest) in numbers.items():
         if not least <= number <= greatest:
             raise ValueError(f"{name} is {_shown(number)}, not {least:g} to {greatest:g}")
-
-
-def _bytes(path: Path) -> bytes:
-    # Without O_NONBLOCK, opening a FIFO waits for a writer that may never come.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise ValueError("is not a regular file")
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"is larger than {MAX_BYTES // 2**20} MiB")
-    return data
 
 
 def _integer(digits: str) -> int:
