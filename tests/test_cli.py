@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ import blemish.features
 from blemish import __version__, cli
 from blemish.checkpoint import Bundle
 from blemish.cli import docs, doctor, main
-from blemish.errors import BundleError, OptionError, TrainingError
+from blemish.errors import BundleError, OptionError, Terminated, TrainingError
 from blemish.generator.loop import STATE
 from blemish.generator.network import GeneratorConfig
 from blemish.generator.presets import PRESETS, find_preset, preset_of
 from blemish.pictures import write_picture
 
 TINY = ("--preset", "tiny-16", "--device", "cpu")
+WARM = PRESETS["tiny-16"].training.warm_steps
 SHORT = ("--device", "cpu", "--kimg", "0.04")
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -229,14 +231,14 @@ def test_both_stages_and_their_refusals(
 ) -> None:
     first = ("train", "generator", data, "--out", bundle, *TINY, "--kimg", "0.04")
     second = ("train", "defects", data, "--bundle", bundle, *SHORT)
-    assert step_of(bundle, "generator") == 10
+    assert step_of(bundle, "generator") == WARM + 10
 
     assert_refused(capsys, *first, got="where a training has left its state")
     assert_refused(capsys, *first, "--resume", "--batch", "8", got="--resume with batch 8")
     assert_refused(capsys, *second, "--types", "dent,scar", got="has no scar")
     assert_refused(capsys, *second, "--batch", "-3", got="batch -3")
     assert exit_code(*first[:-1], "0.06", "--resume") == 0
-    assert step_of(bundle, "generator") == 15
+    assert step_of(bundle, "generator") == WARM + 15
 
     assert exit_code(*second, "--types", "rust, dent,rust") == 0
     assert step_of(bundle, "defects") == 10
@@ -245,10 +247,52 @@ def test_both_stages_and_their_refusals(
 
     assert_refused(capsys, *first, "--resume", got="a bundle whose defect branch")
     assert_refused(capsys, *second, "--types", "rust,dent", got="has left its state")
-    assert_refused(capsys, *second, "--resume", got="--resume with the types dent, rust")
-    again = (*second, "--resume", "--types", "rust,dent")
+    again = (*second, "--resume")
+    assert_refused(capsys, *again, "--types", "dent,rust", got="with the types dent, rust")
     assert_refused(capsys, *again, "--everything", got="--resume with photographs")
     assert exit_code(*again) == 0
+    assert "has its defects: rust, dent" in capsys.readouterr().err
+
+
+def test_a_resumed_training_need_not_be_given_its_options_again(
+    data: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(*command: object) -> dict[str, Any]:
+        assert exit_code(*command, "--dry-run") == 0
+        return json.loads(capsys.readouterr().out)
+
+    first = ("train", "generator", data, "--out", bundle)
+    assert shown(*first, "--resume") == shown(*first, *TINY, "--kimg", "0.04", "--resume")
+    assert exit_code(*first, "--resume") == 0
+    assert step_of(bundle, "generator") == WARM + 10
+    assert_refused(capsys, *first, "--resume", "--preset", "nut-64", got="--resume with preset")
+
+    options = ("--types", "rust", "--symmetries", "rotate", "--everything", "--seed", "5")
+    second = ("train", "defects", data, "--bundle", bundle)
+    assert exit_code(*second, *SHORT, *options, "--batch", "2") == 0
+    steps = step_of(bundle, "defects")
+    assert exit_code(*second, "--resume", "--kimg", "0.05") == 0
+    assert step_of(bundle, "defects") == steps + 5
+    again = shown(*second, "--resume")
+    assert again["branch"]["types"] == ["rust"] and again["everything"]
+    assert again["training"]["symmetries"]["rotate"]
+    plan = again["training"]["schedule"]
+    assert (plan["seed"], plan["batch"], plan["kimg"]) == (5, 2, 0.05)
+
+
+def test_the_time_limit_ends_a_training_that_goes_on_later(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ("train", "generator", data, "--out", out)
+    assert_refused(capsys, *command, "--minutes", "0", got="--minutes 0.0")
+    assert exit_code(*command, *TINY, "--kimg", "0.04", "--minutes", "1e-9") == 0
+    assert f"To go on: blemish train generator {data} --out {out} --resume" in (
+        capsys.readouterr().err
+    )
+    assert step_of(out, "generator") == 1 and (out / "generator.safetensors").exists()
+    assert exit_code(*command, "--resume") == 0
+    assert step_of(out, "generator") == WARM + 10
 
 
 def test_the_second_stage_goes_by_what_the_first_was_told(
@@ -281,7 +325,12 @@ def test_a_bundle_of_ours_is_not_trained_in_place(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is no signal there")
-def test_ctrl_c_then_resume(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number, code, word", [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
+)
+def test_a_signal_then_resume(
+    data: Path, tmp_path: Path, number: signal.Signals, code: int, word: str
+) -> None:
     out = tmp_path / "out"
     command = ["train", "generator", str(data), "--out", str(out), *TINY]
     process = subprocess.Popen(
@@ -293,15 +342,17 @@ def test_ctrl_c_then_resume(data: Path, tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(out / "training" / "generator" / STATE, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert told.count("Interrupted; nothing half-written is left. Run the same with --resume") == 1
+    assert process.returncode == code
+    assert told.count(f"{word}; nothing half-written is left. The checkpoint stands at") == 1
+    line = f"blemish train generator {data} --out {out} --resume"
+    assert told.rstrip().endswith(f"To go on: {line}")
     assert "Traceback" not in told
     assert not [*out.rglob(".*")]
 
     done = step_of(out, "generator")
-    assert main([*command, "--resume", "--kimg", str(4 * (done + 5) / 1000)]) == 0
+    assert main([*line.split()[1:], "--kimg", str(4 * (done - WARM + 5) / 1000)]) == 0
     assert step_of(out, "generator") == done + 5
 
 
@@ -403,6 +454,7 @@ FAILURES = [
     (ValueError("odd\nthing"), 1, "failed with ValueError: odd\n  Set BLEMISH_DEBUG=1"),
     (AssertionError(), 1, "failed with AssertionError\n"),
     (KeyboardInterrupt(), 130, "Interrupted; nothing half-written is left. Run it again"),
+    (Terminated("Do."), 143, "Terminated; nothing half-written is left. Do."),
     (PermissionError(13, "Permission denied", "/x"), 2, "Error: got /x: Permission denied.\n"),
     (OSError(28, "No space left on device"), 2, "got an output: No space left on device.\n"),
     (OSError("no file"), 1, "failed with OSError: no file\n"),

@@ -132,13 +132,24 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
+def terminate(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+
+
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
+
+
+def terminate_all(process: subprocess.Popen[str]) -> None:
+    """Send SIGTERM to the whole group, as a session manager does."""
+    os.killpg(process.pid, signal.SIGTERM)
 
 
 ENDS: list[tuple[Callable[[subprocess.Popen[str]], None], int, str]] = [
     (kill, -signal.SIGKILL, ""),
     (press_ctrl_c, 130, "Interrupted; nothing half-written is left. Run the same again to carry"),
+    (terminate, 143, "Terminated; nothing half-written is left. Run the same again to carry"),
+    (terminate_all, 143, "Terminated; nothing half-written is left. Run the same again to carry"),
 ]
 
 

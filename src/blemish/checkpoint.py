@@ -227,6 +227,19 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return wide, metadata
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file, without its tensors.
+
+    Raises:
+        BundleError: The file is missing or torn.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise _broken(path, f"can't be read as safetensors ({error})") from error
+
+
 def digest_of(tensors: Iterable[Tensor]) -> str:
     """Sixteen hex digits of the SHA-256 of all their numbers, to tell networks and data apart."""
     total = hashlib.sha256()

@@ -1,6 +1,8 @@
 """Devices: which one to work on, and how many threads and processes share it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from blemish.errors import OptionError
@@ -34,6 +36,25 @@ def use_threads(count: int) -> None:
 
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of the CPU within this context, or within a function it decorates.
+
+    The work on a single item is too small to share: threads would wait for each other, spinning
+    where another program takes a core. And the last bit of a convolution depends on their number.
+    """
+    import cv2
+    import torch
+
+    threads, readers = torch.get_num_threads(), cv2.getNumThreads()
+    use_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(readers)
 
 
 def make_fabric(

@@ -8,6 +8,8 @@
     │   └── OutputError        the place to write to: read-only, full, in the way
     └── TrainingError          a run that can't go on; the last good state is kept; exits with 1
 
+`Terminated` stands beside KeyboardInterrupt: SIGTERM ended a run; exits with 143.
+
 Each message says what we got, what we expected and what to do.
 """
 
@@ -55,6 +57,10 @@ class OutputError(UserError):
 
 class TrainingError(BlemishError):
     """A run that can't go on; its last good state is kept."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ended a run, as Ctrl-C does; its text says how to go on."""
 
 
 def _rebuild(kind: type[UserError], got: str, expected: str, todo: str) -> UserError:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from same import assert_same_bits
+from terms import unexplained
 from tiny import CONFIG, write_bundle, write_parts
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.projected import ProjectedConfig
 from blemish.generator.restore import load_critic, load_generator
+from blemish.generator.stopping import Ending
 from blemish.inversion import train as training
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source
@@ -47,6 +49,7 @@ OTHER_BRANCHES = [
 CRITIC = {"critic", "sign_real", "r1", "ada", "adversarial"}
 PICTURE = {"spread", "pixels", "features"}
 DEFECT = {"defect_code", "mask", "kind"}
+ENDED = Ending(reason="finished", steps=0, nimg=0)
 
 
 def options(recipe: EncoderRecipe = "in-domain", steps: int = 3, **changes: Any) -> EncoderTraining:
@@ -96,7 +99,7 @@ def stage_of(bundle: Bundle, how: EncoderTraining, data: Path, **kept: Any) -> E
     """What a training would run."""
     found: list[EncoderStage] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run", lambda stage, *_, **__: found.append(stage))
+        patch.setattr(training, "run", lambda stage, *_, **__: found.append(stage) or ENDED)
         for name in ("learn_domain", "learn_strangeness"):
             patch.setattr(training, name, lambda *_, **__: None)
         train(data, bundle, how, **kept)
@@ -217,6 +220,10 @@ def test_bundles_of_every_kind_can_be_trained(
     assert stage.picture().ndim == 3
 
 
+def test_the_documentation_explains_every_term(finished: Bundle) -> None:
+    assert rows(finished) and not unexplained(rows(finished))
+
+
 def test_every_weight_moves(finished: Bundle, data: Path, untrained: Bundle) -> None:
     begun = stage_of(untrained, options(steps=4), data).state().state_dict()
     later = {name.removeprefix("module."): tensor for name, tensor in state(finished).items()}
@@ -232,10 +239,10 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(
     """Killed as it writes its second checkpoint, whose encoder is in the bundle already."""
     how, save = options(steps=4, snapshot=snapshot), loop._save
 
-    def save_once(*arguments: Any) -> None:
-        if arguments[-1] > snapshot:
+    def save_once(stage: Any, folder: Path, plan: Schedule, done: int, more: Any) -> None:
+        if done > snapshot:
             raise KeyboardInterrupt
-        save(*arguments)
+        save(stage, folder, plan, done, more)
 
     monkeypatch.setattr(loop, "_save", save_once)
     with pytest.raises(KeyboardInterrupt):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from terms import unexplained
 from tiny import CONFIG, write_bundle, write_parts
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from blemish.generator import loop
 from blemish.generator.loop import STATE, Schedule
 from blemish.generator.network import DefectConfig
 from blemish.generator.projected import ProjectedConfig
+from blemish.generator.stopping import Ending
 from blemish.synthesis.mapping import train as training
 from blemish.synthesis.mapping.looks import COORDINATES
 from blemish.synthesis.mapping.mapper import MAPPER, load_mapper
@@ -33,6 +35,7 @@ BATCH = 8
 SMALL = replace(CONFIG, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
 MOVES = Symmetries(flip=True, rotate=True, shift=True, colour=True)
 TERMS = {"code", "change", "mask", "visible", "outside", "look", "adversarial", "stay", "critic"}
+ENDED = Ending(reason="finished", steps=0, nimg=0)
 
 
 def options(steps: int = 3, **changes: Any) -> MapperTraining:
@@ -94,7 +97,7 @@ def stage_of(bundle: Bundle, how: MapperTraining, data: Path) -> MapperStage:
     """What a training would run."""
     found: list[MapperStage] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run", lambda stage, *_, **__: found.append(stage))
+        patch.setattr(training, "run", lambda stage, *_, **__: found.append(stage) or ENDED)
         train(data, bundle, how)
     return found[0]
 
@@ -130,6 +133,11 @@ def test_the_other_networks_stay_as_they_were(untrained: Bundle, finished: Bundl
         before, after = untrained.tensors(name), finished.tensors(name)
         assert before.keys() == after.keys()
         assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_the_documentation_explains_every_term(finished: Bundle) -> None:
+    lines = (finished.path / "training" / MAPPER / "stats.jsonl").read_text().splitlines()
+    assert lines and not unexplained(map(json.loads, lines))
 
 
 def test_every_weight_moves(data: Path, finished: Bundle, fresh: Bundle) -> None:

@@ -1,17 +1,20 @@
 """The verbs: a function's signature is its command, and here errors become exit codes.
 
 0 is success, 2 bad input (one message: what we got, what we expected, what to do), 1 a failure of
-ours, 130 an interruption. Whatever a verb needs beyond the standard library it imports when it is
-called, so that help answers at once.
+ours, 130 Ctrl-C, 143 SIGTERM. Whatever a verb needs beyond the standard library it imports when it
+is called, so that help answers at once.
 """
 
 import errno
 import io
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
+from threading import current_thread, main_thread
 from typing import Annotated, Any, Union
 
 import tyro
@@ -31,7 +34,7 @@ from blemish.cli import (
     train_codes,
     utility,
 )
-from blemish.errors import BlemishError, UserError
+from blemish.errors import BlemishError, Terminated, UserError
 
 Verb = Callable[..., None]
 
@@ -75,10 +78,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     _print_whatever_a_file_is_called()
     try:
-        try:
+        with _sigterm_raises(), _flushing():
             parse(sys.argv[1:] if args is None else args)()
-        finally:
-            sys.stdout.flush()
     except BrokenPipeError:
         return _leave_quietly()
     except (Exception, KeyboardInterrupt) as error:
@@ -124,7 +125,9 @@ def _tell(error: BaseException) -> int:
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"
     if first_process or code == 1:  # what is wrong with the input, all processes find
         print(message, file=sys.stderr)
-    return code
+    # Lightning kills the first process when another one ends with anything but 0.
+    interrupted = isinstance(error, KeyboardInterrupt)
+    return 0 if interrupted and not first_process else code
 
 
 def _explain(error: BaseException) -> tuple[int, str]:
@@ -134,8 +137,9 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BlemishError):
         return error.exit_code, f"Error: {error}"
     if isinstance(error, KeyboardInterrupt):
+        code, what = (143, "Terminated") if isinstance(error, Terminated) else (130, "Interrupted")
         todo = str(error) or "Run it again to begin anew."
-        return 130, f"Interrupted; nothing half-written is left. {todo}"
+        return code, f"{what}; nothing half-written is left. {todo}"
     if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
         got = f"{error.filename or 'an output'}: {error.strerror}"
         todo = "Check the path, its permissions and its disk."
@@ -148,6 +152,32 @@ def _explain(error: BaseException) -> tuple[int, str]:
 def _lay_out(error: UserError) -> str:
     lines = (f"Error: got {error.got}.", f"Expected {error.expected}.", error.todo)
     return "\n  ".join(" ".join(line.split("\n")) for line in lines)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM ends a verb as Ctrl-C does: files are left whole, and a message says how to go on."""
+    before = signal.getsignal(signal.SIGTERM)
+    if current_thread() is not main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise Terminated
+
+
+@contextmanager
+def _flushing() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
 
 
 def _print_whatever_a_file_is_called() -> None:

@@ -1,4 +1,4 @@
-"""What a verb tells while it works, and what it prints behind it."""
+"""Progress of a verb on stderr, and the figures that it prints."""
 
 import json
 import sys
@@ -7,46 +7,44 @@ from contextlib import contextmanager
 
 
 class Progress:
-    """A line on stderr, with the time that remains; it appears with the first news."""
+    """A line on stderr, with the time that remains; it appears with the first report."""
 
     def __init__(self, what: str, total: int) -> None:
-        from blemish.tracking import progress_bar
+        from blemish.tracking import ProgressLine
 
-        self.bar, self.total = progress_bar(), total
-        self.line = self.bar.add_task(what, total=total, note="")
+        self.line, self.total = ProgressLine(what, total), total
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar.live.is_started:
-            self.bar.stop()
+        self.line.stop()
 
     def step(self, index: int) -> None:
         """Item `index` is done."""
         self.part(index + 1)
 
     def part(self, done: float) -> None:
-        """So many items are done; part of one counts too. Behind the last the line is left."""
-        self.bar.start()
-        self.bar.update(self.line, completed=done)
+        """So many items are done; part of one counts too. After the last the line is left."""
+        self.line.start()
+        self.line.update(done)
         if done >= self.total:
-            self.bar.stop()
+            self.line.stop()
 
     def say(self, what: str) -> None:
-        """What is being done; an item is done when it was made."""
-        self.bar.start()
-        self.bar.update(self.line, note=what, advance=int(what.startswith("made")))
+        """Report what is being done; an item is done once it is made."""
+        self.line.start()
+        self.line.update(self.line.done + what.startswith("made"), note=what)
 
 
 @contextmanager
 def carried_on() -> Iterator[None]:
-    """Ctrl-C tells that a second run goes on where this one was left."""
+    """On Ctrl-C and SIGTERM, say that a second run goes on where this one stopped."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         hint = "Run the same again to carry on; what has been made is kept."
-        raise KeyboardInterrupt(hint) from None
+        raise type(error)(hint) from None
 
 
 def print_json(value: object) -> None:

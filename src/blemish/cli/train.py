@@ -2,9 +2,12 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
+from blemish.cli.resuming import kept, recall, resumable, tell_ending
 from blemish.cli.running import (
     AllNames,
     BundleNames,
@@ -15,10 +18,8 @@ from blemish.cli.running import (
     Run,
     choose_critic,
     choose_symmetries,
-    resumable,
     show,
     symmetries_of,
-    tell,
     trainable,
 )
 from blemish.errors import OptionError, OutputError
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
     from blemish.generator.network import DefectConfig
 
 
+USUAL = "nut-64"
+Preset = Annotated[str | None, arg(help_behavior_hint=f"(default: {USUAL})")]
+
+
 def generator(
     data: Data,
     out: Path,
-    preset: str = "nut-64",
+    preset: Preset = None,
     grow: Grown = None,
     symmetries: Names = None,
     critic: CriticKind = None,
@@ -58,40 +63,56 @@ def generator(
     from blemish.generator.presets import find_preset
     from blemish.generator.train import train_generator
 
-    chosen = find_preset(preset)
+    folder = out / "training" / "generator"
+    run, mine = recall(
+        run,
+        folder,
+        preset=preset,
+        grow=grow,
+        symmetries=symmetries,
+        critic=critic,
+        everything=everything,
+    )
+    mine["preset"] = mine["preset"] or USUAL
+    grow, everything = mine["grow"], mine["everything"]
+    chosen = find_preset(mine["preset"])
     training = replace(
         chosen.training,
         schedule=run.schedule(chosen.training.schedule),
-        symmetries=choose_symmetries(symmetries, chosen.training.symmetries),
-        critic=choose_critic(critic, chosen.training.critic),
+        symmetries=choose_symmetries(mine["symmetries"], chosen.training.symmetries),
+        critic=choose_critic(mine["critic"], chosen.training.critic),
     )
-    folder = DefectFolder(data)
+    photographs = DefectFolder(data)
     coarse = None if grow is None else find_bundle(grow)
     if coarse is not None:
         refuse_unlike(chosen.shape, coarse)
     if run.dry_run:
         about = {
-            "preset": preset,
+            "preset": mine["preset"],
             "grow": grow,
             "shape": asdict(chosen.shape),
             "training": asdict(training),
         }
         return show(run, data=data, out=out, everything=everything, **about)
     _refuse_other_bundle(out)
-    with resumable():
+    command = ("generator", data, "--out", out)
+    with resumable(folder, *command):
         fabric = run.launch()
-        train_generator(
-            folder,
+        ending = train_generator(
+            photographs,
             chosen.shape,
             training,
             fabric,
             out,
             resume=run.resume,
+            minutes=run.minutes,
+            options=kept(run, mine),
             everything=everything,
-            preset=preset,
+            preset=mine["preset"],
             coarse=coarse,
         )
-    tell(fabric, f"{out} has its generator. Next: blemish train defects {data} --bundle {out}")
+    done = f"{out} has its generator. Next: blemish train defects {data} --bundle {out}"
+    tell_ending(fabric, ending, folder, *command, done=done)
 
 
 def defects(
@@ -126,36 +147,54 @@ def defects(
     from blemish.synthesis.curation.yardstick import learn_curation
 
     found = trainable(bundle)
+    folder = found.path / "training" / "defects"
+    run, mine = recall(
+        run,
+        folder,
+        grow=grow,
+        types=types,
+        symmetries=symmetries,
+        placements=placements,
+        critic=critic,
+        everything=everything,
+    )
+    grow, everything = mine["grow"], mine["everything"]
     preset = preset_of(found)
-    folder = DefectFolder(data)
-    branch = replace(preset.branch, types=_types(types, folder))
+    photographs = DefectFolder(data)
+    branch = replace(preset.branch, types=_types(mine["types"], photographs))
     training = replace(
         preset.defects,
         schedule=run.schedule(preset.defects.schedule),
-        symmetries=choose_symmetries(symmetries, symmetries_of(found) or preset.defects.symmetries),
-        placements=choose_symmetries(placements, preset.defects.placements),
-        critic=choose_critic(critic, preset.defects.critic),
+        symmetries=choose_symmetries(
+            mine["symmetries"], symmetries_of(found) or preset.defects.symmetries
+        ),
+        placements=choose_symmetries(mine["placements"], preset.defects.placements),
+        critic=choose_critic(mine["critic"], preset.defects.critic),
     )
     if run.dry_run:
         about = {"branch": asdict(branch), "training": asdict(training)}
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     _refuse_other_branch(found, branch, run)
     coarse = None if grow is None else find_bundle(grow)
-    with resumable():
+    command = ("defects", data, "--bundle", bundle)
+    with resumable(folder, *command):
         fabric = run.launch()
-        train_defects(
-            folder,
+        ending = train_defects(
+            photographs,
             found,
             branch,
             training,
             fabric,
             resume=run.resume,
+            minutes=run.minutes,
+            options=kept(run, mine),
             third=not everything,
             coarse=coarse,
         )
         if fabric.is_global_zero:
-            learn_curation(found, folder, device=fabric.device.type, everything=everything)
-    tell(fabric, f"{bundle} has its defects: {', '.join(branch.types)}.")
+            learn_curation(found, photographs, device=fabric.device.type, everything=everything)
+    done = f"{bundle} has its defects: {', '.join(branch.types)}."
+    tell_ending(fabric, ending, folder, *command, done=done)
 
 
 def _types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:

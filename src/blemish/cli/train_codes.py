@@ -8,6 +8,7 @@ from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.progress import Progress
+from blemish.cli.resuming import kept, recall, resumable, tell_ending
 from blemish.cli.running import (
     BundleNames,
     Flat,
@@ -15,10 +16,8 @@ from blemish.cli.running import (
     Run,
     choose_symmetries,
     given,
-    resumable,
     show,
     symmetries_of,
-    tell,
     trainable,
 )
 from blemish.names import EncoderRecipe, FeatureSource
@@ -54,10 +53,17 @@ class Terms:
 FlatTerms = Annotated[Terms, arg(name="")]
 
 
+USUAL = "in-domain"
+Recipe = Annotated[
+    EncoderRecipe | None,
+    arg(help_behavior_hint=f"(default: {USUAL})"),
+]
+
+
 def encoder(
     data: Data,
     bundle: Path,
-    recipe: EncoderRecipe = "in-domain",
+    recipe: Recipe = None,
     grow: Grown = None,
     symmetries: BundleNames = None,
     placements: BundleNames = None,
@@ -86,38 +92,60 @@ def encoder(
     from blemish.generator.presets import preset_of
     from blemish.inversion.model import SAMPLES
     from blemish.inversion.recipes import RECIPES
-    from blemish.inversion.train import train_encoder
+    from blemish.inversion.train import ENCODER, train_encoder
 
     found = trainable(bundle)
-    preset, chosen = preset_of(found), RECIPES[recipe]
+    state = found.path / "training" / ENCODER
+    run, mine = recall(
+        run,
+        state,
+        recipe=recipe,
+        grow=grow,
+        symmetries=symmetries,
+        placements=placements,
+        everything=everything,
+        **asdict(terms),
+    )
+    mine["recipe"] = mine["recipe"] or USUAL
+    grow, everything = mine["grow"], mine["everything"]
+    terms = Terms(**{name: mine[name] for name in asdict(terms)})
+    preset, chosen = preset_of(found), RECIPES[mine["recipe"]]
     training = replace(
         chosen,
         schedule=run.schedule(chosen.schedule),
         symmetries=choose_symmetries(
-            symmetries, symmetries_of(found) or preset.training.symmetries
+            mine["symmetries"], symmetries_of(found) or preset.training.symmetries
         ),
         **given(terms),
     )
-    moved = choose_symmetries(placements, preset.defects.placements)
+    moved = choose_symmetries(mine["placements"], preset.defects.placements)
     folder = DefectFolder(data)
     if run.dry_run:
-        about = {"recipe": recipe, "training": asdict(training), "placements": asdict(moved)}
+        about = {
+            "recipe": mine["recipe"],
+            "training": asdict(training),
+            "placements": asdict(moved),
+        }
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     coarse = None if grow is None else find_bundle(grow)
-    with resumable(), Progress("learning the domain of the codes", SAMPLES) as progress:
+    command, line = ("encoder", data, "--bundle", bundle), "learning the domain of the codes"
+    with resumable(state, *command), Progress(line, SAMPLES) as progress:
         fabric = run.launch()
-        train_encoder(
+        ending = train_encoder(
             folder,
             found,
             training,
             fabric,
             placements=moved,
             resume=run.resume,
+            minutes=run.minutes,
+            options=kept(run, mine),
             everything=everything,
             coarse=coarse,
             tell=lambda done: progress.part(done),
         )
-    tell(fabric, f"{bundle} has its encoder. Next: blemish evaluate inversion --bundle {bundle}")
+    done = f"{bundle} has its encoder. Next: blemish evaluate inversion --bundle {bundle}"
+    tell_ending(fabric, ending, state, *command, done=done)
 
 
 MapperWeight = Annotated[float | None, arg(help_behavior_hint="(default: the usual)")]
@@ -175,38 +203,55 @@ def mapper(
     from blemish.data import DefectFolder
     from blemish.generator.presets import preset_of
     from blemish.synthesis.curation.yardstick import learn_curation, read_yardsticks
+    from blemish.synthesis.mapping.mapper import MAPPER
     from blemish.synthesis.mapping.options import MapperTraining
     from blemish.synthesis.mapping.train import train_mapper
 
     found = trainable(bundle)
+    state = found.path / "training" / MAPPER
+    run, mine = recall(
+        run,
+        state,
+        grow=grow,
+        symmetries=symmetries,
+        placements=placements,
+        everything=everything,
+        **asdict(terms),
+    )
+    grow, everything = mine["grow"], mine["everything"]
+    terms = MapperTerms(**{name: mine[name] for name in asdict(terms)})
     preset, usual = preset_of(found), MapperTraining()
     training = replace(
         usual,
         schedule=run.schedule(usual.schedule),
         symmetries=choose_symmetries(
-            symmetries, symmetries_of(found) or preset.training.symmetries
+            mine["symmetries"], symmetries_of(found) or preset.training.symmetries
         ),
         **given(terms),
     )
-    moved = choose_symmetries(placements, preset.defects.placements)
+    moved = choose_symmetries(mine["placements"], preset.defects.placements)
     folder = DefectFolder(data)
     if run.dry_run:
         about = {"training": asdict(training), "placements": asdict(moved)}
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     coarse = None if grow is None else find_bundle(grow)
-    with resumable(), Progress("searching for defects to learn from", training.solutions) as bar:
+    command, line = ("mapper", data, "--bundle", bundle), "searching for defects to learn from"
+    with resumable(state, *command), Progress(line, training.solutions) as bar:
         fabric = run.launch()
-        train_mapper(
+        ending = train_mapper(
             folder,
             found,
             training,
             fabric,
             placements=moved,
             resume=run.resume,
+            minutes=run.minutes,
+            options=kept(run, mine),
             everything=everything,
             coarse=coarse,
             tell=bar.part,
         )
         if fabric.is_global_zero and not read_yardsticks(found):
             learn_curation(found, folder, device=fabric.device.type, everything=everything)
-    tell(fabric, f"{bundle} has its mapper: 'blemish synthesize' takes one pass now.")
+    done = f"{bundle} has its mapper: 'blemish synthesize' takes one pass now."
+    tell_ending(fabric, ending, state, *command, done=done)

@@ -27,12 +27,13 @@ from blemish.generator.branch import free_defect_branch, matching_critic, with_b
 from blemish.generator.critic import Critic, CriticConfig, inside_statistics
 from blemish.generator.game import Game, Judge
 from blemish.generator.grow import origin_of
-from blemish.generator.loop import descend, run
+from blemish.generator.loop import Options, descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import BRANCH, DefectConfig, Drawing, Generator
 from blemish.generator.projected import ProjectedConfig
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
+from blemish.generator.stopping import Ending
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.types import Codes
@@ -163,6 +164,9 @@ class DefectStage:
 
     def warm_up(self) -> None:
         """Nothing: this stage has all its learning in steps."""
+
+    def uncounted_steps(self) -> int:
+        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         scene = self._scene(rng)
@@ -364,9 +368,11 @@ def train_defects(
     fabric: Fabric,
     *,
     resume: bool = False,
+    minutes: float | None = None,
+    options: Options | None = None,
     third: bool = True,
     coarse: Bundle | None = None,
-) -> None:
+) -> Ending:
     """Train stage 2 on the defects of a folder, inside a bundle that has a backbone.
 
     Args:
@@ -376,8 +382,13 @@ def train_defects(
         training: Options.
         fabric: Launched.
         resume: Continue from the state in the bundle.
+        minutes: Time limit of the steps; see `loop.run`.
+        options: Options of the command, kept in the state; see `loop.run`.
         third: Learn from the first third of each type by name, the field's few-shot protocol.
         coarse: A coarser bundle whose branch to begin as.
+
+    Returns:
+        Why and where it ended.
 
     Raises:
         OptionError: That one's branch is of another shape.
@@ -395,7 +406,16 @@ def train_defects(
     generator = with_branch(bundle, config, seed=training.schedule.seed, coarse=coarse)
     critic = matching_critic(bundle, config, training.critic, seed=training.schedule.seed)
     stage = DefectStage(generator, critic, training, defects, fabric, coarse=coarse)
-    run(stage, training.schedule, fabric, bundle.path, resume=resume, name="defects")
+    return run(
+        stage,
+        training.schedule,
+        fabric,
+        bundle.path,
+        resume=resume,
+        minutes=minutes,
+        options=options,
+        name="defects",
+    )
 
 
 def _mean_within(far: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Tensor:

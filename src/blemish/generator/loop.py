@@ -1,36 +1,41 @@
 """The one training loop, which every stage runs in.
 
-A stage says what a step is; the loop seeds it, watches for numbers that are not finite, tells how
-it goes and writes whole checkpoints. Step k draws all its randomness from (seed, k), so a run that
+A stage says what a step is; the loop seeds it, watches for numbers that are not finite, reports
+progress and writes whole checkpoints. Step k draws all its randomness from (seed, k), so a run that
 was interrupted and resumed is the run that was not.
 """
 
+import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from blemish.checkpoint import digest_of, load_tensors, save_tensors
+from blemish.checkpoint import digest_of, load_tensors, read_metadata, save_tensors
 from blemish.errors import OptionError, OutputError, TrainingError
 from blemish.files import alone
+from blemish.generator.stopping import TIME_LIMIT, Ending, Stop, raise_signal
 from blemish.pictures import write_picture
-from blemish.tracking import Statistics, draw_curves, progress_bar
+from blemish.tracking import ProgressLine, Statistics, draw_curves
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # which only trainings import
 
 Parameters = list[nn.Parameter]
+Options = Mapping[str, Any]  # of a command, as JSON holds them
 STATE = "state.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How long a stage runs and how often it tells.
+    """How long a stage runs and how often it reports.
 
     Attributes:
         batch: Pictures per step, over all processes.
@@ -93,6 +98,10 @@ class Stage(Protocol):
         """What comes before the first step, and not again when a run is resumed."""
         ...
 
+    def uncounted_steps(self) -> int:
+        """Steps at the start that show the critic nothing; they do not count as kimg."""
+        ...
+
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         """One step; returns what to log."""
         ...
@@ -118,7 +127,7 @@ def choose(n: int, of: int, rng: torch.Generator) -> Int[Tensor, " n"]:
 
 
 def descend(
-    fabric: Fabric, loss: Tensor, parameters: Parameters, *optimisers: torch.optim.Optimizer
+    fabric: "Fabric", loss: Tensor, parameters: Parameters, *optimisers: torch.optim.Optimizer
 ) -> None:
     """Step down the mean slope of all processes.
 
@@ -143,7 +152,7 @@ def descend(
         optimiser.step()
 
 
-def gather(fabric: Fabric, values: Tensor) -> Tensor:
+def gather(fabric: "Fabric", values: Tensor) -> Tensor:
     """The values of all processes, on the CPU."""
     together = values.new_zeros(fabric.world_size, *values.shape)
     together[fabric.global_rank] = values
@@ -153,63 +162,148 @@ def gather(fabric: Fabric, values: Tensor) -> Tensor:
 
 
 def run(
-    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, *, resume: bool, name: str
-) -> None:
+    stage: Stage,
+    schedule: Schedule,
+    fabric: "Fabric",
+    out: Path,
+    *,
+    resume: bool,
+    name: str,
+    minutes: float | None = None,
+    options: Options | None = None,
+) -> Ending:
     """Train a stage to the end of its schedule.
 
+    Ctrl-C and SIGTERM stop it between two steps: it writes a checkpoint, from which a resumed run
+    goes on as if it had never stopped, and raises.
+
     Args:
-        stage: On `fabric`'s device.
-        schedule: Its length; a resumed run may have a longer one than it began with.
+        stage: The training's networks and step, on `fabric`'s device.
+        schedule: Length; a resumed run may have a longer one than it began with.
         fabric: Launched.
         out: The bundle's folder.
         resume: Continue from the state there, or begin where there is none.
-        name: Of the folder under `training/` for the state, statistics and pictures.
+        name: Name of the folder under `training/` for the state, statistics and pictures.
+        minutes: Time limit; at the next step's end a snapshot and a checkpoint are written.
+        options: Options of the command, kept in the state for `stored_options`.
+
+    Returns:
+        Why and where it ended: at its end, or at the time limit.
 
     Raises:
-        OptionError: The batch can't be shared out evenly, or the state is of other options.
+        OptionError: The batch can't be shared out evenly, the time limit is not above zero, or the
+            state is of other options.
         OutputError: Without `resume`, there is a state already; or another run writes there.
         TrainingError: Numbers ceased to be finite; the last whole checkpoint is kept.
+        KeyboardInterrupt: Ctrl-C; the checkpoint is written, and the text says where it stands.
+        Terminated: SIGTERM, likewise.
     """
     folder = out / "training" / name
     _refuse_uneven(schedule.batch, fabric.world_size)
     # One process of several holds it for all.
     with alone(folder) if fabric.global_rank == 0 else nullcontext():
         start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
+        stop = Stop(fabric, minutes)
         if start == 0:
             stage.warm_up()
-        _run(stage, schedule, fabric, out, folder, start)
+        plan = _Plan(schedule=schedule, uncounted=stage.uncounted_steps(), options=options or {})
+        return _run(stage, plan, fabric, out, folder, start, stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Steps of a run: those that count as kimg, and the uncounted ones before them."""
+
+    schedule: Schedule
+    uncounted: int
+    options: Options
+
+    @property
+    def steps(self) -> int:
+        return self.uncounted + self.schedule.steps
+
+    def nimg(self, done: int) -> int:
+        """Images that the critic has been shown after so many steps."""
+        return max(0, done - self.uncounted) * self.schedule.batch
+
+    def is_due(self, done: int) -> bool:
+        """Whether a snapshot is due after so many steps."""
+        regular = (done - self.uncounted) % self.schedule.snapshot_steps == 0
+        return regular or done == self.steps
+
+    def phase(self, done: int) -> str:
+        return "warming up" if done < self.uncounted else "training"
+
+    def count(self, done: int) -> str:
+        shown, total = (self.nimg(steps) / 1000 for steps in (done, self.steps))
+        digits = 1 if total >= 10 else 3
+        return f"{shown:.{digits}f}/{total:.{digits}f} kimg"
 
 
 def _run(
-    stage: Stage, schedule: Schedule, fabric: Fabric, out: Path, folder: Path, start: int
-) -> None:
-    if fabric.global_rank == 0:
-        told = Statistics(folder / "stats.jsonl", resume_step=start)
-    else:
-        told = None
-    with progress_bar(quiet=fabric.global_rank != 0) as bar:
-        line = bar.add_task(
-            "training",
-            total=schedule.steps * schedule.batch,
-            completed=start * schedule.batch,
-            note="images",
+    stage: Stage, plan: _Plan, fabric: "Fabric", out: Path, folder: Path, start: int, stop: Stop
+) -> Ending:
+    writer = _Writer(stage, plan, out, folder, start) if fabric.global_rank == 0 else None
+    done, cause = start, 0
+    line = ProgressLine("training", plan.steps, quiet=writer is None)
+    line.update(done, what=plan.phase(done), count=plan.count(done))
+    with stop, line:
+        while done < plan.steps and not cause:
+            rng = step_rng(plan.schedule.seed, done, fabric.global_rank)
+            values = _guarded_step(stage, done, rng, folder)
+            done, cause = done + 1, stop.cause()
+            note = None if writer is None else writer.hear(done, values, cause)
+            line.update(done, what=plan.phase(done), count=plan.count(done), note=note)
+        cause = cause or stop.cause()  # of a signal during the last snapshot
+        if cause:
+            fabric.barrier()  # no process leaves before the checkpoint is written
+    raise_signal(cause, f"The checkpoint stands at {plan.count(done)}.")
+    reason = "time limit" if done < plan.steps else "finished"
+    return Ending(reason=reason, steps=done, nimg=plan.nimg(done))
+
+
+class _Writer:
+    """What a run leaves in its folder: statistics, snapshots and checkpoints."""
+
+    def __init__(self, stage: Stage, plan: _Plan, out: Path, folder: Path, start: int) -> None:
+        self.stage, self.plan, self.out, self.folder = stage, plan, out, folder
+        window = read_metadata(folder / STATE).get("window", "{}") if start else "{}"
+        self.told = Statistics(
+            folder / "stats.jsonl", batch=plan.schedule.batch, resume_step=start, window=window
         )
-        for index in range(start, schedule.steps):
-            rng = step_rng(schedule.seed, index, fabric.global_rank)
-            values = _guarded_step(stage, index, rng, folder)
-            done, nimg = index + 1, (index + 1) * schedule.batch
-            bar.update(line, completed=nimg)
-            if told is None:
-                continue
-            told.add(values)
-            due = done % schedule.snapshot_steps == 0 or done == schedule.steps
-            if due or done % schedule.log_steps == 0:
-                bar.update(line, note=told.flush(step=done, nimg=nimg))
-            if due:
-                stage.snapshot(out, folder, nimg)
-                write_picture(folder / f"samples-{nimg // 1000:06d}.png", stage.picture())
-                draw_curves(told.path, folder / "curves.png")
-                _save(stage, folder, schedule, done)  # last: what it says is done, is done
+
+    def hear(self, done: int, values: Mapping[str, float], cause: int) -> str | None:
+        """Take a step's values, and write what is due; returns a line's figures."""
+        self.told.add(values)
+        due = self.plan.is_due(done) or cause == TIME_LIMIT
+        note = None
+        if due or done % self.plan.schedule.log_steps == 0:
+            note = self.told.flush(step=done, nimg=self.plan.nimg(done))
+        if due:
+            self._snapshot(done)
+        if due or cause:  # a signal leaves no more than the checkpoint: it must be quick
+            self._save(done)  # last: what it says is done, is done
+        return note
+
+    def _snapshot(self, done: int) -> None:
+        nimg, folder = self.plan.nimg(done), self.folder
+        self.stage.snapshot(self.out, folder, nimg)
+        write_picture(folder / f"samples-{nimg // 1000:06d}.png", self.stage.picture())
+        draw_curves(self.told.path, folder / "curves.png")
+
+    def _save(self, done: int) -> None:
+        more = {"window": self.told.window(), "options": json.dumps(self.plan.options)}
+        _save(self.stage, self.folder, self.plan.schedule, done, more)
+
+
+def stored_options(folder: Path) -> Options:
+    """Options of the command whose training left its state in a folder; empty without one.
+
+    Raises:
+        BundleError: The state can't be read.
+    """
+    file = folder / STATE
+    return json.loads(read_metadata(file).get("options", "{}")) if file.exists() else {}
 
 
 def _refuse_uneven(batch: int, processes: int) -> None:
@@ -247,12 +341,14 @@ def _guarded_step(
     return values
 
 
-def _save(stage: Stage, folder: Path, schedule: Schedule, done: int) -> None:
+def _save(
+    stage: Stage, folder: Path, schedule: Schedule, done: int, more: Mapping[str, str]
+) -> None:
     tensors = {f"module.{k}": v for k, v in stage.state().state_dict().items()}
     for name, optimiser in stage.optimisers().items():
         for k, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{k}.{slot}": v for slot, v in slots.items()}
-    about = {"step": str(done), **_identity(stage, schedule)}
+    about = {"step": str(done), **_identity(stage, schedule), **more}
     save_tensors(folder / STATE, tensors, metadata=about)
 
 

@@ -21,11 +21,12 @@ from blemish.generator.adapt import PathLength, average_of
 from blemish.generator.critic import CriticConfig, build_critic
 from blemish.generator.game import Game, Judge
 from blemish.generator.grow import free_all_but, grow, origin_of
-from blemish.generator.loop import choose, descend, gather, run
+from blemish.generator.loop import Options, choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.projected import ProjectedConfig
+from blemish.generator.stopping import Ending
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture, to_tensor
 from blemish.types import Codes
@@ -110,6 +111,9 @@ class GeneratorStage:
 
     def warm_up(self) -> None:
         """Nothing: this stage has all its learning in steps."""
+
+    def uncounted_steps(self) -> int:
+        return 0 if self.grown_from is not None else self.training.warm_steps
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         grown = self.grown_from is not None
@@ -215,10 +219,12 @@ def train_generator(
     out: Path,
     *,
     resume: bool = False,
+    minutes: float | None = None,
+    options: Options | None = None,
     everything: bool = False,
     preset: str | None = None,
     coarse: Bundle | None = None,
-) -> None:
+) -> Ending:
     """Train stage 1 on the good parts of a folder, into a bundle.
 
     Args:
@@ -228,9 +234,14 @@ def train_generator(
         fabric: Launched.
         out: Folder of the bundle.
         resume: Continue from the state in that folder.
+        minutes: Time limit of the steps; see `loop.run`.
+        options: Options of the command, kept in the state; see `loop.run`.
         everything: Learn from `test/good` as well; a bundle so trained can't be tested on them.
         preset: Name to record in the bundle, for the stages that follow.
         coarse: A bundle to grow from; see `grow`.
+
+    Returns:
+        Why and where it ended.
 
     Raises:
         BundleError: That one can't be read.
@@ -240,4 +251,13 @@ def train_generator(
     """
     pictures, _ = load(data.good_to_learn(everything=everything), config.resolution)
     stage = GeneratorStage(config, training, pictures, fabric, preset, coarse)
-    run(stage, training.schedule, fabric, out, resume=resume, name="generator")
+    return run(
+        stage,
+        training.schedule,
+        fabric,
+        out,
+        resume=resume,
+        minutes=minutes,
+        options=options,
+        name="generator",
+    )

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from blemish.errors import OptionError
+from blemish.inversion.adam import Adam
 from blemish.limits import refuse_search
 
 Terms = dict[str, Float[Tensor, " n"]]
@@ -137,7 +138,7 @@ def search(
     Returns:
         The terms at the end, and how each item fared.
     """
-    adam = torch.optim.Adam(parameters, betas=(0.9, 0.999))
+    adam = Adam(parameters)
     items, kept = _Items(parameters), _copies(parameters)
     deadline = inf if how.seconds is None else monotonic() + how.seconds
     late = False
@@ -146,8 +147,6 @@ def search(
         if late:
             break
         time = step / how.steps
-        for group in adam.param_groups:
-            group["lr"] = how.rate(time)
         loss = _weighed(terms(time), weights)
         slopes = torch.autograd.grad(loss.sum(), parameters)
         items.hear(loss.detach(), _sound(loss, slopes), how)
@@ -155,9 +154,7 @@ def search(
         if not items.moving.any():
             break
         kept = _copies(parameters)
-        for parameter, slope in zip(parameters, slopes, strict=True):
-            parameter.grad = slope
-        adam.step()
+        adam.step(slopes, how.rate(time))
         if after is not None:
             after()
         _hold(parameters, kept, items.moving)

@@ -29,10 +29,11 @@ from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
 from blemish.generator.grow import origin_of
-from blemish.generator.loop import Parameters, descend, run
+from blemish.generator.loop import Options, Parameters, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
+from blemish.generator.stopping import Ending
 from blemish.inversion.encoder import Encoder, Encoding
 from blemish.inversion.grow import grow_encoder
 from blemish.inversion.lessons import Lesson, Lessons, read_source
@@ -99,6 +100,9 @@ class EncoderStage:
         seed, steps = self.training.schedule.seed, self.training.grown_steps
         grow_encoder(self.encoder, self.coarse, self.lessons, seed=seed, steps=steps)
         self.average.load_state_dict(self.encoder.state_dict())
+
+    def uncounted_steps(self) -> int:
+        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         for group in self.adam.param_groups:
@@ -181,11 +185,13 @@ def train_encoder(
     *,
     placements: Symmetries,
     resume: bool = False,
+    minutes: float | None = None,
+    options: Options | None = None,
     everything: bool = False,
     samples: int = SAMPLES,
     coarse: Bundle | None = None,
     tell: Callable[[int], None] | None = None,
-) -> None:
+) -> Ending:
     """Train an encoder for a bundle, and learn the domain of its codes.
 
     Args:
@@ -195,10 +201,15 @@ def train_encoder(
         fabric: Launched.
         placements: What may be done to a defect so that it still could be one.
         resume: Continue from the state in the bundle.
+        minutes: Time limit of the steps; see `loop.run`.
+        options: Options of the command, kept in the state; see `loop.run`.
         everything: Learn from `test/good` and from all defects, not from the first third by name.
         samples: Fresh samples of the generator that the domain is learnt from.
         coarse: A bundle of half the side whose encoder to begin as; see `inversion.grow`.
         tell: Called with the number of these so far.
+
+    Returns:
+        Why and where it ended.
 
     Raises:
         DataError: There is no good photograph, or one can't be read.
@@ -219,7 +230,17 @@ def train_encoder(
     lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
     stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
-    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=ENCODER)
+    ending = run(
+        stage,
+        training.schedule,
+        fabric,
+        bundle.path,
+        resume=resume,
+        minutes=minutes,
+        options=options,
+        name=ENCODER,
+    )
     if fabric.is_global_zero:
         learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
         learn_domain(bundle, fabric.device, samples=samples, tell=tell)
+    return ending

@@ -16,7 +16,6 @@ smoothly to all that is around it. An outline that can't be met without a fold i
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import distance_transform_edt
 
 SIDE = 128  # of the longer side, at which fields are found
 STEPS = 60
@@ -100,6 +99,8 @@ def _field(source: Float[np.ndarray, "h w"], target: Float[np.ndarray, "h w"]) -
 
 def _signed(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """The distance in pixels to the outline, which lies between pixels; negative inside."""
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
     outside, inside = (np.asarray(distance_transform_edt(m)) for m in (~mask, mask))
     return (outside - inside + np.where(mask, 0.5, -0.5)).astype(np.float32)
 

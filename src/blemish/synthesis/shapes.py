@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32
-from scipy.spatial import KDTree
 
 from blemish.data.masks import components
 
@@ -92,6 +91,8 @@ class Shape:
 
 def shape_of_discs(points: Float[np.ndarray, "n 2"], radii: Float[np.ndarray, " n"]) -> Shape:
     """The shape of discs around points (x, y), which should lie apart or have like radii."""
+    from scipy.spatial import KDTree  # slow to import
+
     low, high = (points - radii[:, None]).min(axis=0), (points + radii[:, None]).max(axis=0)
     margin = 1 + MARGIN * (high - low).max()
     columns, rows = np.ceil(high - low + 2 * margin).astype(int)

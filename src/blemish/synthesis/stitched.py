@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from blemish.data.masks import silhouette, spanned
@@ -100,6 +99,8 @@ def _spread(
     picture: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """What is not known takes the colour of the nearest pixel that is, where any is."""
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
     if not known.any():
         return picture
     nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from blemish.checkpoint import Bundle
+from blemish.devices import one_thread
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
@@ -78,10 +79,12 @@ class Synthesizer:
         """Read what a type of defect needs, before any time is spent; see `job.Way.prepare`."""
         self.way.prepare(kind)
 
+    @one_thread()
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """Step A: the codes of the part, which all items on it share; see `job.Way.invert`."""
         return self.way.invert(order, tell=tell)
 
+    @one_thread()
     def make(
         self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
     ) -> Synthetic:

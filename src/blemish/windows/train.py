@@ -21,8 +21,9 @@ from blemish.data.folder import DefectFolder
 from blemish.efficientnet import channels_last
 from blemish.generator.adapt import Module, average_of, ema_decay, follow
 from blemish.generator.logits import HINGE, over_heads
-from blemish.generator.loop import Schedule, descend, run
+from blemish.generator.loop import Options, Schedule, descend, run
 from blemish.generator.losses import kl_to_normal
+from blemish.generator.stopping import Ending
 from blemish.generator.warmstart import sample_latent
 from blemish.pictures import grid, to_picture
 from blemish.windows.batches import RealWindows, Tasks, WindowBatches
@@ -109,6 +110,9 @@ class WindowStage:
         looks = [self._look(self.batches.real(rng, batch)) for _ in range(16)]
         for encoder in (self.encoder, self.average_encoder):
             encoder.standardise(torch.cat(looks))
+
+    def uncounted_steps(self) -> int:
+        return self.training.warm_steps
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
@@ -312,9 +316,11 @@ def train_windows(
     fabric: Fabric,
     *,
     resume: bool = False,
+    minutes: float | None = None,
+    options: Options | None = None,
     first_third: bool = True,
     everything: bool = False,
-) -> None:
+) -> Ending:
     """Train a window generator on a folder, into a bundle.
 
     Args:
@@ -324,8 +330,13 @@ def train_windows(
         training: Options.
         fabric: Launched.
         resume: Continue from the state in the bundle.
+        minutes: Time limit of the steps; see `loop.run`.
+        options: Options of the command, kept in the state; see `loop.run`.
         first_third: Learn from the first third of each type by name, the few-shot protocol.
         everything: Learn from `test/good` as well.
+
+    Returns:
+        Why and where it ended.
 
     Raises:
         DataError: There is no defect of a type, or a file can't be read.
@@ -334,7 +345,16 @@ def train_windows(
     types = [kind for kind in config.types if kind != GOOD]
     sources = read_sources(data, types, first_third=first_third, everything=everything)
     stage = WindowStage(config, training, sources, fabric)
-    run(stage, training.schedule, fabric, out, resume=resume, name="windows")
+    return run(
+        stage,
+        training.schedule,
+        fabric,
+        out,
+        resume=resume,
+        minutes=minutes,
+        options=options,
+        name="windows",
+    )
 
 
 def _partners(kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:

@@ -20,7 +20,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.special import stdtrit
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
@@ -189,6 +188,8 @@ def _held_against(
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
     """Between which the next value lies, in all likelihood; of one value nothing can be said."""
+    from scipy.special import stdtrit  # slow to import
+
     n = len(values)
     if n < 2:
         return -UNKNOWN, UNKNOWN

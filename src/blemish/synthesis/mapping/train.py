@@ -31,10 +31,11 @@ from blemish.generator.adapt import average_of
 from blemish.generator.critic import Critic
 from blemish.generator.game import Judge
 from blemish.generator.grow import origin_of
-from blemish.generator.loop import Parameters, choose, descend, run
+from blemish.generator.loop import Options, Parameters, choose, descend, run
 from blemish.generator.losses import overlap_error
 from blemish.generator.network import Drawing, Generator
 from blemish.generator.restore import load_generator, load_matching_critic
+from blemish.generator.stopping import Ending
 from blemish.inversion.encoder import Encoder, load_encoder
 from blemish.inversion.lessons import Lessons, Source, read_source
 from blemish.inversion.losses import squared_error
@@ -98,6 +99,9 @@ class MapperStage:
         both = {"generator": self.generator, "encoder": self.encoder}
         known = {name: digest_of(module.state_dict().values()) for name, module in both.items()}
         return known | origin_of(self.grown_from)
+
+    def uncounted_steps(self) -> int:
+        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         n = self.training.schedule.batch // self.fabric.world_size
@@ -203,10 +207,12 @@ def train_mapper(
     *,
     placements: Symmetries,
     resume: bool = False,
+    minutes: float | None = None,
+    options: Options | None = None,
     everything: bool = False,
     coarse: Bundle | None = None,
     tell: Callable[[int], None] = lambda _: None,
-) -> None:
+) -> Ending:
     """Train a mapper for a bundle that has a defect branch and an encoder.
 
     Args:
@@ -216,9 +222,14 @@ def train_mapper(
         fabric: Launched.
         placements: What may be done to a defect so that it still could be one.
         resume: Continue from the state in the bundle.
+        minutes: Time limit of the steps; see `loop.run`.
+        options: Options of the command, kept in the state; see `loop.run`.
         everything: Learn from `test/good` and from all defects, not from the first third by name.
         coarse: A bundle of half the side whose mapper to begin as; see `mapping.grow`.
         tell: Called with the number of solution groups so far.
+
+    Returns:
+        Why and where it ended.
 
     Raises:
         DataError: There is no good photograph or no defect, or one can't be read.
@@ -251,7 +262,16 @@ def train_mapper(
         solutions = find_solutions(solver, training.solutions, file, seed=seed, tell=tell)
     tasks = Tasks(generator, lessons, solutions, training)
     stage = MapperStage(generator, encoder, mapper, critic, training, tasks, fabric, grown_from)
-    run(stage, training.schedule, fabric, bundle.path, resume=resume, name=MAPPER)
+    return run(
+        stage,
+        training.schedule,
+        fabric,
+        bundle.path,
+        resume=resume,
+        minutes=minutes,
+        options=options,
+        name=MAPPER,
+    )
 
 
 def _source(

@@ -1,0 +1,96 @@
+"""Resuming a training: its options from the state, and the command that goes on."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blemish.cli.running import Run, tell
+from blemish.errors import OptionError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from blemish.generator.stopping import Ending
+
+_SHARED = ("kimg", "batch", "seed", "device", "precision", "processes", "threads")
+_FIXED = ("preset", "recipe")  # the state's own identity guards the others that must stay
+
+
+def recall(run: Run, folder: Path, **mine: Any) -> tuple[Run, dict[str, Any]]:
+    """Options of a training; a resumed one takes those that it is not given from the state.
+
+    Args:
+        run: Options that all trainings share.
+        folder: Folder of the training's state.
+        mine: The training's other options by name; None and False mean "not given".
+
+    Returns:
+        Both, completed.
+
+    Raises:
+        OptionError: A resumed training is given another preset or recipe than it began with.
+        BundleError: The state can't be read.
+    """
+    from blemish.generator.loop import stored_options
+
+    known = stored_options(folder) if run.resume else {}
+    _refuse_contradiction(mine, known, folder)
+    shared = {k: known[k] for k in _SHARED if k in known and _is_open(getattr(run, k))}
+    rest = {k: known.get(k, v) if _is_open(v) else v for k, v in mine.items()}
+    return replace(run, **shared), rest
+
+
+def kept(run: Run, mine: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, for the state of a training."""
+    both = {**mine, **{k: getattr(run, k) for k in _SHARED}}
+    return {k: v for k, v in both.items() if not _is_open(v)}
+
+
+def _is_open(value: object) -> bool:
+    return value is None or value is False or value == "auto"
+
+
+def _refuse_contradiction(given: Mapping[str, Any], known: Mapping[str, Any], folder: Path) -> None:
+    for name in _FIXED:
+        if given.get(name) is not None and known.get(name, given[name]) != given[name]:
+            raise OptionError(
+                got=f"--resume with {name} {given[name]}",
+                expected=f"{name} {known[name]}, as in {folder}",
+                todo=f"Leave --{name} out, or remove {folder} to begin anew.",
+            )
+
+
+@contextmanager
+def resumable(folder: Path, *command: object) -> Iterator[None]:
+    """On Ctrl-C and SIGTERM, say how to go on.
+
+    Args:
+        folder: Folder of the training's state; without a state, the options must be repeated.
+        command: Shortest command of the training, without --resume.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise type(error)(_way_on(folder, command, str(error))) from None
+
+
+def tell_ending(
+    fabric: "Fabric", ending: "Ending", folder: Path, *command: object, done: str
+) -> None:
+    """Say what the training made, or after its time limit how to go on."""
+    if ending.reason == "finished":
+        return tell(fabric, done)
+    where = f"The time limit ended the training after {ending.nimg / 1000:.1f} kimg."
+    tell(fabric, _way_on(folder, command, where))
+
+
+def _way_on(folder: Path, command: Sequence[object], where: str) -> str:
+    from blemish.generator.loop import STATE
+
+    if not (folder / STATE).exists():
+        return "Run the same command again: there is no checkpoint yet."
+    line = shlex.join(["blemish", "train", *map(str, command), "--resume"])
+    return f"{where} To go on: {line}".strip()
