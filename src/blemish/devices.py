@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from blemish.errors import OptionError
@@ -27,6 +28,13 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
             todo="Use --device cpu, or run 'blemish doctor' to see what PyTorch finds.",
         )
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16, as Linux tells; False where nobody tells."""
+    facts = Path("/proc/cpuinfo")
+    flags = set(facts.read_text().split()) if facts.exists() else set()
+    return bool({"avx512_bf16", "amx_bf16"} & flags)
 
 
 def use_threads(count: int) -> None:

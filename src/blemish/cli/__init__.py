@@ -32,6 +32,7 @@ from blemish.cli import (
     synthesis,
     train,
     train_codes,
+    train_windows,
     utility,
 )
 from blemish.cli.reading import reads
@@ -42,6 +43,8 @@ Verb = Callable[..., None]
 VERBS: dict[str, Verb | dict[str, Verb]] = {
     "data": {"check": reads(data.check)},
     "train": {
+        "all": reads(train_windows.whole),
+        "windows": reads(train_windows.windows),
         "generator": reads(train.generator),
         "defects": reads(train.defects),
         "encoder": reads(train_codes.encoder),
@@ -93,8 +96,21 @@ def parse(args: Sequence[str]) -> Callable[[], None]:
     if list(args) == ["--version"]:
         return partial(print, f"blemish {__version__}")
     return tyro.cli(
-        _choice(VERBS), prog="blemish", description=DESCRIPTION, args=args, config=MARKERS
+        _choice(VERBS),
+        prog="blemish",
+        description=DESCRIPTION,
+        args=_spelled_out(args),
+        config=MARKERS,
     )
+
+
+def _spelled_out(args: Sequence[str]) -> list[str]:
+    """`train DATA …` as the `train all DATA …` that it stands for."""
+    stages = VERBS["train"]
+    assert isinstance(stages, dict)
+    if args[:1] == ["train"] and len(args) > 1 and args[1] not in (*stages, "-h", "--help"):
+        return ["train", "all", *args[1:]]
+    return list(args)
 
 
 def _choice(verbs: Mapping[str, Any]) -> Any:

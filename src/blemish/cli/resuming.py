@@ -92,33 +92,39 @@ def _refuse_contradiction(given: Mapping[str, Any], known: Mapping[str, Any], fo
 
 
 @contextmanager
-def resumable(folder: Path, *command: object) -> Iterator[None]:
+def resumable(folder: Path, *command: object, flag: bool = True) -> Iterator[None]:
     """On Ctrl-C and SIGTERM, say how to go on.
 
     Args:
         folder: Folder of the training's state; without a state, the options must be repeated.
         command: Shortest command of the training, without --resume.
+        flag: The command needs --resume to go on.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        raise type(error)(_way_on(folder, command, str(error))) from None
+        raise type(error)(_way_on(folder, command, str(error), flag=flag)) from None
 
 
 def tell_ending(
-    fabric: "Fabric", ending: "Ending", folder: Path, *command: object, done: str
+    fabric: "Fabric",
+    ending: "Ending",
+    folder: Path,
+    *command: object,
+    done: str,
+    flag: bool = True,
 ) -> None:
     """Say what the training made, or after its time limit how to go on."""
     if ending.reason == "finished":
         return tell(fabric, done)
     where = f"The time limit ended the training after {ending.nimg / 1000:.1f} kimg."
-    tell(fabric, _way_on(folder, command, where))
+    tell(fabric, _way_on(folder, command, where, flag=flag))
 
 
-def _way_on(folder: Path, command: Sequence[object], where: str) -> str:
+def _way_on(folder: Path, command: Sequence[object], where: str, *, flag: bool) -> str:
     from blemish.generator.loop import STATE
 
     if not (folder / STATE).exists():
         return "Run the same command again: there is no checkpoint yet."
-    line = shlex.join(["blemish", "train", *map(str, command), "--resume"])
+    line = shlex.join(["blemish", "train", *map(str, command), *(["--resume"] if flag else [])])
     return f"{where} To go on: {line}".strip()

@@ -161,7 +161,7 @@ def defects(
     grow, everything = mine["grow"], mine["everything"]
     preset = preset_of(found)
     photographs = DefectFolder(data)
-    branch = replace(preset.branch, types=_types(mine["types"], photographs))
+    branch = replace(preset.branch, types=chosen_types(mine["types"], photographs))
     training = replace(
         preset.defects,
         schedule=run.schedule(preset.defects.schedule),
@@ -197,7 +197,12 @@ def defects(
     tell_ending(fabric, ending, folder, *command, done=done)
 
 
-def _types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
+def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
+    """The named types of a folder, or all of them.
+
+    Raises:
+        OptionError: The folder has no such type.
+    """
     if names is None:
         return folder.types
     from blemish.data.names import normal

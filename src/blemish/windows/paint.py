@@ -2,11 +2,9 @@ r"""A trained window generator at work on a photograph of any size.
 
 Each group of neighbouring pieces of the mask gets a window of its own, one after another, so the
 memory does not grow with the photograph. The window shows the photograph at its own scale where the
-group fits; otherwise what was drawn is enlarged:
+group fits; otherwise the change is enlarged:
 
-    y = x (1 - up(a)) + up(drawn) up(a),
-
-with the coverage a.
+    y = x + up(drawn - window).
 """
 
 from dataclasses import dataclass, replace
@@ -151,7 +149,8 @@ def paint(
         matrix[:, 2] -= box[1].start, box[0].start
         local = replace(view, matrix=matrix)
         source = Source(region, np.zeros(region.shape[:2], bool))
-        step = _step(local, region, *_drawn(generator, source, local, group.seen(view), codes, rng))
+        change = _drawn(generator, source, local, group.seen(view), codes, rng)
+        step = _enlarged(local, change, *region.shape[:2])
         step = step if strength is None else step * strength[box][..., None]
         painted[box] = np.rint(region + step).clip(0, 255).astype(np.uint8)
     return painted
@@ -179,35 +178,28 @@ def _drawn(
     mask: Bool[np.ndarray, "s s"],
     codes: Codes,
     rng: torch.Generator,
-) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
-    """The window with its defect, in levels of 0 to 255, and the coverage."""
+) -> Float[np.ndarray, "s s 3"]:
+    """The change of the window, in levels of 0 to 255; nothing where nothing covers it."""
     device = next(generator.parameters()).device
     window = WindowInput(
         image=to_tensor(cut_picture(source, view))[None],
         mask=mask_to_tensor(mask)[None],
         zoom=torch.tensor([view.log_zoom]),
-    )
-    drawing = generator.draw(window.to(device), codes, rng)
-    image = (drawing.image[0].permute(1, 2, 0).cpu().numpy() + 1) * 127.5
-    return image, drawing.cover[0, 0].cpu().numpy()
+    ).to(device)
+    change = generator.draw(window, codes, rng).image - window.image
+    return change[0].permute(1, 2, 0).cpu().numpy() * 127.5
 
 
-def _step(
-    view: View,
-    region: UInt8[np.ndarray, "p q 3"],
-    drawn: Float[np.ndarray, "s s 3"],
-    cover: Float[np.ndarray, "s s"],
+def _enlarged(
+    view: View, change: Float[np.ndarray, "s s 3"], height: int, width: int
 ) -> Float[np.ndarray, "p q 3"]:
-    """The change of a region of the photograph, in levels; nothing where nothing covers it."""
-    h, w = region.shape[:2]
-    matrix, finer = view.matrix, view.zoom > 1
-    smooth = cv2.INTER_CUBIC if finer else cv2.INTER_NEAREST
-    wide = cv2.warpAffine(drawn, matrix, (w, h), flags=smooth, borderMode=cv2.BORDER_REFLECT)
-    linear = cv2.INTER_LINEAR if finer else cv2.INTER_NEAREST
-    share = cv2.warpAffine(cover, matrix, (w, h), flags=linear)[..., None]
-    # The window already holds its share of the photograph; enlarged, it is softer than that.
-    trust = np.minimum(share * 4, 1) if finer else (share > 0).astype(np.float32)
-    return trust * (wide - region)
+    """The change on a region of the photograph.
+
+    Not the picture but its change is enlarged: what is finer than a pixel of the window, grain
+    above all, stays the photograph's own.
+    """
+    smooth = cv2.INTER_NEAREST if view.zoom == 1 else cv2.INTER_CUBIC
+    return cv2.warpAffine(change, view.matrix, (width, height), flags=smooth)
 
 
 def _box(view: View, h: int, w: int) -> tuple[slice, slice]:

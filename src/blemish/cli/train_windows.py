@@ -1,0 +1,184 @@
+"""`blemish train windows`, and `blemish train DATA --out BUNDLE`, which needs no other option."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blemish.cli.options import Data, Flag
+from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.running import AllNames, Flat, Run, show, tell
+from blemish.names import Precision
+
+if TYPE_CHECKING:
+    from blemish.data import DefectFolder
+    from blemish.windows.sources import Sources
+    from blemish.windows.train import WindowTraining
+
+
+def windows(
+    data: Data,
+    bundle: Path,
+    types: AllNames = None,
+    everything: Flag = False,
+    run: Flat = Run(),
+) -> None:
+    """Train the window generator of a bundle: defects on photographs, at their own scale.
+
+    Args:
+        data: A folder with photographs of good parts in train/good, defects in test/<type> and
+            their masks in ground_truth/<type>.
+        bundle: Folder of a bundle; it is made if it is missing.
+        types: The defects to learn.
+        everything: Learn from all defects of a type, not from the first third by name, and from
+            test/good.
+        run: How long, on what, and from where.
+    """
+    _train(data, bundle, types, everything, run, command=("windows", data, "--bundle", bundle))
+
+
+def whole(
+    data: Data,
+    out: Path,
+    minutes: float = 60,
+    types: AllNames = None,
+    everything: Flag = False,
+    seed: int = 0,
+    threads: int | None = None,
+    dry_run: Flag = False,
+) -> None:
+    """Train all that `blemish synthesize` needs, within a time limit.
+
+    What the folder holds is looked at first, and a plan is printed. The same command carries on a
+    training that was interrupted, and one whose time is up. At the end the snapshot whose defects
+    look most real is kept.
+
+    Args:
+        data: A folder with photographs of good parts in train/good, defects in test/<type> and
+            their masks in ground_truth/<type>.
+        out: Folder of the bundle; it is made.
+        minutes: Time limit. An hour on two cores gives defects that are worth a look.
+        types: The defects to learn.
+        everything: Learn from all defects of a type, not from the first third by name, and from
+            test/good.
+        seed: Random seed.
+        threads: CPU threads.
+        dry_run: Print the plan, and do nothing.
+    """
+    from blemish.generator.loop import STATE
+
+    begun = (out / "training" / "windows" / STATE).exists()
+    run = Run(
+        minutes=minutes,
+        seed=None if begun else seed,
+        precision=_usual_precision(),
+        threads=threads,
+        resume=begun,
+        dry_run=dry_run,
+    )
+    _train(data, out, types, everything, run, command=(data, "--out", out), plan=True)
+
+
+def _train(
+    data: Path,
+    out: Path,
+    types: str | None,
+    everything: bool,
+    run: Run,
+    *,
+    command: tuple[object, ...],
+    plan: bool = False,
+) -> None:
+    from blemish.checkpoint import Bundle
+    from blemish.cli.train import chosen_types
+    from blemish.data import DefectFolder
+    from blemish.windows.network import GOOD, WindowConfig
+    from blemish.windows.train import WindowTraining, train_windows
+
+    folder = out / "training" / "windows"
+    run, mine = recall(run, folder, types=types, everything=everything)
+    photographs = DefectFolder(data)
+    config = WindowConfig(types=(*chosen_types(mine["types"], photographs), GOOD))
+    usual = WindowTraining()
+    training = replace(usual, schedule=run.schedule(usual.schedule))
+    if run.dry_run and not plan:
+        about = {"types": config.types, "training": training}
+        return show(run, data=data, bundle=out, everything=mine["everything"], **about)
+    flag = not plan
+    with resumable(folder, *command, flag=flag):
+        fabric = run.launch()
+        if plan and fabric.is_global_zero:
+            _print_plan(photographs, config, training, fabric, run, mine["everything"])
+        if run.dry_run:
+            return
+        ending = train_windows(
+            photographs,
+            out,
+            config,
+            training,
+            fabric,
+            resume=run.resume,
+            minutes=run.minutes,
+            options=kept(run, mine),
+            first_third=not mine["everything"],
+            everything=mine["everything"],
+        )
+        if fabric.is_global_zero:
+            _keep_most_real(Bundle(out), photographs, config.types, mine["everything"])
+    tell(
+        fabric,
+        f"{out} draws {', '.join(config.types[:-1])}. Next: blemish synthesize --bundle {out}",
+    )
+    tell_ending(fabric, ending, folder, *command, done="The training is finished.", flag=flag)
+
+
+def _print_plan(
+    data: "DefectFolder",
+    config: "WindowConfig",
+    training: "WindowTraining",
+    fabric: "Fabric",
+    run: Run,
+    everything: bool,
+) -> None:
+    from blemish.windows.plan import described, images_per_second
+    from blemish.windows.train import WindowStage
+
+    sources = _sources(data, config.types, everything)
+    speed = images_per_second(WindowStage(config, training, sources, fabric))
+    for line in described(sources, speed, run.minutes or 0):
+        tell(fabric, line)
+
+
+def _keep_most_real(
+    bundle: "Bundle", data: "DefectFolder", types: tuple[str, ...], everything: bool
+) -> None:
+    """Choose among the last snapshots, if the network that judges is at hand."""
+    from blemish.cli.progress import Progress
+    from blemish.errors import BundleError
+    from blemish.evaluation.windows import judge_snapshots, keep_most_real
+    from blemish.features import load_features
+
+    try:
+        judge = load_features("squeezenet")
+    except BundleError:
+        print("The last snapshot is kept: SqueezeNet's weights, which judge them, are not found.")
+        return
+    with Progress("choosing a snapshot", 1) as progress:
+        judged = judge_snapshots(
+            bundle, judge, _sources(data, types, everything), on_progress=progress.say
+        )
+    if judged:
+        best = keep_most_real(bundle, judged)
+        print(f"Kept {best.file.stem}: kernel distance {best.distance:.1f} to real close-ups.")
+
+
+def _sources(data: "DefectFolder", types: tuple[str, ...], everything: bool) -> "Sources":
+    from blemish.windows.sources import read_sources
+
+    return read_sources(data, types[:-1], first_third=not everything, everything=everything)
+
+
+def _usual_precision() -> "Precision | None":
+    """bfloat16 where the processor computes in it."""
+    from blemish.devices import has_bfloat16
+
+    return "bf16-mixed" if has_bfloat16() else None
