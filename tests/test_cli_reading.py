@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from commands import assert_refused, exit_code
+from commands import assert_refused, exit_code, in_this_process
 from tiny import part, spot, write_bundle, write_parts
 
 from blemish.data import check
@@ -73,7 +73,9 @@ def assert_returned(place: Path, row: dict[str, Any]) -> None:
 def test_12_bits_are_refused_until_the_camera_is_named(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert_refused(LINE.format(name="camera.tif"), "levels up to 35", capsys)
+    assert_refused(
+        LINE.format(name="camera.tif"), "camera.tif of 16 bits with levels up to", capsys
+    )
     assert not (place / "out").exists()
     assert exit_code(f"{LINE.format(name='camera.tif')} --levels 4095") == 0
     assert_returned(place, rows(place)[0])
@@ -85,7 +87,7 @@ def test_a_recipe_names_the_camera(place: Path, capsys: pytest.CaptureFixture[st
     assert exit_code(BATCH) == 2
     assert "--levels 4095, or levels = 4095 to a recipe" in capsys.readouterr().err
     (place / "recipe.toml").write_text(RECIPE.format(levels="levels = 4095"))
-    assert exit_code(BATCH.replace("out", "second")) == 0
+    assert exit_code(BATCH.replace("--out out", "--out second")) == 0
     (place / "out").rename(place / "first")
     (place / "second").rename(place / "out")
     for row in rows(place):
@@ -113,7 +115,7 @@ def test_only_a_regular_recipe_is_read(
     start = time.monotonic()
     got = "is larger than 16 MiB" if what == "large" else "is a pipe, a device or a socket"
     assert_refused(BATCH, f"recipe.toml, which {got}", capsys)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("option", ["--normal", "--mask"])
@@ -134,6 +136,7 @@ def test_a_photograph_of_something_else_is_said_aloud(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("blemish.inversion.model.MARGIN", 0 if foreign else 1e6)
+    monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
     recipe = RECIPE.format(levels="").replace("camera.tif", "nut.png")
     (place / "recipe.toml").write_text(recipe)
     assert exit_code(LINE.format(name="nut.png") if verb == "synthesize" else BATCH) == 0

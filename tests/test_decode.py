@@ -145,7 +145,7 @@ def test_only_regular_files_are_read(tmp_path: Path, read: object, what: str) ->
     start = time.monotonic()
     with pytest.raises(DataError, match="a pipe, a device or a socket, not a file"):
         read(path)  # type: ignore[operator]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
 
 
 def test_a_file_that_is_too_large_is_not_read(

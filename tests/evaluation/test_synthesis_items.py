@@ -272,7 +272,8 @@ def test_a_mask_that_does_not_fit(mask: np.ndarray, tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", part(*SIZE))
     write_picture(tmp_path / "mask.png", mask)
     item = Item(kind="crack", image=tmp_path / "a.png", mask=tmp_path / "mask.png")
-    with pytest.raises(DataError, match=rf"mask of {mask.shape[1]} × {mask.shape[0]} pixels"):
+    size = f"mask of {mask.shape[1]} × {mask.shape[0]} pixels"
+    with pytest.raises(DataError, match=size if mask.any() else "no pixel marked"):
         item.read()
 
 
