@@ -243,7 +243,6 @@ def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
 
 def _known(kind: str, types: tuple[str, ...]) -> str:
     """The bundle's type of this name, in whatever normal form the one or the other is."""
-    check_name(kind, "the defect type", OptionError)
     found = next((known for known in types if normal_form(known) == normal_form(kind)), None)
     if found is None:
         raise OptionError(
@@ -251,7 +250,7 @@ def _known(kind: str, types: tuple[str, ...]) -> str:
             expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
             todo="Choose one with --defect, or train another bundle.",
         )
-    return found
+    return check_name(found, "the defect type", OptionError)
 
 
 def _refuse_unfit(path: Path, requested: Bool[np.ndarray, "h w"], part: Part) -> None:
