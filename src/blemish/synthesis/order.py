@@ -210,8 +210,8 @@ def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
     if kind not in types:
         raise OptionError(
             got=f"the defect type '{kind}'",
-            expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
-            todo="Choose one with --defect, or train another bundle.",
+            expected=f"one of those that are known: {', '.join(types) or 'none'}",
+            todo="Choose one with --defect, or another bundle or folder of real defects.",
         )
 
 
