@@ -247,8 +247,8 @@ def _known(kind: str, types: tuple[str, ...]) -> str:
     if found is None:
         raise OptionError(
             got=f"the defect type '{kind}'",
-            expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
-            todo="Choose one with --defect, or train another bundle.",
+            expected=f"one of those that are known: {', '.join(types) or 'none'}",
+            todo="Choose one with --defect, or another bundle or folder of real defects.",
         )
     return check_name(found, "the defect type", OptionError)
 
