@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from blemish.checkpoint import Bundle
     from blemish.data import DefectFolder
+    from blemish.windows.network import WindowConfig
     from blemish.windows.sources import Sources
     from blemish.windows.train import WindowTraining
 
