@@ -1,4 +1,4 @@
-"""`blemish data`: what the factory gives us."""
+"""`blemish data`: checks of the user's data."""
 
 import json
 import sys
@@ -8,11 +8,11 @@ from blemish.errors import DataError
 
 
 def check(data: Data, as_json: Json = False) -> None:
-    """Read every photograph and mask of a folder, and say what is wrong, file by file.
+    """Check every photograph and mask of a folder and report problems by file.
 
     Args:
-        data: A folder with train/good, test/<type> and ground_truth/<type>.
-        as_json: Print JSON in place of a table.
+        data: Folder with train/good, test/<type> and ground_truth/<type>.
+        as_json: Print JSON instead of a table.
     """
     from rich.console import Console
     from rich.progress import track
@@ -34,7 +34,7 @@ def check(data: Data, as_json: Json = False) -> None:
             print(f"{complaint.path} {complaint.text}")
     if found.complaints:
         raise DataError(
-            got=f"{data}, with what stdout lists, file by file ({len(found.complaints)} in all)",
-            expected="a folder without complaints",
-            todo="Mend these files or move them away, then check again.",
+            got=f"{data} with {len(found.complaints)} problems, listed on stdout by file",
+            expected="a folder without problems",
+            todo="Fix these files or move them away, then check again.",
         )

@@ -1,4 +1,4 @@
-"""What a verb tells while it works, and what it prints behind it."""
+"""Output of the verbs: progress while they run, figures when they finish."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Progress:
-    """A line on stderr, with the time that remains; it appears with the first news."""
+    """Progress line on stderr with the remaining time; it appears with the first update."""
 
     def __init__(self, what: str, total: int) -> None:
         from blemish.tracking import progress_bar
@@ -23,29 +23,29 @@ class Progress:
             self.bar.stop()
 
     def step(self, index: int) -> None:
-        """Item `index` is done."""
+        """Mark item `index` as done."""
         self.part(index + 1)
 
     def part(self, done: float) -> None:
-        """So many items are done; part of one counts too. Behind the last the line is left."""
+        """Set the number of finished items, which may be fractional; the last one ends the line."""
         self.bar.start()
         self.bar.update(self.line, completed=done)
         if done >= self.total:
             self.bar.stop()
 
     def say(self, what: str) -> None:
-        """What is being done; an item is done when it was made."""
+        """Show a message; one that starts with "made" marks an item as done."""
         self.bar.start()
         self.bar.update(self.line, note=what, advance=int(what.startswith("made")))
 
 
 @contextmanager
 def carried_on() -> Iterator[None]:
-    """Ctrl-C tells that a second run goes on where this one was left."""
+    """Add a hint to Ctrl-C: a second run resumes this one."""
     try:
         yield
     except KeyboardInterrupt:
-        hint = "Run the same again to carry on; what has been made is kept."
+        hint = "Run the same command again to resume; finished items are kept."
         raise KeyboardInterrupt(hint) from None
 
 

@@ -1,4 +1,4 @@
-"""What the trainings share on the command line: how long, on what, and from where."""
+"""Options that all trainings share: length, device, resuming."""
 
 import json
 import sys
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
 OF_PRESET = "(default: the preset's)"
 Names = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_PRESET)]
 AllNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint="(default: all)")]
-OF_BUNDLE = "(default: those that the generator was trained with)"
+OF_BUNDLE = "(default: those of the generator's training)"
 BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_BUNDLE)]
 Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """How long, on what, and from where.
+    """Options of a training run.
 
     Attributes:
-        kimg: Thousands of images that the critic is shown.
-        batch: Images in a step, over all processes.
-        seed: Of everything random.
-        device: What to train on; auto takes CUDA where it is found.
-        precision: Of the networks' insides; bf16-mixed is faster where a processor has bfloat16.
-        processes: One for each device, or several on the CPU.
-        threads: Of each process on the CPU.
-        resume: Carry on from the last checkpoint; give the other options as before.
-        dry_run: Print the options as they would be used, and do nothing.
+        kimg: Training length, in thousands of images shown to the critic.
+        batch: Images per step, over all processes.
+        seed: Random seed.
+        device: Device to train on; auto uses CUDA if available.
+        precision: Number format inside the networks; bf16-mixed is faster on hardware with
+            bfloat16.
+        processes: Number of processes: one per device, or several on the CPU.
+        threads: CPU threads per process.
+        resume: Continue from the last checkpoint; give the other options as before.
+        dry_run: Print the options and stop.
     """
 
     kimg: Annotated[float | None, arg(help_behavior_hint=OF_PRESET)] = None
@@ -82,7 +83,7 @@ Flat = Annotated[Run, arg(name="")]
 
 
 def choose_symmetries(names: str | None, default: "Symmetries") -> "Symmetries":
-    """The named symmetries, as far as the default ones go."""
+    """The named symmetries, with the ranges of the default ones."""
     from blemish.data import Symmetries
 
     if names is None:
@@ -92,7 +93,7 @@ def choose_symmetries(names: str | None, default: "Symmetries") -> "Symmetries":
 
 
 def symmetries_of(bundle: "Bundle") -> "Symmetries | None":
-    """What the generator was trained with; a bundle from elsewhere may not say."""
+    """Symmetries of the generator's training; None if an imported bundle lacks them."""
     from blemish.data import Symmetries
 
     try:
@@ -102,15 +103,15 @@ def symmetries_of(bundle: "Bundle") -> "Symmetries | None":
 
 
 def given(options: Any) -> dict[str, Any]:
-    """Those of a dataclass of options that are not left to a default."""
+    """The options of a dataclass that have a value."""
     return {k: v for k, v in asdict(options).items() if v is not None}
 
 
 def trainable(path: Path) -> "Bundle":
-    """The bundle in a folder, unless it is one that ships.
+    """The bundle in a folder, unless it is a shipped one.
 
     Raises:
-        BundleError: There is none, or it ships.
+        BundleError: The folder has no bundle, or a shipped one.
     """
     from blemish.checkpoint import EMBEDDED, find_bundle
 
@@ -118,29 +119,29 @@ def trainable(path: Path) -> "Bundle":
     if bundle.path.resolve().is_relative_to(EMBEDDED.resolve()):
         raise BundleError(
             got=f"{path}, a bundle that is part of Blemish",
-            expected="one of your own",
+            expected="a bundle of your own",
             todo=f"Copy {bundle.path} and train the copy.",
         )
     return bundle
 
 
 def show(run: Run, **about: Any) -> None:
-    """Print the options as they would be used."""
+    """Print the options."""
     options = {k: v for k, v in asdict(run).items() if k not in ("kimg", "batch", "seed")}
     print(json.dumps(about | options, indent=2, default=str))
 
 
 def tell(fabric: "Fabric", text: str) -> None:
-    """Say it once, whatever the number of processes."""
+    """Print once, whatever the number of processes."""
     if fabric.is_global_zero:
         print(text, file=sys.stderr)
 
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """An interruption says how to carry on."""
+    """Add a hint to an interruption: how to resume."""
     try:
         yield
     except KeyboardInterrupt:
-        hint = "Run the same with --resume to carry on from the last checkpoint."
+        hint = "Run the same command with --resume to continue from the last checkpoint."
         raise KeyboardInterrupt(hint) from None
