@@ -1,4 +1,4 @@
-"""Masks for a part: drawn by kind, size and place, or brought along and held to the part."""
+"""Masks for a part: drawn by kind, size and place, or given by the user and checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,25 +41,25 @@ TRIES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskPlan:
-    """What masks to draw.
+    """Options of mask drawing.
 
     Attributes:
-        kind: scratch is a thin tapering stroke, blob a ragged patch, spots several specks, real
-            the mask of a real defect, moved, turned and scaled.
-        area: As a share of the part's area; of two, anything between them.
-        where: The middle of the mask lies anywhere on the part, deep inside it (centre), or near
-            its outline (edge); or the whole mask lies in a box, x y width height as shares of the
-            photograph; or a real one lies where it lay (there), turned about the part's middle and
-            about as large as it was, whatever `area` says.
-        off_part: What laps over the part's outline is cut off, or no such mask is drawn.
-        folder: With real defects and their masks, for the kind real.
-        first_third: Of these only the first third by name, the field's few-shot protocol.
-        degrees: A real mask that lies where it lay is turned by up to so many, either way.
-        elastic: A real mask is bent at random, every point of it by about this share of its
-            photograph's longer side; see `bending.bent_at_random`.
+        kind: scratch is a thin tapering stroke, blob a ragged patch, spots several specks, real the
+            mask of a real defect, moved, rotated and scaled.
+        area: Mask area as a fraction of the part; two values give a range.
+        where: Place of the mask: its centre anywhere on the part, deep inside it (centre) or near
+            its outline (edge); or the whole mask in a box, x y width height as fractions of the
+            photograph; or a real mask near its own place (there), rotated about the part's centre
+            and at about its own size, whatever `area` is.
+        off_part: Cut off what is beside the part's outline, or draw no such mask.
+        folder: Folder with real defects and their masks, for the kind real.
+        first_third: Use only the first third by name, the field's few-shot protocol.
+        degrees: Maximum rotation of a real mask at its own place, in either direction.
+        elastic: Random warp of a real mask, as a fraction of its photograph's longer side; see
+            `bending.bent_at_random`.
 
     Raises:
-        OptionError: A value is out of range, or what is for real masks is asked of others.
+        OptionError: A value is out of range, or an option for real masks is used with another kind.
     """
 
     kind: MaskKind = "scratch"
@@ -75,8 +75,8 @@ class MaskPlan:
         least, most = self.areas
         if not 0 < least <= most <= MOST_AREA:
             raise OptionError(
-                got=f"a mask's area of {self.area}",
-                expected=f"a share of the part above 0 and up to {MOST_AREA}, or two, rising",
+                got=f"a mask area of {self.area}",
+                expected=f"a fraction of the part above 0 and up to {MOST_AREA}, or two, rising",
                 todo="Try 0.01, a hundredth of the part.",
             )
         if not isinstance(self.where, str):
@@ -89,20 +89,20 @@ class MaskPlan:
             raise _only_for_real(f"elastic masks of the kind {self.kind}")
         if not 0 <= self.elastic <= MOST_ELASTIC:
             raise OptionError(
-                got=f"masks bent by {self.elastic} of the photograph's side",
+                got=f"masks warped by {self.elastic} of the photograph's side",
                 expected=f"0 to {MOST_ELASTIC}",
                 todo="Try 0.02, or leave 'elastic' out.",
             )
         if not 0 <= self.degrees <= 180:
             raise OptionError(
-                got=f"masks turned by up to {self.degrees}°",
+                got=f"masks rotated by up to {self.degrees}°",
                 expected="0 to 180",
                 todo="Correct 'degrees'.",
             )
 
     @property
     def areas(self) -> tuple[float, float]:
-        """The least and the most."""
+        """Minimum and maximum area."""
         return self.area if isinstance(self.area, tuple) else (self.area, self.area)
 
 
@@ -112,21 +112,21 @@ def draw_mask(
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]] = (),
 ) -> Bool[np.ndarray, "h w"]:
-    """A mask on the part, whose area is within a fifth of what the plan says.
+    """Draw a mask on the part, with an area within a fifth of the plan's.
 
-    Of several places the first is taken where most of the shape is on the part, or all of it if
-    clipping is refused. At another resolution the same generator draws the same but for a pixel or
-    two, unless the first place was a near miss there.
+    Of several places, the first one is used where most of the shape is on the part (all of it if
+    clipping is refused). At another resolution the same random generator draws the same mask up to
+    a pixel or two, unless the first place was a near miss there.
 
     Args:
-        plan: What kind, how large and where.
-        part: Where the part is.
-        rng: Source of everything random.
+        plan: Kind, size and place of the mask.
+        part: Silhouette of the part.
+        rng: Random generator.
         real: Masks of real defects of any size, for the kind real; see `choose_real`.
 
     Raises:
-        DataError: There is no part.
-        OptionError: The part or the box has no place for such a mask, or there is no real one.
+        DataError: The image shows no part.
+        OptionError: The part or the box has no room for such a mask, or there is no real mask.
     """
     if plan.where == "there":
         return _laid_again(plan, part, rng, real)
@@ -150,7 +150,7 @@ def _laid_again(
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]],
 ) -> Bool[np.ndarray, "h w"]:
-    """The first of several tries of which enough is on the part."""
+    """First of several tries with enough of the mask on the part."""
     _refuse_partless(part)
     mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
@@ -168,17 +168,17 @@ def place_mask(
     *,
     name: str = "a mask",
 ) -> Bool[np.ndarray, "h w"]:
-    """Hold a mask that was brought along to the part.
+    """Restrict a mask that the user gave to the part.
 
     Args:
-        mask: Where the defect shall be.
-        part: Where the part is.
-        off_part: Cut off what lies beside the part, or refuse a mask that leaves it by more than
-            `carry.reach_px`; less than that is in doubt, and is cut off.
-        name: Of the mask, for the message.
+        mask: Mask of the new defect.
+        part: Silhouette of the part.
+        off_part: Cut off what is beside the part, or refuse a mask that leaves the part by more
+            than `carry.reach_px`; less is uncertain and is cut off.
+        name: Name of the mask, for the message.
 
     Raises:
-        DataError: Nothing of the mask is on the part, or some of it is off and that is refused.
+        DataError: No part of the mask is on the part, or some of it is off and that is refused.
     """
     placed = mask & part
     strays = off_part == "refuse" and (mask & ~within_reach(part)).any()
@@ -195,12 +195,12 @@ def place_mask(
 def read_real(
     folder: Path, defect: str, *, first_third: bool = False
 ) -> list[Bool[np.ndarray, "_ _"]]:
-    """The masks of a type of defect in a folder of photographs, those left out that are empty.
+    """Masks of a type of defect in a folder of photographs, without empty ones.
 
     Args:
-        folder: In the layout of MVTec AD.
-        defect: The type.
-        first_third: Read the first third by name alone.
+        folder: Folder in the layout of MVTec AD.
+        defect: Type of the defects.
+        first_third: Read only the first third by name.
 
     Raises:
         DataError: The folder or a mask can't be read, or it has no mask of this type.
@@ -215,10 +215,10 @@ def read_real(
 def choose_real(
     folder: Path, defect: str, rng: np.random.Generator, *, first_third: bool = False
 ) -> Bool[np.ndarray, "_ _"]:
-    """One of `read_real`, drawn by chance; none but those on the way to it is read.
+    """One random mask of `read_real`; only masks tried on the way are read.
 
     Raises:
-        DataError: As there, as far as it is read.
+        DataError: Same as in `read_real`, for the masks that are read.
     """
     files = _real_files(folder, defect, first_third)
     for k in rng.permutation(len(files)):
@@ -234,9 +234,9 @@ def _real_files(folder: Path, defect: str, first_third: bool) -> list[Path]:
 
 def _no_real(folder: Path, defect: str) -> DataError:
     return DataError(
-        got=f"{folder}, which holds no mask of a '{defect}'",
+        got=f"{folder}, which has no mask of a '{defect}'",
         expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
-        todo="Point to a folder that has some, or draw masks of another kind.",
+        todo="Use a folder that has some, or draw masks of another kind.",
     )
 
 
@@ -257,7 +257,7 @@ def _one_of(
         raise OptionError(
             got="the mask kind 'real' without masks of real defects",
             expected="a folder with photographs of such defects and their masks",
-            todo="Name one, or choose scratch, blob or spots.",
+            todo="Give one, or choose scratch, blob or spots.",
         )
     chosen = marked[rng.integers(len(marked))]
     bent = bent_at_random(chosen, plan.elastic, rng) if plan.elastic else chosen
@@ -275,28 +275,28 @@ def _target(
     room: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
 ) -> float:
-    """The area in pixels, when there is room for it."""
+    """Area in pixels, if there is room for it."""
     _refuse_partless(part)
     target = float(rng.uniform(*plan.areas) * part.sum())
     if target < LEAST_PIXELS:
-        raise _no_place(plan, f"a part of {part.sum()} pixels, which makes {target:.1f}")
+        raise _no_place(plan, f"a part of {part.sum()} pixels, which gives {target:.1f}")
     if target > MOST_OF_ROOM * room.sum():
-        raise _no_place(plan, f"{room.sum()} pixels of part in the box, which is too few")
+        raise _no_place(plan, f"{room.sum()} pixels of the part in the box, which is too few")
     return target
 
 
 def _only_for_real(got: str) -> OptionError:
     return OptionError(
         got=got,
-        expected="the kind real beside it",
-        todo="Ask for real masks, or leave it out.",
+        expected="the kind real as well",
+        todo="Use the kind real, or leave this out.",
     )
 
 
 def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:
     if not part.any():
         raise DataError(
-            got="a photograph on which no part is seen",
+            got="a photograph in which no part was found",
             expected="a part that stands out from its background",
             todo="Photograph it on a plain background.",
         )
@@ -308,5 +308,5 @@ def _no_place(plan: MaskPlan, where: str) -> OptionError:
     return OptionError(
         got=f"a mask ({plan.kind}) of {share} of the part, and {where}",
         expected=f"a place on the part for it, and {LEAST_PIXELS} pixels or more",
-        todo="Ask for another area or another place, or take a larger photograph.",
+        todo="Choose another area or place, or use a larger photograph.",
     )

@@ -1,4 +1,4 @@
-"""What a user asks for: this defect, on this photograph, under this mask."""
+"""User's request: a defect on a photograph, under a mask."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ LEAST_ON_PART = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A photograph of a good part, and where which defect shall be.
+    """Request for a defect: the photograph of a good part, the mask and the type.
 
     Attributes:
-        normal: The photograph's file.
-        mask: The mask's file.
+        normal: File of the photograph.
+        mask: File of the mask.
         kind: Type of the defect.
-        original: The photograph as its file holds it.
-        requested: The mask, upright.
-        strength: How much of the model's change is put on, in (0, 1].
+        original: Photograph as stored in its file.
+        requested: Requested mask, upright.
+        strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
         OptionError: The strength is out of range.
@@ -47,7 +47,7 @@ class Order:
         if not 0 < self.strength <= 1:
             raise OptionError(
                 got=f"the strength {self.strength}",
-                expected="more than 0 and up to 1, the change as the model drew it",
+                expected="more than 0 and at most 1 (the model's full change)",
                 todo="Try 0.5 for a fainter defect.",
             )
 
@@ -58,7 +58,7 @@ class Order:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that the result depends on, by content and not by file name."""
+        """SHA-256 of everything that the result depends on, by content and not by file name."""
         own, levels = self.original, self.original.levels
         facts = (levels.shape, levels.dtype.name, own.orientation, len(own.profile))
         total = hashlib.sha256(f"{self.kind} {facts} {float(self.strength)}".encode())
@@ -76,20 +76,20 @@ def read_order(
     *,
     strength: float = 1.0,
 ) -> Order:
-    """Read and check what a user asks for.
+    """Read and check a request.
 
-    The mask is drawn over the photograph as it is looked at. One without an orientation of its own
-    that only fits the photograph as the camera stored it, lying on its side, was drawn in a program
-    that passes EXIF over: it is turned along with the photograph.
+    The mask belongs to the photograph as displayed. A mask without EXIF orientation that only fits
+    the stored (unrotated) photograph was drawn in a program that ignores EXIF: it is rotated with
+    the photograph.
 
     Args:
-        normal: The photograph's file.
-        mask: The mask's file.
+        normal: File of the photograph.
+        mask: File of the mask.
         kind: Type of the defect.
-        types: Those that the bundle knows.
-        off_part: What of the mask lies beside the part is cut off, or refused; None takes the mask
-            as it is, if at least half of it is on the part.
-        strength: How much of the model's change is put on, in (0, 1].
+        types: Types that the bundle knows.
+        off_part: Cut off or refuse what is beside the part; None accepts the mask unchanged if at
+            least half of it is on the part.
+        strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
         DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
@@ -121,17 +121,17 @@ def read_orders(
     *,
     strength: float = 1.0,
 ) -> list[Order]:
-    """As `read_order`, for a mask, or for each of a folder of masks by name.
+    """Call `read_order` for a mask, or for each mask of a folder, by name.
 
     Raises:
-        DataError: As there, or the folder holds no picture.
+        DataError: Same as in `read_order`, or the folder has no image.
     """
     files = pictures_in(masks) if masks.is_dir() else [masks]
     if not files:
         raise DataError(
             got=f"{masks}, a folder without a mask",
-            expected="PNG, JPEG, BMP, TIFF or WebP pictures of masks",
-            todo="Name a mask, or a folder that has some.",
+            expected="PNG, JPEG, BMP, TIFF or WebP images of masks",
+            todo="Give a mask, or a folder that has some.",
         )
     return [read_order(normal, file, kind, types, off_part, strength=strength) for file in files]
 
@@ -146,23 +146,23 @@ def draw_order(
     folder: Path,
     strength: float = 1.0,
 ) -> Order:
-    """An order whose mask is drawn, and written into a folder under a name of its content.
+    """Request with a drawn mask, written to a folder under a name that depends on its content.
 
-    The mask's file lies as the photograph's does, with the same EXIF orientation.
+    The mask's file has the photograph's EXIF orientation.
 
     Args:
-        normal: The photograph's file.
-        plan: What mask.
+        normal: File of the photograph.
+        plan: Options of the mask.
         kind: Type of the defect.
-        types: Those that the bundle knows.
-        seed: Of the mask.
-        folder: For the mask; it is made.
-        strength: How much of the model's change is put on, in (0, 1].
+        types: Types that the bundle knows.
+        seed: Random seed of the mask.
+        folder: Folder for the mask, created if missing.
+        strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
-        DataError: The photograph, or a real mask, can't be read, or shows no part.
-        OptionError: The bundle does not know the type, the part has no place for such a mask, or
-            the strength is out of range.
+        DataError: The photograph, or a real mask, can't be read or shows no part.
+        OptionError: The bundle does not know the type, the part has no room for such a mask, or the
+            strength is out of range.
     """
     _refuse_unknown(kind, types)
     original = _read_normal(normal)
@@ -191,7 +191,7 @@ def _read_normal(path: Path) -> Original:
 
 
 def _lying_as(original: Original, mask: Original) -> Bool[np.ndarray, "_ _"]:
-    """The mask upright, turned along with a photograph that its drawer saw lying on its side."""
+    """The mask upright, rotated with a photograph that was displayed without its orientation."""
     size = original.levels.shape[:2]
     on_its_side = original.orientation > 4 and mask.levels.shape[:2] == size[::-1] != size
     if on_its_side and mask.orientation == 1:
@@ -208,7 +208,7 @@ def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
     if kind not in types:
         raise OptionError(
             got=f"the defect type '{kind}'",
-            expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
+            expected=f"one that the bundle has learnt: {', '.join(types) or 'it has none'}",
             todo="Choose one with --defect, or train another bundle.",
         )
 
@@ -220,19 +220,19 @@ def _refuse_unfit(
     if (h, w) != (height, width):
         raise DataError(
             got=f"{path}, a mask of {w} × {h} pixels for a photograph of {width} × {height}",
-            expected="a mask of the photograph's own size",
+            expected="a mask of the photograph's size",
             todo="Draw the mask over the photograph, pixel for pixel.",
         )
     if not requested.any() or requested.all():
         raise DataError(
             got=f"{path}, a mask with {'every' if requested.all() else 'no'} pixel marked",
-            expected="a mask that is bright (at least half) where the defect shall be",
-            todo="Paint the place of the defect white, all else black.",
+            expected="a mask that is bright (at least half) where the defect should be",
+            todo="Paint the place of the defect white and everything else black.",
         )
     on_part = (requested & silhouette(picture)).sum() / requested.sum()
     if on_part < LEAST_ON_PART:
         raise DataError(
             got=f"{path}, a mask with {on_part:.0%} of its area on the part",
             expected=f"at least {LEAST_ON_PART:.0%}",
-            todo="Move the mask onto the part; a defect in the background is none.",
+            todo="Move the mask onto the part; Blemish draws no defects on the background.",
         )

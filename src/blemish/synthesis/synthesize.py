@@ -1,4 +1,4 @@
-"""From an order to items in a dataset: the four steps, an item by itself."""
+"""From a request to items in a dataset: the four steps, for one item at a time."""
 
 import hashlib
 import json
@@ -43,12 +43,12 @@ STEM_LENGTH = 40
 
 
 class Synthesizer:
-    """A bundle at work: an item is a function of what is ordered and of its seed.
+    """Opened bundle that makes items; an item depends only on the request and its seed.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that the approach can't use, or lacks
-            a mapper that is asked for; or `inverted` holds codes of another bundle.
-        OptionError: The approach contradicts itself.
+        BundleError: The bundle has no defect branch, or one that does not fit the options, or lacks
+            a required mapper; or `inverted` has codes of another bundle.
+        OptionError: The options contradict each other.
         DataError: `inverted` can't be read.
     """
 
@@ -75,31 +75,31 @@ class Synthesizer:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The defects that the bundle has learnt."""
+        """Defect types that the bundle has learnt."""
         defect = self.generator.config.defect
         return defect.types if defect else ()
 
     def prepare(self, kind: str) -> None:
-        """Read what the recipe needs for a type of defect, before any time is spent.
+        """Read all data for a type of defect before the work starts.
 
         Raises:
-            OptionError: It needs real defects, and there are none.
+            OptionError: Real defects are needed and missing.
             DataError: One can't be read.
-            BundleError: The bundle lacks what the reference needs.
+            BundleError: The bundle lacks data for the reference.
         """
         self.references.prepare(kind)
         if self.details is not None:
             self.details.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """Step A: the codes of the part, which all items on it share; None where none are needed.
+        """Step A: the codes of the part, shared by all items on it; None if not needed.
 
         Args:
-            order: With the photograph.
-            tell: Called at each step with the share of the search that is done.
+            order: Request with the photograph.
+            tell: Callback after each step, called with the finished fraction of the search.
 
         Raises:
-            OptionError: The codes at hand were found for another photograph.
+            OptionError: The given codes belong to another photograph.
         """
         if not self.way.inverts:
             return None
@@ -113,13 +113,13 @@ class Synthesizer:
     def make(
         self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
     ) -> Synthetic:
-        """One item.
+        """Make one item.
 
         Args:
-            order: What is asked for.
-            seed: Another seed is another defect.
-            twin: What `invert` gave for this photograph, so that it is not inverted again.
-            tell: Called behind each step of a search with its number.
+            order: Request.
+            seed: Random seed; another seed gives another defect.
+            twin: Result of `invert` for this photograph, to avoid inverting it again.
+            tell: Callback after each step of a search, called with its number.
         """
         if twin is None:
             twin = self.invert(order)
@@ -139,13 +139,13 @@ class Synthesizer:
         return self._item(order, seed, placed, carried, drawn, strength)
 
     def name(self, order: Order, seed: int) -> str:
-        """Of an item: the same order, options, bundle and seed give the same name."""
+        """Name of an item: the same request, options, bundle and seed give the same name."""
         asked = json.dumps([order.digest, self.options(), self.bundle.digest, seed])
         stem = order.normal.stem[:STEM_LENGTH].lstrip(".")  # a dot in front would hide the file
         return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def options(self) -> dict[str, Any]:
-        """The approach, as JSON holds it."""
+        """Options as JSON values."""
         known = {f.name: getattr(self.approach, f.name) for f in fields(self.approach)}
         known["way"] = self.name_of_way
         known["invert"] = options_of(self.method) if self.way.inverts else None
@@ -158,7 +158,7 @@ class Synthesizer:
         return self.generator.config.resolution
 
     def _seen(self, picture: UInt8[np.ndarray, "h w 3"]) -> Tensor:
-        """A photograph as the networks see it, a batch of one."""
+        """Photograph as network input, a batch of one."""
         return to_tensor(fit(picture, self._side))[None].to(self.device)
 
     def _item(
@@ -198,7 +198,7 @@ class Synthesizer:
     def _judge(
         self, order: Order, carried: Carried, strength: np.ndarray
     ) -> tuple[tuple[str, ...], dict[str, float]]:
-        """Why the item should not be used, and its scores; nothing of a bundle that has no idea."""
+        """Reasons against the item, and its scores; empty if the bundle has no curation bounds."""
         if self.curator is None:
             return (), {}
         found = self.curator.judge(
@@ -248,22 +248,22 @@ def synthesize(
     seed: int,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """Make items for seeds `seed … seed + count - 1` and add those that are not there yet.
+    """Make items for seeds `seed … seed + count - 1` and add those that are missing.
 
     Args:
-        synthesizer: Of a bundle.
-        orders: What is asked for, all on one photograph; seeds take them in turn.
-        dataset: Where items go.
-        count: So many.
-        seed: Of the first.
-        tell: Told in words how it goes.
+        synthesizer: Synthesizer of a bundle.
+        orders: Requests, all on one photograph; seeds use them in turn.
+        dataset: Data set for the items.
+        count: Number of items.
+        seed: Random seed of the first item.
+        tell: Callback for progress messages.
 
     Returns:
         The manifest's rows of these items, made now or before.
 
     Raises:
         OptionError: `count` is below one, or a seed out of range.
-        OutputError: The folder can't be written into.
+        OutputError: The folder can't be written to.
     """
     refuse_seeds(seed, count)
     known = {row["name"]: row for row in dataset.rows()}
@@ -283,12 +283,12 @@ def synthesize(
 
 
 def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
-    """The codes that were found before, if they are this photograph's."""
+    """Codes from an earlier inversion, if they belong to this photograph."""
     if not torch.equal(kept.photograph.to(target.device), target):
         raise OptionError(
-            got=f"{order.normal} with codes that were found for another photograph",
+            got=f"{order.normal} with codes of another photograph",
             expected="the photograph that was inverted",
-            todo="Name that photograph, or invert this one.",
+            todo="Use that photograph, or invert this one.",
         )
     return kept.codes.to(target.device).good()
 
@@ -313,7 +313,7 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
 def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, approach: Approach) -> None:
     if branch is None or not branch.types:
         raise BundleError(
-            got=f"{bundle.path}, a bundle that knows no type of defect",
+            got=f"{bundle.path}, a bundle without defect types",
             expected="one that has learnt defects",
             todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
         )
