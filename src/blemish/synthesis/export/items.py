@@ -1,6 +1,6 @@
-"""What `blemish synthesize` made, as an export takes it: checked, in order, split by photograph.
+"""Items of `blemish synthesize` for an export: checked, in order, split by photograph.
 
-A folder of made items is read, never written to. Its manifest may come from a stranger: names that
+A folder of items is read and never written to. Its manifest may come from a stranger: names that
 become files elsewhere must be plain, and no file outside the folder is read.
 """
 
@@ -22,24 +22,24 @@ from blemish.originals import read_original
 from blemish.synthesis.dataset import NOTHING_CHANGED
 
 Split = Literal["train", "val"]
-Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
+Content = Path | bytes  # of an exported file: the image to copy, or the content to write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One made item that was kept.
+    """Kept synthetic item.
 
     Attributes:
-        name: Of its files.
+        name: Name of its files.
         kind: Type of the defect.
-        image: The picture's file.
-        mask: That of what changed.
-        twin: That of the untouched photograph.
+        image: File of the image.
+        mask: File of the mask of changed pixels.
+        twin: File of the untouched photograph.
         size: Height and width in pixels, upright.
-        turned: Those of its files that carry an EXIF orientation.
+        turned: Its files with an EXIF orientation.
         photograph: SHA-256 of the twin's pixels; items on one photograph share it.
-        facts: The manifest's line.
-        split: Where it goes.
+        facts: Line of the manifest.
+        split: Split of the item.
     """
 
     name: str
@@ -55,19 +55,19 @@ class Item:
 
     @property
     def file(self) -> str:
-        """Name of its picture where all types share a folder."""
+        """Name of its image in a folder that all types share."""
         return f"{self.name}.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """The items of a folder by name.
+    """Items of a folder, by name.
 
     Attributes:
-        items: Those that were kept.
-        unchanged: How many were not, because nothing changed in them.
-        refused: How many for other reasons.
-        failed: How many could not be made.
+        items: Kept items.
+        unchanged: Number of items without a change.
+        refused: Number of items refused for other reasons.
+        failed: Number of failed items.
     """
 
     items: tuple[Item, ...]
@@ -77,27 +77,27 @@ class Items:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The types of their defects, sorted; a type's place is its number in every format."""
+        """Defect types, sorted; a type's position is its number in every format."""
         return tuple(sorted({item.kind for item in self.items}))
 
 
 def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) -> Items:
-    """Read and check a folder that `blemish synthesize` wrote.
+    """Read and check a folder of `blemish synthesize`.
 
-    Of two lines under one name the later counts, as for `synthesize`.
+    If two lines have the same name, the later one counts, as for `synthesize`.
 
     Args:
-        root: The folder.
-        tell: Called behind each item with the share of them that is read.
+        root: Folder of the items.
+        tell: Callback after each item, called with the finished fraction.
 
     Raises:
-        DataError: The folder or its manifest is missing, holds no item that was kept, is not of
-            ours, or a file of it is gone, torn or of another size than its picture.
+        DataError: The folder or its manifest is missing, has no kept item, or was not written by
+            Blemish; or one of its files is missing, broken or of another size than its image.
     """
     rows = {row["name"]: row for row in _rows(root)}
     given = [row for _, row in sorted(rows.items()) if _outcome(row) == "kept"]
     if not given:
-        raise _not_made(f"{root}, of whose {len(rows)} items none was kept")
+        raise _not_made(f"{root}, whose {len(rows)} items were all refused or failed")
     items = []
     for index, row in enumerate(given, 1):
         items.append(_item(root, row))
@@ -109,28 +109,28 @@ def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) ->
 
 
 def hold_out(items: Items, share: float) -> Items:
-    """Keep a share of the photographs apart, with all the items on them.
+    """Hold out a fraction of the photographs, with all items on them.
 
-    Which ones depends on their pixels alone. At least one stays on each side.
+    The choice depends only on their pixels. At least one photograph stays on each side.
 
     Args:
-        items: All in the training split.
-        share: Of the photographs, in [0, 1); 0 keeps none apart.
+        items: Items, all in the training split.
+        share: Fraction of the photographs, in [0, 1); 0 holds out none.
 
     Raises:
-        OptionError: The share is out of range, or there is one photograph only.
+        OptionError: The fraction is out of range, or there is only one photograph.
     """
     if not 0 <= share < 1:
-        expected, todo = "0 or more and less than 1", "Hold out 0.2, say."
-        raise OptionError(got=f"the share {share} to hold out", expected=expected, todo=todo)
+        expected, todo = "0 or more and less than 1", "Hold out 0.2, for example."
+        raise OptionError(got=f"the fraction {share} to hold out", expected=expected, todo=todo)
     if not share:
         return items
     photographs = sorted({item.photograph for item in items.items})
     if len(photographs) == 1:
         raise OptionError(
-            got=f"the share {share} to hold out of items on one photograph",
-            expected="two photographs at least, since a part may not be on both sides",
-            todo="Leave --hold-out away, or make items on another photograph.",
+            got=f"the fraction {share} to hold out of items on one photograph",
+            expected="at least two photographs, because a part must not be on both sides",
+            todo="Leave --hold-out out, or make items on another photograph.",
         )
     count = min(max(round(share * len(photographs)), 1), len(photographs) - 1)
     apart = {*photographs[:count]}
@@ -139,7 +139,7 @@ def hold_out(items: Items, share: float) -> Items:
 
 
 def photographs(items: Sequence[Item]) -> list[Item]:
-    """The first item on each photograph."""
+    """First item on each photograph."""
     first: dict[str, Item] = {}
     for item in items:
         first.setdefault(item.photograph, item)
@@ -149,7 +149,7 @@ def photographs(items: Sequence[Item]) -> list[Item]:
 def _rows(root: Path) -> list[dict[str, Any]]:
     lines = read_lines(root / "manifest.jsonl")
     if not lines:
-        raise _not_made(f"{root}, which holds no manifest.jsonl with items")
+        raise _not_made(f"{root}, which has no manifest.jsonl with items")
     return [_row(root, number, line) for number, line in enumerate(lines, 1)]
 
 
@@ -158,11 +158,11 @@ def _row(root: Path, number: int, line: str) -> dict[str, Any]:
         row = json.loads(line)
         if _is_item(row):
             return row
-    raise _not_made(f"{root / 'manifest.jsonl'}, whose line {number} is no item's")
+    raise _not_made(f"{root / 'manifest.jsonl'}: line {number} is not a valid item record")
 
 
 def _outcome(row: Mapping[str, Any]) -> str:
-    """Older manifests have none; in them an item without a picture is one that didn't change."""
+    """Older manifests have no outcome; there, an item without an image did not change."""
     outcome = row.get("outcome", "kept" if "image" in row["files"] else NOTHING_CHANGED)
     return NOTHING_CHANGED if NOTHING_CHANGED in row.get("reasons", ()) else outcome
 
@@ -191,7 +191,7 @@ def _is_described(row: Any) -> bool:
 
 
 def _is_plain(name: object) -> bool:
-    """Whether it is one visible step of a path, wherever it is read."""
+    """Whether a name is a single visible path component on every system."""
     return (
         isinstance(name, str)
         and name.isprintable()
@@ -207,11 +207,11 @@ def _item(root: Path, row: Mapping[str, Any]) -> Item:
     image, mask, twin = paths.values()
     changed, photograph = originals[mask].mask, originals[twin].picture
     if len({original.levels.shape[:2] for original in originals.values()}) > 1:
-        expected, todo = "one size", "Export the folder as 'blemish synthesize' left it."
+        expected, todo = "one size", "Export the folder as 'blemish synthesize' wrote it."
         got = f"{image} with a mask or a twin of another size"
         raise DataError(got=got, expected=expected, todo=todo)
     if not changed.any():
-        todo = "Bring the mask back, or take the item's line out of manifest.jsonl."
+        todo = "Restore the mask, or remove the item's line from manifest.jsonl."
         raise DataError(got=f"{mask}, an empty mask", expected="a defect in it", todo=todo)
     return Item(
         name=row["name"],
@@ -231,9 +231,9 @@ def _file(root: Path, row: Mapping[str, Any], kind: str) -> Path:
     path = root / str(named)
     if named is None or not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
         raise DataError(
-            got=f"{root}, where the {kind} of item '{row['name']}' is gone ({named})",
+            got=f"{root}, where the {kind} of item '{row['name']}' is missing ({named})",
             expected="every file that manifest.jsonl names",
-            todo="Bring it back, or take the item's line out of manifest.jsonl.",
+            todo="Restore it, or remove the item's line from manifest.jsonl.",
         )
     return path
 
@@ -247,6 +247,6 @@ def _digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:
 def _not_made(got: str) -> DataError:
     return DataError(
         got=got,
-        expected="a folder that 'blemish synthesize' wrote, with defects in it",
-        todo="Name that folder, or make some items.",
+        expected="a folder written by 'blemish synthesize', with defects in it",
+        todo="Give that folder, or make some items.",
     )

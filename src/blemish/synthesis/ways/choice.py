@@ -1,4 +1,4 @@
-"""The ways to place a defect, a file each: whoever is on this list is under every test."""
+"""Registry of placement methods, one file each; every entry runs through the shared tests."""
 
 from typing import Protocol, runtime_checkable
 
@@ -16,21 +16,21 @@ from blemish.types import Codes
 
 @runtime_checkable  # for the tests, which check types
 class Way(Protocol):
-    """A way from a photograph and a mask to a defect.
+    """Method from a photograph and a mask to a defect.
 
     Attributes:
-        inverts: Whether it must be handed the part's codes.
+        inverts: Whether it needs the part's codes.
     """
 
     inverts: bool
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """One defect.
+        """Place one defect.
 
         Args:
-            job: What is wanted.
-            twin: The part's codes, a single item with the branch off; None where `inverts` is not.
-            tell: Called behind each step of a search with its number.
+            job: Description of the defect.
+            twin: The part's codes, a single item without a defect; None unless `inverts`.
+            tell: Callback after each step of a search, called with its number.
         """
         ...
 
@@ -43,21 +43,21 @@ WAYS: dict[WayName, type[OnePass] | type[Hybrid] | type[Optimize]] = {
 
 
 def usual_way(bundle: Bundle, approach: Approach) -> WayName:
-    """The way that is asked for, or else the fastest that the bundle and the options allow.
+    """The requested method, or else the fastest that the bundle and the options allow.
 
     Raises:
-        OptionError: One pass is asked for with options that only a search can heed.
+        OptionError: One pass is requested with options that need a search.
     """
     if approach.way == "one-pass" and _needs_search(approach):
         raise OptionError(
             got="the method one-pass with a reference, or with noise that meets the mask",
-            expected="neither: one pass searches for nothing",
+            expected="neither, because one-pass does not search",
             todo="Choose the method hybrid or optimize, or leave these options out.",
         )
     if approach.way in ("one-pass", "hybrid") and _inverts(approach):
         raise OptionError(
             got=f"the method {approach.way} with a way to invert the photograph",
-            expected="the method optimize beside it: the mapper finds the part's codes by itself",
+            expected="the method optimize: with a mapper, the encoder gives the part's codes",
             todo="Choose --method optimize, or leave --invert and --from out.",
         )
     if approach.way is not None:

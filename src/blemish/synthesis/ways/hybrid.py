@@ -1,4 +1,4 @@
-"""One pass, then a few steps that polish its codes against photograph, mask and reference."""
+"""One pass, then a few steps that refine its codes for photograph, mask and reference."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from blemish.types import Codes
 
 
 class Hybrid:
-    """See the module's docstring.
+    """Method of the module's docstring.
 
     Raises:
         BundleError: The bundle lacks its mapper or its encoder.

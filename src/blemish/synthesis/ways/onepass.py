@@ -1,4 +1,4 @@
-"""One pass: the mapper gives the codes, the generator draws them, nothing is searched for."""
+"""One pass: the mapper predicts the codes and the generator draws them, without a search."""
 
 import torch
 
@@ -14,7 +14,7 @@ from blemish.types import Codes
 
 
 class OnePass:
-    """See the module's docstring.
+    """Method of the module's docstring.
 
     Raises:
         BundleError: The bundle lacks its mapper or its encoder.
@@ -34,7 +34,7 @@ class OnePass:
 
     @torch.no_grad()
     def codes(self, job: Job) -> Codes:
-        """The part's codes with the defect's."""
+        """Codes of the part and the defect."""
         rng = torch.Generator().manual_seed(job.seed)
         z = draws((self.generator.config.z_dim,), [rng]).to(job.mask.device)
         kind = torch.tensor([job.kind], device=job.mask.device)

@@ -1,4 +1,4 @@
-"""The experiment of the brief: the part is inverted, then the defect's code is searched for."""
+"""Search: the part is inverted, then the defect's code is searched for."""
 
 import torch
 
@@ -11,7 +11,7 @@ from blemish.types import Codes
 
 
 class Optimize:
-    """See the module's docstring, and `defect` for the steps."""
+    """Method of the module's docstring; see `defect` for the steps."""
 
     inverts = True
 
