@@ -190,7 +190,7 @@ def _methods(
     if not made:
         raise OptionError(
             got="--methods encode with --spaces z",
-            expected="w or w+ for encode, because the mapping from z to w has no inverse",
+            expected="w or w+ for encode, because the mapping from z has no inverse",
             todo="Add a space, or a method that searches in z.",
         )
     return made

@@ -44,7 +44,7 @@ def in_order(
         Exception: The exception of the work, in its input's turn; other work in progress is
             dropped.
     """
-    context = get_context("spawn")  # forked, it would inherit locks
+    context = get_context("spawn")  # no inherited locks
     end, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(end,))
     try:
@@ -52,8 +52,8 @@ def in_order(
         pool.shutdown()
     except BrokenProcessPool as error:
         raise BlemishError(
-            "A process was killed, perhaps because memory ran out. Finished items are kept: run the "
-            "same command again to resume, with fewer --workers if it happens again."
+            "A process was killed, perhaps because memory ran out. Finished items are kept: run "
+            "the same command again to resume, with fewer --workers if it happens again."
         ) from error
     finally:
         ours.close()
