@@ -107,7 +107,7 @@ class InDomain:
 
 
 class _Bonds:
-    """Terms that keep codes in domain: the encoder's prediction, and the distance to fresh codes."""
+    """Terms that keep codes in domain: the encoder's prediction, and fresh codes."""
 
     def __init__(self, model: Model, *, defect: bool) -> None:
         self.encoder, self.domain = the_encoder(model), model.domain
