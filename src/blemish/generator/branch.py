@@ -1,4 +1,4 @@
-"""From a bundle that draws good parts to networks that learn defects."""
+"""From a bundle of good parts to networks for the training of defects."""
 
 import torch
 from torch import nn
@@ -10,23 +10,23 @@ from blemish.generator.network import BRANCH, Generator, GeneratorConfig
 
 
 def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
-    """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
+    """Freeze all but the defect mapping and the residual blocks; returns their parameters."""
     return free(generator, lambda name: name.startswith(BRANCH))
 
 
 def with_branch(
     bundle: Bundle, config: GeneratorConfig, *, seed: int, coarse: Bundle | None = None
 ) -> Generator:
-    """The bundle's backbone with a fresh defect branch of that shape, or one that grew.
+    """The bundle's backbone with a fresh defect branch of the given shape, or a grown one.
 
     Args:
-        bundle: With a backbone.
-        config: Its shape, with that of the branch.
-        seed: Of what is fresh.
-        coarse: A coarser bundle whose branch to begin as; see `grow`.
+        bundle: Bundle with a backbone.
+        config: Shape of the generator, with that of the branch.
+        seed: Random seed of fresh weights.
+        coarse: Coarser bundle whose branch to start from; see `grow`.
 
     Raises:
-        OptionError: That one has no branch of such a shape.
+        OptionError: The coarser bundle has no branch of such a shape.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -39,10 +39,10 @@ def with_branch(
 
 
 def matching_critic(bundle: Bundle, config: GeneratorConfig) -> Critic:
-    """The bundle's critic with a fourth channel, for the mask, that starts at zero."""
+    """The bundle's critic with a fourth channel for the mask, which starts at zero."""
     critic = Critic(config, image_channels=4)
     name = f"b{config.resolution}.fromrgb.weight"
-    # An equalised layer divides by the root of its inputs, which are four now.
+    # An equalised layer divides by the root of its inputs, now four.
     three = bundle.tensors("critic")[name] * (4 / 3) ** 0.5
     bundle.load_into(critic, "critic", {name: torch.cat([three, 0 * three[:, :1]], dim=1)})
     return critic

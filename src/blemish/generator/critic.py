@@ -1,6 +1,6 @@
-"""The residual critic of StyleGAN2, which judges an image, or an image with its mask.
+"""Residual critic of StyleGAN2, for images or images with masks.
 
-Its features serve as the domain's own perceptual space.
+Its features are the perceptual space of the domain.
 """
 
 from math import log2, sqrt
@@ -24,7 +24,7 @@ def minibatch_deviation(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor
 
 
 class CriticBlock(nn.Module):
-    """Two convolutions that halve the size, beside a shortcut."""
+    """Two convolutions that halve the size, and a shortcut."""
 
     def __init__(
         self, inputs: int, outputs: int, *, image_channels: int, clamp: float | None
@@ -44,7 +44,7 @@ class CriticBlock(nn.Module):
 
 
 class CriticMapping(nn.Module):
-    """A class to what the critic looks for in it."""
+    """Mapping from a class to the direction of the critic's score."""
 
     def __init__(self, *, classes: int, width: int, layers: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class CriticMapping(nn.Module):
 
 
 class CriticEpilogue(nn.Module):
-    """From 4² features to `outputs` verdicts."""
+    """Layers from 4² features to `outputs` scores."""
 
     def __init__(self, channels: int, *, outputs: int = 1, group: int, clamp: float | None) -> None:
         super().__init__()
@@ -77,15 +77,14 @@ class CriticEpilogue(nn.Module):
 
 
 class Critic(nn.Module):
-    """Judges pictures; higher is more like the real ones.
+    """Critic of images; a higher score is more like real images.
 
-    With classes, the verdict is a product with what is looked for in the class (Miyato and Koyama,
-    2018).
+    With classes, the score is a product with the direction of the class (Miyato and Koyama, 2018).
 
     Args:
-        config: Of the generator that it is trained against.
+        config: Configuration of the generator that it is trained against.
         image_channels: 3 for images, 4 for images with masks.
-        group: Samples that are compared for their spread; by default what `config` says.
+        group: Number of samples that are compared for their spread; by default `config`'s.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class Critic(nn.Module):
         self.label = config.label
 
     def features(self, stack: Float[Tensor, "n c h w"]) -> list[Tensor]:
-        """What each block sees, from fine to coarse; the last is `n c 4 4`."""
+        """Input of each block, from fine to coarse; the last is `n c 4 4`."""
         stack = stack.contiguous(memory_format=torch.channels_last)  # a fifth faster on a CPU
         x = self.get_submodule(f"b{self.resolutions[0]}.fromrgb")(stack)
         found = []
@@ -137,9 +136,9 @@ class Critic(nn.Module):
 def inside_statistics(
     critic: Critic, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n s"]:
-    """Mean and deviation of a matching critic's features inside masks, layer behind layer.
+    """Mean and deviation of a matching critic's features inside masks, layer after layer.
 
-    Layers coarser than 8² are left out: there a defect is less than a pixel.
+    Layers coarser than 8² are left out, because a defect is smaller than a pixel there.
     """
     found = []
     for features in critic.features(torch.cat([image, 2 * mask - 1], dim=1)):

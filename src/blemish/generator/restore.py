@@ -11,10 +11,10 @@ from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 
 
 def shape_of(bundle: Bundle) -> GeneratorConfig:
-    """The generator's configuration, as `config.json` has it.
+    """Configuration of the generator, from `config.json`.
 
     Raises:
-        BundleError: It does not describe a generator of ours.
+        BundleError: The file does not describe a generator of Blemish.
     """
     try:
         fields = dict(bundle.config["generator"])
@@ -25,9 +25,9 @@ def shape_of(bundle: Bundle) -> GeneratorConfig:
         return GeneratorConfig(**fields)
     except (KeyError, TypeError) as error:
         raise BundleError(
-            got=f"{bundle.path / 'config.json'}, whose 'generator' can't be understood ({error})",
+            got=f"{bundle.path / 'config.json'}, whose 'generator' is invalid ({error})",
             expected="the fields of GeneratorConfig",
-            todo="Fetch or train the bundle again.",
+            todo="Download or train the bundle again.",
         ) from error
 
 
