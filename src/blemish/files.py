@@ -1,7 +1,7 @@
 """Whole files or none.
 
-A file is written under a dotted name beside its place, brought to the disk, then renamed: whoever
-looks sees the old file or the new one. What the disk refuses becomes an `OutputError` here.
+A file is written under a hidden name beside its place, flushed to the disk, then renamed: readers
+see the old file or the new one. Errors of the disk become an `OutputError` here.
 """
 
 import errno
@@ -20,10 +20,10 @@ LOCK = "running.lock"
 _REFUSALS = {
     errno.ENOSPC: ("no space is left", "Free some space or choose another folder."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space or choose another folder."),
-    errno.EACCES: ("it may not be written", "Change its permissions or choose another folder."),
-    errno.EPERM: ("it may not be written", "Change its permissions or choose another folder."),
+    errno.EACCES: ("writing is not permitted", "Change its permissions or choose another folder."),
+    errno.EPERM: ("writing is not permitted", "Change its permissions or choose another folder."),
     errno.EROFS: ("its disk is read-only", "Choose a folder on another disk."),
-    errno.ENOTDIR: ("a file is where a folder must be", "Move that file or choose another folder."),
+    errno.ENOTDIR: ("a file is in a folder's place", "Move that file or choose another folder."),
     errno.EEXIST: ("something else is in its place", "Move that or choose another name."),
     errno.EISDIR: ("a folder is in its place", "Move that folder or choose another name."),
     errno.ENOENT: ("its folder does not exist", "Create the folder first."),
@@ -33,13 +33,13 @@ _REFUSALS = {
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a place to write to, which becomes `path` if nothing is raised.
+    """Yield a path to write to, which becomes `path` if nothing is raised.
 
     Args:
-        path: The file to create or to replace; its folder must exist.
+        path: File to create or to replace; its folder must exist.
 
     Yields:
-        A dotted path in the same folder with the same suffix; it is removed on any exception.
+        A hidden path in the same folder with the same suffix; it is removed on any exception.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -56,7 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes the whole of `data` or leaves `path` as it was.
+    """Write the whole of `data`, or leave `path` unchanged.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -66,10 +66,10 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Creates `folder` with its parents and proves that a file can be written into it.
+    """Create `folder` with its parents and check that a file can be written into it.
 
     Raises:
-        OutputError: It is read-only or full, or a file is in its place.
+        OutputError: The folder is read-only or full, or a file is in its place.
     """
     probe = folder / f".{os.getpid()}.probe"
     with _refusals(folder, probe, *folder.parents):
@@ -83,10 +83,10 @@ def ensure_writable(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Create a folder and hold it for one run; the system lets go of it however the run ends.
+    """Create a folder and lock it for one run; the system releases it however the run ends.
 
     Raises:
-        OutputError: Another run holds it, or it can't be written into.
+        OutputError: Another run has locked it, or it can't be written to.
     """
     ensure_writable(folder)
     lock = FileLock(folder / LOCK)
@@ -94,9 +94,9 @@ def alone(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise OutputError(
-            got=f"{folder}, where another run is at work",
+            got=f"{folder}, which another run is using",
             expected="a folder that no other run writes to",
-            todo="Wait for that one, stop it, or choose another folder.",
+            todo="Wait for that run, stop it, or choose another folder.",
         ) from error
     try:
         yield
@@ -105,13 +105,13 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def append_line(path: Path, text: str) -> None:
-    """Adds one line in one write and brings it to the disk.
+    """Append one line in a single write and flush it to the disk.
 
-    A line that an interrupted run left half-written is dropped first, so that it spoils no other.
+    An incomplete line of an interrupted run is removed first, so that it does not damage the next.
 
     Args:
-        path: A text file, created if it is missing; one process writes to it.
-        text: The line, without its newline.
+        path: Text file, created if it is missing; only one process writes to it.
+        text: Line without its newline.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -125,10 +125,10 @@ def append_line(path: Path, text: str) -> None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The whole lines of a file; a last one without newline was torn and is left out.
+    """Complete lines of a file; a last line without a newline was interrupted and is left out.
 
     Args:
-        path: What `append_line` wrote; a missing file has no lines.
+        path: File written by `append_line`; a missing file has no lines.
     """
     if not path.exists():
         return []
@@ -141,7 +141,7 @@ def _refusals(path: Path, *touched: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The body may also read; a failure there is not the output's, and is left to its reader.
+        # The body may also read; a failure there is the reader's, not the output's.
         elsewhere = error.filename is not None and Path(error.filename) not in (path, *touched)
         if error.errno is None or elsewhere:
             raise
@@ -151,13 +151,13 @@ def _refusals(path: Path, *touched: Path) -> Iterator[None]:
 def _refusal(path: Path, error: OSError) -> OutputError:
     default = (error.strerror or "it can't be written", "Choose another folder.")
     reason, todo = _REFUSALS.get(error.errno or 0, default)
-    return OutputError(got=f"{path}: {reason}", expected="a place that can be written", todo=todo)
+    return OutputError(got=f"{path}: {reason}", expected="a path that can be written to", todo=todo)
 
 
 def _refuse_read_only(folder: Path) -> None:
     existing = next((place for place in (folder, *folder.parents) if place.exists()), folder)
     # Root passes every permission check, so a container would fill a folder that its owner closed:
-    # we keep to the owner's bit whoever runs us.
+    # we respect the owner's permission bit for any user.
     if existing.is_dir() and not existing.stat().st_mode & 0o200:
         raise _refusal(existing, PermissionError(errno.EACCES, "read-only"))
 

@@ -1,7 +1,7 @@
-"""What a picture's file holds, before it is made a picture.
+"""Stored levels of an image file, before conversion to an image.
 
-Levels are upright, of 8 or 16 bits: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA
-`h w 4`. A level of 8 bits is 257 of 16, so that black and white are the same in both.
+Levels are upright, of 8 or 16 bits: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w
+4`. A level of 8 bits is 257 of 16, so that black and white are the same in both.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ Levels = UInt8[np.ndarray, "h w *channels"] | UInt16[np.ndarray, "h w *channels"
 
 _ORIENTATION = 0x0112
 _MODES = {"1": "L", "L": "L", "LA": "LA", "RGBA": "RGBA"}  # all others are read as RGB
-# Raw modes of which Pillow keeps 8 of the 16 bits, with the channels where OpenCV puts them.
+# Raw modes of which Pillow keeps 8 of the 16 bits, with the channels in OpenCV's order.
 _DEEP = {"LA": [0, 3], "RGB": [2, 1, 0], "RGBX": [2, 1, 0], "RGBA": [2, 1, 0, 3]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What a file holds.
+    """Content of an image file.
 
     Attributes:
-        levels: Upright.
-        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
-        profile: The ICC profile of these levels; empty where there is none.
+        levels: Levels, upright.
+        orientation: EXIF orientation, 1 to 8, of the file's own rows and columns.
+        profile: ICC profile of these levels; empty if there is none.
     """
 
     levels: Levels
@@ -40,17 +40,17 @@ class Decoded:
 def decoded(path: Path, image: Image.Image) -> Decoded:
     """Read an open file.
 
-    Palettes, CMYK and other colours are read as RGB, and one bit a pixel as grey of 8 bits.
+    Palettes, CMYK and other colours are read as RGB, and one bit per pixel as grey of 8 bits.
 
     Args:
-        path: The file.
-        image: The same as Pillow has opened it, not yet loaded.
+        path: Path of the file.
+        image: Image opened by Pillow, not yet loaded.
 
     Raises:
-        DataError: It has 32 bits a channel.
-        Exception: Whatever Pillow raises at a malformed file.
+        DataError: The file has 32 bits per channel.
+        Exception: Any exception of Pillow at a malformed file.
     """
-    # In this order: loading takes away the raw mode, and a TIFF's orientation.
+    # In this order: loading removes the raw mode, and a TIFF's orientation.
     raw = _raw_mode(image)
     tag = image.getexif().get(_ORIENTATION)
     orientation = tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
@@ -61,7 +61,7 @@ def decoded(path: Path, image: Image.Image) -> Decoded:
 
 
 def picture_of(levels: Levels) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture that levels make; those of RGB with 8 bits are one already."""
+    """Image of the levels; RGB of 8 bits is returned unchanged."""
     if levels.dtype == np.uint16:
         levels = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     colours = colours_of(levels)
@@ -70,9 +70,9 @@ def picture_of(levels: Levels) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def mask_of(levels: Levels) -> Bool[np.ndarray, "h w"]:
-    """The mask that levels make: true where the brightest colour is above half of the range.
+    """Mask of the levels: true where the brightest colour is above half of the range.
 
-    Levels of only 0 and 1 are taken at their word.
+    Levels of only 0 and 1 count as a mask as they are.
     """
     brightest = colours_of(levels).max(axis=2)
     if brightest.max() <= 1:
@@ -81,7 +81,7 @@ def mask_of(levels: Levels) -> Bool[np.ndarray, "h w"]:
 
 
 def colours_of(levels: Levels) -> UInt[np.ndarray, "h w colours"]:
-    """A view of the channels without alpha, one or three."""
+    """View of the channels without alpha, one or three."""
     channels = levels.reshape(*levels.shape[:2], -1)
     return channels[:, :, : 1 if channels.shape[2] < 3 else 3]
 
@@ -89,11 +89,11 @@ def colours_of(levels: Levels) -> UInt[np.ndarray, "h w colours"]:
 def upright(
     stored: Shaped[np.ndarray, "rows columns *channels"], orientation: int
 ) -> Shaped[np.ndarray, "h w *channels"]:
-    """Turn what lies as in its file to how it is looked at.
+    """Rotate from the file's orientation to the displayed one.
 
     Args:
-        stored: Rows and columns as the camera stored them.
-        orientation: As EXIF has it, 1 to 8.
+        stored: Rows and columns as stored.
+        orientation: EXIF orientation, 1 to 8.
     """
     assert 1 <= orientation <= 8
     turned = stored.swapaxes(0, 1) if orientation > 4 else stored
@@ -104,8 +104,8 @@ def upright(
 def as_stored(
     levels: Shaped[np.ndarray, "h w *channels"], orientation: int
 ) -> Shaped[np.ndarray, "rows columns *channels"]:
-    """The inverse of `upright`."""
-    return upright(levels, {6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
+    """Inverse of `upright`."""
+    return upright(levels, {6: 8, 8: 6}.get(orientation, orientation))  # the rest are self-inverse
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -116,8 +116,8 @@ def _raw_mode(image: Image.Image) -> str:
 def _levels(path: Path, image: Image.Image) -> Levels:
     if image.mode in ("I", "F") and not _holds_16_bits(image):
         raise DataError(
-            got=f"{path} with 32 bits a pixel",
-            expected="8 or 16 bits a channel",
+            got=f"{path} with 32 bits per pixel",
+            expected="8 or 16 bits per channel",
             todo="Export it with 8 or 16 bits.",
         )
     if image.mode.startswith("I"):
@@ -131,7 +131,7 @@ def _holds_16_bits(image: Image.Image) -> bool:
 
 
 def _deep(path: Path, lies_as_stored: bool, orientation: int) -> UInt16[np.ndarray, "h w c"]:
-    """All 16 bits of a file that Pillow has found to be whole; OpenCV turns a TIFF by itself."""
+    """All 16 bits of a file that Pillow can read; OpenCV rotates a TIFF by itself."""
     read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None:
         raise ValueError("its 16 bits are stored in an unusual way")
@@ -139,7 +139,7 @@ def _deep(path: Path, lies_as_stored: bool, orientation: int) -> UInt16[np.ndarr
 
 
 def _profile(image: Image.Image, levels: Levels) -> bytes:
-    """That of colours which were converted describes them no more, and is left out."""
+    """ICC profile, left out if the colours were converted, because it no longer applies."""
     profile = image.info.get("icc_profile") or b""
     meant = b"GRAY" if colours_of(levels).shape[2] == 1 else b"RGB "
     return profile if profile[16:20] == meant else b""

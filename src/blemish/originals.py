@@ -1,17 +1,17 @@
-"""A photograph as its file holds it, and changes to it that leave everything else alone.
+"""Photograph as stored in its file, and changes to it that leave everything else unchanged.
 
-A picture x of 8 bits is what the rest of the package works on. A change of it, y - x, is put onto
-the file's own levels X at their own depth and in their own channels:
+The rest of the package works on an image x of 8 bits. A change of it, y - x, is added to the file's
+own levels X at their own depth and in their own channels:
 
     Y = X + s · (y - x),  with s = 1 for 8 bits and 257 for 16,
 
-cut to the range. So Y differs from X exactly where y differs from x, and Y read again as a picture
-is y. What is written lies in rows and columns as the photograph does and has its EXIF orientation:
-readers that honour the tag and readers that pass it over both see photograph and mask agree.
+cut to the range. So Y differs from X exactly where y differs from x, and Y read again as an image
+is y. Output has the photograph's stored rows, columns and EXIF orientation, so image and mask agree
+for readers that apply the tag and for those that ignore it.
 
-The file is a PNG whatever was read. Its mode is that of the photograph where PNG has it: grey or
-RGB of 8 or 16 bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit a
-pixel becomes grey. The ICC profile stays; nothing else that a camera notes is handed on.
+The output is always a PNG. Its mode is that of the photograph if PNG has it: grey or RGB of 8 or 16
+bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit per pixel becomes
+grey. The ICC profile is kept; other metadata is not.
 """
 
 import struct
@@ -31,17 +31,17 @@ from blemish.pictures import decode
 _COMPRESSION = 3
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
-_UP = 2  # the filter that takes each row's difference from the one above
+_UP = 2  # the PNG filter that takes each row's difference from the one above
 
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
-    """A photograph at its own depth.
+    """Photograph at its own depth.
 
     Attributes:
-        levels: Upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
-        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
-        profile: ICC profile; empty where there is none.
+        levels: Levels, upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
+        orientation: EXIF orientation, 1 to 8, of the file's own rows and columns.
+        profile: ICC profile; empty if there is none.
     """
 
     levels: Levels
@@ -50,12 +50,12 @@ class Original:
 
     @cached_property
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The same as `pictures.read_picture` gives it."""
+        """Same image as from `pictures.read_picture`."""
         return picture_of(self.levels)
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "h w"]:
-        """The same as `pictures.read_mask` gives it."""
+        """Same mask as from `pictures.read_mask`."""
         return mask_of(self.levels)
 
     @property
@@ -66,11 +66,11 @@ class Original:
     def with_change(
         self, picture: UInt8[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]
     ) -> Self:
-        """The photograph with a change of its picture on it.
+        """Photograph with a change of its image.
 
         Args:
-            picture: What it shall look like; where the photograph is grey it must be so too.
-            where: The pixels to change; all others, and alpha, stay as they are, bit for bit.
+            picture: Changed image; for a grey photograph it must be grey, too.
+            where: Pixels to change; all others, and alpha, stay the same, bit for bit.
         """
         change = picture[where].astype(np.int32) - self.picture[where]
         assert not self.grey or (change == change[:, :1]).all(), "grey stays grey"
@@ -82,7 +82,7 @@ class Original:
         return replace(self, levels=levels)
 
     def write(self, path: Path) -> None:
-        """Writes a PNG, the whole or none, that lies as the photograph's file does.
+        """Write a PNG, whole or not at all, in the orientation of the photograph's file.
 
         Raises:
             OutputError: The disk is full or read-only, or something is in the way.
@@ -97,7 +97,7 @@ class Original:
         write_atomically(path, _SIGNATURE + b"".join(chunks))
 
     def write_mask(self, path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
-        """Writes an upright mask of the photograph as 0 and 255, lying as its file does.
+        """Write an upright mask of the photograph as 0 and 255, in the orientation of its file.
 
         Raises:
             OutputError: The disk is full or read-only, or something is in the way.
@@ -108,10 +108,10 @@ class Original:
 
 
 def read_original(path: Path) -> Original:
-    """Reads a photograph, or a mask.
+    """Read a photograph, or a mask.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `pictures.PIXEL_LIMIT`.
+        DataError: The file is missing, broken, not an image, or over `pictures.PIXEL_LIMIT`.
     """
     found = decode(path)
     return Original(levels=found.levels, orientation=found.orientation, profile=found.profile)
@@ -132,7 +132,7 @@ def _pixels(stored: Levels) -> bytes:
 
 
 def _exif(orientation: int) -> bytes:
-    """A directory with the one entry: one short integer under the tag 0x0112."""
+    """Directory with one entry: one short integer under the tag 0x0112."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
     return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
 

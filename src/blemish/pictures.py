@@ -1,6 +1,6 @@
-"""The one seam between files, pictures and tensors.
+"""Conversion between files, images and tensors.
 
-A picture is RGB `uint8` with channels last; a mask is boolean, true on the defect. Tensors are
+An image is RGB `uint8` with channels last; a mask is boolean, true on the defect. Tensors are
 channels-first: images in [-1, 1], masks in [0, 1].
 """
 
@@ -30,36 +30,36 @@ _GAP, _GROUND = 2, 32
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads a photograph, upright as its EXIF says.
+    """Read a photograph, upright by its EXIF orientation.
 
-    Grey is repeated into three channels, 16 bits are scaled to 8, and alpha is dropped, as the
-    detectors that will read the same file do. Of several pages the first is taken.
+    Grey is repeated into three channels, 16 bits are scaled to 8, and alpha is dropped, as
+    detectors do that read the same file. Of several pages the first is used.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
+        DataError: The file is missing, broken, not an image, or over `PIXEL_LIMIT`.
     """
     return picture_of(decode(path).levels)
 
 
 def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
-    """Reads a mask: true where the brightest of its channels is above half of the range.
+    """Read a mask: true where the brightest of its channels is above half of the range.
 
-    The range is that of the file's type; a file that holds only 0 and 1 is taken at its word.
+    The range is that of the file's type; a file with only 0 and 1 is used as it is.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
+        DataError: The file is missing, broken, not an image, or over `PIXEL_LIMIT`.
     """
     return mask_of(decode(path).levels)
 
 
 def decode(path: Path) -> Decoded:
-    """Reads a picture or a mask as its file holds it; see `levels.decoded`.
+    """Read an image or a mask as stored in its file; see `levels.decoded`.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
+        DataError: The file is missing, broken, not an image, or over `PIXEL_LIMIT`.
     """
     try:
-        # Of a name, Pillow would map the file into memory and garble a grey TIFF on its side.
+        # Given a name, Pillow would map the file into memory and garble a rotated grey TIFF.
         with path.open("rb") as file, _strictly(), Image.open(file, formats=_FORMATS) as image:
             _refuse_large(path, image.width * image.height)
             return decoded(path, image)
@@ -72,8 +72,8 @@ def decode(path: Path) -> Decoded:
     except IsADirectoryError:
         raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
     except UnidentifiedImageError:
-        raise _complaint(f"{path}, which holds no picture", "Export it again.") from None
-    except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
+        raise _complaint(f"{path}, which is not an image", "Export it again.") from None
+    except Exception as error:  # A malformed file can raise most of Python's exceptions in Pillow.
         raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
 
 
@@ -81,7 +81,7 @@ def write_picture(
     path: Path,
     picture: UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"] | Bool[np.ndarray, "h w"],
 ) -> None:
-    """Writes a PNG, the whole or none; a boolean mask becomes 0 and 255.
+    """Write a PNG, whole or not at all; a boolean mask becomes 0 and 255.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -93,13 +93,13 @@ def write_picture(
 
 
 def to_tensor(picture: UInt8[np.ndarray, "*n h w 3"]) -> Float[Tensor, "*n 3 h w"]:
-    """A picture, or a batch of them, as an image in [-1, 1]."""
+    """Image tensor in [-1, 1] of an image, or of a batch of them."""
     channels_first = np.ascontiguousarray(np.moveaxis(picture, -1, -3))
     return torch.from_numpy(channels_first).float() / 127.5 - 1
 
 
 def to_picture(image: Float[Tensor, "*n 3 h w"]) -> UInt8[np.ndarray, "*n h w 3"]:
-    """The nearest picture to an image in [-1, 1]; what lies outside is clamped."""
+    """Nearest image to a tensor in [-1, 1]; values outside are clamped."""
     levels = (image.detach().float() + 1) * 127.5
     return levels.round().clamp(0, 255).byte().movedim(-3, -1).contiguous().cpu().numpy()
 
@@ -107,29 +107,29 @@ def to_picture(image: Float[Tensor, "*n 3 h w"]) -> UInt8[np.ndarray, "*n h w 3"
 def mask_to_tensor(
     mask: Bool[np.ndarray, "*n h w"] | UInt8[np.ndarray, "*n h w"],
 ) -> Float[Tensor, "*n 1 h w"]:
-    """A mask of booleans, or of 0 and 1, as a tensor of 0 and 1."""
+    """Tensor of 0 and 1 from a mask of booleans, or of 0 and 1."""
     return torch.from_numpy(np.ascontiguousarray(mask)).float().unsqueeze(-3)
 
 
 def to_mask(mask: Float[Tensor, "*n 1 h w"]) -> Bool[np.ndarray, "*n h w"]:
-    """True where a mask in [0, 1] is above one half."""
+    """Boolean mask, true where a mask in [0, 1] is above one half."""
     return (mask.detach().squeeze(-3) > 0.5).cpu().numpy()
 
 
 def fit(picture: UInt8[np.ndarray, "h w 3"], resolution: int) -> UInt8[np.ndarray, "r r 3"]:
-    """Resizes to a square: averages areas when shrinking, interpolates when enlarging.
+    """Resize to a square: averages areas when shrinking, interpolates when enlarging.
 
-    A picture that is not square is squeezed, not cropped: a defect may lie at its border.
+    An image that is not square is squeezed, not cropped, because a defect may be at its border.
     """
     return _resize(picture, resolution)
 
 
 def fit_mask(mask: Bool[np.ndarray, "h w"], resolution: int) -> Bool[np.ndarray, "r r"]:
-    """Resizes a mask as `fit` does its picture, without losing a thin scratch.
+    """Resize a mask as `fit` does its image, without losing a thin scratch.
 
-    A pixel is on where at least half of it is covered. One that is covered at all is on too if
-    otherwise it and its eight neighbours were all off: no part of the defect moves by more than a
-    pixel, and a bulky one keeps its area.
+    A pixel is on if at least half of it is covered. A covered pixel is also on if otherwise it and
+    its eight neighbours were all off: no part of the defect moves by more than a pixel, and a large
+    one keeps its area.
     """
     coverage = _resize(mask.astype(np.float32), resolution)
     half = coverage >= 0.5
@@ -140,7 +140,7 @@ def fit_mask(mask: Bool[np.ndarray, "h w"], resolution: int) -> Bool[np.ndarray,
 def grid(
     pictures: Sequence[UInt8[np.ndarray, "h w 3"]], columns: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Tiles pictures of one size row by row on a dark ground, with small gaps between."""
+    """Grid of images of one size on a dark background, with small gaps."""
     height, width, _ = pictures[0].shape
     down, right = height + _GAP, width + _GAP
     rows = -(-len(pictures) // columns)
@@ -172,12 +172,12 @@ def _oversize(path: Path, pixels: str) -> DataError:
 
 
 def _complaint(got: str, todo: str) -> DataError:
-    return DataError(got=got, expected="a PNG, JPEG, BMP, TIFF or WebP picture", todo=todo)
+    return DataError(got=got, expected="a PNG, JPEG, BMP, TIFF or WebP image", todo=todo)
 
 
 @contextmanager
 def _strictly() -> Iterator[None]:
-    # Other libraries tell Pillow to fill truncated files with grey; here a torn file is an error.
+    # Other libraries tell Pillow to fill truncated files with grey; here that is an error.
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What a long run tells: a progress line, `stats.jsonl`, and curves."""
+"""Progress of a long run: a progress line, `stats.jsonl`, and curves."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from blemish.files import append_line, read_lines, replacing, write_atomically
 
 
 def progress_bar(*, quiet: bool = False) -> Progress:
-    """A progress line on stderr, with the time that remains."""
+    """Progress line on stderr, with the remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -26,11 +26,11 @@ def progress_bar(*, quiet: bool = False) -> Progress:
 
 
 class Statistics:
-    """Means of what a run reports, a JSON line for each window of steps.
+    """Means of a run's values, one JSON line for each window of steps.
 
     Args:
-        path: The `.jsonl` file; lines after `resume_step` are dropped, so that an interrupted run
-            and an unbroken one leave the same file but for their times.
+        path: The `.jsonl` file; lines after `resume_step` are removed, so that an interrupted run
+            and an uninterrupted one leave the same file except for their times.
         resume_step: Steps already done.
     """
 
@@ -48,7 +48,7 @@ class Statistics:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def flush(self, *, step: int, nimg: int) -> str:
-        """Write the window's means and start the next one; returns them for a person to read."""
+        """Write the window's means and start the next window; returns them as text."""
         means = {k: self.sums[k] / self.counts[k] for k in self.sums}
         now = monotonic()
         speed = (nimg - self.nimg_then) / (now - self.started) if self.nimg_then >= 0 else None
@@ -61,7 +61,7 @@ class Statistics:
 
 
 def draw_curves(stats: Path, picture: Path) -> None:
-    """Plot every series of a `stats.jsonl` against kimg, a panel each."""
+    """Plot every series of a `stats.jsonl` over kimg, one panel each."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a folder, file by file, before a night of training finds it."""
+"""Check of a data set: all problems by file, before a long training finds them."""
 
 import hashlib
 import statistics
@@ -26,7 +26,7 @@ from blemish.pictures import read_mask, read_picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """What is wrong with one file."""
+    """Problem of one file."""
 
     path: Path
     text: str
@@ -34,14 +34,14 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one folder of photographs holds.
+    """Contents of one folder of photographs.
 
     Attributes:
         kind: "good", or the type of the defects.
-        count: All photographs, readable or not.
-        sizes: Widths and heights of the readable ones, the commonest first.
-        mask_percent: Smallest, median and largest share of a photograph that its mask covers;
-            None without readable masks.
+        count: Number of photographs, readable or not.
+        sizes: Widths and heights of the readable ones, the most common first.
+        mask_percent: Smallest, median and largest mask area in percent of the photograph; None
+            without readable masks.
     """
 
     split: Split
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a folder holds, and what is wrong with it."""
+    """Contents of a data set, and its problems."""
 
     root: Path
     rows: tuple[Row, ...]
@@ -78,7 +78,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Finding:
-    """One photograph, read and let go; None stands for what could not be read."""
+    """Result for one photograph, without the image; None where reading failed."""
 
     photograph: Photograph
     size: tuple[int, int] | None
@@ -88,17 +88,17 @@ class _Finding:
 
 
 def check(root: Path | str, *, track: Track = iter) -> Check:
-    """Reads every photograph and mask of a folder, one at a time.
+    """Read every photograph and mask of a folder, one at a time.
 
     Args:
-        root: A folder in the layout of MVTec AD.
-        track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
+        root: Folder in the layout of MVTec AD.
+        track: Wrapper of an iterable that shows progress, such as `rich.progress.track`.
 
     Returns:
-        The folder's contents and all complaints; a bad file is one of these, never an exception.
+        The folder's contents and all complaints; a bad file is a complaint, never an exception.
 
     Raises:
-        DataError: The folder is missing, or holds no photograph in this layout.
+        DataError: The folder is missing, or has no photograph in this layout.
     """
     folder = DefectFolder(root)
     findings = [_examine(photograph) for photograph in track(folder.photographs)]

@@ -1,4 +1,4 @@
-"""Masks that no photograph gave: the part's silhouette, drawn strokes and blobs."""
+"""Masks from images and random numbers: the part's silhouette, drawn strokes and blobs."""
 
 import cv2
 import numpy as np
@@ -11,13 +11,14 @@ LIGHTNESS_WEIGHT = 0.5
 
 
 def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Where the part is, taken to be what differs from the picture's border.
+    """Silhouette of the part: everything that differs from the image's border.
 
-    Each pixel's distance to the border's colours in CIELAB, where lightness counts half so that a
-    shadow stays background, is cut at Otsu's threshold (1979); the largest piece is filled.
+    The distance of each pixel to the border's colours in CIELAB, in which lightness has half weight
+    so that a shadow stays background, is cut at Otsu's threshold (1979); the largest piece is
+    filled.
 
     Returns:
-        All true where the part fills the picture, so that nothing stands out from the border.
+        All true if nothing stands out from the border, as when the part fills the image.
     """
     far = _distance_to_border(lab(picture) * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32))
     if np.percentile(far, 99) < 8:
@@ -30,7 +31,7 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
 
 
 def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The convex hull of what is marked; nothing if nothing is."""
+    """Convex hull of the marked pixels; empty for an empty mask."""
     hull = np.zeros(mask.shape, np.uint8)
     if mask.any():
         points = cv2.findNonZero(mask.astype(np.uint8))
@@ -39,10 +40,10 @@ def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def common_silhouette(pictures: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Where the part is on most of several photographs that show it in the same place.
+    """Silhouette of the part on most of several photographs that show it in the same place.
 
-    The median over photographs of their silhouettes: a cast shadow, a smear or a speck of dust on
-    fewer than half of them is outvoted.
+    It is the median of the photographs' silhouettes, which removes a shadow, a smear or a speck of
+    dust on fewer than half of them.
 
     Raises:
         DataError: No pixel is on the part in most of them.
@@ -50,9 +51,9 @@ def common_silhouette(pictures: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray
     votes = np.mean([silhouette(picture) for picture in pictures], axis=0)
     if not (votes > 0.5).any():
         raise DataError(
-            got=f"{len(pictures)} photographs whose parts lie in different places",
-            expected="a part that lies in the same place on most of them",
-            todo="Take each photograph's silhouette by itself.",
+            got=f"{len(pictures)} photographs whose parts are in different places",
+            expected="a part in the same place on most of them",
+            todo="Use the silhouette of each photograph.",
         )
     return _filled(_largest((votes > 0.5).astype(np.uint8)))
 
@@ -76,14 +77,14 @@ def _filled(binary: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def components(mask: Bool[np.ndarray, "h w"], *, least: int) -> list[Bool[np.ndarray, "h w"]]:
-    """The connected pieces of a mask that have at least so many pixels, or the mask as it is."""
+    """Connected pieces of a mask with at least `least` pixels, or else the mask itself."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     large = [k for k in range(1, len(stats)) if stats[k, cv2.CC_STAT_AREA] >= least]
     return [labels == k for k in large] or [mask.astype(bool)]
 
 
 def draw_stroke(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side side"]:
-    """A wandering stroke of even width, somewhere in the middle of a square."""
+    """Wandering stroke of constant width near the centre of a square."""
     steps = rng.integers(3, 9)
     turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.6, steps))
     stride = side * rng.uniform(0.02, 0.07)
@@ -97,7 +98,7 @@ def draw_stroke(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side s
 
 
 def draw_blob(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side side"]:
-    """A ragged blob, somewhere in the middle of a square: smooth noise under a bump, cut."""
+    """Ragged blob near the centre of a square: smooth noise under a bump, thresholded."""
     noise = cv2.GaussianBlur(rng.normal(0, 1, (side, side)).astype(np.float32), (0, 0), side / 28)
     y, x = np.mgrid[:side, :side] / side
     centre, radius = rng.uniform(0.32, 0.68, 2), rng.uniform(0.04, 0.13)
