@@ -250,7 +250,7 @@ def test_what_are_no_codes_is_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "a.safetensors", WEIGHTS, metadata={"space": "w"})
     save_tensors(tmp_path / "b.safetensors", {"w": torch.randn(1, 6, 8)}, metadata={"space": "v"})
     for name in ("a", "b"):
-        with pytest.raises(BundleError, match="holds no codes"):
+        with pytest.raises(BundleError, match="has no codes"):
             load_codes(tmp_path / f"{name}.safetensors")
 
 

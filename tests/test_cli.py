@@ -133,12 +133,12 @@ REFUSED = [
     ("train generator DATA --out OUT --seed 9223372036854775808", "seed 9223372036854775808"),
     ("train generator DATA --out OUT --threads 0", "--threads 0"),
     ("train generator DATA --out OUT --device cpu --processes 0", "0 processes"),
-    ("train generator DATA --out FILE --preset tiny-16", "a file is where a folder must be"),
+    ("train generator DATA --out FILE --preset tiny-16", "a file is in a folder's place"),
     ("train generator DEFECTS --out OUT", "with no photograph of a good part"),
     ("train generator DATA --out OTHER", "a bundle that was not trained here"),
-    ("train defects DATA --bundle NONE", "which is no folder with a config.json"),
+    ("train defects DATA --bundle NONE", "which is not a folder with a config.json"),
     ("train defects DATA --bundle FOREIGN", "is not of bundle format"),
-    ("train defects DATA --bundle OTHER", "whose 'generator' can't be understood"),
+    ("train defects DATA --bundle OTHER", "whose 'generator' is invalid"),
 ]
 
 
@@ -231,7 +231,7 @@ def test_both_stages_and_their_refusals(
     second = ("train", "defects", data, "--bundle", bundle, *SHORT)
     assert step_of(bundle, "generator") == 10
 
-    assert_refused(capsys, *first, got="where a training has left its state")
+    assert_refused(capsys, *first, got="which contains the state of a training")
     assert_refused(capsys, *first, "--resume", "--batch", "8", got="--resume with batch 8")
     assert_refused(capsys, *second, "--types", "dent,scar", got="has no scar")
     assert_refused(capsys, *second, "--batch", "-3", got="batch -3")
@@ -241,10 +241,10 @@ def test_both_stages_and_their_refusals(
     assert exit_code(*second, "--types", "rust, dent,rust") == 0
     assert step_of(bundle, "defects") == 10
     assert Bundle(bundle).config["generator"]["defect"]["types"] == ["rust", "dent"]
-    assert "has its defects: rust, dent" in capsys.readouterr().err
+    assert "has a defect branch for rust, dent" in capsys.readouterr().err
 
     assert_refused(capsys, *first, "--resume", got="a bundle whose defect branch")
-    assert_refused(capsys, *second, "--types", "rust,dent", got="has left its state")
+    assert_refused(capsys, *second, "--types", "rust,dent", got="contains the state of a training")
     assert_refused(capsys, *second, "--resume", got="--resume with the types dent, rust")
     again = (*second, "--resume", "--types", "rust,dent")
     assert_refused(capsys, *again, "--everything", got="--resume with photographs")
@@ -296,7 +296,7 @@ def test_ctrl_c_then_resume(data: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told.count("Interrupted; nothing half-written is left. Run the same with --resume") == 1
+    assert told.count("Interrupted; no incomplete files are left. Run the same command") == 1
     assert "Traceback" not in told
     assert not [*out.rglob(".*")]
 
@@ -339,7 +339,7 @@ def test_the_doctor_names_what_is_missing(
         "squeezenet",
         "vgg16",
     ]
-    todo = lines[lines.index("To get what is missing:") + 1 :]
+    todo = lines[lines.index("To install what is missing:") + 1 :]
     assert todo == [f"  {doctor.TRAIN}", f"  {doctor.FETCH}"]
 
 
@@ -383,7 +383,7 @@ def test_the_doctor_reads_every_bundle(
     found = {finding["name"]: finding for finding in json.loads(shown.out)}
     assert found["bundle"]["state"] == "broken"
     assert str(critic) in found["bundle"]["text"]
-    assert shown.err == "Error: bundle can't be used; stdout says why.\n"
+    assert shown.err == "Error: bundle can't be used; stdout gives the reasons.\n"
 
 
 def test_the_doctor_survives_a_library_that_does_not(
@@ -402,7 +402,7 @@ FAILURES = [
     (OptionError(got="a\nb", expected="c", todo="D."), 2, "Error: got a b.\n  Expected c.\n  D.\n"),
     (ValueError("odd\nthing"), 1, "failed with ValueError: odd\n  Set BLEMISH_DEBUG=1"),
     (AssertionError(), 1, "failed with AssertionError\n"),
-    (KeyboardInterrupt(), 130, "Interrupted; nothing half-written is left. Run it again"),
+    (KeyboardInterrupt(), 130, "Interrupted; no incomplete files are left. Run it again"),
     (PermissionError(13, "Permission denied", "/x"), 2, "Error: got /x: Permission denied.\n"),
     (OSError(28, "No space left on device"), 2, "got an output: No space left on device.\n"),
     (OSError("no file"), 1, "failed with OSError: no file\n"),

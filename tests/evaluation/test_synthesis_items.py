@@ -161,7 +161,7 @@ BROKEN: dict[str, Any] = {
 def test_a_broken_line_is_named(broken: str, tmp_path: Path) -> None:
     line = BROKEN[broken] if isinstance(BROKEN[broken], str) else json.dumps(BROKEN[broken])
     (tmp_path / "manifest.jsonl").write_text(f"{json.dumps(GOOD_LINE)}\n{line}\n")
-    with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 is no item's"):
+    with pytest.raises(DataError, match=r"manifest\.jsonl: line 2 is not a valid item record"):
         read_made(tmp_path)
 
 
@@ -169,7 +169,7 @@ def test_a_link_out_of_the_folder_is_not_followed(made: Path) -> None:
     twin = made / "twin" / "bolt_1.png"
     twin.rename(made.parent / "elsewhere.png")
     twin.symlink_to(made.parent / "elsewhere.png")
-    with pytest.raises(DataError, match="is no item's"):
+    with pytest.raises(DataError, match="is not a valid item record"):
         read_made(made)
 
 

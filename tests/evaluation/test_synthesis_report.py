@@ -212,9 +212,9 @@ def lone_type(made: Path) -> None:
 
 
 NOTES: dict[str, tuple[Callable[[Path], object], bool, str]] = {
-    "a type of which there is no real one": (lone_type, False, "no real one of dent, rust"),
+    "a type of which there is no real one": (lone_type, False, "no real defects of dent, rust"),
     "no manifest": (lambda made: (made / "manifest.jsonl").unlink(), False, "No manifest"),
-    "all were learnt from": (lambda made: None, True, "distances to them flatter"),
+    "all were learnt from": (lambda made: None, True, "distances are too small"),
 }
 
 
@@ -249,7 +249,7 @@ def test_of_one_item_much_is_unknown_and_the_rest_is_told(
         assert all(of == {"made": None, "learnt": None} for of in found["distances"].values())
         assert {*found["diversity"].values()} == {None} and found["memorised"] is None
         assert found["drift"]["iou_changed_median"] == 1
-        assert {*found["unknown"]} >= {"share of copies", "distance of made ones"}
+        assert {*found["unknown"]} >= {"share of copies", "distance of synthetic ones"}
 
 
 @pytest.mark.parametrize(

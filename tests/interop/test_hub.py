@@ -303,7 +303,7 @@ def test_offline_a_torn_cache_is_told(
     hub.add("ada/nut", bundle.path)
     (load("ada/nut").path / "generator.safetensors").unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(BundleError, match="not whole in the cache"):
+    with pytest.raises(BundleError, match="incomplete in the cache"):
         load("ada/nut")
 
 
@@ -336,7 +336,7 @@ def test_the_variables_of_the_hub_are_honoured(hub: Hub, bundle: Bundle, tmp_pat
         (404, "RepoNotFound", "does not have, or does not show you.*HF_TOKEN"),
         (401, "", "wants to know who you are.*HF_TOKEN"),
         (403, "GatedRepo", "grants access one by one.*Ask for access"),
-        (403, "", "does not let you change or read"),
+        (403, "", "does not let you read or change"),
         (500, "", "can't be exchanged with the hub.*500"),
     ],
 )
@@ -348,7 +348,7 @@ def test_a_refused_load_says_why(hub: Hub, status: int, code: str, words: str) -
 
 def test_a_refused_push_says_why(hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.refused["ada/nut"] = (403, "")
-    with pytest.raises(BundleError, match="does not let you change"):
+    with pytest.raises(BundleError, match="does not let you read or change"):
         bundle.push_to_hub("ada/nut")
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_stranger")
     with pytest.raises(BundleError, match=r"who you are.*hf auth login"):
@@ -405,7 +405,7 @@ def test_what_names_no_repository(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ada/nut..x", "ada/-nut", "ada/x.git"])
 def test_a_name_that_the_hub_refuses_is_told(hub: Hub, bundle: Bundle, name: str) -> None:
-    with pytest.raises(BundleError, match="which is no name of a repository"):
+    with pytest.raises(BundleError, match="which is not a valid repository name"):
         bundle.push_to_hub(name)
 
 

@@ -65,5 +65,5 @@ def test_what_can_not_be_laid_is_refused() -> None:
         draw_mask(plan, PART, rng)
     with pytest.raises(OptionError, match="kind scratch"):
         MaskPlan(kind="scratch", where="there")
-    with pytest.raises(OptionError, match="turned by"):
+    with pytest.raises(OptionError, match="rotated by"):
         MaskPlan(kind="real", where="there", degrees=200)

@@ -147,7 +147,7 @@ def test_a_torn_line_is_no_item(dataset: Dataset) -> None:
 def test_a_stranger_s_manifest_is_refused(dataset: Dataset, line: str) -> None:
     dataset.add(item(0))
     append_line(dataset.manifest, line)
-    with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 is no item's"):
+    with pytest.raises(DataError, match=r"manifest\.jsonl: line 2 is not a valid item record"):
         dataset.rows()
     with pytest.raises(DataError):
         Dataset(dataset.root)
@@ -243,7 +243,7 @@ def test_a_closed_folder_is_told(closed: str, tmp_path: Path) -> None:
     root = root if closed == "folder" else tmp_path / "other"
     where.chmod(0o500)
     try:
-        with pytest.raises(OutputError, match="may not be written"):
+        with pytest.raises(OutputError, match="writing is not permitted"):
             Dataset(root)
     finally:
         where.chmod(0o700)

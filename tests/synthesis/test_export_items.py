@@ -154,7 +154,7 @@ def test_an_empty_mask_is_refused(made: Path) -> None:
 )
 def test_a_line_that_is_no_item_s_is_refused(made: Path, change: dict[str, object]) -> None:
     edit(made, 1, **change)
-    with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 is no item's"):
+    with pytest.raises(DataError, match=r"manifest\.jsonl: line 2 is not a valid item record"):
         read_items(made)
 
 
@@ -162,7 +162,7 @@ def test_a_line_that_is_no_item_s_is_refused(made: Path, change: dict[str, objec
 def test_a_line_that_is_something_else_is_refused(made: Path, line: str) -> None:
     manifest = made / "manifest.jsonl"
     manifest.write_text(manifest.read_text() + line + "\n")
-    with pytest.raises(DataError, match="whose line 7 is no item's"):
+    with pytest.raises(DataError, match="line 7 is not a valid item record"):
         read_items(made)
 
 

@@ -354,7 +354,7 @@ SHORT: list[tuple[ReferenceName, Callable[[Path], object] | None, type[UserError
         "stitch",
         lambda root: (root / "test/paint/0.png").write_text("hello"),
         DataError,
-        "holds no picture",
+        "is not an image",
     ),
     (
         "distil",
@@ -403,8 +403,8 @@ def test_a_bundle_without_what_distilling_needs(tmp_path: Path, lost: str) -> No
 @pytest.mark.parametrize(
     "branch, message",
     [
-        (None, "knows no type of defect"),
-        (DefectConfig(first_resolution=8), "knows no type of defect"),
+        (None, "without defect types"),
+        (DefectConfig(first_resolution=8), "without defect types"),
         (DefectConfig(first_resolution=8, types=TYPES, takes_mask=False), "takes no mask"),
     ],
 )
@@ -519,7 +519,10 @@ def test_polishing_brings_the_drawing_nearer(mapped: Bundle, order: Order, tmp_p
 @pytest.mark.parametrize(
     "bad, message",
     [
-        (Approach(way="one-pass", search=DefectSearch(control="noise")), "one pass searches"),
+        (
+            Approach(way="one-pass", search=DefectSearch(control="noise")),
+            "one-pass does not search",
+        ),
         (Approach(way="one-pass", invert=QUICK), "a way to invert"),
         (Approach(way="hybrid", invert=QUICK), "a way to invert"),
     ],

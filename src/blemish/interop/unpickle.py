@@ -165,7 +165,7 @@ class _Machine:
         for name, argument in _opcodes(stream):
             budget.steps -= 1
             if budget.steps < 0:
-                raise Refused(f"is a pickle of more than {MOST_STEPS:,} steps, too many for a network")
+                raise Refused(f"is a pickle of more than {MOST_STEPS:,} steps, too many")
             if name in _LITERALS:
                 stack.append(argument)
             elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
