@@ -29,15 +29,15 @@ from blemish.generator.defects import defect_grid
 from blemish.generator.restore import load_generator, shape_of
 from blemish.generator.stitch import read_defects
 from blemish.inversion.invert import judge
-from blemish.inversion.methods import name_of, usual_method
+from blemish.inversion.methods import chosen_method, name_of
 from blemish.inversion.model import load_model
 from blemish.pictures import to_tensor, write_picture
 from blemish.synthesis.curation.yardstick import read_yardsticks
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.mapping.solutions import LOOKS
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
-from blemish.synthesis.ways.approach import Approach
 
 ABLATION = "../../../../docs/inversion.md#what-each-term-is-worth"
 
@@ -84,7 +84,7 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
     features = partial(pooled, load_features("squeezenet"))
     drawn = features(draw_samples(load_generator(bundle), n))
     model = load_model(bundle)
-    how = usual_method(model)
+    how = chosen_method(bundle.has("encoder"))
     rngs = [torch.Generator().manual_seed(0) for _ in held_out]
     inverted = judge(model, held_out, how.find(model, held_out, rngs=rngs), name_of(how))
     places = [found.standing["percentile"] for found in inverted]
@@ -103,7 +103,7 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Real masks placed on other photographs: how much of what was asked for changed."""
-    worker, found = Synthesizer(bundle, Approach(way="one-pass")), {}
+    worker, found = Synthesizer(bundle, SynthesisOptions(method="one-pass")), {}
     photograph = folder.good("test")[0].path
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]

@@ -18,11 +18,11 @@ from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import DefectFolder
 from blemish.files import write_atomically
+from blemish.names import MaskControl
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.defect import DefectSearch, MaskControl
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
-from blemish.synthesis.ways.approach import Approach
 
 HERE = Path(__file__).parent
 
@@ -47,7 +47,7 @@ def main(
         steps: Of the search.
     """
     found, folder = find_bundle(bundle), DefectFolder(data)
-    worker = Synthesizer(found, Approach())
+    worker = Synthesizer(found, SynthesisOptions())
     orders = _orders(worker, folder, defect, masks)
     lines = [
         "| mask met by | IoU of what changed | IoU of the drawn mask | seconds per item |",
@@ -76,7 +76,7 @@ def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) 
 
 
 def _row(bundle: Bundle, orders: list[Order], control: MaskControl, count: int, steps: int) -> str:
-    approach = Approach(search=DefectSearch(control=control, steps=steps))
+    approach = SynthesisOptions(mask_control=control, defect_steps=steps)
     worker, changed, own, began = Synthesizer(bundle, approach), [], [], time.perf_counter()
     with TemporaryDirectory() as folder:
         dataset = Dataset(Path(folder))

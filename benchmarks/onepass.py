@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import get_args
 
 import cv2
 import torch
@@ -33,12 +34,14 @@ from blemish.generator.network import Generator
 from blemish.generator.presets import find_preset
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.indomain import InDomain
+from blemish.names import PlacementMethod
 from blemish.pictures import read_mask, read_picture, write_picture
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Synthesizer
-from blemish.synthesis.ways.approach import Approach
+from blemish.synthesis.ways.drawn import Drawn
 
 STEPS = 200
 SHARE = {64: 1, 128: 5, 256: 10}  # of the steps, the one in so many that is timed
@@ -119,8 +122,10 @@ def _time(bundle: Bundle, scenes: list[Scene], side: int, defect: str) -> str:
     steps = STEPS // share
     how = InDomain()
     search = replace(how.search, steps=steps, patience=0)
-    fast = Synthesizer(bundle, Approach(way="one-pass"))
-    slow = Synthesizer(bundle, Approach(way="optimize", invert=replace(how, search=search)))
+    fast = Synthesizer(bundle, SynthesisOptions(method="one-pass"))
+    slow = Synthesizer(bundle, SynthesisOptions(method="optimize", invert="in-domain"))
+    assert isinstance(slow.way, Drawn)
+    slow.way.method = replace(how, search=search)
     kind = defect if defect in fast.types else fast.types[0]
     with TemporaryDirectory() as place:
         once = _seconds(lambda s: _item(fast, s, kind, Path(place) / "fast"), scenes)
@@ -151,14 +156,14 @@ def _quality(bundle: Bundle, scenes: list[Scene], defect: str) -> list[str]:
         "| way | IoU of what changed with the request, median | pixels changed beyond reach |",
         "| --- | ---: | ---: |",
     ]
-    for approach in (Approach(way="one-pass"), Approach(way="hybrid"), Approach(way="optimize")):
-        worker, met, beyond = Synthesizer(bundle, approach), [], 0
+    for method in get_args(PlacementMethod):
+        worker, met, beyond = Synthesizer(bundle, SynthesisOptions(method=method)), [], 0
         for scene in scenes:
             order = read_order(scene.normal, scene.mask, defect, worker.types)
             scores = worker.make(order, 0).facts["scores"]
             met.append(scores["iou_requested"])
             beyond += scores["pixels_changed_beyond_reach"]
-        lines.append(f"| {approach.way} | {median(met):.3f} | {beyond} |")
+        lines.append(f"| {method} | {median(met):.3f} | {beyond} |")
     return lines
 
 

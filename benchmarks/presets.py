@@ -33,12 +33,12 @@ from blemish.evaluation.provenance import hardware
 from blemish.files import write_atomically
 from blemish.generator.critic import Critic
 from blemish.generator.defects import DefectStage
-from blemish.generator.loop import Device, Stage, choose_device, make_fabric, step_rng
+from blemish.generator.loop import Stage, choose_device, make_fabric, step_rng
 from blemish.generator.network import Generator
 from blemish.generator.presets import PRESETS, Preset, find_preset
 from blemish.generator.stitch import Defects
 from blemish.generator.train import GeneratorStage
-from blemish.types import Precision
+from blemish.names import Device, Precision
 
 REPORT = Path(__file__).with_suffix(".md")
 StageName = Literal["generator", "defects"]

@@ -20,14 +20,13 @@ import tyro
 from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.files import write_atomically
+from blemish.names import ReferenceName
 from blemish.pictures import grid, write_picture
 from blemish.synthesis.dataset import Synthetic
-from blemish.synthesis.defect import DefectSearch
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, read_order
-from blemish.synthesis.references import ReferenceName
 from blemish.synthesis.scenes import draw_scene
 from blemish.synthesis.synthesize import Synthesizer
-from blemish.synthesis.ways.approach import Approach
 
 REPORT = Path(__file__).with_suffix(".md")
 PICTURE = Path(__file__).parent.parent / "docs/images/references.png"
@@ -81,8 +80,10 @@ def main(
 
 
 def _worker(bundle: Bundle, name: ReferenceName, data: Path, steps: int) -> Synthesizer:
-    real, search = None if name == "none" else data, DefectSearch(steps=steps)
-    return Synthesizer(bundle, Approach(way="optimize", search=search, reference=name, real=real))
+    real = None if name == "none" else data
+    return Synthesizer(
+        bundle, SynthesisOptions(method="optimize", defect_steps=steps, reference=name, real=real)
+    )
 
 
 def _cells(order: Order, made: dict[ReferenceName, Synthetic]) -> list[np.ndarray]:

@@ -36,7 +36,7 @@ from blemish.evaluation.eyes import Eyes
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.presets import find_preset
-from blemish.types import Precision
+from blemish.names import Precision
 
 BASE, BRANCH_BASE = "base", "defects-base"
 

@@ -11,12 +11,12 @@ from blemish.features import (
     SOURCES,
     Convention,
     FeatureNetwork,
-    NetworkName,
     feature_distance,
     load_features,
     perceptual_distance,
     pooled,
 )
+from blemish.names import NetworkName
 
 NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from blemish.errors import OutputError
-from blemish.files import append_line, ensure_writable, read_lines, replacing, write_atomically
+from blemish.errors import BundleError, OutputError
+from blemish.files import (
+    MAX_NAME,
+    append_line,
+    check_name,
+    check_path,
+    ensure_writable,
+    read_lines,
+    replacing,
+    write_atomically,
+)
 
 
 def refuse(code: int) -> Callable[..., None]:
@@ -156,3 +165,38 @@ def test_appending_to_a_full_disk_is_an_output_error(
     monkeypatch.setattr(os, "fsync", refuse(errno.ENOSPC))
     with pytest.raises(OutputError, match=r"a\.jsonl: no space"):
         append_line(tmp_path / "a.jsonl", "x")
+
+
+@pytest.mark.parametrize(
+    "name", ["hole", "broken large", "part 7-hole_0", "00.1", "긁힘", "Kratzer ä", "x" * MAX_NAME]
+)
+def test_a_plain_name_is_taken_as_it_is(name: str) -> None:
+    assert check_name(name, "the type") == name
+
+
+OUTSIDE = [
+    *("", " ", ".", "..", "../x", "/etc/x", "a/b", "a\\b", "C:x", ".hidden"),
+    *("a\0b", "a\nb", "a\tb", "a\x1b[31mb", "a\u2028b", "a\udcffb", "a.", " a", "a ", "a\u3000"),
+    *("x" * (MAX_NAME + 1), "ä" * MAX_NAME, "nul", "CON.png", "com1", 'a"b', "a*"),
+    *(None, 3, True, ["a"], b"a"),
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_name_that_could_leave_its_folder_is_refused(name: object) -> None:
+    with pytest.raises(BundleError, match=r"the type .*, which .*Expected") as caught:
+        check_name(name, "the type", BundleError)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+def test_a_relative_path_keeps_its_parts() -> None:
+    assert check_path("test/hole/a.png", "the image").parts == ("test", "hole", "a.png")
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../a", "a/../b", "a//b", "a/", "./a", "a/.b", "a\\b", "", 3, None]
+)
+def test_a_path_that_leads_elsewhere_is_refused(path: object) -> None:
+    with pytest.raises(BundleError, match="the image"):
+        check_path(path, "the image", BundleError)

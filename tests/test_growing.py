@@ -25,11 +25,11 @@ from blemish.inversion.grow import grow_encoder, refuse_other_codes
 from blemish.inversion.lessons import Lessons, read_source
 from blemish.inversion.recipes import RECIPES
 from blemish.inversion.train import train_encoder
-from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping.grow import grow_mapper
 from blemish.synthesis.mapping.mapper import fresh_mapper, load_mapper
 from blemish.synthesis.mapping.options import MapperTraining
 from blemish.synthesis.mapping.train import train_mapper
+from blemish.synthesis.options import SearchOptions
 
 FINE = replace(CONFIG, resolution=32)
 ROWS, FINER = CONFIG.layers, 2  # rows of w, and how many more there are for the finer block
@@ -63,7 +63,7 @@ def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) 
         train_defects(folder, Bundle(out), FINE.defect, second, fabric, coarse=coarse)
         encoding = replace(RECIPES["in-domain"], schedule=BRIEF, grown_steps=3)
         train_encoder(folder, Bundle(out), encoding, fabric, samples=20, **how)  # type: ignore[arg-type]
-        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=DefectSearch(steps=1))
+        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
         train_mapper(folder, Bundle(out), mapping, fabric, **how)  # type: ignore[arg-type]
     return Bundle(out)
 
@@ -160,7 +160,7 @@ def test_a_mapper_that_cannot_grow_is_told_so_before_the_search(
     solutions = out.path / "training" / "mapper" / "solutions.safetensors"
     solutions.unlink()
     bare, fabric = write_bundle(tmp_path / "bare"), make_fabric("cpu")
-    how = MapperTraining(schedule=BRIEF, solutions=1, search=DefectSearch(steps=1))
+    how = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
     with pytest.raises(BundleError, match="without a mapper"):
         train_mapper(DefectFolder(data), out, how, fabric, placements=MOVES, coarse=bare)
     assert not solutions.exists()

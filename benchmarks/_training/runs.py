@@ -33,7 +33,7 @@ from blemish.generator.defects import train_defects
 from blemish.generator.loop import make_fabric
 from blemish.generator.restore import load_generator
 from blemish.generator.train import train_generator
-from blemish.types import Precision
+from blemish.names import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

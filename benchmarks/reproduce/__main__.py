@@ -29,7 +29,7 @@ from benchmarks.reproduce.subjects import SUBJECTS, foreign_to, refuse_absent
 from blemish.errors import BlemishError, BundleError, OptionError
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
-from blemish.types import Precision
+from blemish.names import Precision
 
 ROOT = Path(__file__).resolve().parents[2]
 

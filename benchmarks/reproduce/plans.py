@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from blemish.synthesis.detail import Tone
-from blemish.synthesis.masks import MaskPlan
+from blemish.names import Tone
+from blemish.synthesis.options import MaskOptions
 
 Length = Literal["full", "quick"]
-AS_IT_LAY = MaskPlan(kind="real", where="there")
-BENT = MaskPlan(kind="real", where="there", elastic=0.02)
-MUCH_BENT = MaskPlan(kind="real", where="there", elastic=0.04)
-SCRATCH = MaskPlan(kind="scratch", area=(0.008, 0.06))
-BLOB = MaskPlan(kind="blob", area=(0.02, 0.2))
+AS_IT_LAY = MaskOptions(mask_kind="real", where="there")
+BENT = MaskOptions(mask_kind="real", where="there", mask_elastic=0.02)
+MUCH_BENT = MaskOptions(mask_kind="real", where="there", mask_elastic=0.04)
+SCRATCH = MaskOptions(mask_kind="scratch", area=(0.008, 0.06))
+BLOB = MaskOptions(mask_kind="blob", area=(0.02, 0.2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Items:
 
     defect: str
     count: int
-    draw: MaskPlan
+    draw: MaskOptions
     strength: tuple[float, float] = (1.0, 1.0)
     detail: bool = False
     tone: Tone = "model"
@@ -62,7 +62,7 @@ class Items:
     @property
     def real(self) -> bool:
         """Whether real defects are asked for anything."""
-        return self.detail or self.draw.kind == "real"
+        return self.detail or self.draw.mask_kind == "real"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ TINY = (
 def _glass(
     defect: str,
     count: int,
-    draw: MaskPlan,
+    draw: MaskOptions,
     *,
     tone: Tone = "model",
     faintest: float = 1.0,
@@ -193,7 +193,7 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
                 _glass(
                     "broken_small",
                     80,
-                    MaskPlan(kind="blob", area=(0.015, 0.06), where="edge"),
+                    MaskOptions(mask_kind="blob", area=(0.015, 0.06), where="edge"),
                     tone="real",
                 ),
                 # What lies in a bottle may be of any colour, as dark as it is, and seen in part.
@@ -209,7 +209,11 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
         "quick": _quick(
             _glass("broken_large", 4, AS_IT_LAY),
             Items(defect="broken_small", count=4, draw=AS_IT_LAY),
-            Items(defect="contamination", count=4, draw=MaskPlan(kind="blob", area=(0.05, 0.2))),
+            Items(
+                defect="contamination",
+                count=4,
+                draw=MaskOptions(mask_kind="blob", area=(0.05, 0.2)),
+            ),
         ),
     },
     "hazelnut": {
@@ -221,16 +225,20 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
                 Items(
                     defect="colour",
                     count=100,
-                    draw=MaskPlan(kind="real", area=(0.04, 0.15)),
+                    draw=MaskOptions(mask_kind="real", area=(0.04, 0.15)),
                 ),
-                Items(defect="colour", count=60, draw=MaskPlan(kind="blob", area=(0.04, 0.15))),
-                Items(defect="colour", count=40, draw=MaskPlan(kind="spots", area=(0.04, 0.1))),
+                Items(
+                    defect="colour", count=60, draw=MaskOptions(mask_kind="blob", area=(0.04, 0.15))
+                ),
+                Items(
+                    defect="colour", count=40, draw=MaskOptions(mask_kind="spots", area=(0.04, 0.1))
+                ),
                 Items(defect="crack", count=200, draw=AS_IT_LAY),
             ),
             side=512,
         ),
         "quick": _quick(
-            Items(defect="colour", count=6, draw=MaskPlan(kind="blob", area=(0.04, 0.15))),
+            Items(defect="colour", count=6, draw=MaskOptions(mask_kind="blob", area=(0.04, 0.15))),
             Items(defect="crack", count=4, draw=AS_IT_LAY),
         ),
     },

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reproduce.plans import Items, Plan
-from blemish.synthesis.masks import MaskPlan
+from blemish.synthesis.options import MaskOptions
 
 
 def recipe(plan: Plan, data: Path, work: Path) -> str:
@@ -29,7 +29,7 @@ def _group(items: Items, folder: Path) -> Iterator[str]:
     yield from ("", "[[group]]", f"defect = {_text(items.defect)}", f"count = {items.count}")
     yield f"photographs = {_text((folder / 'train' / 'good').as_posix())}"
     if items.by_chance:
-        yield from ('method = "optimize"', 'invert = { method = "encode" }')
+        yield from ('method = "optimize"', 'invert = "encode"')
     if items.real:
         yield from (f"real = {_text(folder.as_posix())}", "first_third = true")
     if items.strength != (1.0, 1.0):
@@ -40,14 +40,13 @@ def _group(items: Items, folder: Path) -> Iterator[str]:
         yield f"tone = {_text(items.tone)}"
     if items.uneven:
         yield f"uneven = {items.uneven}"
-    yield f"draw = {_table(items.draw)}"
+    yield from (f"{name} = {_text(value)}" for name, value in _options(items.draw).items())
 
 
-def _table(plan: MaskPlan) -> str:
-    """What differs from the usual, as an inline table."""
-    usual = asdict(MaskPlan())
-    given = {k: v for k, v in asdict(plan).items() if k == "kind" or v != usual[k]}
-    return "{ " + ", ".join(f"{k} = {_text(v)}" for k, v in given.items()) + " }"
+def _options(masks: MaskOptions) -> dict[str, Any]:
+    """The options of the masks that differ from the usual ones."""
+    usual = asdict(MaskOptions())
+    return {name: value for name, value in asdict(masks).items() if value != usual[name]}
 
 
 def _text(value: Any) -> str:

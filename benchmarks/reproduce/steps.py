@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.reproduce.outcomes import Places, Stage, trained
 from benchmarks.reproduce.plans import Plan, Rung
 from benchmarks.reproduce.subjects import PROTOCOL, Subject
-from blemish.types import Precision
+from blemish.names import Precision
 
 Words = tuple[str, ...]
 

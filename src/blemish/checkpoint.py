@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, write_atomically
 from blemish.hub import fetch, names_repository, upload
-from blemish.types import Codes, Space
+from blemish.names import Space
+from blemish.types import Codes
 
 FORMAT = 1
 EMBEDDED = Path(__file__).parent / "bundles"

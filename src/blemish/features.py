@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from blemish.errors import BundleError
 from blemish.files import ensure_writable
+from blemish.names import NetworkName
 
-NetworkName = Literal["squeezenet", "vgg16"]
 Convention = Literal["torchvision", "caffe"]
 
 

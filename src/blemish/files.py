@@ -6,16 +6,23 @@ see the old file or the new one. Errors of the disk become an `OutputError` here
 
 import errno
 import os
+import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from blemish.errors import OutputError
+from blemish.errors import DataError, OutputError, UserError
 
 LOCK = "running.lock"
+MAX_NAME = 200  # bytes; of the 255 that file systems allow, the rest is for prefix and suffix
+
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+_FORBIDDEN_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, half characters, line breaks
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 _REFUSALS = {
     errno.ENOSPC: ("no space is left", "Free some space or choose another folder."),
@@ -29,6 +36,70 @@ _REFUSALS = {
     errno.ENOENT: ("its folder does not exist", "Create the folder first."),
     errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter name."),
 }
+
+
+def check_name(name: object, what: str, error: type[UserError] = DataError) -> str:
+    """Check a name that comes from a file or an option before it becomes one part of a path.
+
+    Args:
+        name: The name, without suffix; anything but a string is refused too.
+        what: What it names and where it comes from, for the message: "the item's name in line 3".
+        error: The class of the error to raise.
+
+    Returns:
+        The name as it was given.
+
+    Raises:
+        UserError: Used as a part of a path, the name would leave its folder, hide the file, or
+            mean something else on another system.
+    """
+    complaint = _complaint(name)
+    if complaint is not None:
+        raise error(
+            got=f"{what} {str(name)[:80]!r}, which {complaint}",
+            expected=f"one plain name of at most {MAX_NAME} bytes",
+            todo="Rename it: letters, digits, spaces, '-', '_' and '.' inside are safe.",
+        )
+    return str(name)
+
+
+def check_path(path: object, what: str, error: type[UserError] = DataError) -> PurePosixPath:
+    """Check a relative path that comes from a file, such as a manifest, before it is followed.
+
+    Args:
+        path: Names with "/" between them; each must pass `check_name`.
+        what: What it leads to and where it comes from, for the message.
+        error: The class of the error to raise.
+
+    Raises:
+        UserError: It is no path, is absolute, or leads out of the folder it is relative to.
+    """
+    parts = path.split("/") if isinstance(path, str) else [path]
+    return PurePosixPath(*(check_name(part, what, error) for part in parts))
+
+
+def _complaint(name: object) -> str | None:
+    """What is wrong with a name, as the end of a sentence that begins with "which"."""
+    if not isinstance(name, str):
+        return f"is a {type(name).__name__}, not a string"
+    if not name.strip():
+        return "is empty"
+    if any(unicodedata.category(c) in _FORBIDDEN_KINDS for c in name):
+        return "holds control characters or is not valid Unicode"
+    found = sorted(_FORBIDDEN.intersection(name))
+    if found:
+        return f"holds {' '.join(found)}"
+    if len(name.encode()) > MAX_NAME:
+        return f"is {len(name.encode())} bytes long"
+    return _complaint_about_ends(name)
+
+
+def _complaint_about_ends(name: str) -> str | None:
+    if name.startswith("."):
+        return "begins with a dot"
+    if name.endswith(".") or name != name.strip():
+        return "begins or ends with a space, or ends with a dot"
+    return "is reserved on Windows" if _RESERVED.fullmatch(name) else None
 
 
 @contextmanager

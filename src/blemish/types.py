@@ -4,14 +4,13 @@ Images are RGB in [-1, 1], masks are in [0, 1] with 1 on the defect; both are ch
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Space = Literal["z", "w", "w+"]
-Precision = Literal["32-true", "bf16-mixed"]  # number format inside the networks during training
+from blemish.names import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from blemish.generator.loop import STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator
-from blemish.types import Precision
+from blemish.names import Precision
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)

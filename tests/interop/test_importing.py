@@ -26,10 +26,9 @@ from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.model import Model
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
-from blemish.synthesis.defect import DefectSearch
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Synthesizer
-from blemish.synthesis.ways.approach import Approach
 
 
 @pytest.fixture
@@ -93,11 +92,10 @@ def test_a_photograph_is_inverted(plain: Path, tmp_path: Path) -> None:
 
 def test_a_branch_of_dfmgan_places_its_defect(defective: Path, tmp_path: Path) -> None:
     import_model(defective, tmp_path / "bundle", types="crack")
-    how = DefectSearch(control="noise", steps=4)
-    approach = Approach(invert=Projection(space="w", search=Search(steps=2)), search=how)
+    approach = SynthesisOptions(invert="project", steps=2, mask_control="noise", defect_steps=4)
     worker = Synthesizer(find_bundle(tmp_path / "bundle"), approach)
     order = read_order(*write_scene(tmp_path / "scene"), "crack", worker.types)
     item = worker.make(order, 0)
     assert item.kind == "crack" and item.picture.picture.shape == order.picture.shape
     with pytest.raises(BundleError, match="takes no mask"):
-        Synthesizer(worker.bundle, replace(approach, search=DefectSearch()))
+        Synthesizer(worker.bundle, replace(approach, mask_control="condition"))

@@ -28,8 +28,9 @@ from blemish.inversion import train as training
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source
 from blemish.inversion.model import STRANGEST, forget_domain, load_model
-from blemish.inversion.recipes import RECIPES, EncoderTraining, Recipe
+from blemish.inversion.recipes import RECIPES, EncoderTraining
 from blemish.inversion.train import EncoderStage, train_encoder
+from blemish.names import EncoderRecipe
 from blemish.pictures import to_picture
 from blemish.types import Codes
 
@@ -46,7 +47,7 @@ PICTURE = {"spread", "pixels", "features"}
 DEFECT = {"defect_code", "mask", "kind"}
 
 
-def options(recipe: Recipe = "in-domain", steps: int = 3, **changes: Any) -> EncoderTraining:
+def options(recipe: EncoderRecipe = "in-domain", steps: int = 3, **changes: Any) -> EncoderTraining:
     snapshot = changes.pop("snapshot", 100)
     kimg = {"kimg": steps * BATCH / 1000, "snapshot_kimg": snapshot * BATCH / 1000}
     schedule = Schedule(batch=BATCH, log_steps=1, seed=changes.pop("seed", 0), **kimg)
@@ -159,7 +160,7 @@ TERMS = [
 
 @pytest.mark.parametrize("recipe, changes, expected", TERMS)
 def test_each_recipe_tells_its_terms(
-    data: Path, fresh: Bundle, recipe: Recipe, changes: dict[str, Any], expected: set[str]
+    data: Path, fresh: Bundle, recipe: EncoderRecipe, changes: dict[str, Any], expected: set[str]
 ) -> None:
     trained = train(data, fresh, options(recipe, 2, **changes))
     assert terms(trained) == expected
@@ -190,10 +191,10 @@ def test_weights_that_are_missing_end_it_before_it_begins(
     assert not (fresh.path / "training").exists() and not fresh.has("encoder")
 
 
-@pytest.mark.parametrize("recipe", get_args(Recipe))
+@pytest.mark.parametrize("recipe", get_args(EncoderRecipe))
 @pytest.mark.parametrize("branch", OTHER_BRANCHES)
 def test_bundles_of_every_kind_can_be_trained(
-    data: Path, tmp_path: Path, branch: DefectConfig | None, recipe: Recipe
+    data: Path, tmp_path: Path, branch: DefectConfig | None, recipe: EncoderRecipe
 ) -> None:
     bundle = write_bundle(tmp_path / "bundle", replace(SMALL, defect=branch))
     stage = stage_of(bundle, options(recipe, features="critic"), data)
@@ -349,7 +350,7 @@ def code_error(stage: EncoderStage, encoder: Encoder) -> float:
     return far.square().mean().item() / stage.lessons.variance
 
 
-def plain_stage(config: GeneratorConfig, recipe: Recipe, folder: Path) -> EncoderStage:
+def plain_stage(config: GeneratorConfig, recipe: EncoderRecipe, folder: Path) -> EncoderStage:
     bundle = write_bundle(folder, config)
     generator: Generator = load_generator(bundle)
     rows = generator(generator.codes(torch.randn(4, config.z_dim))).image

@@ -31,8 +31,9 @@ from blemish.inversion.project import Projection
 from blemish.inversion.refusal import MARGIN
 from blemish.inversion.search import Search
 from blemish.inversion.trajectory import Trajectory
+from blemish.names import Space
 from blemish.pictures import fit, read_mask, read_picture, to_picture, write_picture
-from blemish.types import Codes, Space
+from blemish.types import Codes
 
 QUICK = Search(steps=3)
 PROJECTION = Projection(space="w", search=QUICK, noise_weight=1)

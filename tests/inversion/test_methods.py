@@ -27,8 +27,8 @@ from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
-from blemish.inversion.space import Start, w_statistics
-from blemish.types import Space
+from blemish.inversion.space import w_statistics
+from blemish.names import SearchStart, Space
 
 SPACES = get_args(Space)
 CASES = [(name, space) for name in METHODS for space in SPACES if (name, space) != ("encode", "z")]
@@ -254,10 +254,10 @@ def test_networks_are_left_alone(model: Model, target: Tensor, name: str, space:
     assert all(torch.equal(weight, old) for weight, old in zip(weights, before, strict=True))
 
 
-@pytest.mark.parametrize("start", get_args(Start))
+@pytest.mark.parametrize("start", get_args(SearchStart))
 @pytest.mark.parametrize("space", SPACES)
 def test_optimisation_may_begin_anywhere(
-    model: Model, target: Tensor, space: Space, start: Start
+    model: Model, target: Tensor, space: Space, start: SearchStart
 ) -> None:
     still, moved = (
         find(model, Optimize(space=space, start=start, search=Search(steps=steps)), target[:2])

@@ -15,7 +15,8 @@ from blemish.inversion.model import Model
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search, Terms
 from blemish.inversion.space import draws, w_statistics
-from blemish.types import Codes, Space
+from blemish.names import Space
+from blemish.types import Codes
 
 SPACES = get_args(Space)
 

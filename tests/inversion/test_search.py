@@ -7,14 +7,12 @@ from torch import Tensor
 
 from blemish.errors import OptionError
 from blemish.inversion.search import (
-    SEED_LIMIT,
     Outcome,
     Search,
     Terms,
-    refuse_seeds,
-    refuse_weights,
     search,
 )
+from blemish.limits import SEED_LIMIT, refuse_seeds, refuse_weights
 
 
 def bowl(point: Tensor, bottom: Tensor) -> Callable[[float], Terms]:

@@ -6,10 +6,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.features import SOURCES, Convention, FeatureNetwork, NetworkName
+from blemish.features import SOURCES, Convention, FeatureNetwork
 from blemish.generator.critic import Critic
 from blemish.inversion.losses import feature_error, squared_error
 from blemish.inversion.sight import LEVELS_PER_DEVIATION, VGG_LAYER, Sight
+from blemish.names import NetworkName
 
 CLASSIFIERS: tuple[NetworkName, ...] = ("squeezenet", "vgg16")
 

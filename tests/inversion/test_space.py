@@ -9,16 +9,15 @@ from blemish.generator.network import Generator
 from blemish.inversion.encoder import Encoder, Encoding
 from blemish.inversion.space import (
     FAINT,
-    Start,
     code_rows,
     draws,
     start_point,
     w_defect_statistics,
     w_statistics,
 )
-from blemish.types import Space
+from blemish.names import SearchStart, Space
 
-SPACES, STARTS = get_args(Space), get_args(Start)
+SPACES, STARTS = get_args(Space), get_args(SearchStart)
 
 
 def rngs(n: int, seed: int = 0) -> list[torch.Generator]:
@@ -32,7 +31,7 @@ def encoding(encoder: Encoder) -> Encoding:
         return encoder(image)
 
 
-def read_for(start: Start, encoding: Encoding) -> Encoding | None:
+def read_for(start: SearchStart, encoding: Encoding) -> Encoding | None:
     return encoding if start == "encoder" else None
 
 
@@ -71,7 +70,7 @@ def test_rows_are_those_of_the_generator(generator: Generator, space: Space) -> 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("space", SPACES)
 def test_a_point_has_its_leaves(
-    generator: Generator, encoding: Encoding, space: Space, start: Start, defect: bool
+    generator: Generator, encoding: Encoding, space: Space, start: SearchStart, defect: bool
 ) -> None:
     read = read_for(start, encoding)
     point = start_point(generator, space, start, read, rngs(3), defect=defect)
@@ -89,7 +88,7 @@ def test_a_point_has_its_leaves(
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("space", SPACES)
 def test_a_start_is_a_function_of_the_item(
-    generator: Generator, encoding: Encoding, space: Space, start: Start
+    generator: Generator, encoding: Encoding, space: Space, start: SearchStart
 ) -> None:
     read = read_for(start, encoding)
     together = start_point(generator, space, start, read, rngs(3), defect=True)
@@ -134,7 +133,7 @@ def test_in_z_the_nearest_latent_is_taken(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("start", ["mean", "random"])
-def test_without_the_encoder_a_mask_begins_faint(generator: Generator, start: Start) -> None:
+def test_without_the_encoder_a_mask_begins_faint(generator: Generator, start: SearchStart) -> None:
     point = start_point(generator, "w", start, None, rngs(3), defect=True)
     logits, soft, binary = point.mask_logits(), point.mask(binary=False), point.mask(binary=True)
     assert logits is not None and soft is not None and binary is not None

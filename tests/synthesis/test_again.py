@@ -5,7 +5,8 @@ import pytest
 
 from blemish.errors import DataError, OptionError
 from blemish.synthesis.again import SCALE_BY, laid_again
-from blemish.synthesis.masks import MaskPlan, draw_mask
+from blemish.synthesis.masks import draw_mask
+from blemish.synthesis.options import MaskOptions
 
 Y, X = np.mgrid[0:128, 0:128]
 RADIUS = np.hypot(Y - 63.5, X - 63.5)
@@ -48,13 +49,13 @@ def test_a_mask_of_another_size_is_brought_to_the_photographs(side: int) -> None
 
 
 def test_a_plan_lays_real_masks_again() -> None:
-    plan = MaskPlan(kind="real", where="there", area=0.2)
+    plan = MaskOptions(mask_kind="real", where="there", area=0.2)
     mask = draw_mask(plan, PART, np.random.default_rng(0), [RIM])
     assert mask.sum() < 0.1 * PART.sum()  # its own size, not a fifth of the part
 
 
 def test_what_can_not_be_laid_is_refused() -> None:
-    plan = MaskPlan(kind="real", where="there")
+    plan = MaskOptions(mask_kind="real", where="there")
     rng = np.random.default_rng(0)
     corner = (X > 120) & (Y > 120)
     with pytest.raises(OptionError, match="no place"):
@@ -64,6 +65,6 @@ def test_what_can_not_be_laid_is_refused() -> None:
     with pytest.raises(OptionError, match="without masks"):
         draw_mask(plan, PART, rng)
     with pytest.raises(OptionError, match="kind scratch"):
-        MaskPlan(kind="scratch", where="there")
-    with pytest.raises(OptionError, match="rotated by"):
-        MaskPlan(kind="real", where="there", degrees=200)
+        MaskOptions(mask_kind="scratch", where="there")
+    with pytest.raises(OptionError, match="mask_degrees = 200"):
+        MaskOptions(mask_kind="real", where="there", mask_degrees=200)

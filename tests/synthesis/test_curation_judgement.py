@@ -14,8 +14,8 @@ from blemish.pictures import write_picture
 from blemish.synthesis.batch.tally import Tally
 from blemish.synthesis.curation.curate import Curator, Judgement, drift
 from blemish.synthesis.curation.yardstick import Yardstick, learn_curation
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.synthesize import Synthesizer
-from blemish.synthesis.ways.approach import Approach
 
 SIDE, N = 128, 6
 PAINT, CRACK = (230, 20, 20), (30, 30, 30)
@@ -266,7 +266,7 @@ def test_the_distance_is_the_yardstick_s(curator: Curator) -> None:
 def test_a_bundle_that_was_not_calibrated_judges_nothing(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     assert Curator.of(bundle) is None
-    assert Synthesizer(bundle, Approach()).curator is None
+    assert Synthesizer(bundle, SynthesisOptions()).curator is None
 
 
 def test_every_reason_is_counted_by_its_cause(curator: Curator, tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ from torch import Tensor
 from blemish.errors import OptionError
 from blemish.generator.network import Generator
 from blemish.inversion.losses import mask_error
+from blemish.names import MaskControl, Space
 from blemish.synthesis.defect import (
-    DefectSearch,
-    MaskControl,
     Placed,
     place_defects,
 )
+from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.stitched import Stitched
-from blemish.types import Codes, Space
+from blemish.types import Codes
 
 CONTROLS = get_args(MaskControl)
 SPACES = get_args(Space)
@@ -47,7 +47,7 @@ def photograph(generator: Generator, twin: Codes) -> Tensor:
 @pytest.fixture
 def place(generator: Generator, twin: Codes, photograph: Tensor):
     def place(
-        how: DefectSearch, *, n: int = 2, seed: int = 0, mask: Tensor | None = None, **more
+        how: SearchOptions, *, n: int = 2, seed: int = 0, mask: Tensor | None = None, **more
     ) -> Placed:
         wanted, kind = square(4, 5) if mask is None else mask, more.pop("kind", 0)
         codes = more.pop("twin", twin)
@@ -63,7 +63,7 @@ def place(generator: Generator, twin: Codes, photograph: Tensor):
 def test_each_way_runs_in_each_space(
     place, generator: Generator, twin: Codes, control: MaskControl, space: Space
 ) -> None:
-    placed = place(DefectSearch(control=control, space=space, steps=8))
+    placed = place(SearchOptions(mask_control=control, defect_space=space, defect_steps=8))
     assert placed.defective.shape == placed.twin.shape == (2, 3, 16, 16)
     assert placed.mask_logits.shape == (2, 1, 16, 16)
     assert placed.codes.w.shape == (2, generator.config.layers, 16)
@@ -80,7 +80,7 @@ def test_each_way_runs_in_each_space(
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_the_codes_draw_what_came_back(place, generator: Generator, control: MaskControl) -> None:
-    placed = place(DefectSearch(control=control, steps=5))
+    placed = place(SearchOptions(mask_control=control, defect_steps=5))
     given = square(4, 5).expand(2, -1, -1, -1) if control == "condition" else None
     drawing = generator.draw(placed.codes, mask=given)
     assert drawing.mask_logits is not None
@@ -91,7 +91,7 @@ def test_the_codes_draw_what_came_back(place, generator: Generator, control: Mas
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_nothing_that_comes_back_tracks_slopes(place, control: MaskControl) -> None:
-    placed = place(DefectSearch(control=control, steps=2))
+    placed = place(SearchOptions(mask_control=control, defect_steps=2))
     tensors = [placed.codes.w, placed.codes.w_defect, *placed.codes.noise.values()]
     tensors += [placed.defective, placed.twin, placed.mask_logits, *placed.terms.values()]
     assert not any(tensor.requires_grad for tensor in tensors)
@@ -99,9 +99,9 @@ def test_nothing_that_comes_back_tracks_slopes(place, control: MaskControl) -> N
 
 def test_each_way_of_searching_is_nearer_than_the_start(place) -> None:
     mask = square(4, 5).expand(2, -1, -1, -1)
-    start = mask_error(place(DefectSearch(control="codes", steps=0)).mask_logits, mask)
+    start = mask_error(place(SearchOptions(mask_control="codes", defect_steps=0)).mask_logits, mask)
     found = {
-        control: place(DefectSearch(control=control, steps=24)).terms["mask"]
+        control: place(SearchOptions(mask_control=control, defect_steps=24)).terms["mask"]
         for control in ("codes", "noise")
     }
     assert (found["codes"] < start).all()
@@ -110,7 +110,7 @@ def test_each_way_of_searching_is_nearer_than_the_start(place) -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_a_given_mask_says_where(place, space: Space) -> None:
-    how = DefectSearch(space=space)
+    how = SearchOptions(defect_space=space)
     places = [square(2, 2), square(9, 9)]
     placed = [place(how, mask=mask) for mask in places]
     assert torch.equal(placed[0].codes.w_defect, placed[1].codes.w_defect), "the look is the same"
@@ -124,13 +124,13 @@ def test_a_given_mask_says_where(place, space: Space) -> None:
 
 
 def test_kinds_look_different(place) -> None:
-    crack, paint = (place(DefectSearch(), kind=kind).defective for kind in (0, 1))
+    crack, paint = (place(SearchOptions(), kind=kind).defective for kind in (0, 1))
     assert not torch.allclose(crack, paint, atol=1e-2)
 
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_batch_is_its_items(place, control: MaskControl) -> None:
-    how = DefectSearch(control=control, steps=4)
+    how = SearchOptions(mask_control=control, defect_steps=4)
     together = place(how, n=5)
     for k in (0, 3):
         alone = place(how, n=1, seed=k)
@@ -142,7 +142,7 @@ def test_a_batch_is_its_items(place, control: MaskControl) -> None:
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_the_same_seed_gives_the_same_defect(place, control: MaskControl) -> None:
-    how = DefectSearch(control=control, steps=3)
+    how = SearchOptions(mask_control=control, defect_steps=3)
     first, again, other = place(how), place(how), place(how, seed=7)
     assert torch.equal(first.defective, again.defective)
     assert not torch.equal(first.defective, other.defective)
@@ -156,7 +156,7 @@ def test_a_reference_is_approached(place, control: MaskControl) -> None:
     )
     reference, far = Stitched(target), {}
     for steps in (0, 12):
-        how = DefectSearch(control=control, steps=steps, reference_weight=3)
+        how = SearchOptions(mask_control=control, defect_steps=steps, reference_weight=3)
         placed = place(how, reference=reference)
         far[steps] = reference.error(placed.defective, mask.expand(2, -1, -1, -1))
     assert (far[12] < far[0]).all()
@@ -165,14 +165,16 @@ def test_a_reference_is_approached(place, control: MaskControl) -> None:
 
 def test_a_heavy_stay_weight_holds_the_code(place) -> None:
     found = [
-        place(DefectSearch(control="codes", steps=12, stay_weight=weight)).terms["stay"]
+        place(SearchOptions(mask_control="codes", defect_steps=12, stay_weight=weight)).terms[
+            "stay"
+        ]
         for weight in (0.0, 1e4)
     ]
     assert (found[1] < 0.1 * found[0]).all()
 
 
 def test_noise_maps_stay_normal(place) -> None:
-    placed = place(DefectSearch(control="noise", steps=8))
+    placed = place(SearchOptions(mask_control="noise", defect_steps=8))
     assert placed.codes.noise
     assert all(name.startswith("res_") for name in placed.codes.noise)
     for noise in placed.codes.noise.values():
@@ -183,7 +185,8 @@ def test_noise_maps_stay_normal(place) -> None:
 def test_the_twin_s_own_noise_is_kept(place, generator: Generator, twin: Codes) -> None:
     own = torch.randn(1, 1, 8, 8)
     placed = place(
-        DefectSearch(control="noise", steps=3), twin=replace(twin, noise={"b8.conv0": own})
+        SearchOptions(mask_control="noise", defect_steps=3),
+        twin=replace(twin, noise={"b8.conv0": own}),
     )
     assert torch.equal(placed.codes.noise["b8.conv0"], own.expand(2, -1, -1, -1))
     assert "res_b8.conv0" in placed.codes.noise
@@ -192,13 +195,13 @@ def test_the_twin_s_own_noise_is_kept(place, generator: Generator, twin: Codes) 
 
 def test_the_search_tells_each_step(place) -> None:
     heard: list[int] = []
-    place(DefectSearch(control="codes", steps=8), tell=heard.append)
+    place(SearchOptions(mask_control="codes", defect_steps=8), tell=heard.append)
     assert heard == [*range(8), 0, 1], "the fit, then a quarter of it for the polish"
 
 
 def test_the_generator_is_left_alone(place, generator: Generator) -> None:
     before = [w.clone() for w in generator.parameters()]
-    place(DefectSearch(control="noise", steps=3))
+    place(SearchOptions(mask_control="noise", defect_steps=3))
     for weight, then in zip(generator.parameters(), before, strict=True):
         assert weight.grad is None
         assert torch.equal(weight, then)
@@ -207,8 +210,8 @@ def test_the_generator_is_left_alone(place, generator: Generator) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"steps": -1},
-        {"learning_rate": 0},
+        {"defect_steps": -1},
+        {"defect_learning_rate": 0},
         {"mask_weight": -1},
         {"image_weight": nan},
         {"reference_weight": 1e10},
@@ -218,4 +221,4 @@ def test_the_generator_is_left_alone(place, generator: Generator) -> None:
 )
 def test_bad_options_are_refused(options: dict) -> None:
     with pytest.raises(OptionError):
-        DefectSearch(**options)
+        SearchOptions(**options)

@@ -10,10 +10,11 @@ from tiny import write_bundle, write_defects, write_scene
 
 from blemish.data.colour import lab
 from blemish.errors import OptionError
+from blemish.names import Tone
 from blemish.pictures import write_picture
 from blemish.synthesis.carry import LEAST_LEVELS, VISIBLE_LEVELS, carry, soft_cover
-from blemish.synthesis.detail import Details, Tone, detailed, moved_by
-from blemish.synthesis.ways.approach import Approach
+from blemish.synthesis.detail import Details, detailed, moved_by
+from blemish.synthesis.options import SynthesisOptions
 
 Y, X = np.mgrid[0:96, 0:96]
 MASK = np.hypot(Y - 48, X - 48) < 24
@@ -165,12 +166,12 @@ def test_a_picture_is_moved_in_cielab_as_far_as_it_can_be_shown(shift: tuple[int
 
 
 def test_what_is_not_there_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="without a folder"):
-        Approach(detail=True)
-    with pytest.raises(OptionError, match="without their detail"):
-        Approach(tone="real")
-    with pytest.raises(OptionError, match="without their detail"):
-        Approach(tone="drawn")
+    with pytest.raises(OptionError, match="detail without real defects"):
+        SynthesisOptions(detail=True)
+    with pytest.raises(OptionError, match="without detail"):
+        SynthesisOptions(tone="real")
+    with pytest.raises(OptionError, match="without detail"):
+        SynthesisOptions(tone="drawn")
     details = Details(write_defects(tmp_path / "real"), first_third=False, side=16)
     with pytest.raises(OptionError, match="holds no 'hole'"):
         details.prepare("hole")
@@ -192,8 +193,8 @@ def test_the_command_puts_detail_on(
     assert len({path.read_bytes() for path in made}) == 3
     capsys.readouterr()
     assert exit_code(f"{make} --detail") == 2
-    assert "without a folder" in capsys.readouterr().err
+    assert "detail without real defects" in capsys.readouterr().err
     assert exit_code(f"{make} --tone real") == 2
-    assert "without their detail" in capsys.readouterr().err
+    assert "without detail" in capsys.readouterr().err
     assert exit_code(f"{make} --first-third") == 2
     assert "--first-third without a use" in capsys.readouterr().err

@@ -10,11 +10,10 @@ from blemish.errors import OptionError
 from blemish.pictures import fit_mask, read_mask, read_picture, write_picture
 from blemish.synthesis.carry import carry, soft_cover
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.fading import faded
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
-from blemish.synthesis.ways.approach import Approach
 
 SIZES = [(64, 64), (512, 512), (900, 1200), (33, 47), (1, 80)]
 
@@ -109,7 +108,7 @@ def test_a_pixel_gets_its_own_share_of_the_change() -> None:
 @pytest.mark.parametrize("uneven", [-0.1, 1.01, float("nan")])
 def test_what_is_out_of_range_is_refused(uneven: float) -> None:
     with pytest.raises(OptionError, match="uneven"):
-        Approach(uneven=uneven)
+        SynthesisOptions(uneven=uneven)
 
 
 def test_an_item_fades_by_its_seed_and_keeps_its_label(tmp_path: Path) -> None:
@@ -118,8 +117,8 @@ def test_an_item_fades_by_its_seed_and_keeps_its_label(tmp_path: Path) -> None:
     write_picture(tmp_path / "mask.png", (255 * spot(96, 96)).astype(np.uint8))
     found, seed = {}, fading_away(spot(96, 96))
     for uneven in (0.0, 1.0):
-        approach = Approach(
-            uneven=uneven, detail=True, tone="real", real=real, search=DefectSearch(steps=2)
+        approach = SynthesisOptions(
+            uneven=uneven, detail=True, tone="real", real=real, defect_steps=2
         )
         worker = Synthesizer(bundle, approach)
         order = read_order(tmp_path / "good.png", tmp_path / "mask.png", "crack", worker.types)

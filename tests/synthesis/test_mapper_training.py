@@ -19,13 +19,13 @@ from blemish.files import LOCK
 from blemish.generator import loop
 from blemish.generator.loop import STATE, Schedule, make_fabric
 from blemish.generator.network import DefectConfig
-from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping import train as training
 from blemish.synthesis.mapping.looks import COORDINATES
 from blemish.synthesis.mapping.mapper import MAPPER, load_mapper
 from blemish.synthesis.mapping.options import MapperTraining
 from blemish.synthesis.mapping.solutions import LOOKS, Solutions
 from blemish.synthesis.mapping.train import MapperStage, train_mapper
+from blemish.synthesis.options import SearchOptions
 
 BATCH = 8
 SMALL = replace(CONFIG, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
@@ -37,7 +37,12 @@ def options(steps: int = 3, **changes: Any) -> MapperTraining:
     snapshot = changes.pop("snapshot", 100)
     kimg = {"kimg": steps * BATCH / 1000, "snapshot_kimg": snapshot * BATCH / 1000}
     schedule = Schedule(batch=BATCH, log_steps=1, seed=changes.pop("seed", 0), **kimg)
-    kept = {"solutions": 2, "search": DefectSearch(steps=2), "symmetries": MOVES, "warm_steps": 3}
+    kept = {
+        "solutions": 2,
+        "search": SearchOptions(defect_steps=2),
+        "symmetries": MOVES,
+        "warm_steps": 3,
+    }
     return MapperTraining(schedule=schedule, **{**kept, **changes})
 
 

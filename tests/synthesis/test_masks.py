@@ -11,17 +11,16 @@ from tiny import write_defects
 
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError, UserError
+from blemish.names import MaskKind, OffPart
 from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.carry import reach_px
 from blemish.synthesis.masks import (
-    MaskKind,
-    MaskPlan,
-    OffPart,
     choose_real,
     draw_mask,
     place_mask,
     read_real,
 )
+from blemish.synthesis.options import MaskOptions
 from blemish.synthesis.placing import Where, point_on
 from blemish.synthesis.shapes import shape_of_discs, shape_of_mask
 
@@ -74,7 +73,7 @@ def hook() -> np.ndarray:
 REAL = (np.zeros((8, 8), bool), hook())
 
 
-def draw(plan: MaskPlan, part: np.ndarray, seed: int) -> np.ndarray:
+def draw(plan: MaskOptions, part: np.ndarray, seed: int) -> np.ndarray:
     return draw_mask(plan, part, np.random.default_rng(seed), REAL)
 
 
@@ -102,7 +101,7 @@ def test_a_mask_is_on_the_part_and_as_large_as_asked(
     kind: MaskKind, part: Callable[[int, int], np.ndarray], size: tuple[int, int], area: float
 ) -> None:
     where = part(*size)
-    mask = draw(MaskPlan(kind=kind, area=area), where, 0)
+    mask = draw(MaskOptions(mask_kind=kind, area=area), where, 0)
     assert mask.shape == size and mask.dtype == bool
     assert not (mask & ~where).any()
     assert mask.sum() == pytest.approx(area * where.sum(), rel=0.2)
@@ -112,7 +111,7 @@ def test_a_mask_is_on_the_part_and_as_large_as_asked(
 @pytest.mark.parametrize("side", [48, 500])
 def test_any_size_will_do(kind: MaskKind, side: int) -> None:
     part = ellipse(side, side)
-    mask = draw(MaskPlan(kind=kind, area=0.03), part, 0)
+    mask = draw(MaskOptions(mask_kind=kind, area=0.03), part, 0)
     assert mask.sum() == pytest.approx(0.03 * part.sum(), rel=0.2)
 
 
@@ -120,7 +119,7 @@ def test_any_size_will_do(kind: MaskKind, side: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_areas_lie_in_their_range(kind: MaskKind, seed: int) -> None:
     part = ellipse(128, 128)
-    share = draw(MaskPlan(kind=kind, area=(0.01, 0.04)), part, seed).sum() / part.sum()
+    share = draw(MaskOptions(mask_kind=kind, area=(0.01, 0.04)), part, seed).sum() / part.sum()
     assert 0.008 < share < 0.048
 
 
@@ -130,14 +129,16 @@ def test_areas_lie_in_their_range(kind: MaskKind, seed: int) -> None:
 def test_scratches_and_blobs_are_in_one_piece(
     kind: MaskKind, part: Callable[[int, int], np.ndarray], side: int
 ) -> None:
-    masks = [draw(MaskPlan(kind=kind, area=0.02), part(side, side), seed) for seed in range(2)]
+    masks = [
+        draw(MaskOptions(mask_kind=kind, area=0.02), part(side, side), seed) for seed in range(2)
+    ]
     assert [len(components(mask, least=1)) for mask in masks] == [1, 1]
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_spots_are_several_and_close_together(seed: int) -> None:
     part = ellipse(160, 160)
-    mask = draw(MaskPlan(kind="spots", area=0.01), part, seed)
+    mask = draw(MaskOptions(mask_kind="spots", area=0.01), part, seed)
     assert 2 <= len(components(mask, least=1)) <= 9
     rows, columns = np.nonzero(mask)
     assert max(np.ptp(rows), np.ptp(columns)) < 80
@@ -152,7 +153,7 @@ def elongation(mask: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(6))
 def test_scratches_are_thin_and_blobs_are_not(seed: int) -> None:
     part = ellipse(256, 256)
-    stroke, patch = (draw(MaskPlan(kind=kind, area=0.01), part, seed) for kind in ONE_PIECE)
+    stroke, patch = (draw(MaskOptions(mask_kind=kind, area=0.01), part, seed) for kind in ONE_PIECE)
     length = np.hypot(*np.ptp(np.argwhere(stroke), axis=0))
     assert stroke.sum() < 0.08 * length**2
     assert elongation(stroke) > 2
@@ -166,7 +167,9 @@ def test_scratches_are_thin_and_blobs_are_not(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scratch_tapers(seed: int) -> None:
-    stroke = draw(MaskPlan(area=0.02, off_part="refuse"), ellipse(320, 320), seed)
+    stroke = draw(
+        MaskOptions(mask_kind="scratch", area=0.02, off_part="refuse"), ellipse(320, 320), seed
+    )
     middle = np.argwhere(stroke).mean(axis=0)
     points = np.argwhere(stroke)
     away = np.linalg.norm(points - middle, axis=1)
@@ -177,7 +180,7 @@ def test_a_scratch_tapers(seed: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("off_part", OFF_PARTS)
 def test_a_generator_draws_what_its_seed_says(kind: MaskKind, off_part: OffPart) -> None:
-    part, plan = ellipse(96, 96), MaskPlan(kind=kind, off_part=off_part)
+    part, plan = ellipse(96, 96), MaskOptions(mask_kind=kind, off_part=off_part)
     masks = [draw(plan, part, seed) for seed in range(3)]
     again = [draw(plan, part, seed) for seed in range(3)]
     assert all((one == other).all() for one, other in zip(masks, again, strict=True))
@@ -187,7 +190,7 @@ def test_a_generator_draws_what_its_seed_says(kind: MaskKind, off_part: OffPart)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("where", ["anywhere", "centre", "edge", (0.4, 0.2, 0.5, 0.6)])
 def test_masks_are_the_same_at_twice_the_resolution(kind: MaskKind, where: Where) -> None:
-    plan = MaskPlan(kind=kind, area=(0.01, 0.02), where=where)
+    plan = MaskOptions(mask_kind=kind, area=(0.01, 0.02), where=where)
     gaps = []
     for seed in range(3):
         small, large = (draw(plan, ellipse(side, side), seed) for side in (160, 320))
@@ -203,8 +206,13 @@ def test_the_centre_is_deeper_than_the_edge(
 ) -> None:
     where = part(128, 128)
     deep, shallow = (
-        np.mean([depth(where, draw(replace(plan, kind=kind), where, seed)) for seed in range(4)])
-        for plan in (MaskPlan(area=0.005, where="centre"), MaskPlan(area=0.005, where="edge"))
+        np.mean(
+            [depth(where, draw(replace(plan, mask_kind=kind), where, seed)) for seed in range(4)]
+        )
+        for plan in (
+            MaskOptions(mask_kind="scratch", area=0.005, where="centre"),
+            MaskOptions(mask_kind="scratch", area=0.005, where="edge"),
+        )
     )
     assert deep > 1.2 * shallow
 
@@ -215,7 +223,7 @@ def test_the_centre_is_deeper_than_the_edge(
 def test_a_mask_lies_in_its_box(
     kind: MaskKind, box: tuple[float, float, float, float], off_part: OffPart
 ) -> None:
-    plan = MaskPlan(kind=kind, area=0.005, where=box, off_part=off_part)
+    plan = MaskOptions(mask_kind=kind, area=0.005, where=box, off_part=off_part)
     rows, columns = np.nonzero(draw(plan, ellipse(160, 240), 1))
     x, y, width, height = box
     assert (x * 240 <= columns).all() and (columns < (x + width) * 240).all()
@@ -226,7 +234,7 @@ def test_a_mask_lies_in_its_box(
 def test_where_clipping_is_refused_little_lies_along_the_outline(kind: MaskKind) -> None:
     part = ellipse(128, 128)
     outline = part & (cv2.erode(part.astype(np.uint8), np.ones((3, 3))) == 0)
-    plan = MaskPlan(kind=kind, area=0.01, where="edge")
+    plan = MaskOptions(mask_kind=kind, area=0.01, where="edge")
     clipped, whole = (
         sum(
             (draw(replace(plan, off_part=off_part), part, seed) & outline).sum()
@@ -243,7 +251,7 @@ def test_where_clipping_is_refused_little_lies_along_the_outline(kind: MaskKind)
 def test_odd_parts_give_a_mask_or_a_plain_no(
     kind: MaskKind, off_part: OffPart, size: tuple[int, int]
 ) -> None:
-    plan = MaskPlan(kind=kind, area=0.1, off_part=off_part)
+    plan = MaskOptions(mask_kind=kind, area=0.1, off_part=off_part)
     for part in (line(*size), ring(*size), np.eye(*size, dtype=bool)):
         try:
             mask = draw(plan, part, 0)
@@ -257,28 +265,32 @@ def test_odd_parts_give_a_mask_or_a_plain_no(
 @pytest.mark.parametrize("kind", ["scratch", "blob"])
 def test_a_line_is_clipped_to(kind: MaskKind) -> None:
     part = line(40, 400)
-    mask = draw(MaskPlan(kind=kind, area=0.1), part, 0)
+    mask = draw(MaskOptions(mask_kind=kind, area=0.1), part, 0)
     assert mask.sum() == pytest.approx(0.1 * part.sum(), rel=0.2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_part_there_is_no_mask(kind: MaskKind) -> None:
     with pytest.raises(DataError, match="no part"):
-        draw(MaskPlan(kind=kind), np.zeros((64, 64), bool), 0)
+        draw(MaskOptions(mask_kind=kind), np.zeros((64, 64), bool), 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "plan",
-    [MaskPlan(area=0.0005), MaskPlan(where=(0, 0, 0.1, 0.1)), MaskPlan(where=(0, 0, 1, 1e-6))],
+    [
+        MaskOptions(mask_kind="scratch", area=0.0005),
+        MaskOptions(mask_kind="scratch", where=(0, 0, 0.1, 0.1)),
+        MaskOptions(mask_kind="scratch", where=(0, 0, 1, 1e-6)),
+    ],
 )
-def test_where_there_is_no_place_it_says_so(kind: MaskKind, plan: MaskPlan) -> None:
+def test_where_there_is_no_place_it_says_so(kind: MaskKind, plan: MaskOptions) -> None:
     with pytest.raises(OptionError, match="of the part"):
-        draw(replace(plan, kind=kind), ellipse(64, 64), 0)
+        draw(replace(plan, mask_kind=kind), ellipse(64, 64), 0)
 
 
 def test_a_part_that_is_too_narrow_is_refused() -> None:
-    plan = MaskPlan(kind="blob", area=0.2, off_part="refuse")
+    plan = MaskOptions(mask_kind="blob", area=0.2, off_part="refuse")
     with pytest.raises(OptionError, match="32 tries"):
         draw(plan, line(40, 400), 0)
 
@@ -293,21 +305,20 @@ def test_a_part_that_is_too_narrow_is_refused() -> None:
         {"where": (0.5, 0.5, 0.6, 0.1)},
         {"where": (0.5, 0.5, 0.1, 0.0)},
         {"where": (-0.1, 0.5, 0.3, 0.1)},
-        {"folder": Path("parts")},
-        {"elastic": 0.02},
-        {"kind": "real", "elastic": 0.2},
-        {"kind": "real", "elastic": -0.01},
-        {"kind": "real", "elastic": float("nan")},
+        {"mask_elastic": 0.02},
+        {"mask_kind": "real", "mask_elastic": 0.2},
+        {"mask_kind": "real", "mask_elastic": -0.01},
+        {"mask_kind": "real", "mask_elastic": float("nan")},
     ],
 )
 def test_a_plan_that_makes_no_sense(wrong: dict) -> None:
     with pytest.raises(OptionError):
-        MaskPlan(**wrong)
+        MaskOptions(**wrong)
 
 
 def test_a_real_mask_keeps_its_shape() -> None:
     part = full(300, 300)
-    mask = draw(MaskPlan(kind="real", area=0.01, off_part="refuse"), part, 3)
+    mask = draw(MaskOptions(mask_kind="real", area=0.01, off_part="refuse"), part, 3)
     ours, theirs = (
         cv2.HuMoments(cv2.moments(m.astype(np.uint8), binaryImage=True))[:2, 0]
         for m in (mask, hook())
@@ -318,7 +329,7 @@ def test_a_real_mask_keeps_its_shape() -> None:
 @pytest.mark.parametrize("real", [(), REAL[:1]])
 def test_real_masks_are_needed_for_real_ones(real: Sequence[np.ndarray]) -> None:
     with pytest.raises(OptionError, match="real"):
-        draw_mask(MaskPlan(kind="real"), ellipse(64, 64), np.random.default_rng(0), real)
+        draw_mask(MaskOptions(mask_kind="real"), ellipse(64, 64), np.random.default_rng(0), real)
 
 
 @pytest.mark.parametrize("where", ["centre", "there"])
@@ -328,7 +339,7 @@ def test_elastic_makes_many_of_one_real_mask(where: Where) -> None:
     real = np.hypot(*(np.mgrid[:200, :200] - 100)) < 20
 
     def drawn(elastic: float, seed: int) -> np.ndarray:
-        plan = MaskPlan(kind="real", where=where, area=0.06, elastic=elastic)
+        plan = MaskOptions(mask_kind="real", where=where, area=0.06, mask_elastic=elastic)
         return draw_mask(plan, part, np.random.default_rng(seed), [real])
 
     def roundness(mask: np.ndarray) -> float:

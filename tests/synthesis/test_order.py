@@ -11,7 +11,7 @@ from blemish.errors import DataError, OptionError, UserError
 from blemish.levels import as_stored
 from blemish.originals import Original, read_original
 from blemish.pictures import write_picture
-from blemish.synthesis.masks import MaskPlan
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, draw_order, read_order
 
 Spoil = Callable[[Path, Path], object]
@@ -209,7 +209,7 @@ def test_drawn_masks_that_lie_otherwise_have_files_of_their_own(tmp_path: Path) 
 
 def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
     normal, _ = write_scene(tmp_path)
-    plan = MaskPlan(kind="real", folder=write_defects(tmp_path / "real"), area=0.05)
+    plan = SynthesisOptions(mask_kind="real", real=write_defects(tmp_path / "real"), area=0.05)
     orders = [
         draw_order(normal, plan, "paint", TYPES, seed=seed, folder=tmp_path / "drawn")
         for seed in (0, 0, 1)
@@ -221,5 +221,5 @@ def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
 
 def drawn(normal: Path, folder: Path, **options: Any) -> Order:
     return draw_order(
-        normal, MaskPlan(kind="blob"), "crack", TYPES, seed=0, folder=folder, **options
+        normal, SynthesisOptions(mask_kind="blob"), "crack", TYPES, seed=0, folder=folder, **options
     )

@@ -4,11 +4,9 @@ import pytest
 from tiny import part, spot, write_bundle, write_defects
 
 from blemish.errors import BundleError, DataError, OptionError, UserError
-from blemish.inversion.project import Projection
 from blemish.pictures import write_picture
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.tasks import DrawnPart, Task, task_of
-from blemish.synthesis.masks import MaskPlan
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "recipe.toml"
 GROUP = '[[group]]\ndefect = "crack"\ncount = 3\n'
@@ -84,13 +82,12 @@ def test_a_recipe_names_its_files_by_folder(whole: Recipe, place: Path) -> None:
 
 
 def test_options_become_those_of_a_synthesis(whole: Recipe, place: Path) -> None:
-    first, second, third = (group.approach(whole.bundle, place) for group in whole.groups)
-    assert isinstance(first.invert, Projection)
-    assert (first.invert.space, first.invert.search.steps) == ("w", 2)
-    assert (second.invert, second.search.control, second.search.steps) == (None, "noise", 3)
-    assert third.real is None, "masks alone ask for it"
-    plan = whole.groups[2].plan(place)
-    assert plan is not None and plan.folder == place / "real"
+    first, second, third = (group.options(place) for group in whole.groups)
+    assert (first.invert, first.steps, first.mask_kind) == ("project", 2, None)
+    assert (second.invert, second.mask_control, second.defect_steps) == ("auto", "noise", 3)
+    assert (second.mask_kind, second.off_part) == ("blob", "refuse")
+    assert (third.mask_kind, third.area, third.real) == ("real", 0.05, place / "real")
+    assert third.without_masks().real is None, "masks alone ask for it"
 
 
 @pytest.mark.parametrize("reference, learns", [("none", False), ("stitch", True)])
@@ -100,8 +97,8 @@ def test_real_masks_need_no_reference_and_a_reference_takes_their_folder(
     text = f'bundle = "bundle"\n{SOME}real = "real"\ndraw = {{ kind = "real" }}\n'
     recipe = recipe_of(place, f'{text}reference = "{reference}"')
     task = task_of(recipe, 0)
-    assert task.approach.real == (place / "real" if learns else None)
-    assert isinstance(task.mask, MaskPlan) and task.mask.folder == place / "real"
+    assert task.options.without_masks().real == (place / "real" if learns else None)
+    assert (task.mask, task.options.real) == (None, place / "real")
     recipe.check()
 
 
@@ -127,7 +124,7 @@ def test_items_of_a_group_are_as_it_says(tasks: list[Task]) -> None:
     assert all(0.2 <= strength <= 0.9 for strength in strengths)
     assert len({*strengths}) == 7
     assert {task.strength for task in tasks[7:]} == {1.0}
-    assert [task.approach.uneven for task in tasks] == [0.5] * 7 + [0] * 7
+    assert [task.options.uneven for task in tasks] == [0.5] * 7 + [0] * 7
 
 
 def test_photographs_are_shared_evenly_and_in_turn(tasks: list[Task]) -> None:
@@ -197,9 +194,9 @@ REFUSED = [
     ("group = 3", OptionError, "group = 3"),
     (f'bundle = "none"\n{SOME}{BLOB}', BundleError, "none', which is not a folder"),
     (f"{SOME}{BLOB}cuont = 4", OptionError, "group 1: the unknown key 'cuont'"),
-    (f"{SOME}{BLOB}{SOME}", OptionError, "group 2: neither of masks and draw"),
+    (f"{SOME}{BLOB}{SOME}", OptionError, "group 2: neither a mask nor a mask kind"),
     ('[[group]]\ndefect = "crack"', OptionError, "no 'count'"),
-    (f"{GIVEN}{BLOB}", OptionError, "both of masks and draw"),
+    (f"{GIVEN}{BLOB}", OptionError, "both a mask and a mask kind"),
     (f"{GROUP}{BLOB}", OptionError, "neither of photographs and parts"),
     (f'{SOME}photographs = "good"\n{BLOB}', OptionError, "both of photographs and parts"),
     (f"{SOME}{BLOB}".replace("3", "0"), OptionError, "count = 0"),
@@ -213,23 +210,31 @@ REFUSED = [
     (f'{SOME}{BLOB}strength = "full"', OptionError, 'strength = "full"'),
     (f"{SOME}{BLOB}strength = [0.1, 0.2, 0.3]", OptionError, "strength = [0.1, 0.2, 0.3]"),
     (f"{SOME}{BLOB}uneven = 1.2", OptionError, "uneven = 1.2"),
-    (f'{SOME}draw = {{ kind = "dent" }}', OptionError, 'draw.kind = "dent"'),
+    (f'{SOME}draw = {{ kind = "dent" }}', OptionError, 'mask_kind = "dent"'),
     (f"{SOME}draw = {{ kidn = 3 }}", OptionError, "the unknown key 'draw.kidn'"),
-    (f'{SOME}draw = "blob"', OptionError, 'draw = "blob"'),
+    (f'{SOME}draw = "blob"', OptionError, "the unknown key 'draw'"),
     (f"{SOME}draw = {{ area = 0.9 }}", OptionError, "a mask area of 0.9"),
-    (f'{SOME}draw = {{ where = "up" }}', OptionError, 'draw.where = "up"'),
+    (f'{SOME}draw = {{ where = "up" }}', OptionError, 'where = "up"'),
     (f"{SOME}draw = {{ where = [0.5, 0, 0.9, 1] }}", OptionError, "a box 0.5 0.0 0.9"),
-    (f'{SOME}draw = {{ folder = "real" }}', OptionError, "real masks for the kind scratch"),
-    (f'{SOME}draw = {{ kind = "real" }}', OptionError, "masks of the kind real"),
-    (f'{SOME}{BLOB}off_part = "clip"', OptionError, "off_part beside draw"),
-    (f'{SOME}{BLOB}real = "real"', OptionError, "real without a use for it"),
-    (f'{SOME}{BLOB}tone = "real"', OptionError, 'tone = "real" without detail'),
+    (f'{SOME}draw = {{ folder = "real" }}', OptionError, "the unknown key 'draw.folder'"),
+    (
+        f'{SOME}draw = {{ kind = "real" }}',
+        OptionError,
+        "of the kind real without real",
+    ),
+    (
+        f'{SOME}draw = {{ where = "edge" }}\nwhere = "edge"',
+        OptionError,
+        "both draw.where",
+    ),
+    (f'{SOME}{BLOB}real = "real"', OptionError, "real = real without a use for it"),
+    (f'{SOME}{BLOB}tone = "real"', OptionError, "the tone real without detail"),
     (f'{SOME}{BLOB}real = "none"\nreference = "stitch"', DataError, "real = 'none'"),
     (f'{SOME}{BLOB}method = "magic"', OptionError, 'method = "magic"'),
     (f"{SOME}{BLOB}search = {{ steps = -1 }}", OptionError, "-1 steps"),
     (f"{SOME}{BLOB}search = {{ stay_weight = inf }}", OptionError, "the stay weight inf"),
     (f"{SOME}{BLOB}search = {{ stpes = 1 }}", OptionError, "the unknown key 'search.stpes'"),
-    (f'{SOME}{BLOB}invert = {{ method = "guess" }}', OptionError, 'invert.method = "guess"'),
+    (f'{SOME}{BLOB}invert = {{ method = "guess" }}', OptionError, 'invert = "guess"'),
     (f'{SOME}masks = "none"', DataError, "masks = 'none'"),
     (f'{SOME}masks = ["masks", "empty"]', DataError, "masks = 'empty'"),
     (f"{SOME}masks = [3]", OptionError, "masks.0 = 3"),

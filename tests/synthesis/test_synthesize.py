@@ -2,7 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,8 +14,7 @@ from blemish.checkpoint import Bundle, load_codes
 from blemish.data import DefectFolder, check
 from blemish.errors import BundleError, DataError, OptionError, UserError
 from blemish.generator.network import DefectConfig, Generator
-from blemish.inversion.project import Projection
-from blemish.inversion.search import Search
+from blemish.names import MaskControl, PlacementChoice, PlacementMethod, ReferenceName
 from blemish.originals import Original
 from blemish.pictures import (
     fit,
@@ -28,21 +27,21 @@ from blemish.pictures import (
 )
 from blemish.synthesis.carry import within_reach
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.defect import DefectSearch, MaskControl
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, read_order
-from blemish.synthesis.references import ReferenceName
 from blemish.synthesis.synthesize import Synthesizer, synthesize
-from blemish.synthesis.ways.approach import Approach, WayName
 from blemish.synthesis.ways.choice import WAYS
+from blemish.synthesis.ways.drawn import Drawn
 
 CONTROLS = get_args(MaskControl)
 REFERENCES = get_args(ReferenceName)
-QUICK = Projection(search=Search(steps=2))
+QUICK: dict[str, Any] = {"invert": "project", "space": "w+", "steps": 2}
 
 
-def approach(control: MaskControl = "condition", steps: int = 2, **more) -> Approach:
-    search = DefectSearch(control=control, steps=steps, space="w+")
-    return Approach(invert=QUICK, search=search, **more)
+def approach(control: MaskControl = "condition", steps: int = 2, **more) -> SynthesisOptions:
+    return SynthesisOptions(
+        mask_control=control, defect_steps=steps, defect_space="w+", **QUICK, **more
+    )
 
 
 def taken(real: Path, reference: str) -> Path | None:
@@ -326,9 +325,16 @@ def test_a_stitched_reference_brings_its_colour(
 ) -> None:
     off = {}
     for steps in (0, 20):
-        search = DefectSearch(steps=steps, reference_weight=10, image_weight=0)
         by = Synthesizer(
-            bundle, Approach(invert=QUICK, search=search, reference="stitch", real=real)
+            bundle,
+            SynthesisOptions(
+                defect_steps=steps,
+                reference_weight=10,
+                image_weight=0,
+                reference="stitch",
+                real=real,
+                **QUICK,
+            ),
         )
         root, (row,) = make(f"steps{steps}", 1, by=by)
         twin, made = (read_picture(root / row["files"][name]) for name in ("twin", "image"))
@@ -386,8 +392,9 @@ def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) ->
     root = write_defects(tmp_path)
     write_picture(root / "ground_truth/paint/1.png", spot(48, 48) & False)
     worker = Synthesizer(bundle, approach(reference="stitch", real=root))
+    assert isinstance(worker.way, Drawn)
     worker.prepare("paint")
-    pictures, masks = worker.references.real("paint")
+    pictures, masks = worker.way.references.real("paint")
     assert len(pictures) == len(masks) == 2
 
 
@@ -451,7 +458,7 @@ def test_pictures_of_other_parts_give_other_items(make: Make, order: Order) -> N
 
 
 def test_real_defects_without_a_reference_are_refused(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="--reference stitch"):
+    with pytest.raises(OptionError, match="without a use"):
         Synthesizer(bundle, approach(real=tmp_path))
 
 
@@ -461,15 +468,14 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("mapped") / "bundle", mapper=True)
 
 
-def placed(way: WayName | None, **more) -> Approach:
-    invert = QUICK if way == "optimize" else None
-    search = DefectSearch(steps=2, **more)
-    return Approach(way=way, invert=invert, search=search, polish=2)
+def placed(way: PlacementChoice, **more) -> SynthesisOptions:
+    invert = QUICK if way == "optimize" else {}
+    return SynthesisOptions(method=way, defect_steps=2, polish=2, **invert, **more)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_makes_items_that_are_their_seeds(
-    make: Make, mapped: Bundle, order: Order, way: WayName
+    make: Make, mapped: Bundle, order: Order, way: PlacementMethod
 ) -> None:
     by = Synthesizer(mapped, placed(way))
     together, rows = make("together", 2, 3, by=by)
@@ -488,27 +494,28 @@ def test_each_way_makes_items_that_are_their_seeds(
 def test_one_pass_is_usual_where_there_is_a_mapper(
     mapped: Bundle, bundle: Bundle, real: Path
 ) -> None:
-    assert Synthesizer(mapped, Approach()).name_of_way == "one-pass"
-    assert Synthesizer(bundle, Approach()).name_of_way == "optimize"
+    assert Synthesizer(mapped, SynthesisOptions()).method == "one-pass"
+    assert Synthesizer(bundle, SynthesisOptions()).method == "optimize"
     for searching in (
-        Approach(invert=QUICK),
-        Approach(search=DefectSearch(control="noise")),
-        Approach(reference="stitch", real=real),
+        SynthesisOptions(**QUICK),
+        SynthesisOptions(mask_control="noise"),
+        SynthesisOptions(reference="stitch", real=real),
     ):
-        assert Synthesizer(mapped, searching).name_of_way == "optimize"
+        assert Synthesizer(mapped, searching).method == "optimize"
 
 
 def test_one_pass_inverts_nothing(mapped: Bundle, order: Order) -> None:
     by = Synthesizer(mapped, placed("one-pass"))
     assert by.invert(order) is None
-    assert by.options()["invert"] is None
+    assert by.record()["invert"] is None
 
 
 def test_polishing_brings_the_drawing_nearer(mapped: Bundle, order: Order, tmp_path: Path) -> None:
     off = []
     for polish in (0, 20):
-        by = Synthesizer(mapped, Approach(way="hybrid", polish=polish))
+        by = Synthesizer(mapped, SynthesisOptions(method="hybrid", polish=polish))
         codes = by.make(order, 0).codes
+        assert codes is not None
         drawn = by.generator(codes.good()).image
         outside = 1 - mask_to_tensor(fit_mask(order.requested, 16))[None]
         target = to_tensor(fit(order.picture, 16))[None]
@@ -519,37 +526,35 @@ def test_polishing_brings_the_drawing_nearer(mapped: Bundle, order: Order, tmp_p
 @pytest.mark.parametrize(
     "bad, message",
     [
-        (
-            Approach(way="one-pass", search=DefectSearch(control="noise")),
-            "one-pass does not search",
-        ),
-        (Approach(way="one-pass", invert=QUICK), "a way to invert"),
-        (Approach(way="hybrid", invert=QUICK), "a way to invert"),
+        ({"method": "one-pass", "mask_control": "noise"}, "one-pass searches for nothing"),
+        ({"method": "one-pass", **QUICK}, "a way to invert"),
+        ({"method": "hybrid", **QUICK}, "a way to invert"),
+        ({"invert": "encode", "steps": 3}, "3 steps for the inversion method encode"),
     ],
 )
-def test_ways_that_contradict_themselves_are_refused(
-    mapped: Bundle, bad: Approach, message: str
-) -> None:
+def test_options_that_contradict_each_other_are_refused(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        Synthesizer(mapped, bad)
+        SynthesisOptions(**bad)
 
 
 @pytest.mark.parametrize("way", ["one-pass", "hybrid"])
-def test_without_a_mapper_there_is_no_single_pass(bundle: Bundle, way: WayName) -> None:
+def test_without_a_mapper_there_is_no_single_pass(bundle: Bundle, way: PlacementMethod) -> None:
     with pytest.raises(BundleError, match="without a mapper"):
-        Synthesizer(bundle, Approach(way=way))
+        Synthesizer(bundle, SynthesisOptions(method=way))
 
 
 def test_polishing_steps_are_counted() -> None:
     with pytest.raises(OptionError):
-        Approach(polish=-1)
+        SynthesisOptions(polish=-1)
 
 
 def test_a_stronger_defect_is_seen_more(make: Make, mapped: Bundle, order: Order) -> None:
     changes, areas = [], []
     for strength in (0.2, 0.5, 1.0):
         weaker = replace(order, strength=strength)
-        root, (row,) = make(f"at{strength}", 1, by=Synthesizer(mapped, Approach()), of=weaker)
+        root, (row,) = make(
+            f"at{strength}", 1, by=Synthesizer(mapped, SynthesisOptions()), of=weaker
+        )
         assert row["strength"] == strength
         twin = read_picture(root / row["files"]["twin"]).astype(int)
         image = read_picture(root / row["files"].get("image", row["files"]["twin"]))
@@ -562,7 +567,7 @@ def test_a_stronger_defect_is_seen_more(make: Make, mapped: Bundle, order: Order
 def test_masks_are_taken_in_turn(make: Make, mapped: Bundle, order: Order, tmp_path: Path) -> None:
     other = replace(order, requested=np.roll(order.requested, 6, axis=1))
     rows = synthesize(
-        Synthesizer(mapped, Approach()), [order, other], Dataset(tmp_path), count=4, seed=1
+        Synthesizer(mapped, SynthesisOptions()), [order, other], Dataset(tmp_path), count=4, seed=1
     )
     asked = [read_mask(tmp_path / row["files"]["requested"]) for row in rows]
     for seed, mask in zip(range(1, 5), asked, strict=True):

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from blemish.cli.options import Device, Flag, Json
+from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import DataError
 from blemish.files import alone
+from blemish.names import Device
 
 if TYPE_CHECKING:
     from blemish.synthesis.batch.batch import Batch

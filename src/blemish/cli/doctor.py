@@ -121,7 +121,8 @@ def _bundle(name: str) -> Finding:
 
 
 def _features(fetch: bool) -> Iterator[Finding]:
-    from blemish.features import NetworkName, load_features
+    from blemish.features import load_features
+    from blemish.names import NetworkName
 
     for name in get_args(NetworkName):
         try:

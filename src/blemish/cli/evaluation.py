@@ -2,14 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from tyro.conf import arg
 
-from blemish.cli.inversion import How, MethodName
-from blemish.cli.options import Device, Flag, Json, SpaceName
+from blemish.cli.inversion import How
+from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
+from blemish.names import Device, FeatureChoice, InversionMethod, Space
 
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
@@ -70,7 +71,7 @@ def inversion(
     )
     found = find_bundle(bundle)
     wanted = _chosen(methods, _able(found.has("encoder")), found.has("encoder"))
-    tried = _methods(wanted, _names("spaces", spaces, get_args(SpaceName)), steps, found)
+    tried = _methods(wanted, _names("spaces", spaces, get_args(Space)), steps, found)
     model = load_model(found, choose_device(device))
     survey = prepare(found, model, plan)
     ensure_writable(out)
@@ -87,7 +88,7 @@ def inversion(
 def synthesis(
     real: Path,
     synthetic: Path,
-    features: Literal["auto", "squeezenet", "vgg16", "critic"] = "auto",
+    features: FeatureChoice = "auto",
     bundle: Annotated[str | None, arg(help_behavior_hint="(default: none)")] = None,
     everything: Flag = False,
     out: Path = Path("synthesis-report"),
@@ -148,13 +149,13 @@ def _told(kind: str, found: dict[str, Any]) -> str:
 
 
 def _able(encoder: bool) -> tuple[str, ...]:
-    return tuple(name for name in get_args(MethodName) if encoder or name not in NEEDS_ENCODER)
+    return tuple(name for name in get_args(InversionMethod) if encoder or name not in NEEDS_ENCODER)
 
 
 def _chosen(methods: str | None, able: tuple[str, ...], encoder: bool) -> list[str]:
     if methods is None:
         return [*able]
-    chosen = _names("methods", methods, get_args(MethodName))
+    chosen = _names("methods", methods, get_args(InversionMethod))
     lacking = [name for name in chosen if name not in able]
     if lacking:
         raise OptionError(

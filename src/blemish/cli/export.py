@@ -1,12 +1,13 @@
 """`blemish export`: synthetic items in the formats of other tools."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, print_json
+from blemish.names import ExportFormat
 
 if TYPE_CHECKING:
     from blemish.synthesis.export.export import Exported
@@ -23,7 +24,7 @@ NOT_GIVEN = "(default: found by its name)"
 def export(
     made: Made,
     out: Path,
-    format: Literal["mvtec", "coco", "yolo", "hf-imagefolder"],
+    format: ExportFormat,
     pairs: Flag = False,
     hold_out: float = 0,
     bundle: Annotated[str | None, arg(help_behavior_hint=NOT_GIVEN)] = None,

@@ -2,15 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from blemish.names import ModelFormat
+
 Source = Annotated[str, Positional, arg(metavar="BUNDLE")]
-Format = Literal["stylegan2-ada-state", "onnx"]
 
 
-def export_model(bundle: Source, out: Path, format: Format = "stylegan2-ada-state") -> None:
+def export_model(bundle: Source, out: Path, format: ModelFormat = "stylegan2-ada-state") -> None:
     """Write a bundle's networks for other programs.
 
     Args:

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Flag, Json, SpaceName
+from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import DataError, OptionError
+from blemish.names import Device, InversionChoice, InversionMethod, SearchStart, Space
 
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from blemish.inversion.methods import Method
     from blemish.inversion.trajectory import Trajectory
 
-MethodName = Literal["encode", "in-domain", "optimize", "project"]
 OF_METHOD = "(default: the method's)"
 
 
@@ -39,13 +39,11 @@ class How:
             paper uses 1e5.
     """
 
-    method: Literal["auto", MethodName] = "auto"
-    space: SpaceName = "w+"
+    method: InversionChoice = "auto"
+    space: Space = "w+"
     steps: Annotated[int | None, arg(help_behavior_hint=OF_METHOD)] = None
     seconds: Annotated[float | None, arg(help_behavior_hint="(default: no limit)")] = None
-    start: Annotated[
-        Literal["encoder", "mean", "random"] | None, arg(help_behavior_hint="(default: mean)")
-    ] = None
+    start: Annotated[SearchStart | None, arg(help_behavior_hint="(default: mean)")] = None
     noise_weight: Annotated[float | None, arg(help_behavior_hint="(default: 0)")] = None
 
     def chosen(self, bundle: "Bundle") -> "Method":
@@ -54,11 +52,12 @@ class How:
         Raises:
             OptionError: An option does not belong to the method.
         """
-        usual: MethodName = "in-domain" if bundle.has("encoder") else "project"
-        name = usual if self.method == "auto" else self.method
-        return replace(self, method=name)._made()
+        from blemish.inversion.methods import usual_name
 
-    def _made(self) -> "Method":
+        name = usual_name(bundle.has("encoder")) if self.method == "auto" else self.method
+        return replace(self, method=name)._made(name)
+
+    def _made(self, name: InversionMethod) -> "Method":
         from blemish.inversion.methods import METHODS
 
         self._refuse("start", "optimize")
@@ -66,7 +65,7 @@ class How:
         self._refuse("steps", "in-domain", "optimize", "project")
         self._refuse("seconds", "in-domain", "optimize", "project")
         given = {name: getattr(self, name) for name in ("start", "noise_weight")}
-        method: Any = METHODS[self.method](
+        method: Any = METHODS[name](
             space=self.space, **{k: v for k, v in given.items() if v is not None}
         )
         budget = {"steps": self.steps, "seconds": self.seconds}
@@ -116,8 +115,8 @@ def invert(
     from blemish.generator.loop import choose_device
     from blemish.inversion.invert import Unreadable, invert_files, read_photograph
     from blemish.inversion.model import load_model
-    from blemish.inversion.search import refuse_seeds
     from blemish.inversion.trajectory import Trajectory
+    from blemish.limits import refuse_seeds
 
     refuse_seeds(seed)
     if batch < 1:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Flag, Precision
+from blemish.cli.options import Flag
 from blemish.errors import BundleError, OptionError
+from blemish.names import Device, Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

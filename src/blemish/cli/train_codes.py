@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
@@ -21,6 +21,7 @@ from blemish.cli.running import (
     tell,
     trainable,
 )
+from blemish.names import EncoderRecipe, FeatureSource
 
 OF_RECIPE = "(default: the recipe's)"
 Weight = Annotated[float | None, arg(help_behavior_hint=OF_RECIPE)]
@@ -41,9 +42,7 @@ class Terms:
         spread_weight: Weight of the variance of a code's rows around their mean.
     """
 
-    features: Annotated[
-        Literal["critic", "squeezenet", "vgg16"] | None, arg(help_behavior_hint=OF_RECIPE)
-    ] = None
+    features: Annotated[FeatureSource | None, arg(help_behavior_hint=OF_RECIPE)] = None
     pairs: Weight = None
     pixel_weight: Weight = None
     feature_weight: Weight = None
@@ -58,7 +57,7 @@ FlatTerms = Annotated[Terms, arg(name="")]
 def encoder(
     data: Data,
     bundle: Path,
-    recipe: Literal["in-domain", "idinvert", "ordinary"] = "in-domain",
+    recipe: EncoderRecipe = "in-domain",
     grow: Grown = None,
     symmetries: BundleNames = None,
     placements: BundleNames = None,

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from blemish.cli.options import Device, Json, Precision
+from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
+from blemish.names import Device, Precision
 
 Arms = Annotated[
     str | None,

@@ -22,11 +22,10 @@ from torch import Tensor, nn
 from blemish.checkpoint import digest_of, load_tensors, save_tensors
 from blemish.errors import OptionError, OutputError, TrainingError
 from blemish.files import alone
+from blemish.names import Device, Precision
 from blemish.pictures import write_picture
 from blemish.tracking import Statistics, draw_curves, progress_bar
-from blemish.types import Precision
 
-Device = Literal["auto", "cpu", "cuda"]
 Parameters = list[nn.Parameter]
 STATE = "state.safetensors"
 

@@ -31,7 +31,8 @@ from blemish.generator.layers import (
     normalise,
     upsample,
 )
-from blemish.types import Codes, Sample, Space
+from blemish.names import Space
+from blemish.types import Codes, Sample
 
 Noise = Literal["const", "none", "random"]
 DISTANCE_PX = 8

@@ -16,7 +16,7 @@ from blemish.inversion.likeness import Likeness, filled
 from blemish.inversion.model import Model
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
-from blemish.types import Space
+from blemish.names import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,10 @@ from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import read, the_encoder
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.model import Model
-from blemish.inversion.search import Search, Terms, refuse_weights
+from blemish.inversion.search import Search, Terms
 from blemish.inversion.space import start_point, w_defect_statistics, w_statistics
-from blemish.types import Space
+from blemish.limits import refuse_weights
+from blemish.names import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

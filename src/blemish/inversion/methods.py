@@ -1,7 +1,7 @@
 """Registry of inversion methods, one file each; every entry runs through the shared tests."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,7 +14,7 @@ from blemish.inversion.indomain import InDomain
 from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
-from blemish.types import Space
+from blemish.names import InversionChoice, InversionMethod, Space
 
 
 @runtime_checkable  # for the tests, which check types
@@ -53,7 +53,7 @@ class Method(Protocol):
 
 
 # From options to a method.
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[InversionMethod, Callable[..., Method]] = {
     "encode": Encode,
     "in-domain": InDomain,
     "optimize": Optimize,
@@ -61,8 +61,8 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 
-def name_of(method: Method) -> str:
-    """Registered name of the method."""
+def name_of(method: Method) -> InversionMethod:
+    """The method's name in the list."""
     return next(name for name, made in METHODS.items() if made is type(method))
 
 
@@ -72,10 +72,34 @@ def options_of(method: Method) -> dict[str, Any]:
     return {"method": name_of(method), **asdict(made)}
 
 
-def usual_method(model: Model) -> Method:
-    """In-domain inversion if there is an encoder, else the projector in w.
+def usual_name(encoder: bool) -> InversionMethod:
+    """The method that `auto` means, by whether the bundle has an encoder."""
+    return "in-domain" if encoder else "project"
 
-    Without an encoder, codes in w are closer to the domain than codes in w+, which fit every pixel
-    but make defects pale.
+
+def chosen_method(
+    encoder: bool,
+    choice: InversionChoice = "auto",
+    *,
+    space: Space | None = None,
+    steps: int | None = None,
+) -> Method:
+    """The method that inverts a photograph before a defect is placed on it.
+
+    The projector searches in w by default: w is nearer to what the generator knows than w+, where a
+    code that fits every pixel leaves so little of it that defects come out pale.
+
+    Args:
+        encoder: Whether the bundle has an encoder.
+        choice: A method, or the usual one.
+        space: Space to search in; None is w for the projector and w+ for the others.
+        steps: Steps of the search; None leaves them to the method. The encoder alone takes none.
+
+    Raises:
+        OptionError: A value is out of range for the method.
     """
-    return Projection(space="w") if model.encoder is None else InDomain()
+    name = usual_name(encoder) if choice == "auto" else choice
+    method: Any = METHODS[name](space=space or ("w" if name == "project" else "w+"))
+    if steps is None:
+        return method
+    return replace(method, search=replace(method.search, steps=steps))

@@ -18,9 +18,10 @@ from blemish.inversion.descent import Found, Watch, descend
 from blemish.inversion.encode import read
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.model import Model
-from blemish.inversion.search import Search, refuse_weights
-from blemish.inversion.space import Start, start_point
-from blemish.types import Space
+from blemish.inversion.search import Search
+from blemish.inversion.space import start_point
+from blemish.limits import refuse_weights
+from blemish.names import SearchStart, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Optimize:
     """
 
     space: Space = "w+"
-    start: Start = "mean"
+    start: SearchStart = "mean"
     search: Search = field(default_factory=lambda: Search(steps=200, learning_rate=0.05))
     pixel_weight: float = 10
     feature_weight: float = 1

@@ -20,9 +20,10 @@ from blemish.inversion.descent import Found, Watch, descend
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import Model
-from blemish.inversion.search import Search, refuse_weights
+from blemish.inversion.search import Search
 from blemish.inversion.space import Point, WStatistics, draws, w_statistics, with_defect
-from blemish.types import Space
+from blemish.limits import refuse_weights
+from blemish.names import Space
 
 SHAKE = 0.05
 SHAKEN_UNTIL = 0.75

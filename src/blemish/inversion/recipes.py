@@ -1,17 +1,15 @@
 """Recipes of encoder training, and their options."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from blemish.errors import OptionError
 from blemish.generator.game import Game
 from blemish.generator.loop import Parameters, Schedule
-from blemish.inversion.search import refuse_weights_of
-from blemish.inversion.sight import SightName
+from blemish.limits import refuse_weights_of
+from blemish.names import EncoderRecipe, FeatureSource
 
-Recipe = Literal["in-domain", "idinvert", "ordinary"]
 DECAY = 0.8
 
 
@@ -43,7 +41,7 @@ class EncoderTraining(Game):
     defects: float = 0.5
     pixel_weight: float = 10
     feature_weight: float = 1
-    features: SightName = "critic"
+    features: FeatureSource = "critic"
     adversarial_weight: float = 0.1
     code_weight: float = 1
     spread_weight: float = 0.1
@@ -83,7 +81,7 @@ class EncoderTraining(Game):
         }
 
 
-RECIPES: dict[Recipe, EncoderTraining] = {
+RECIPES: dict[EncoderRecipe, EncoderTraining] = {
     "in-domain": EncoderTraining(schedule=Schedule(kimg=16, snapshot_kimg=2)),
     "idinvert": EncoderTraining(
         schedule=Schedule(batch=128, kimg=14_000, snapshot_kimg=100),

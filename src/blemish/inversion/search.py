@@ -10,18 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, inf, pi
 from time import monotonic
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from blemish.errors import OptionError
+from blemish.limits import refuse_search
 
 Terms = dict[str, Float[Tensor, " n"]]
 Step = Callable[[int], None]
-HEAVIEST = 1e9
-SEED_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +46,7 @@ class Search:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or not 0 < self.learning_rate < 100:
-            raise OptionError(
-                got=f"{self.steps} steps at a learning rate of {self.learning_rate}",
-                expected="0 steps or more, and a rate above 0 and below 100",
-                todo="Correct the option.",
-            )
+        refuse_search(self.steps, self.learning_rate)
         if not (0 < self.ramp_up <= 1 and 0 < self.ramp_down <= 1):
             raise OptionError(
                 got=f"ramps over {self.ramp_up} and {self.ramp_down} of the steps",
@@ -78,41 +71,6 @@ class Search:
         down = min(1.0, (1 - time) / self.ramp_down)
         up = min(1.0, time / self.ramp_up)
         return self.learning_rate * (0.5 - 0.5 * cos(down * pi)) * up
-
-
-def refuse_weights(**weights: float) -> None:
-    """Check the weights of a loss.
-
-    Raises:
-        OptionError: A weight is negative, not a number, or so large that the loss would overflow.
-    """
-    for name, weight in weights.items():
-        if not 0 <= weight <= HEAVIEST:
-            raise OptionError(
-                got=f"the {name.replace('_', ' ')} {weight}",
-                expected=f"a number from 0 to {HEAVIEST:.0e}",
-                todo="Correct the option.",
-            )
-
-
-def refuse_weights_of(options: Any) -> None:
-    """Check every field of a dataclass whose name ends in weight."""
-    names = [name for name in options.__dataclass_fields__ if name.endswith("_weight")]
-    refuse_weights(**{name: getattr(options, name) for name in names})
-
-
-def refuse_seeds(seed: int, count: int = 1) -> None:
-    """Check the seeds `seed … seed + count - 1`.
-
-    Raises:
-        OptionError: There are none, or one is out of range for a random generator.
-    """
-    if count < 1:
-        raise OptionError(got=f"--count {count}", expected="1 or more", todo="Choose 1 or more.")
-    if not 0 <= seed <= SEED_LIMIT - count:
-        raise OptionError(
-            got=f"--seed {seed}", expected="0 up to 2^63 - 1 for the last", todo="Choose another."
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ need their weights (see `features.load_features`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,8 +14,8 @@ from torch import Tensor
 from blemish.features import FeatureNetwork, load_features
 from blemish.generator.critic import Critic
 from blemish.inversion.losses import feature_error, squared_error
+from blemish.names import FeatureSource
 
-SightName = Literal["critic", "squeezenet", "vgg16"]
 VGG_LAYER = "conv4_3"
 # Weights in torchvision's convention take standardised colours; a network of rectifiers scales with
 # its input, and 0..255 is about this many times as wide.
@@ -37,8 +36,8 @@ class Sight:
     relative: bool = True
 
     @classmethod
-    def of(cls, name: SightName, critic: Critic, device: torch.device | str = "cpu") -> "Sight":
-        """Feature network by name.
+    def of(cls, name: FeatureSource, critic: Critic, device: torch.device | str = "cpu") -> "Sight":
+        """The view by name.
 
         Raises:
             BundleError: The weights of a classifier are missing or damaged.

@@ -9,7 +9,6 @@ the branch takes one, is searched for as logits: soft during the search, binary 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,9 +17,9 @@ from torch import Tensor
 from blemish.errors import BundleError
 from blemish.generator.network import Generator, Mapping
 from blemish.inversion.encoder import Encoding
-from blemish.types import Codes, Space
+from blemish.names import SearchStart, Space
+from blemish.types import Codes
 
-Start = Literal["encoder", "mean", "random"]
 Z_CANDIDATES = 4096
 FAINT = -2.0
 # A logit has farther to go than an element of w; at the same rate it would not get there.
@@ -118,7 +117,7 @@ def w_defect_statistics(generator: Generator, *, n: int = 10_000, seed: int = 0)
 def start_point(
     generator: Generator,
     space: Space,
-    start: Start,
+    start: SearchStart,
     encoding: Encoding | None,
     rngs: list[torch.Generator],
     *,
@@ -152,7 +151,7 @@ def with_defect(
     generator: Generator,
     encoding: Encoding | None,
     rngs: list[torch.Generator],
-    start: Start = "mean",
+    start: SearchStart = "mean",
 ) -> Point:
     """Add variables for a defect's code and, if the branch takes one, its mask.
 
@@ -187,7 +186,7 @@ def with_defect(
 def _start_code(
     generator: Generator,
     space: Space,
-    start: Start,
+    start: SearchStart,
     encoding: Encoding | None,
     rngs: list[torch.Generator],
 ) -> Tensor:

@@ -52,10 +52,10 @@ class Synthetic:
         picture: Image of the part with its defect.
         changed: Exact mask of the pixels in which `picture` and `twin` differ, upright.
         twin: The untouched photograph.
-        requested: Requested mask, upright.
-        codes: Codes of this item.
-        facts: Manifest entries: seed, origin, options, scores.
-        reasons: Reasons against training on it; empty if there are none.
+        requested: The mask that was asked for, upright.
+        codes: Codes of this one item; None if it was made without a generator.
+        facts: What the manifest says of it: seed, origin, options, scores.
+        reasons: Why it should not be trained on; empty where nothing speaks against it.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Synthetic:
     changed: Bool[np.ndarray, "h w"]
     twin: Original
     requested: Bool[np.ndarray, "h w"]
-    codes: Codes
+    codes: Codes | None
     facts: Mapping[str, Any]
     reasons: tuple[str, ...] = ()
 
@@ -130,10 +130,12 @@ class Dataset:
         """
         unchanged = () if item.changed.any() else (NOTHING_CHANGED,)
         reasons = (*item.reasons, *unchanged)
-        paths, writers = self.paths(item.kind, item.name), _writers(item)
+        writers = _writers(item)
+        paths = {k: v for k, v in self.paths(item.kind, item.name).items() if k in writers}
         if unchanged or (reasons and not keep_all):
             for kind in ("image", "mask"):  # files of an earlier run
                 (self.root / paths.pop(kind)).unlink(missing_ok=True)
+        paths = {kind: path for kind, path in paths.items() if kind in writers}
         for kind in (kind for kind in writers if kind in paths):
             ensure_writable((self.root / paths[kind]).parent)
             writers[kind](self.root / paths[kind])
@@ -191,9 +193,10 @@ class Dataset:
 
 
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
-    """Writers of the files, in writing order."""
+    """In the order in which files are written."""
+    codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
     return {
-        "codes": partial(save_codes, codes=item.codes),
+        **codes,
         "twin": item.twin.write,
         "requested": partial(item.twin.write_mask, mask=item.requested),
         "mask": partial(item.twin.write_mask, mask=item.changed),

@@ -14,7 +14,7 @@ mapper's, are refined together in a few steps.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,11 +22,11 @@ from torch import Tensor
 
 from blemish.generator.network import Drawing, Generator
 from blemish.inversion.losses import mask_error, noise_regularity, renormalise, squared_error
-from blemish.inversion.search import Search, Step, Terms, refuse_weights_of, search
+from blemish.inversion.search import Search, Step, Terms, search
 from blemish.inversion.space import code_rows, draws
-from blemish.types import Codes, Space
-
-MaskControl = Literal["codes", "noise", "condition"]
+from blemish.names import Space
+from blemish.synthesis.options import SearchOptions
+from blemish.types import Codes
 
 
 @runtime_checkable  # for the tests, which check types
@@ -38,55 +38,6 @@ class Reference(Protocol):
     ) -> Float[Tensor, " n"]:
         """Distance of each image's inside to the reference."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefectSearch:
-    """Options of steps B and C.
-
-    Attributes:
-        control: Method to meet the mask.
-        space: Search space of the defect code.
-        steps: Steps of step B; C takes a quarter of them.
-        learning_rate: Learning rate of both.
-        mask_weight: Weight of term (a).
-        image_weight: Weight of term (b).
-        reference_weight: Weight of term (c).
-        stay_weight: Weight of the defect code's squared distance to its start, in w.
-        noise_weight: Weight of the noise map regularity, if noise maps are searched.
-    """
-
-    control: MaskControl = "condition"
-    space: Space = "w"
-    steps: int = 200
-    learning_rate: float = 0.05
-    mask_weight: float = 1
-    image_weight: float = 10
-    reference_weight: float = 1
-    stay_weight: float = 0.1
-    noise_weight: float = 1
-
-    def __post_init__(self) -> None:
-        refuse_weights_of(self)
-        self.fit()  # refuses wrong values of these
-
-    def weights(self) -> dict[str, float]:
-        """Weight of each term."""
-        return {
-            "mask": self.mask_weight,
-            "image": self.image_weight,
-            "reference": self.reference_weight,
-            "stay": self.stay_weight,
-            "noise": self.noise_weight,
-        }
-
-    def fit(self) -> Search:
-        """Length and rate of step B."""
-        return Search(steps=self.steps, learning_rate=self.learning_rate)
-
-    def polish(self) -> Search:
-        """Length and rate of step C."""
-        return Search(steps=self.steps // 4, learning_rate=self.learning_rate / 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +77,12 @@ class _Hunt:
         leaves: _Leaves,
         target: tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]],
         kind: int,
-        how: DefectSearch,
+        how: SearchOptions,
         reference: Reference | None,
     ) -> None:
         n = len(leaves.latent)
         self.photograph, self.mask = (item.expand(n, -1, -1, -1) for item in target)
-        self.given = self.mask if how.control == "condition" else None
+        self.given = self.mask if how.mask_control == "condition" else None
         self.generator, self.leaves, self.kind = generator, leaves, kind
         self.how, self.reference = how, reference
         self.start = self.rows().detach().clone()
@@ -140,7 +91,9 @@ class _Hunt:
         """Rows of the defect."""
         latent, layers = self.leaves.latent, self.generator.config.defect_layers
         kinds = torch.full((len(latent),), self.kind, device=latent.device)
-        return code_rows(self.generator.defect_mapping, latent, layers, self.how.space, kinds)
+        return code_rows(
+            self.generator.defect_mapping, latent, layers, self.how.defect_space, kinds
+        )
 
     def draw(self) -> tuple[Drawing, Tensor]:
         """Image that the variables give, and the defect's rows."""
@@ -158,21 +111,21 @@ class _Hunt:
         }
         if self.reference is not None:
             found["reference"] = self.reference.error(drawing.image, self.mask)
-        if self.how.control == "noise":
+        if self.how.mask_control == "noise":
             found["noise"] = noise_regularity(self.leaves.noise)
         return found
 
     def search(self, how: Search, *, part: bool, tell: Step | None) -> Terms:
         """Search the defect's code, and the part's rows if requested."""
         branch = {n: map for n, map in self.leaves.noise.items() if n.startswith("res_")}
-        free = list(branch.values()) if self.how.control == "noise" else []
+        free = list(branch.values()) if self.how.mask_control == "noise" else []
         after = (lambda: renormalise(branch)) if free else None
         if part:
             self.leaves.w = self.leaves.w.clone()
         leaves = [self.leaves.latent, *([self.leaves.w] if part else []), *free]
         for leaf in leaves:
             leaf.requires_grad_()
-        return search(leaves, self.terms, self.how.weights(), how, after=after, tell=tell).terms
+        return search(leaves, self.terms, _weights(self.how), how, after=after, tell=tell).terms
 
     @torch.no_grad()
     def placed(self, twin: Codes, terms: Terms) -> Placed:
@@ -197,7 +150,7 @@ def place_defects(
     photograph: Float[Tensor, "1 3 h w"],
     mask: Float[Tensor, "1 1 h w"],
     kind: int,
-    how: DefectSearch,
+    how: SearchOptions,
     *,
     rngs: list[torch.Generator],
     reference: Reference | None = None,
@@ -216,12 +169,12 @@ def place_defects(
         reference: Reference for the defect's appearance; None leaves it to the branch.
         tell: Callback after each step, called with its number.
     """
-    leaves = _start(generator, twin, kind, how.space, rngs)
+    leaves = _start(generator, twin, kind, how.defect_space, rngs)
     hunt = _Hunt(generator, leaves, (photograph, mask), kind, how, reference)
     terms: Terms = {}
-    if how.steps and (how.control != "condition" or reference is not None):
-        hunt.search(how.fit(), part=False, tell=tell)
-        terms = hunt.search(how.polish(), part=True, tell=tell)
+    if how.defect_steps and (how.mask_control != "condition" or reference is not None):
+        hunt.search(_long(how), part=False, tell=tell)
+        terms = hunt.search(_short(how), part=True, tell=tell)
     return hunt.placed(twin, terms)
 
 
@@ -231,7 +184,7 @@ def polish_defects(
     photograph: Float[Tensor, "1 3 h w"],
     mask: Float[Tensor, "1 1 h w"],
     kind: int,
-    how: DefectSearch,
+    how: SearchOptions,
     *,
     reference: Reference | None = None,
     tell: Step | None = None,
@@ -250,10 +203,31 @@ def polish_defects(
     """
     assert codes.w_defect is not None
     leaves = _Leaves(latent=codes.w_defect.clone(), w=codes.w, noise=dict(codes.noise or {}))
-    how = replace(how, space="w+")
+    how = replace(how, defect_space="w+")
     hunt = _Hunt(generator, leaves, (photograph, mask), kind, how, reference)
-    terms = hunt.search(how.fit(), part=True, tell=tell) if how.steps else {}
+    terms = hunt.search(_long(how), part=True, tell=tell) if how.defect_steps else {}
     return hunt.placed(codes, terms)
+
+
+def _weights(how: SearchOptions) -> dict[str, float]:
+    """The weight of each term."""
+    return {
+        "mask": how.mask_weight,
+        "image": how.image_weight,
+        "reference": how.reference_weight,
+        "stay": how.stay_weight,
+        "noise": how.noise_weight,
+    }
+
+
+def _long(how: SearchOptions) -> Search:
+    """Length and rate of step B."""
+    return Search(steps=how.defect_steps, learning_rate=how.defect_learning_rate)
+
+
+def _short(how: SearchOptions) -> Search:
+    """Length and rate of step C."""
+    return Search(steps=how.defect_steps // 4, learning_rate=how.defect_learning_rate / 5)
 
 
 def _start(

@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,6 +29,7 @@ from jaxtyping import Bool, Float, UInt8
 from blemish.data.colour import lab, of_lab
 from blemish.data.folder import DefectFolder
 from blemish.errors import OptionError
+from blemish.names import Tone
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.laying import Outline, best_laid, outline_of
 from blemish.synthesis.stitched import laid_under
@@ -39,7 +39,6 @@ SEAM_PX = 1.0
 # Fraction of the best overlap. Uncovered mask area looks sound but is labelled.
 ENOUGH = 0.85
 
-Tone = Literal["model", "real", "drawn"]
 Change = Float[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
 

@@ -14,10 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from blemish.errors import OptionError
-
-SIDE = 128  # longer side in pixels at which fields are sampled
-WAVE = (0.15, 0.5)  # deviation of the blur, as a fraction of the root of the mask's area
+SIDE = 128  # of the longer side, at which fields are drawn
+WAVE = (0.15, 0.5)  # the deviation of the blur, as a share of the root of the mask's area
 GAIN = (1.0, 4.0)
 OFFSET = (-0.5, 1.2)
 
@@ -43,17 +41,3 @@ def faded(
     seen = 1 / (1 + np.exp(-gain * (smooth / max(float(smooth.std()), 1e-6) + offset)))
     seen = cv2.resize(seen.astype(np.float32), (w, h))
     return 1 - most * (1 - np.minimum(seen / seen[mask].max(), 1))
-
-
-def refuse_uneven(most: float) -> None:
-    """Refuse a fraction out of range.
-
-    Raises:
-        OptionError: The value is not in [0, 1].
-    """
-    if not 0 <= most <= 1:
-        raise OptionError(
-            got=f"uneven = {most}",
-            expected="a number from 0 (constant strength) to 1 (fades away completely)",
-            todo="Try 0.8.",
-        )

@@ -1,11 +1,9 @@
 """Masks for a part: drawn by kind, size and place, or given by the user and checked."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -13,101 +11,34 @@ from jaxtyping import Bool
 from blemish.data.folder import DefectFolder
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError
+from blemish.names import MaskKind, OffPart
 from blemish.pictures import read_mask
 from blemish.synthesis.again import laid_again
 from blemish.synthesis.bending import bent_at_random
 from blemish.synthesis.carry import within_reach
+from blemish.synthesis.options import MaskOptions
 from blemish.synthesis.placing import (
-    Where,
     inside_box,
     laid_out,
-    refuse_box,
     share_kept,
     sized,
 )
 from blemish.synthesis.shapes import Shape, blob, scratch, shape_of_mask, spots
 
-MaskKind = Literal["scratch", "blob", "spots", "real"]
-OffPart = Literal["clip", "refuse"]
-
 LEAST_PIXELS = 8
-MOST_AREA = 0.5
 MOST_OF_ROOM = 0.9
-MOST_ELASTIC = 0.1
 AREA_TOLERANCE = 0.2
 ENOUGH_KEPT = 0.7
 TRIES = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskPlan:
-    """Options of mask drawing.
-
-    Attributes:
-        kind: scratch is a thin tapering stroke, blob a ragged patch, spots several specks, real the
-            mask of a real defect, moved, rotated and scaled.
-        area: Mask area as a fraction of the part; two values give a range.
-        where: Place of the mask: its centre anywhere on the part, deep inside it (centre) or near
-            its outline (edge); or the whole mask in a box, x y width height as fractions of the
-            photograph; or a real mask near its own place (there), rotated about the part's centre
-            and at about its own size, whatever `area` is.
-        off_part: Cut off what is beside the part's outline, or draw no such mask.
-        folder: Folder with real defects and their masks, for the kind real.
-        first_third: Use only the first third by name, the field's few-shot protocol.
-        degrees: Maximum rotation of a real mask at its own place, in either direction.
-        elastic: Random warp of a real mask, as a fraction of its photograph's longer side; see
-            `bending.bent_at_random`.
-
-    Raises:
-        OptionError: A value is out of range, or an option for real masks is used with another kind.
-    """
-
-    kind: MaskKind = "scratch"
-    area: float | tuple[float, float] = (0.005, 0.03)
-    where: Where = "anywhere"
-    off_part: OffPart = "clip"
-    folder: Path | None = None
-    first_third: bool = False
-    degrees: float = 180
-    elastic: float = 0
-
-    def __post_init__(self) -> None:
-        least, most = self.areas
-        if not 0 < least <= most <= MOST_AREA:
-            raise OptionError(
-                got=f"a mask area of {self.area}",
-                expected=f"a fraction of the part above 0 and up to {MOST_AREA}, or two, rising",
-                todo="Try 0.01, a hundredth of the part.",
-            )
-        if not isinstance(self.where, str):
-            refuse_box(self.where)
-        if self.kind != "real" and self.folder is not None:
-            raise _only_for_real(f"{self.folder} with real masks for the kind {self.kind}")
-        if self.kind != "real" and self.where == "there":
-            raise _only_for_real(f"the place 'there' for the kind {self.kind}")
-        if self.kind != "real" and self.elastic:
-            raise _only_for_real(f"elastic masks of the kind {self.kind}")
-        if not 0 <= self.elastic <= MOST_ELASTIC:
-            raise OptionError(
-                got=f"masks warped by {self.elastic} of the photograph's side",
-                expected=f"0 to {MOST_ELASTIC}",
-                todo="Try 0.02, or leave 'elastic' out.",
-            )
-        if not 0 <= self.degrees <= 180:
-            raise OptionError(
-                got=f"masks rotated by up to {self.degrees}°",
-                expected="0 to 180",
-                todo="Correct 'degrees'.",
-            )
-
-    @property
-    def areas(self) -> tuple[float, float]:
-        """Minimum and maximum area."""
-        return self.area if isinstance(self.area, tuple) else (self.area, self.area)
+SHAPES: dict[MaskKind | None, Callable[[np.random.Generator], Shape]] = {
+    "scratch": scratch,
+    "blob": blob,
+    "spots": spots,
+}
 
 
 def draw_mask(
-    plan: MaskPlan,
+    plan: MaskOptions,
     part: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]] = (),
@@ -128,6 +59,7 @@ def draw_mask(
         DataError: The image shows no part.
         OptionError: The part or the box has no room for such a mask, or there is no real mask.
     """
+    assert plan.mask_kind is not None, "nothing is drawn"
     if plan.where == "there":
         return _laid_again(plan, part, rng, real)
     room = inside_box(part, plan.where)
@@ -135,17 +67,17 @@ def draw_mask(
     shape = _shape(plan, real, rng)
     guess = (target / shape.area) ** 0.5
     tries = laid_out(shape, room, plan.where, rng.random((TRIES, 3)))
-    least, canvas = (ENOUGH_KEPT, room) if plan.off_part == "clip" else (1, np.ones_like(room))
+    least, canvas = (ENOUGH_KEPT, room) if plan.off_part != "refuse" else (1, np.ones_like(room))
     hardly_cut = (draw for draw in tries if share_kept(draw, room, guess) >= least)
-    for draw in chain(hardly_cut, tries if plan.off_part == "clip" else ()):
+    for draw in chain(hardly_cut, tries if plan.off_part != "refuse" else ()):
         mask = sized(partial(draw, canvas), target, guess)
-        if _fits(plan.kind, mask, target) and not (mask & ~room).any():
+        if _fits(plan.mask_kind, mask, target) and not (mask & ~room).any():
             return mask
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
 
 
 def _laid_again(
-    plan: MaskPlan,
+    plan: MaskOptions,
     part: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]],
@@ -155,7 +87,7 @@ def _laid_again(
     mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
     for _ in range(TRIES):
-        moved = laid_again(mask, part, rng, degrees=plan.degrees)
+        moved = laid_again(mask, part, rng, degrees=plan.mask_degrees)
         if moved.sum() >= max(LEAST_PIXELS, ENOUGH_KEPT * wanted):
             return moved
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
@@ -241,16 +173,16 @@ def _no_real(folder: Path, defect: str) -> DataError:
 
 
 def _shape(
-    plan: MaskPlan, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
+    plan: MaskOptions, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
 ) -> Shape:
-    if plan.kind != "real":
-        return {"scratch": scratch, "blob": blob, "spots": spots}[plan.kind](rng)
+    if plan.mask_kind in SHAPES:
+        return SHAPES[plan.mask_kind](rng)
     chosen = _one_of(plan, real, rng)
     return shape_of_mask(chosen[:, ::-1] if rng.random() < 0.5 else chosen)
 
 
 def _one_of(
-    plan: MaskPlan, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
+    plan: MaskOptions, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
 ) -> Bool[np.ndarray, "_ _"]:
     marked = [mask for mask in real if mask.any()]
     if not marked:
@@ -260,7 +192,7 @@ def _one_of(
             todo="Give one, or choose scratch, blob or spots.",
         )
     chosen = marked[rng.integers(len(marked))]
-    bent = bent_at_random(chosen, plan.elastic, rng) if plan.elastic else chosen
+    bent = bent_at_random(chosen, plan.mask_elastic, rng) if plan.mask_elastic else chosen
     return bent if bent.any() else chosen  # a speck may be pulled apart
 
 
@@ -270,7 +202,7 @@ def _fits(kind: MaskKind, mask: Bool[np.ndarray, "h w"], target: float) -> bool:
 
 
 def _target(
-    plan: MaskPlan,
+    plan: MaskOptions,
     part: Bool[np.ndarray, "h w"],
     room: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
@@ -285,14 +217,6 @@ def _target(
     return target
 
 
-def _only_for_real(got: str) -> OptionError:
-    return OptionError(
-        got=got,
-        expected="the kind real as well",
-        todo="Use the kind real, or leave this out.",
-    )
-
-
 def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:
     if not part.any():
         raise DataError(
@@ -302,11 +226,11 @@ def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:
         )
 
 
-def _no_place(plan: MaskPlan, where: str) -> OptionError:
+def _no_place(plan: MaskOptions, where: str) -> OptionError:
     least, most = plan.areas
     share = f"{least:.2%}" if least == most else f"{least:.2%} to {most:.2%}"
     return OptionError(
-        got=f"a mask ({plan.kind}) of {share} of the part, and {where}",
+        got=f"a mask ({plan.mask_kind}) of {share} of the part, and {where}",
         expected=f"a place on the part for it, and {LEAST_PIXELS} pixels or more",
         todo="Choose another area or place, or use a larger photograph.",
     )

@@ -14,8 +14,10 @@ from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable
 from blemish.inversion.invert import refuse_small
 from blemish.levels import upright
+from blemish.names import OffPart
 from blemish.originals import Original, read_original
-from blemish.synthesis.masks import MaskPlan, OffPart, choose_real, draw_mask, place_mask
+from blemish.synthesis.masks import choose_real, draw_mask, place_mask
+from blemish.synthesis.options import SynthesisOptions
 
 LEAST_ON_PART = 0.5
 
@@ -138,7 +140,7 @@ def read_orders(
 
 def draw_order(
     normal: Path,
-    plan: MaskPlan,
+    plan: SynthesisOptions,
     kind: str,
     types: tuple[str, ...],
     *,
@@ -151,8 +153,8 @@ def draw_order(
     The mask's file has the photograph's EXIF orientation.
 
     Args:
-        normal: File of the photograph.
-        plan: Options of the mask.
+        normal: The photograph's file.
+        plan: What mask to draw.
         kind: Type of the defect.
         types: Types that the bundle knows.
         seed: Random seed of the mask.
@@ -168,8 +170,8 @@ def draw_order(
     original = _read_normal(normal)
     rng = np.random.default_rng(seed)
     real = ()
-    if plan.folder is not None:
-        real = (choose_real(plan.folder, kind, rng, first_third=plan.first_third),)
+    if plan.mask_kind == "real" and plan.real is not None:
+        real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
     mask = draw_mask(plan, silhouette(original.picture), rng, real)
     order = Order(
         normal=normal,

@@ -8,17 +8,14 @@ resolution, which rejection sampling would not. The scale is then found by bisec
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from blemish.errors import OptionError
+from blemish.synthesis.options import Where
 from blemish.synthesis.shapes import Point, Shape
 
-Box = tuple[float, float, float, float]
-Where = Literal["anywhere", "centre", "edge", "there"] | Box
 Draw = Callable[..., Bool[np.ndarray, "h w"]]
 
 DEEP, SHALLOW = 0.5, 0.25
@@ -124,14 +121,3 @@ def sized(draw: Draw, target: float, guess: float) -> Bool[np.ndarray, "h w"]:
         if abs(best.sum() - target) < CLOSE * target:
             break
     return best
-
-
-def refuse_box(box: Box) -> None:
-    """Raise an OptionError if the box is empty or extends beyond the photograph."""
-    x, y, width, height = box
-    if not (0 <= x < x + width <= 1 and 0 <= y < y + height <= 1):
-        raise OptionError(
-            got=f"a box {x} {y} {width} {height}",
-            expected="x y width height as fractions of the photograph, from 0 to 1",
-            todo="0.5 0 0.5 0.5 is the upper right quarter.",
-        )

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,13 +12,12 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import OptionError
 from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.names import ReferenceName
 from blemish.pictures import to_picture, to_tensor
 from blemish.synthesis.defect import Reference
 from blemish.synthesis.distilled import Distilled, distil
 from blemish.synthesis.laying import Outline, best_laid, outline_of
 from blemish.synthesis.stitched import Stitched, stitch_defect
-
-ReferenceName = Literal["none", "stitch", "distil"]
 
 
 class References:

@@ -3,112 +3,80 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
-from torch import Tensor
+from jaxtyping import Float
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError, OptionError
-from blemish.generator.network import DefectConfig, Generator
-from blemish.inversion.keep import Kept, load_inversion
-from blemish.inversion.methods import Method, options_of, usual_method
-from blemish.inversion.model import Model, load_model
-from blemish.inversion.search import Step, refuse_seeds
-from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
-from blemish.synthesis.carry import (
-    Carried,
-    carry,
-    enlarged_cover,
-    reach_px,
-    soft_cover,
-    within_reach,
-)
+from blemish.generator.network import Generator
+from blemish.generator.restore import load_generator
+from blemish.inversion.search import Step
+from blemish.limits import refuse_seeds
+from blemish.names import PlacementMethod
+from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
 from blemish.synthesis.dataset import Dataset, Synthetic
-from blemish.synthesis.defect import Placed
-from blemish.synthesis.detail import Details
 from blemish.synthesis.fading import faded
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
-from blemish.synthesis.references import References
-from blemish.synthesis.ways.approach import Approach, Job
-from blemish.synthesis.ways.choice import WAYS, Way, usual_way
+from blemish.synthesis.records import record_of
+from blemish.synthesis.ways.choice import WAYS, usual_way
+from blemish.synthesis.ways.drawn import Drawn
+from blemish.synthesis.ways.job import Made, Way
 from blemish.types import Codes
 
 STEM_LENGTH = 40
 
 
 class Synthesizer:
-    """Opened bundle that makes items; an item depends only on the request and its seed.
+    """A placement method at work: an item is a function of what is ordered and of its seed.
+
+    Args:
+        bundle: The bundle that makes the items; None for a method that needs none.
+        options: How defects are placed.
+        device: The device to work on.
+
+    Attributes:
+        method: Name of the placement method.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that does not fit the options, or lacks
-            a required mapper; or `inverted` has codes of another bundle.
+        BundleError: The bundle lacks what the method or an option needs.
         OptionError: The options contradict each other.
-        DataError: `inverted` can't be read.
+        DataError: A folder that the options name can't be read.
     """
 
-    def __init__(self, bundle: Bundle, approach: Approach, *, device: str = "cpu") -> None:
-        self.bundle, self.approach = bundle, approach
-        self.model: Model = load_model(bundle, device)
-        self.generator: Generator = self.model.generator
-        _refuse_branch(bundle, self.generator.config.defect, approach)
-        self.method: Method = approach.invert or usual_method(self.model)
-        self.kept: Kept | None = None
-        if approach.inverted is not None:
-            self.kept = load_inversion(approach.inverted, bundle)
+    def __init__(
+        self, bundle: Bundle | None, options: SynthesisOptions, *, device: str = "cpu"
+    ) -> None:
+        self.bundle, self.options = bundle, options
+        self.method: PlacementMethod = usual_way(bundle, options)
+        self.way: Way = WAYS[self.method](bundle, options, device)
         self.device = device
-        real, third = approach.real, approach.first_third
-        self.references = References(
-            bundle, approach.reference, real, first_third=third, device=device
-        )
-        self.details: Details | None = None
-        if approach.detail and real is not None:
-            self.details = Details(real, first_third=third, side=self._side, tone=approach.tone)
-        self.name_of_way = usual_way(bundle, approach)
-        self.way: Way = WAYS[self.name_of_way](bundle, self.model, approach)
-        self.curator = Curator.of(bundle, device)
+        self.curator = None if bundle is None else Curator.of(bundle, device)
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Defect types that the bundle has learnt."""
-        defect = self.generator.config.defect
-        return defect.types if defect else ()
+        """The types of defects that can be placed."""
+        return self.way.types
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The bundle's generator, which may draw parts as well."""
+        if isinstance(self.way, Drawn):
+            return self.way.generator
+        assert self.bundle is not None, "parts are drawn by a bundle"
+        return load_generator(self.bundle, self.device)
 
     def prepare(self, kind: str) -> None:
-        """Read all data for a type of defect before the work starts.
-
-        Raises:
-            OptionError: Real defects are needed and missing.
-            DataError: One can't be read.
-            BundleError: The bundle lacks data for the reference.
-        """
-        self.references.prepare(kind)
-        if self.details is not None:
-            self.details.prepare(kind)
+        """Read what a type of defect needs, before any time is spent; see `job.Way.prepare`."""
+        self.way.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """Step A: the codes of the part, shared by all items on it; None if not needed.
-
-        Args:
-            order: Request with the photograph.
-            tell: Callback after each step, called with the finished fraction of the search.
-
-        Raises:
-            OptionError: The given codes belong to another photograph.
-        """
-        if not self.way.inverts:
-            return None
-        target = self._seen(order.picture)
-        if self.kept is not None:
-            return _codes_of(self.kept, target, order)
-        rng = torch.Generator().manual_seed(0)
-        watch = None if tell is None else lambda time, *_: tell(time)
-        return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
+        """Step A: the codes of the part, which all items on it share; see `job.Way.invert`."""
+        return self.way.invert(order, tell=tell)
 
     def make(
         self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
@@ -123,55 +91,28 @@ class Synthesizer:
         """
         if twin is None:
             twin = self.invert(order)
-        photograph = self._seen(order.picture)
-        mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
-        job = Job(
-            photograph=photograph,
-            mask=mask,
-            kind=self.types.index(order.kind),
-            seed=seed,
-            reference=self.references.choose(order.kind, photograph, mask, seed),
-        )
-        placed = self.way.place(job, twin, tell=tell)
-        dice = np.random.default_rng(seed)
-        strength = order.strength * faded(order.requested, self.approach.uneven, dice)
-        carried, drawn = self._carry(order, seed, placed, mask, strength)
-        return self._item(order, seed, placed, carried, drawn, strength)
+        rng = np.random.default_rng(seed)
+        strength = order.strength * faded(order.requested, self.options.uneven, rng)
+        made = self.way.place(order, seed, strength, twin, tell=tell)
+        return self._item(order, seed, made, strength)
 
     def name(self, order: Order, seed: int) -> str:
-        """Name of an item: the same request, options, bundle and seed give the same name."""
-        asked = json.dumps([order.digest, self.options(), self.bundle.digest, seed])
+        """Of an item: the same order, options, bundle and seed give the same name."""
+        digest = None if self.bundle is None else self.bundle.digest
+        asked = json.dumps([order.digest, self.record(), digest, seed])
         stem = order.normal.stem[:STEM_LENGTH].lstrip(".")  # a dot in front would hide the file
         return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
-    def options(self) -> dict[str, Any]:
-        """Options as JSON values."""
-        known = {f.name: getattr(self.approach, f.name) for f in fields(self.approach)}
-        known["way"] = self.name_of_way
-        known["invert"] = options_of(self.method) if self.way.inverts else None
-        known["search"] = asdict(self.approach.search)
-        known["inverted"] = None if self.kept is None else self.kept.digest
+    def record(self) -> dict[str, Any]:
+        """The options that items depend on, as JSON holds them."""
+        known = record_of(self.options) | {"way": self.method} | self.way.record()
         return json.loads(json.dumps(known, default=str))
 
-    @property
-    def _side(self) -> int:
-        return self.generator.config.resolution
-
-    def _seen(self, picture: UInt8[np.ndarray, "h w 3"]) -> Tensor:
-        """Photograph as network input, a batch of one."""
-        return to_tensor(fit(picture, self._side))[None].to(self.device)
-
     def _item(
-        self,
-        order: Order,
-        seed: int,
-        placed: Placed,
-        carried: Carried,
-        drawn: np.ndarray,
-        strength: np.ndarray,
+        self, order: Order, seed: int, made: Made, strength: Float[np.ndarray, "h w"]
     ) -> Synthetic:
+        carried = made.carried
         reasons, scores = self._judge(order, carried, strength)
-        terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
         mark = fingerprint(carried.picture, order.picture)
         return Synthetic(
             name=self.name(order, seed),
@@ -180,7 +121,7 @@ class Synthesizer:
             changed=carried.changed,
             twin=order.original,
             requested=order.requested,
-            codes=placed.codes,
+            codes=made.codes,
             reasons=reasons,
             facts={
                 "seed": seed,
@@ -189,14 +130,14 @@ class Synthesizer:
                 "requested": str(order.mask),
                 "photograph": hashlib.sha256(order.picture.tobytes()).hexdigest()[:16],
                 "fingerprint": to_text(mark),
-                "bundle": {"name": self.bundle.path.name, "digest": self.bundle.digest},
-                "options": self.options(),
-                "scores": _scores(order, carried, drawn) | scores | terms,
+                "bundle": _origin(self.bundle),
+                "options": self.record(),
+                "scores": _scores(order, carried, made.drawn) | scores | made.terms,
             },
         )
 
     def _judge(
-        self, order: Order, carried: Carried, strength: np.ndarray
+        self, order: Order, carried: Carried, strength: Float[np.ndarray, "h w"]
     ) -> tuple[tuple[str, ...], dict[str, float]]:
         """Reasons against the item, and its scores; empty if the bundle has no curation bounds."""
         if self.curator is None:
@@ -210,33 +151,6 @@ class Synthesizer:
             strength=strength,
         )
         return found.reasons, found.scores
-
-    def _carry(
-        self, order: Order, seed: int, placed: Placed, mask: Tensor, strength: np.ndarray
-    ) -> tuple[Carried, np.ndarray]:
-        """Step D, and the generator's own mask at the photograph's size."""
-        h, w = order.requested.shape
-        change = (placed.defective - placed.twin)[0].permute(1, 2, 0).cpu().numpy() * 127.5
-        own = placed.mask_logits[0, 0].sigmoid().cpu().numpy()
-        own_cover = enlarged_cover(own, h, w)
-        if self.approach.search.control == "condition":
-            drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
-        else:
-            drawn, cover = own, own_cover
-        detail = None
-        if self.details is not None:
-            detail = self.details.under(order.picture, order.requested, order.kind, seed)
-        carried = carry(
-            order.picture,
-            change,
-            drawn,
-            cover,
-            order.requested,
-            strength=strength,
-            grey=order.original.grey,
-            detail=detail,
-        )
-        return carried, own_cover > 0.5
 
 
 def synthesize(
@@ -282,15 +196,8 @@ def synthesize(
     return rows
 
 
-def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
-    """Codes from an earlier inversion, if they belong to this photograph."""
-    if not torch.equal(kept.photograph.to(target.device), target):
-        raise OptionError(
-            got=f"{order.normal} with codes of another photograph",
-            expected="the photograph that was inverted",
-            todo="Use that photograph, or invert this one.",
-        )
-    return kept.codes.to(target.device).good()
+def _origin(bundle: Bundle | None) -> dict[str, str] | None:
+    return None if bundle is None else {"name": bundle.path.name, "digest": bundle.digest}
 
 
 def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, float | int]:
@@ -308,18 +215,3 @@ def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, floa
 def _iou(a: np.ndarray, b: np.ndarray) -> float:
     union = (a | b).sum()
     return float((a & b).sum() / union) if union else 1.0
-
-
-def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, approach: Approach) -> None:
-    if branch is None or not branch.types:
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without defect types",
-            expected="one that has learnt defects",
-            todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
-        )
-    if approach.search.control == "condition" and not branch.takes_mask:
-        raise BundleError(
-            got=f"{bundle.path}, a bundle whose defect branch takes no mask",
-            expected="one that does, or another way to meet the mask",
-            todo="Use --mask-control codes or noise.",
-        )

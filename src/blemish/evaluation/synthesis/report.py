@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -15,11 +15,10 @@ from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.synthesis.evaluate import SIDE, Tell, compare
 from blemish.evaluation.synthesis.items import Item, Made, read_made, read_real
 from blemish.evaluation.synthesis.page import write_page
-from blemish.features import NetworkName, load_features
+from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.restore import load_critic, shape_of
-
-Features = Literal["auto", "squeezenet", "vgg16", "critic"]
+from blemish.names import FeatureChoice, NetworkName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class Plan:
 
     real: Path
     synthetic: Path
-    features: Features = "auto"
+    features: FeatureChoice = "auto"
     bundle: str | None = None
     everything: bool = False
     device: str = "cpu"
@@ -154,7 +153,7 @@ def _eyes(plan: Plan) -> Eyes:
     return Eyes.of_critic(load_critic(bundle, plan.device), shape_of(bundle).resolution)
 
 
-def _lacking(features: Features) -> str:
+def _lacking(features: FeatureChoice) -> str:
     return "--bundle" if features == "critic" else "SqueezeNet's weights and without --bundle"
 
 

@@ -7,7 +7,7 @@ from typing import cast, get_args
 from blemish.errors import OptionError
 from blemish.evaluation.utility.arms import ArmName
 from blemish.evaluation.utility.detector import STRIDE
-from blemish.types import Precision
+from blemish.names import Precision
 
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 USUAL: tuple[ArmName, ...] = ("real", "copy-paste", "synthetic", "real+synthetic")

@@ -22,8 +22,8 @@ from torch import Tensor
 from blemish.errors import TrainingError
 from blemish.evaluation.utility.arms import GOOD_KIND, Batch, Batches
 from blemish.evaluation.utility.detector import Detector
+from blemish.names import Precision
 from blemish.pictures import to_tensor
-from blemish.types import Precision
 
 RATE = 3e-3  # of the U-Net
 TYPE_RATE = 3e-4  # of the classifier; with a higher rate it gives the same answer to everything

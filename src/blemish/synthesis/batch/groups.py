@@ -1,77 +1,30 @@
 """A group of a recipe: items of one kind, and how they are made."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
-from blemish.inversion.methods import METHODS, Method
-from blemish.synthesis.batch.tables import STRICT, Names
-from blemish.synthesis.defect import DefectSearch
-from blemish.synthesis.detail import Tone
-from blemish.synthesis.fading import refuse_uneven
-from blemish.synthesis.masks import MaskPlan, OffPart
-from blemish.synthesis.references import ReferenceName
-from blemish.synthesis.ways.approach import Approach, WayName
-from blemish.types import Space
+from blemish.synthesis.batch.tables import STRICT, Names, unknown_key
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.records import FIRST, TABLES, later, table_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inverting:
-    """How photographs are inverted.
+@dataclass(frozen=True, kw_only=True)
+class Group(SynthesisOptions):
+    """Items of one kind; every option of a synthesis is a key of its table.
 
-    Attributes:
-        method: In-domain where the bundle has an encoder, else project, if none is named.
-        space: Where codes are searched; w for project, else w+, if none is named.
-        steps: Of the search; as many as the method has of its own, if none are named.
-    """
-
-    method: Literal["encode", "in-domain", "optimize", "project"] | None = None
-    space: Space | None = None
-    steps: int | None = None
-
-    def chosen(self, bundle: Bundle) -> Method:
-        """The method for a bundle.
-
-        Raises:
-            OptionError: Steps are named for a method that does not search, or are out of range.
-        """
-        name = self.method or ("in-domain" if bundle.has("encoder") else "project")
-        method: Any = METHODS[name](space=self.space or ("w" if name == "project" else "w+"))
-        if self.steps is None:
-            return method
-        if not hasattr(method, "search"):
-            got = f"{self.steps} steps for the method {name}"
-            raise OptionError(got=got, expected="none: it does not search", todo="Leave them out.")
-        return replace(method, search=replace(method.search, steps=self.steps))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Of `photographs` and `parts` one is named, and of `masks` and `draw`.
+    Of `photographs` and `parts` one is named, and of `masks` and `mask_kind`.
 
     Attributes:
         defect: Type of the defect.
-        count: Of the items.
-        photographs: Of good parts: files, folders in a recipe that is not yet read. Items share
-            them evenly, those on one photograph follow each other.
-        parts: How many parts the bundle shall draw instead.
+        count: Number of items.
+        photographs: Photographs of good parts: files, or folders in a recipe that is not yet read.
+            Items share them evenly, those on one photograph follow each other.
+        parts: Number of parts that the bundle shall draw instead.
         masks: Files or folders too; each item takes one by chance.
-        draw: What masks to draw instead.
-        off_part: What of a mask from a file lies beside the part is cut off, or refused.
-        strength: Of the change, above 0 and up to 1; of two, anything between them.
-        method: How the defect is placed; see `Approach.way`.
-        polish: Steps of the method hybrid.
-        invert: How photographs are inverted for the method optimize.
-        search: For the codes of the defect, in the same method.
-        reference: Of the defect's look, where something is searched for.
-        detail: Whether the fine detail of real defects is put on; see `synthesis.detail`.
-        tone: Whose colours a defect has then, where they change slowly: the model's, the real
-            one's, or colours drawn around those of the real ones.
-        uneven: How much of a defect's strength is gone where it is weakest; see `synthesis.fading`.
-        real: Folder with real defects, for the reference, the detail and masks of the kind real.
-        first_third: Of these only the first third of each type by name.
+        strength: Strength of the change, above 0 and up to 1; two values give a range.
     """
 
     __pydantic_config__ = STRICT
@@ -81,28 +34,15 @@ class Group:
     photographs: Names = ()
     parts: int | None = None
     masks: Names = ()
-    draw: MaskPlan | None = None
-    off_part: OffPart | None = None
     strength: float | tuple[float, float] = 1.0
-    method: WayName | None = None
-    polish: int = 20
-    invert: Inverting | None = None
-    search: DefectSearch = field(default_factory=DefectSearch)
-    reference: ReferenceName = "none"
-    detail: bool = False
-    tone: Tone = "model"
-    uneven: float = 0.0
-    real: str | None = None
-    first_third: bool = False
 
     def __post_init__(self) -> None:
+        SynthesisOptions.__post_init__(self)
         _refuse_fewer("count", self.count)
         _refuse_fewer("parts", 1 if self.parts is None else self.parts)
         _refuse_both(photographs=bool(self.photographs), parts=self.parts is not None)
-        _refuse_both(masks=bool(self.masks), draw=self.draw is not None)
+        self.check_masks(bool(self.masks))
         _refuse_strengths(*self.strengths)
-        refuse_uneven(self.uneven)
-        self._refuse_idle()
 
     @property
     def strengths(self) -> tuple[float, float]:
@@ -112,62 +52,77 @@ class Group:
         return self.strength, self.strength
 
     @property
-    def draws_real(self) -> bool:
-        """Whether masks are those of real defects, moved."""
-        return self.draw is not None and self.draw.kind == "real"
+    def folders(self) -> dict[str, Path]:
+        """The folders that its options name, as the recipe names them."""
+        known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
+        return {name: value for name, value in known.items() if isinstance(value, Path)}
 
-    def plan(self, here: Path) -> MaskPlan | None:
-        """What masks to draw, real ones from the group's folder, named from the recipe's."""
-        if self.draw is None or not self.draws_real or self.real is None:
-            return self.draw
-        return replace(self.draw, folder=here / self.real, first_third=self.first_third)
+    def options(self, here: Path) -> SynthesisOptions:
+        """The options as a synthesis takes them, with folders named from the recipe's."""
+        known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
+        known |= {name: here / folder for name, folder in self.folders.items()}
+        known["uneven"] = float(self.uneven)  # as batches record it
+        return SynthesisOptions(**known)
 
-    def approach(self, bundle: Bundle, here: Path) -> Approach:
-        """The options as a synthesis takes them, with folders named from the recipe's.
+    def record(self) -> dict[str, Any]:
+        """What it asks for, as batches record it; see `synthesis.records`."""
+        known = asdict(self)
+        names = ("defect", "count", "photographs", "parts", "masks")
+        return {
+            **{name: known[name] for name in names},
+            **_masks_recorded(known),
+            "strength": self.strength,
+            "method": None if self.method == "auto" else self.method,
+            "polish": self.polish,
+            "invert": _inversion_recorded(known),
+            "search": table_of(known, "search"),
+            **{name: known[name] for name in ("reference", "detail", "tone")},
+            "uneven": float(self.uneven),
+            **{name: known[name] for name in ("real", "first_third")},
+            **later(self, FIRST - {"inverted"}),
+        }
 
-        Raises:
-            OptionError: The method of inversion does not take its options.
-        """
-        used = self.detail or self.reference != "none"
-        return Approach(
-            way=self.method,
-            invert=self.invert and self.invert.chosen(bundle),
-            search=self.search,
-            polish=self.polish,
-            reference=self.reference,
-            detail=self.detail,
-            tone=self.tone,
-            uneven=self.uneven,
-            real=here / self.real if self.real is not None and used else None,
-            first_third=self.first_third and used,
-        )
 
-    def _refuse_idle(self) -> None:
-        """What would change nothing was meant otherwise."""
-        draw = self.draw
-        folder = draw is not None and (draw.folder is not None or draw.first_third)
-        if self.off_part is not None and self.draw is not None:
-            raise _idle("off_part beside draw", "Write draw = { …, off_part = … }.")
-        if folder or (self.real is None and self.draws_real):
-            got = "folder or first_third inside draw" if folder else "masks of the kind real"
-            raise OptionError(
-                got=got,
-                expected="real beside it, a folder with real defects and their masks",
-                todo='Write real = "FOLDER" in the group.',
-            )
-        used = self.detail or self.reference != "none" or self.draws_real
-        if self.real is not None and not used:
-            raise _idle("real without a use for it", "Add a reference, or leave it out.")
-        if self.detail and self.real is None:
-            raise OptionError(
-                got="detail without real defects",
-                expected="real beside it, a folder with real defects and their masks",
-                todo='Write real = "FOLDER" in the group.',
-            )
-        if self.tone != "model" and not self.detail:
-            raise _idle(f'tone = "{self.tone}" without detail', "Write detail = true as well.")
-        if self.first_third and self.real is None:
-            raise _idle("first_third without real", "Name the folder, or leave it out.")
+def _masks_recorded(known: Mapping[str, Any]) -> dict[str, Any]:
+    if known["mask_kind"] is None:
+        return {"draw": None, "off_part": known["off_part"]}
+    draw = table_of(known, "draw") | {"off_part": known["off_part"] or "clip"}
+    turns = {name: draw.pop(name) for name in ("degrees", "elastic")}
+    draw |= {"folder": None, "first_third": False, **turns}
+    return {"draw": draw, "off_part": None}
+
+
+def _inversion_recorded(known: Mapping[str, Any]) -> dict[str, Any] | None:
+    invert = table_of(known, "invert")
+    if invert["method"] == "auto":
+        invert["method"] = None
+    return invert if any(value is not None for value in invert.values()) else None
+
+
+def flattened(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's table, with the options in the inner tables of older recipes under their own names.
+
+    Raises:
+        OptionError: An inner table has a key that it never had, or gives an option once more.
+    """
+    inner = {k: v for k, v in table.items() if k in TABLES and isinstance(v, dict)}
+    flat = {k: v for k, v in table.items() if k not in inner}
+    if "draw" in inner:
+        inner["draw"] = {"kind": "scratch", **inner["draw"]}
+    for name, given in inner.items():
+        for key, value in given.items():
+            if key not in TABLES[name]:
+                raise unknown_key(f"{name}.{key}", [*TABLES[name]])
+            if TABLES[name][key] in flat:
+                raise _twice(f"{name}.{key}", TABLES[name][key])
+            flat[TABLES[name][key]] = value
+    return flat
+
+
+def _twice(old: str, new: str) -> OptionError:
+    return OptionError(
+        got=f"both {old} and {new}", expected="one of them", todo=f"Leave {old} out."
+    )
 
 
 def _refuse_fewer(key: str, count: int) -> None:
@@ -189,7 +144,3 @@ def _refuse_strengths(low: float, high: float) -> None:
             expected="a number above 0 and up to 1, or two of them, rising",
             todo="Try [0.6, 1.0].",
         )
-
-
-def _idle(got: str, todo: str) -> OptionError:
-    return OptionError(got=got, expected="only what has an effect", todo=todo)

@@ -18,10 +18,10 @@ from blemish.files import ensure_writable
 from blemish.pictures import write_picture
 from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, draw_order, read_order
 from blemish.synthesis.scenes import draw_part
 from blemish.synthesis.synthesize import Synthesizer
-from blemish.synthesis.ways.approach import Approach
 from blemish.types import Codes
 
 BENCHES, TWINS = 4, 32
@@ -64,22 +64,22 @@ class Workplace:
             return Failed(reason=self._reason(error, task))
 
     def _item(self, task: Task) -> Synthetic:
-        bench = _bench(task.bundle, task.approach, self.device)
+        bench = _bench(task.bundle, task.options.without_masks(), self.device)
         order = self._order(task, bench.synthesizer)
         made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
         facts = {**made.facts, **task.facts()}
-        facts["requested"] = task.mask if isinstance(task.mask, str) else f"drawn/{order.mask.name}"
+        facts["requested"] = task.mask or f"drawn/{order.mask.name}"
         facts["options"] = {**made.facts["options"], "real": task.real}
         return replace(made, name=task.name, facts=facts)
 
     def _order(self, task: Task, synthesizer: Synthesizer) -> Order:
         normal, types = self._photograph(task, synthesizer), synthesizer.types
-        if isinstance(task.mask, str):
-            mask, off_part = task.here / task.mask, task.off_part
+        if task.mask is not None:
+            mask, off_part = task.here / task.mask, task.options.off_part
             return read_order(normal, mask, task.kind, types, off_part, strength=task.strength)
         return draw_order(
             normal,
-            task.mask,
+            task.options,
             task.kind,
             types,
             seed=task.mask_seed,
@@ -110,8 +110,8 @@ class Workplace:
 class _Bench:
     """A synthesizer, and the codes of its most recent photographs."""
 
-    def __init__(self, bundle: Bundle, approach: Approach, device: str) -> None:
-        self.synthesizer = Synthesizer(bundle, approach, device=device)
+    def __init__(self, bundle: Bundle, options: SynthesisOptions, device: str) -> None:
+        self.synthesizer = Synthesizer(bundle, options, device=device)
         self.twins: OrderedDict[str, Codes | None] = OrderedDict()
 
     def twin(self, order: Order, name: str) -> Codes | None:

@@ -7,8 +7,9 @@
     defect = "colour"
     count = 12
     photographs = "good"                   a folder, a file or a list; or: parts = 4
-    draw = { kind = "blob", area = 0.02 }  as in `MaskPlan`; or: masks, like photographs
-    strength = [0.6, 1.0]                  a range, or one value
+    mask_kind = "blob"                     masks to draw; or: masks, like photographs
+    area = 0.02                            any option of a synthesis; see `options`
+    strength = [0.6, 1.0]                  anything between two, or one for all
 
 Paths are relative to the recipe's folder. Items are numbered from 0 over all groups.
 """
@@ -16,7 +17,7 @@ Paths are relative to the recipe's folder. Items are numbered from 0 over all gr
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from typing import Any
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import pictures_in
 from blemish.errors import DataError, OptionError
-from blemish.inversion.search import refuse_seeds
-from blemish.synthesis.batch.groups import Group
+from blemish.limits import refuse_seeds
+from blemish.synthesis.batch.groups import Group, flattened
 from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
 from blemish.synthesis.masks import read_real
 from blemish.synthesis.synthesize import Synthesizer
@@ -61,8 +62,8 @@ class Recipe:
         raise IndexError(index)
 
     def options(self) -> dict[str, Any]:
-        """Contents of the recipe as JSON values, files by their names."""
-        groups = [asdict(group) for group in self.groups]
+        """What it asks for, as JSON holds it, files by their names."""
+        groups = [group.record() for group in self.groups]
         return json.loads(json.dumps({"seed": self.seed, "group": groups}, default=str))
 
     def digests(self) -> dict[str, str]:
@@ -80,16 +81,16 @@ class Recipe:
         worker = cache(partial(Synthesizer, self.bundle))
         for place, group in enumerate(self.groups, 1):
             with naming(f"{self.file}, group {place}"):
-                made = worker(group.approach(self.bundle, self.here))
+                options = group.options(self.here)
+                made = worker(options.without_masks())
                 _refuse_unknown(group.defect, made.types)
                 made.prepare(group.defect)
-                if group.draws_real:
-                    third = group.first_third
-                    read_real(self.here / str(group.real), group.defect, first_third=third)
+                if options.mask_kind == "real" and options.real is not None:
+                    read_real(options.real, group.defect, first_third=options.first_third)
 
     def _files(self) -> Iterator[str]:
         named = {name for group in self.groups for name in (*group.photographs, *group.masks)}
-        for folder in {group.real for group in self.groups if group.real is not None}:
+        for folder in {folder for group in self.groups for folder in group.folders.values()}:
             inside = (path for path in (self.here / folder).rglob("*") if path.is_file())
             named |= {_named(folder, path.relative_to(self.here / folder)) for path in inside}
         yield from sorted(named)
@@ -130,10 +131,13 @@ def read_recipe(file: Path) -> Recipe:
 
 
 def _group(table: dict[str, Any], here: Path, name: str) -> Group:
-    group = fill(Group, table, name)
     with naming(name):
-        if group.real is not None and not (here / group.real).is_dir():
-            raise _missing("real", group.real, "a folder")
+        flat = flattened(table)
+    group = fill(Group, flat, name)
+    with naming(name):
+        for option, folder in group.folders.items():
+            if not (here / folder).is_dir():
+                raise _missing(option, folder.as_posix(), "a folder")
         return replace(
             group,
             photographs=_listed("photographs", group.photographs, here),
@@ -152,7 +156,7 @@ def _listed(key: str, names: tuple[str, ...], here: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _named(folder: str, file: Path | str) -> str:
+def _named(folder: Path | str, file: Path | str) -> str:
     return (Path(folder) / file).as_posix()
 
 

@@ -84,7 +84,7 @@ def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> Op
     place = _place(table, first["loc"])
     key = ".".join(map(str, place))
     if first["type"] == _UNKNOWN:
-        return _unknown(key, sorted(_keys(kind, place[:-1])))
+        return unknown_key(key, sorted(_keys(kind, place[:-1])))
     if first["type"] == _MISSING:
         key = ".".join(map(str, first["loc"]))
         return OptionError(got=f"no '{key}'", expected="a value for it", todo=f"Add '{key}'.")
@@ -98,7 +98,13 @@ def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> Op
     )
 
 
-def _unknown(key: str, known: Sequence[str]) -> OptionError:
+def unknown_key(key: str, known: Sequence[str]) -> OptionError:
+    """The error for a key that no table of its kind has.
+
+    Args:
+        key: The key, with the tables that it is in.
+        known: The keys that are known there.
+    """
     near = get_close_matches(key.split(".")[-1], known, n=1)
     return OptionError(
         got=f"the unknown key '{key}'",

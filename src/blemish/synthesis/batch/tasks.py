@@ -12,9 +12,8 @@ import numpy as np
 
 from blemish.checkpoint import Bundle
 from blemish.synthesis.batch.recipe import Recipe
-from blemish.synthesis.masks import MaskPlan, OffPart
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.synthesize import STEM_LENGTH
-from blemish.synthesis.ways.approach import Approach
 
 SEEDS = 2**32
 _ITEMS, _PARTS = 0, 1  # independent streams of random numbers
@@ -45,27 +44,25 @@ class Task:
     Attributes:
         index: Index among the recipe's items.
         kind: Type of the defect.
-        bundle: Bundle that makes the item.
-        approach: Options of the placement.
-        here: Folder to which paths are relative.
-        real: Folder with real defects, as given in the recipe.
-        photograph: Photograph of the good part.
-        mask: Mask of the defect, or the options for drawing it.
-        off_part: Option for a mask from a file.
-        mask_seed: Random seed of a drawn mask.
-        strength: Strength of the change, in (0, 1].
-        seed: Random seed of the defect.
+        bundle: That makes it.
+        options: Options of making it.
+        here: The folder from which files are named.
+        real: Folder with real defects, as the recipe names it.
+        photograph: Of the good part.
+        mask: Where the defect shall be; None for a mask that is drawn.
+        mask_seed: Of a mask that is drawn.
+        strength: Of the change, in (0, 1].
+        seed: Of the defect.
     """
 
     index: int
     kind: str
     bundle: Bundle
-    approach: Approach
+    options: SynthesisOptions
     here: Path
     real: str | None
     photograph: str | DrawnPart
-    mask: str | MaskPlan
-    off_part: OffPart | None
+    mask: str | None
     mask_seed: int
     strength: float
     seed: int
@@ -82,10 +79,9 @@ class Task:
         return f"{self.index:06d}_{stem}"
 
     def facts(self) -> dict[str, Any]:
-        """Facts in the line of a failed item, which other lines have, too."""
-        requested = self.mask if isinstance(self.mask, str) else None
+        """What a failed item's line says of it, and others say too."""
         known = {"index": self.index, "seed": self.seed, "strength": self.strength}
-        return {**known, "normal": self.normal, "requested": requested}
+        return {**known, "normal": self.normal, "requested": self.mask}
 
 
 def task_of(recipe: Recipe, index: int) -> Task:
@@ -104,12 +100,11 @@ def task_of(recipe: Recipe, index: int) -> Task:
         index=index,
         kind=group.defect,
         bundle=recipe.bundle,
-        approach=group.approach(recipe.bundle, recipe.here),
+        options=group.options(recipe.here),
         here=recipe.here,
-        real=group.real,
+        real=None if group.real is None else group.real.as_posix(),
         photograph=_photograph(recipe, place, number),
-        mask=group.plan(recipe.here) or group.masks[dice.integers(len(group.masks))],
-        off_part=group.off_part,
+        mask=group.masks[dice.integers(len(group.masks))] if group.masks else None,
         mask_seed=mask_seed,
         strength=strength,
         seed=seed,

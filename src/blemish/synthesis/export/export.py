@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from blemish.errors import OutputError
 from blemish.files import ensure_writable, write_atomically
+from blemish.names import ExportFormat
 from blemish.originals import read_original
 from blemish.synthesis.export.card import card, origins
 from blemish.synthesis.export.coco import coco
@@ -22,8 +23,6 @@ from blemish.synthesis.export.items import Content, Items, hold_out, read_items
 from blemish.synthesis.export.mvtec import mvtec
 from blemish.synthesis.export.yolo import yolo
 
-Format = Literal["mvtec", "coco", "yolo", "hf-imagefolder"]
-
 
 class Layout(Protocol):
     """Format: the files of an export, in writing order."""
@@ -31,7 +30,7 @@ class Layout(Protocol):
     def __call__(self, items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]: ...
 
 
-FORMATS: dict[Format, tuple[Layout, str]] = {
+FORMATS: dict[ExportFormat, tuple[Layout, str]] = {
     "mvtec": (
         mvtec,
         "folders as in MVTec AD; test has all items, also those on photographs of train/good",
@@ -58,7 +57,7 @@ class Exported:
 def export(
     root: Path,
     out: Path,
-    format: Format,
+    format: ExportFormat,
     *,
     pairs: bool = False,
     share: float = 0,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from blemish.errors import OptionError
 from blemish.generator.game import Game
 from blemish.generator.loop import Schedule
-from blemish.inversion.search import refuse_weights_of
-from blemish.synthesis.defect import DefectSearch
+from blemish.limits import refuse_weights_of
+from blemish.synthesis.options import SearchOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class MapperTraining(Game):
     solved: float = 0.25
     solutions: int = 24
     warm_steps: int = 5000
-    search: DefectSearch = field(default_factory=lambda: DefectSearch(steps=60))
+    search: SearchOptions = field(default_factory=lambda: SearchOptions(defect_steps=60))
     code_weight: float = 0.25
     change_weight: float = 4
     mask_weight: float = 0.5

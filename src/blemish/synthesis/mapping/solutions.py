@@ -20,7 +20,8 @@ from blemish.generator.network import Generator
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source, draw_flaws
 from blemish.pictures import to_mask, to_picture, to_tensor
-from blemish.synthesis.defect import DefectSearch, place_defects
+from blemish.synthesis.defect import place_defects
+from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.stitched import Stitched, stitch_defect
 from blemish.types import Codes
 
@@ -82,7 +83,7 @@ class Solver:
     encoder: Encoder
     source: Source
     lessons: Lessons
-    search: DefectSearch
+    search: SearchOptions
 
     def solve(self, number: int, seed: int) -> Solutions:
         """The `LOOKS` solutions of that number: one photograph, mask and type, several defects."""

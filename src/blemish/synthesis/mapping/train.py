@@ -40,7 +40,6 @@ from blemish.inversion.lessons import Lessons, Source, read_source
 from blemish.inversion.losses import squared_error
 from blemish.inversion.space import w_defect_statistics
 from blemish.pictures import grid, to_picture
-from blemish.synthesis.defect import DefectSearch
 from blemish.synthesis.mapping.grow import grow_mapper
 from blemish.synthesis.mapping.looks import colour_inside
 from blemish.synthesis.mapping.mapper import (
@@ -55,6 +54,7 @@ from blemish.synthesis.mapping.mapper import (
 from blemish.synthesis.mapping.options import MapperTraining
 from blemish.synthesis.mapping.solutions import Solver, find_solutions
 from blemish.synthesis.mapping.tasks import Task, Tasks
+from blemish.synthesis.options import SearchOptions
 from blemish.types import Codes
 
 WARM_BATCH, WARM_PLACES = 64, 256
@@ -281,11 +281,11 @@ def _source(
     return source
 
 
-def _search(training: MapperTraining, generator: Generator) -> DefectSearch:
-    """Options of the search for solutions: codes alone if the branch takes no mask."""
+def _search(training: MapperTraining, generator: Generator) -> SearchOptions:
+    """How solutions are searched for: with codes alone where the branch takes no mask."""
     defect = generator.config.defect
     takes = defect is not None and defect.takes_mask
-    return training.search if takes else replace(training.search, control="codes")
+    return training.search if takes else replace(training.search, mask_control="codes")
 
 
 def _refuse_branchless(bundle: Bundle, generator: Generator) -> None:

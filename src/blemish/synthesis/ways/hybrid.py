@@ -6,7 +6,8 @@ from blemish.checkpoint import Bundle
 from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.synthesis.defect import Placed, polish_defects
-from blemish.synthesis.ways.approach import Approach, Job
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.ways.job import Job
 from blemish.synthesis.ways.onepass import OnePass
 from blemish.types import Codes
 
@@ -18,15 +19,13 @@ class Hybrid:
         BundleError: The bundle lacks its mapper or its encoder.
     """
 
-    inverts = False
-
-    def __init__(self, bundle: Bundle, model: Model, approach: Approach) -> None:
-        self.first = OnePass(bundle, model, approach)
+    def __init__(self, bundle: Bundle, model: Model, options: SynthesisOptions) -> None:
+        self.first = OnePass(bundle, model, options)
         self.generator = model.generator
-        self.search = replace(approach.search, steps=approach.polish)
+        self.search = replace(options, defect_steps=options.polish)
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `ways.Way`."""
+        """See `drawn.Placer`."""
         return polish_defects(
             self.generator,
             self.first.codes(job),

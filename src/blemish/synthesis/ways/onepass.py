@@ -7,9 +7,10 @@ from blemish.inversion.encoder import load_encoder
 from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.inversion.space import draws
-from blemish.synthesis.defect import DefectSearch, Placed, polish_defects
+from blemish.synthesis.defect import Placed, polish_defects
 from blemish.synthesis.mapping.mapper import codes_for, load_mapper, see
-from blemish.synthesis.ways.approach import Approach, Job
+from blemish.synthesis.options import SearchOptions
+from blemish.synthesis.ways.job import Job
 from blemish.types import Codes
 
 
@@ -20,15 +21,13 @@ class OnePass:
         BundleError: The bundle lacks its mapper or its encoder.
     """
 
-    inverts = False
-
-    def __init__(self, bundle: Bundle, model: Model, approach: Approach) -> None:
+    def __init__(self, bundle: Bundle, model: Model, options: SearchOptions) -> None:
         self.generator, self.mapper = model.generator, load_mapper(bundle, model.device)
         self.encoder = model.encoder or load_encoder(bundle, model.device)
-        self.still = DefectSearch(control=approach.search.control, steps=0)
+        self.still = SearchOptions(mask_control=options.mask_control, defect_steps=0)
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `ways.Way`."""
+        """See `drawn.Placer`."""
         photograph, mask, kind = job.photograph, job.mask, job.kind
         return polish_defects(self.generator, self.codes(job), photograph, mask, kind, self.still)
 

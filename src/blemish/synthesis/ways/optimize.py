@@ -6,20 +6,19 @@ from blemish.checkpoint import Bundle
 from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.synthesis.defect import Placed, place_defects
-from blemish.synthesis.ways.approach import Approach, Job
+from blemish.synthesis.options import SearchOptions
+from blemish.synthesis.ways.job import Job
 from blemish.types import Codes
 
 
 class Optimize:
     """Method of the module's docstring; see `defect` for the steps."""
 
-    inverts = True
-
-    def __init__(self, bundle: Bundle, model: Model, approach: Approach) -> None:
-        self.generator, self.search = model.generator, approach.search
+    def __init__(self, bundle: Bundle, model: Model, options: SearchOptions) -> None:
+        self.generator, self.search = model.generator, options
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `ways.Way`."""
+        """See `drawn.Placer`."""
         assert twin is not None
         return place_defects(
             self.generator,

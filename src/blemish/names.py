@@ -1,0 +1,57 @@
+"""Vocabularies that the command line, recipes, the library and the docs share, each typed once.
+
+A new method, kind or format begins with its name here; nothing here imports PyTorch.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Space = Literal["z", "w", "w+"]
+InversionMethod = Literal["encode", "in-domain", "optimize", "project"]
+InversionChoice = Literal["auto", InversionMethod]
+SearchStart = Literal["encoder", "mean", "random"]
+EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
+
+PlacementMethod = Literal["one-pass", "hybrid", "optimize"]
+PlacementChoice = Literal["auto", PlacementMethod]
+MaskControl = Literal["codes", "noise", "condition"]
+ReferenceName = Literal["none", "stitch", "distil"]
+Tone = Literal["model", "real", "drawn"]
+MaskKind = Literal["scratch", "blob", "spots", "real"]
+MaskPlace = Literal["anywhere", "centre", "edge", "there"]
+OffPart = Literal["clip", "refuse"]
+
+ItemOutcome = Literal["kept", "refused", "failed"]
+ExportFormat = Literal["mvtec", "coco", "yolo", "hf-imagefolder"]
+ModelFormat = Literal["stylegan2-ada-state", "onnx"]
+
+NetworkName = Literal["squeezenet", "vgg16"]
+FeatureSource = Literal["critic", NetworkName]
+FeatureChoice = Literal["auto", FeatureSource]
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["32-true", "bf16-mixed"]  # of the layers while a network is trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodTraits:
+    """What a placement method takes.
+
+    Attributes:
+        searches: Whether it searches for codes, so that it takes a reference and noise maps.
+        inverts: Whether it inverts the photograph first, so that it takes the options of inverting.
+        needs_real: Whether it needs a folder of real defects.
+        needs_bundle: Whether it needs a bundle.
+    """
+
+    searches: bool = False
+    inverts: bool = False
+    needs_real: bool = False
+    needs_bundle: bool = True
+
+
+PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
+    "one-pass": MethodTraits(),
+    "hybrid": MethodTraits(searches=True),
+    "optimize": MethodTraits(searches=True, inverts=True),
+}

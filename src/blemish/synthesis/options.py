@@ -1,0 +1,367 @@
+"""Options of a synthesis, each declared once, with their rules.
+
+A field is an option everywhere: `defect_space` is `--defect-space` on the command line, the key
+`defect_space` of a recipe's group, and the keyword in Python. Its docstring is its help. The
+classes are parts of one: `SynthesisOptions` has the fields of all of them. Nothing here imports
+PyTorch.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
+
+from tyro.conf import arg
+from tyro.constructors import PrimitiveConstructorSpec
+
+from blemish.errors import OptionError
+from blemish.limits import refuse_search, refuse_weights_of
+from blemish.names import (
+    PLACEMENT_METHODS,
+    InversionChoice,
+    MaskControl,
+    MaskKind,
+    MaskPlace,
+    OffPart,
+    PlacementChoice,
+    ReferenceName,
+    Space,
+    Tone,
+)
+
+MOST_AREA = 0.5
+MOST_ELASTIC = 0.1
+PLACES = get_args(MaskPlace)
+
+Range = float | tuple[float, float]
+Box = tuple[float, float, float, float]
+Where = MaskPlace | Box
+Switch = Annotated[bool, arg(help_behavior_hint="")]
+Folder = Annotated[Path | None, arg(help_behavior_hint="(default: none)")]
+
+
+def _numbers(option: str, text: str, *counts: int) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in counts:
+        raise OptionError(
+            got=f"--{option} {text}",
+            expected=f"{' or '.join(map(str, counts))} number(s), with commas between them",
+            todo="See 'blemish synthesize --help'.",
+        )
+    return found
+
+
+def _area(texts: list[str]) -> Range:
+    low, *high = _numbers("area", texts[0], 1, 2)
+    return (low, high[0]) if high else low
+
+
+def _where(texts: list[str]) -> Any:
+    return texts[0] if texts[0] in PLACES else _numbers("where", texts[0], 4)
+
+
+def _shown(value: Any) -> list[str]:
+    return [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+
+
+AREA = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="SHARE[,SHARE]",
+    instance_from_str=_area,
+    is_instance=lambda value: True,
+    str_from_instance=_shown,
+)
+WHERE = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar=f"{{{','.join(PLACES)}}}|X,Y,W,H",
+    instance_from_str=_where,
+    is_instance=lambda value: True,
+    str_from_instance=_shown,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions:
+    """Masks that are drawn where none is given.
+
+    Attributes:
+        mask_kind: A thin tapering scratch, a ragged blob, several spots, or the mask of a real
+            defect of the type from the folder of real defects, moved, turned and scaled.
+        area: Mask area as a fraction of the part; two values give a range.
+        where: Place of the mask: its middle anywhere on the part, deep inside it (centre) or near
+            its outline (edge); all of it in a box, x,y,width,height as fractions of the photograph;
+            or a real mask where it lay (there), turned about the middle of the part, in its own
+            size.
+        off_part: What to do with the part of a mask that lies off the part: cut it off, or refuse
+            the mask. Without this option a mask that is given is used as it is, if at least half
+            of it is on the part.
+        mask_degrees: Largest angle by which a real mask that lies where it lay is turned.
+        mask_elastic: Random bending of a real mask: how far its points move, as a fraction of the
+            longer side of its photograph.
+
+    Raises:
+        OptionError: A value is out of range, or an option for real masks comes with another kind.
+    """
+
+    mask_kind: Annotated[MaskKind | None, arg(help_behavior_hint="")] = None
+    area: Annotated[Range, AREA] = (0.005, 0.03)
+    where: Annotated[Where, WHERE] = "anywhere"
+    off_part: Annotated[
+        OffPart | None, arg(help_behavior_hint="(default: clip if it is drawn)")
+    ] = None
+    mask_degrees: float = 180
+    mask_elastic: float = 0
+
+    def __post_init__(self) -> None:
+        _refuse_area(*self.areas)
+        if not isinstance(self.where, str):
+            _refuse_box(self.where)
+        if self.mask_kind != "real" and (self.where == "there" or self.mask_elastic):
+            got = "the place 'there'" if self.where == "there" else "mask_elastic"
+            raise OptionError(
+                got=f"{got} for masks of the kind {self.mask_kind}",
+                expected="the mask kind 'real' with it",
+                todo="Choose real masks, or leave it out.",
+            )
+        _refuse_outside("mask_elastic", self.mask_elastic, MOST_ELASTIC)
+        _refuse_outside("mask_degrees", self.mask_degrees, 180)
+
+    @property
+    def areas(self) -> tuple[float, float]:
+        """The least and the most."""
+        return self.area if isinstance(self.area, tuple) else (self.area, self.area)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How a search for the code of a defect goes.
+
+    Attributes:
+        mask_control: How the mask is met: given to the defect branch, or by searching codes, or
+            codes and noise maps.
+        defect_space: Space in which the code of the defect is searched, where a search is needed.
+        defect_steps: Steps of that search.
+        defect_learning_rate: Learning rate of that search.
+        mask_weight: Weight of the distance between the drawn mask and the target.
+        image_weight: Weight of the distance to the photograph outside the mask.
+        reference_weight: Weight of the distance to the reference inside the mask.
+        stay_weight: Weight of the distance between the code of the defect and its start.
+        noise_weight: Weight of the regularity of noise maps, where they are searched.
+
+    Raises:
+        OptionError: A value is out of range.
+    """
+
+    mask_control: MaskControl = "condition"
+    defect_space: Space = "w"
+    defect_steps: int = 200
+    defect_learning_rate: float = 0.05
+    mask_weight: float = 1
+    image_weight: float = 10
+    reference_weight: float = 1
+    stay_weight: float = 0.1
+    noise_weight: float = 1
+
+    def __post_init__(self) -> None:
+        refuse_weights_of(self)
+        refuse_search(self.defect_steps, self.defect_learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementOptions:
+    """How a defect is placed.
+
+    Attributes:
+        method: one-pass takes the codes of the mapper, without a search; hybrid then refines them
+            by a short search; optimize inverts the photograph and searches for the defect where the
+            mask or the reference needs it; auto is one-pass if the bundle has a mapper and no
+            option needs a search, else optimize.
+        polish: Steps of the short search of hybrid.
+        invert: Inversion method of optimize, as in 'blemish invert'; auto is in-domain if the
+            bundle has an encoder, else project.
+        space: Space in which the photograph is inverted.
+        steps: Steps of inverting it.
+        inverted: Folder that 'blemish invert' wrote for this photograph, which is then not inverted
+            again.
+    """
+
+    method: PlacementChoice = "auto"
+    polish: int = 20
+    invert: InversionChoice = "auto"
+    space: Annotated[Space | None, arg(help_behavior_hint="(default: w+, or w for project)")] = None
+    steps: Annotated[int | None, arg(help_behavior_hint="(default: the method's)")] = None
+    inverted: Annotated[Path | None, arg(name="from", help_behavior_hint="(default: none)")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
+    """Options of a synthesis.
+
+    Attributes:
+        reference: Look of the inside: none leaves it to the model, stitch is a real defect warped
+            under the mask, distil the statistics of real defects.
+        detail: Add the fine detail of real defects, for which the model's resolution is too low;
+            what is coarse stays the model's.
+        tone: With detail: whose coarse colours the defect has; drawn are random ones like those of
+            the real defects of its type.
+        uneven: Loss of strength where the defect is weakest, from 0 (equally strong everywhere) to
+            1 (fades out). With detail the mask stays whole.
+        real: Folder with real defects, for reference, detail and masks of the kind real; distil
+            needs none if the bundle has the statistics.
+        first_third: Use only the first third of the real defects of each type, by name.
+
+    Raises:
+        OptionError: A value is out of range, or options exclude each other.
+    """
+
+    reference: ReferenceName = "none"
+    detail: Switch = False
+    tone: Tone = "model"
+    uneven: float = 0
+    real: Folder = None
+    first_third: Switch = False
+
+    def __post_init__(self) -> None:
+        MaskOptions.__post_init__(self)
+        SearchOptions.__post_init__(self)
+        _refuse_outside("uneven", self.uneven, 1)
+        if self.polish < 0:
+            raise OptionError(
+                got=f"{self.polish} polishing steps", expected="0 or more", todo="Correct it."
+            )
+        _refuse_method(self)
+        _refuse_real(self)
+
+    @property
+    def asks_inversion(self) -> bool:
+        """Whether an option says how the photograph is inverted."""
+        named = (self.invert, self.space, self.steps) != ("auto", None, None)
+        return named or self.inverted is not None
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether an option has an effect only in a search."""
+        return self.reference != "none" or self.mask_control == "noise"
+
+    @property
+    def asks_search(self) -> bool:
+        """Whether `auto` means a method that searches."""
+        return self.mask_control != "condition" or self.asks_inversion or self.needs_search
+
+    @property
+    def shows_real(self) -> bool:
+        """Whether a made defect depends on the folder of real defects, its mask aside."""
+        return self.detail or self.reference != "none" or self.pastes
+
+    @property
+    def pastes(self) -> bool:
+        """Whether the method itself needs the folder of real defects."""
+        return self.method != "auto" and PLACEMENT_METHODS[self.method].needs_real
+
+    @property
+    def needs_bundle(self) -> bool:
+        """Whether items are made by a bundle."""
+        return self.method == "auto" or PLACEMENT_METHODS[self.method].needs_bundle
+
+    def without_masks(self) -> Self:
+        """The same options without those that only say which masks are drawn."""
+        usual: dict[str, Any] = {option.name: option.default for option in fields(MaskOptions)}
+        if not self.shows_real:
+            usual |= {"real": None, "first_third": False}
+        return replace(self, **usual)
+
+    def check_masks(self, given: bool) -> None:
+        """Check that masks are either given or drawn.
+
+        Raises:
+            OptionError: Both, or neither.
+        """
+        if given == (self.mask_kind is not None):
+            raise OptionError(
+                got="both a mask and a mask kind" if given else "neither a mask nor a mask kind",
+                expected="one of them",
+                todo="Give a mask, or choose the kind to draw with --mask-kind.",
+            )
+
+
+def _refuse_area(least: float, most: float) -> None:
+    if not 0 < least <= most <= MOST_AREA:
+        raise OptionError(
+            got=f"a mask area of {least if least == most else (least, most)}",
+            expected=f"a fraction of the part above 0 and up to {MOST_AREA}, or two, rising",
+            todo="Try 0.01, a hundredth of the part.",
+        )
+
+
+def _refuse_box(box: Box) -> None:
+    x, y, width, height = box
+    if not (0 <= x < x + width <= 1 and 0 <= y < y + height <= 1):
+        raise OptionError(
+            got=f"a box {x} {y} {width} {height}",
+            expected="x y width height as fractions of the photograph, from 0 to 1",
+            todo="0.5 0 0.5 0.5 is the upper right quarter.",
+        )
+
+
+def _refuse_outside(name: str, value: float, most: float) -> None:
+    if not 0 <= value <= most:
+        raise OptionError(
+            got=f"{name} = {value}", expected=f"a number from 0 to {most}", todo="Correct it."
+        )
+
+
+def _refuse_method(options: SynthesisOptions) -> None:
+    """Refuse options that the method does not take."""
+    if options.invert == "encode" and options.steps is not None:
+        raise OptionError(
+            got=f"{options.steps} steps for the inversion method encode",
+            expected="none: it does not search",
+            todo="Leave 'steps' out, or choose another method to invert.",
+        )
+    if options.method == "auto":
+        return
+    traits = PLACEMENT_METHODS[options.method]
+    if options.needs_search and not traits.searches:
+        raise OptionError(
+            got=f"the method {options.method} with a reference, or with noise that meets the mask",
+            expected=f"neither: {options.method} searches for nothing",
+            todo="Choose the method hybrid or optimize, or leave these options out.",
+        )
+    if options.asks_inversion and not traits.inverts:
+        raise OptionError(
+            got=f"the method {options.method} with a way to invert the photograph",
+            expected="the method optimize with it: no other one inverts the photograph",
+            todo="Choose the method optimize, or leave out how to invert.",
+        )
+
+
+def _refuse_real(options: SynthesisOptions) -> None:
+    """Refuse real defects without a use, and uses without real defects."""
+    masks = options.mask_kind == "real"
+    if options.real is None and (options.detail or masks or options.pastes):
+        use = "detail" if options.detail else f"the method {options.method}"
+        raise OptionError(
+            got=f"{'masks of the kind real' if masks else use} without real defects",
+            expected="'real' with it, a folder with real defects and their masks",
+            todo='Name the folder with --real FOLDER; in a recipe, real = "FOLDER".',
+        )
+    if options.tone != "model" and not options.detail:
+        raise OptionError(
+            got=f"the tone {options.tone} without detail",
+            expected="detail with it, since one real defect gives both",
+            todo="Ask for detail as well, or leave the tone to the model.",
+        )
+    if options.real is not None and not (options.shows_real or masks):
+        raise OptionError(
+            got=f"real = {options.real} without a use for it",
+            expected="a reference, detail, or masks of the kind real with it",
+            todo="Add one of them, or leave it out.",
+        )
+    if options.first_third and options.real is None:
+        raise OptionError(
+            got="first_third without real defects",
+            expected="'real' with it, a folder with real defects and their masks",
+            todo="Name the folder, or leave it out.",
+        )

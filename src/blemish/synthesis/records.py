@@ -1,0 +1,80 @@
+"""How items and batches record the options that they are made with.
+
+Records keep the tables and the names of release 0.1, so that a folder begun then can be carried on.
+An option that came later stands in a record only where it is used: a new option leaves the records
+and the names of other items as they are.
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import asdict, fields
+from typing import Any
+
+from blemish.synthesis.options import SynthesisOptions
+
+# Tables of options in recipes and in records of release 0.1: from their names to ours.
+TABLES: dict[str, dict[str, str]] = {
+    "draw": {
+        "kind": "mask_kind",
+        "area": "area",
+        "where": "where",
+        "off_part": "off_part",
+        "degrees": "mask_degrees",
+        "elastic": "mask_elastic",
+    },
+    "invert": {"method": "invert", "space": "space", "steps": "steps"},
+    "search": {
+        "control": "mask_control",
+        "space": "defect_space",
+        "steps": "defect_steps",
+        "learning_rate": "defect_learning_rate",
+        "mask_weight": "mask_weight",
+        "image_weight": "image_weight",
+        "reference_weight": "reference_weight",
+        "stay_weight": "stay_weight",
+        "noise_weight": "noise_weight",
+    },
+}
+FIRST = frozenset(new for table in TABLES.values() for new in table.values()) | {
+    "method",
+    "polish",
+    "inverted",
+    "reference",
+    "detail",
+    "tone",
+    "uneven",
+    "real",
+    "first_third",
+}
+
+
+def table_of(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Options as a table of release 0.1 holds them."""
+    return {old: options[new] for old, new in TABLES[name].items()}
+
+
+def record_of(options: SynthesisOptions) -> dict[str, Any]:
+    """The options that an item depends on, its mask and strength aside.
+
+    Items of `blemish synthesize` are named by a digest of this.
+    """
+    known = asdict(options.without_masks())
+    return {
+        "way": options.method,
+        "invert": None,
+        "inverted": options.inverted,
+        "search": table_of(known, "search"),
+        **{
+            name: known[name]
+            for name in ("polish", "reference", "detail", "tone", "uneven", "real", "first_third")
+        },
+        **later(options),
+    }
+
+
+def later(options: SynthesisOptions, first: Set[str] = FIRST) -> dict[str, Any]:
+    """The options beyond the `first` ones that differ from their defaults."""
+    return {
+        option.name: getattr(options, option.name)
+        for option in fields(SynthesisOptions)
+        if option.name not in first and getattr(options, option.name) != option.default
+    }

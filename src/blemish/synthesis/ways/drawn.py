@@ -1,0 +1,222 @@
+"""Methods that draw a defect with the bundle's generator, and carry its change to the photograph.
+
+They share what is here: the bundle's networks, references and details; they differ in how they find
+the codes, which is a file each.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BundleError, OptionError
+from blemish.generator.network import DefectConfig, Generator
+from blemish.inversion.keep import Kept, load_inversion
+from blemish.inversion.methods import Method, chosen_method, options_of
+from blemish.inversion.model import Model, load_model
+from blemish.inversion.search import Step
+from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
+from blemish.synthesis.carry import Carried, carry, enlarged_cover, soft_cover
+from blemish.synthesis.defect import Placed
+from blemish.synthesis.detail import Details
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.order import Order
+from blemish.synthesis.references import References
+from blemish.synthesis.ways.job import Job, Made
+from blemish.types import Codes
+
+
+@runtime_checkable  # for the tests, which check types
+class Placer(Protocol):
+    """A way from a photograph and a mask to the codes of a defect, and to what they draw."""
+
+    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+        """One defect.
+
+        Args:
+            job: What is wanted.
+            twin: The part's codes, a single item with the branch off; None without inversion.
+            tell: Called after each step of a search with its number.
+        """
+        ...
+
+
+class Drawn:
+    """A method that draws; see `job.Way`.
+
+    Args:
+        placer: The class that finds the codes.
+        bundle: The bundle that draws.
+        options: Options of the synthesis.
+        inverts: Whether the placer needs the codes of the part.
+        device: The device to work on.
+
+    Raises:
+        BundleError: The bundle has no defect branch, or one that the options can't use, or lacks
+            a mapper that is asked for; or `inverted` holds codes of another bundle.
+        DataError: `inverted` can't be read.
+    """
+
+    def __init__(
+        self,
+        placer: Callable[[Bundle, Model, SynthesisOptions], Placer],
+        bundle: Bundle,
+        options: SynthesisOptions,
+        *,
+        inverts: bool,
+        device: str,
+    ) -> None:
+        self.options, self.device, self.inverts = options, device, inverts
+        self.model: Model = load_model(bundle, device)
+        self.generator: Generator = self.model.generator
+        _refuse_branch(bundle, self.generator.config.defect, options)
+        self.method: Method = chosen_method(
+            bundle.has("encoder"), options.invert, space=options.space, steps=options.steps
+        )
+        self.kept: Kept | None = None
+        if options.inverted is not None:
+            self.kept = load_inversion(options.inverted, bundle)
+        self.references = References(
+            bundle,
+            options.reference,
+            options.real,
+            first_third=options.first_third,
+            device=device,
+        )
+        self.details: Details | None = None
+        if options.detail and options.real is not None:
+            self.details = Details(
+                options.real,
+                first_third=options.first_third,
+                side=self._side,
+                tone=options.tone,
+            )
+        self.placer = placer(bundle, self.model, options)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """See `job.Way`."""
+        defect = self.generator.config.defect
+        return defect.types if defect else ()
+
+    def record(self) -> dict[str, Any]:
+        """What an item's record says of the inversion."""
+        return {
+            "invert": options_of(self.method) if self.inverts else None,
+            "inverted": None if self.kept is None else self.kept.digest,
+        }
+
+    def prepare(self, kind: str) -> None:
+        """See `job.Way`."""
+        self.references.prepare(kind)
+        if self.details is not None:
+            self.details.prepare(kind)
+
+    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
+        """Step A; see `job.Way`.
+
+        Raises:
+            OptionError: The codes at hand were found for another photograph.
+        """
+        if not self.inverts:
+            return None
+        target = self._seen(order.picture)
+        if self.kept is not None:
+            return _codes_of(self.kept, target, order)
+        rng = torch.Generator().manual_seed(0)
+        watch = None if tell is None else lambda time, *_: tell(time)
+        return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
+
+    def place(
+        self,
+        order: Order,
+        seed: int,
+        strength: Float[np.ndarray, "h w"],
+        twin: Codes | None,
+        *,
+        tell: Step | None = None,
+    ) -> Made:
+        """See `job.Way`."""
+        photograph = self._seen(order.picture)
+        mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
+        job = Job(
+            photograph=photograph,
+            mask=mask,
+            kind=self.types.index(order.kind),
+            seed=seed,
+            reference=self.references.choose(order.kind, photograph, mask, seed),
+        )
+        placed = self.placer.place(job, twin, tell=tell)
+        carried, drawn = self._carry(order, seed, placed, mask, strength)
+        terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
+        return Made(carried=carried, drawn=drawn, codes=placed.codes, terms=terms)
+
+    @property
+    def _side(self) -> int:
+        return self.generator.config.resolution
+
+    def _seen(self, picture: UInt8[np.ndarray, "h w 3"]) -> Tensor:
+        """A photograph as the networks see it, a batch of one."""
+        return to_tensor(fit(picture, self._side))[None].to(self.device)
+
+    def _carry(
+        self,
+        order: Order,
+        seed: int,
+        placed: Placed,
+        mask: Tensor,
+        strength: Float[np.ndarray, "h w"],
+    ) -> tuple[Carried, Bool[np.ndarray, "h w"]]:
+        """Step D, and the generator's own mask at the photograph's size."""
+        h, w = order.requested.shape
+        change = (placed.defective - placed.twin)[0].permute(1, 2, 0).cpu().numpy() * 127.5
+        own = placed.mask_logits[0, 0].sigmoid().cpu().numpy()
+        own_cover = enlarged_cover(own, h, w)
+        if self.options.mask_control == "condition":
+            drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
+        else:
+            drawn, cover = own, own_cover
+        detail = None
+        if self.details is not None:
+            detail = self.details.under(order.picture, order.requested, order.kind, seed)
+        carried = carry(
+            order.picture,
+            change,
+            drawn,
+            cover,
+            order.requested,
+            strength=strength,
+            grey=order.original.grey,
+            detail=detail,
+        )
+        return carried, own_cover > 0.5
+
+
+def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
+    """The codes that were found before, if they are this photograph's."""
+    if not torch.equal(kept.photograph.to(target.device), target):
+        raise OptionError(
+            got=f"{order.normal} with codes that were found for another photograph",
+            expected="the photograph that was inverted",
+            todo="Name that photograph, or invert this one.",
+        )
+    return kept.codes.to(target.device).good()
+
+
+def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, options: SynthesisOptions) -> None:
+    if branch is None or not branch.types:
+        raise BundleError(
+            got=f"{bundle.path}, a bundle that knows no type of defect",
+            expected="one that has learnt defects",
+            todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
+        )
+    if options.mask_control == "condition" and not branch.takes_mask:
+        raise BundleError(
+            got=f"{bundle.path}, a bundle whose defect branch takes no mask",
+            expected="one that does, or another way to meet the mask",
+            todo="Use --mask-control codes or noise.",
+        )
