@@ -21,7 +21,7 @@ LOCK = "running.lock"
 MAX_NAME = 200  # bytes; of the 255 that file systems allow, the rest is for prefix and suffix
 
 _FORBIDDEN = frozenset('/\\:*?"<>|')
-_FORBIDDEN_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, half characters, line breaks
+_FORBIDDEN_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, surrogates, line breaks
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 _REFUSALS = {
@@ -39,19 +39,19 @@ _REFUSALS = {
 
 
 def check_name(name: object, what: str, error: type[UserError] = DataError) -> str:
-    """Check a name that comes from a file or an option before it becomes one part of a path.
+    """Check a name from a file or an option before it becomes a part of a path.
 
     Args:
-        name: The name, without suffix; anything but a string is refused too.
-        what: What it names and where it comes from, for the message: "the item's name in line 3".
-        error: The class of the error to raise.
+        name: Name without suffix; anything but a string is refused, too.
+        what: Description and source of the name, for the message: "the item's name in line 3".
+        error: Class of the error to raise.
 
     Returns:
         The name as it was given.
 
     Raises:
-        UserError: Used as a part of a path, the name would leave its folder, hide the file, or
-            mean something else on another system.
+        UserError: As a part of a path, the name would leave its folder, hide the file, or mean
+            something else on another system.
     """
     complaint = _complaint(name)
     if complaint is not None:
@@ -64,31 +64,31 @@ def check_name(name: object, what: str, error: type[UserError] = DataError) -> s
 
 
 def check_path(path: object, what: str, error: type[UserError] = DataError) -> PurePosixPath:
-    """Check a relative path that comes from a file, such as a manifest, before it is followed.
+    """Check a relative path from a file, such as a manifest, before it is used.
 
     Args:
         path: Names with "/" between them; each must pass `check_name`.
-        what: What it leads to and where it comes from, for the message.
-        error: The class of the error to raise.
+        what: Description and source of the path, for the message.
+        error: Class of the error to raise.
 
     Raises:
-        UserError: It is no path, is absolute, or leads out of the folder it is relative to.
+        UserError: It is not a path, is absolute, or leaves the folder to which it is relative.
     """
     parts = path.split("/") if isinstance(path, str) else [path]
     return PurePosixPath(*(check_name(part, what, error) for part in parts))
 
 
 def _complaint(name: object) -> str | None:
-    """What is wrong with a name, as the end of a sentence that begins with "which"."""
+    """Problem of a name, as the end of a sentence after "which"."""
     if not isinstance(name, str):
         return f"is a {type(name).__name__}, not a string"
     if not name.strip():
         return "is empty"
     if any(unicodedata.category(c) in _FORBIDDEN_KINDS for c in name):
-        return "holds control characters or is not valid Unicode"
+        return "contains control characters or invalid Unicode"
     found = sorted(_FORBIDDEN.intersection(name))
     if found:
-        return f"holds {' '.join(found)}"
+        return f"contains {' '.join(found)}"
     if len(name.encode()) > MAX_NAME:
         return f"is {len(name.encode())} bytes long"
     return _complaint_about_ends(name)
@@ -96,9 +96,9 @@ def _complaint(name: object) -> str | None:
 
 def _complaint_about_ends(name: str) -> str | None:
     if name.startswith("."):
-        return "begins with a dot"
+        return "starts with a dot"
     if name.endswith(".") or name != name.strip():
-        return "begins or ends with a space, or ends with a dot"
+        return "starts or ends with a space, or ends with a dot"
     return "is reserved on Windows" if _RESERVED.fullmatch(name) else None
 
 

@@ -1,4 +1,4 @@
-"""Limits of numbers that options hold: seeds, and the steps, rates and weights of a search."""
+"""Limits of numeric options: seeds, and the steps, rates and weights of a search."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def refuse_search(steps: int, learning_rate: float) -> None:
     if steps < 0 or not 0 < learning_rate < 100:
         raise OptionError(
             got=f"{steps} steps at a learning rate of {learning_rate}",
-            expected="no fewer than 0 steps, and a rate above 0 and below 100",
+            expected="0 steps or more, and a rate above 0 and below 100",
             todo="Correct the option.",
         )
 
@@ -26,7 +26,7 @@ def refuse_weights(**weights: float) -> None:
     """Check the weights of a loss.
 
     Raises:
-        OptionError: One is negative, no number, or so large that the loss would overflow.
+        OptionError: A weight is negative, not a number, or so large that the loss would overflow.
     """
     for name, weight in weights.items():
         if not 0 <= weight <= HEAVIEST:
@@ -38,7 +38,7 @@ def refuse_weights(**weights: float) -> None:
 
 
 def refuse_weights_of(options: Any) -> None:
-    """The same for every field of a dataclass that is called a weight."""
+    """Check every field of a dataclass whose name ends in weight."""
     names = [name for name in options.__dataclass_fields__ if name.endswith("_weight")]
     refuse_weights(**{name: getattr(options, name) for name in names})
 
@@ -47,7 +47,7 @@ def refuse_seeds(seed: int, count: int = 1) -> None:
     """Check the seeds `seed … seed + count - 1`.
 
     Raises:
-        OptionError: There are none, or one that no generator of random numbers takes.
+        OptionError: There are none, or one is out of range for a random generator.
     """
     if count < 1:
         raise OptionError(got=f"--count {count}", expected="1 or more", todo="Ask for some.")

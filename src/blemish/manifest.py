@@ -1,6 +1,6 @@
-"""`manifest.jsonl`: what a folder of made items says of each, a line of JSON an item.
+"""Records of synthetic items in `manifest.jsonl`, one line of JSON per item.
 
-A line is added after the item's files, so an item with a line is whole; a last line without its
-newline was torn and is left out. A manifest may come from a stranger: `read_manifest` checks every
-value that it gives, and the names and paths in it before anyone follows them.
+A line is added after the item's files, so an item with a line is complete; a last line without its
+newline was interrupted and is left out. A manifest may come from a stranger: `read_manifest` checks
+every value, and the names and paths in it before they are used.
 """

@@ -62,7 +62,7 @@ METHODS: dict[InversionMethod, Callable[..., Method]] = {
 
 
 def name_of(method: Method) -> InversionMethod:
-    """The method's name in the list."""
+    """Registered name of the method."""
     return next(name for name, made in METHODS.items() if made is type(method))
 
 
@@ -73,7 +73,7 @@ def options_of(method: Method) -> dict[str, Any]:
 
 
 def usual_name(encoder: bool) -> InversionMethod:
-    """The method that `auto` means, by whether the bundle has an encoder."""
+    """Method that `auto` means, with or without an encoder."""
     return "in-domain" if encoder else "project"
 
 
@@ -84,16 +84,16 @@ def chosen_method(
     space: Space | None = None,
     steps: int | None = None,
 ) -> Method:
-    """The method that inverts a photograph before a defect is placed on it.
+    """Method that inverts a photograph before a defect is placed on it.
 
-    The projector searches in w by default: w is nearer to what the generator knows than w+, where a
-    code that fits every pixel leaves so little of it that defects come out pale.
+    The projector searches in w by default. Codes in w are closer to the domain than codes in w+,
+    which fit every pixel but make defects pale.
 
     Args:
         encoder: Whether the bundle has an encoder.
         choice: A method, or the usual one.
-        space: Space to search in; None is w for the projector and w+ for the others.
-        steps: Steps of the search; None leaves them to the method. The encoder alone takes none.
+        space: Search space; None is w for the projector and w+ for the others.
+        steps: Steps of the search; None leaves them to the method. The method encode takes none.
 
     Raises:
         OptionError: A value is out of range for the method.

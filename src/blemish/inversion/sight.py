@@ -37,7 +37,7 @@ class Sight:
 
     @classmethod
     def of(cls, name: FeatureSource, critic: Critic, device: torch.device | str = "cpu") -> "Sight":
-        """The view by name.
+        """Feature network by name.
 
         Raises:
             BundleError: The weights of a classifier are missing or damaged.

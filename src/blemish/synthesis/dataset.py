@@ -52,10 +52,10 @@ class Synthetic:
         picture: Image of the part with its defect.
         changed: Exact mask of the pixels in which `picture` and `twin` differ, upright.
         twin: The untouched photograph.
-        requested: The mask that was asked for, upright.
-        codes: Codes of this one item; None if it was made without a generator.
-        facts: What the manifest says of it: seed, origin, options, scores.
-        reasons: Why it should not be trained on; empty where nothing speaks against it.
+        requested: Requested mask, upright.
+        codes: Codes of this item; None if it was made without a generator.
+        facts: Manifest entries: seed, origin, options, scores.
+        reasons: Reasons against training on it; empty if there are none.
     """
 
     name: str
@@ -193,7 +193,7 @@ class Dataset:
 
 
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
-    """In the order in which files are written."""
+    """Writers of the files, in writing order."""
     codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
     return {
         **codes,

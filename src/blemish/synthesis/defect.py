@@ -210,7 +210,7 @@ def polish_defects(
 
 
 def _weights(how: SearchOptions) -> dict[str, float]:
-    """The weight of each term."""
+    """Weight of each term."""
     return {
         "mask": how.mask_weight,
         "image": how.image_weight,

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-SIDE = 128  # of the longer side, at which fields are drawn
-WAVE = (0.15, 0.5)  # the deviation of the blur, as a share of the root of the mask's area
+SIDE = 128  # longer side in pixels at which fields are sampled
+WAVE = (0.15, 0.5)  # deviation of the blur, as a fraction of the root of the mask's area
 GAIN = (1.0, 4.0)
 OFFSET = (-0.5, 1.2)
 

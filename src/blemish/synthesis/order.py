@@ -153,8 +153,8 @@ def draw_order(
     The mask's file has the photograph's EXIF orientation.
 
     Args:
-        normal: The photograph's file.
-        plan: What mask to draw.
+        normal: File of the photograph.
+        plan: Options of the mask.
         kind: Type of the defect.
         types: Types that the bundle knows.
         seed: Random seed of the mask.

@@ -32,12 +32,12 @@ STEM_LENGTH = 40
 
 
 class Synthesizer:
-    """A placement method at work: an item is a function of what is ordered and of its seed.
+    """Opened placement method that makes items; an item depends only on the request and its seed.
 
     Args:
-        bundle: The bundle that makes the items; None for a method that needs none.
-        options: How defects are placed.
-        device: The device to work on.
+        bundle: Bundle that makes the items; None for a method that needs none.
+        options: Options of the placement.
+        device: Device to compute on.
 
     Attributes:
         method: Name of the placement method.
@@ -45,7 +45,7 @@ class Synthesizer:
     Raises:
         BundleError: The bundle lacks what the method or an option needs.
         OptionError: The options contradict each other.
-        DataError: A folder that the options name can't be read.
+        DataError: A folder of the options can't be read.
     """
 
     def __init__(
@@ -59,23 +59,23 @@ class Synthesizer:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of defects that can be placed."""
+        """Types of defects that can be placed."""
         return self.way.types
 
     @cached_property
     def generator(self) -> Generator:
-        """The bundle's generator, which may draw parts as well."""
+        """Generator of the bundle, which may draw parts as well."""
         if isinstance(self.way, Drawn):
             return self.way.generator
         assert self.bundle is not None, "parts are drawn by a bundle"
         return load_generator(self.bundle, self.device)
 
     def prepare(self, kind: str) -> None:
-        """Read what a type of defect needs, before any time is spent; see `job.Way.prepare`."""
+        """Read the data of a type of defect before the work starts; see `job.Way.prepare`."""
         self.way.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """Step A: the codes of the part, which all items on it share; see `job.Way.invert`."""
+        """Step A: the codes of the part, shared by all items on it; see `job.Way.invert`."""
         return self.way.invert(order, tell=tell)
 
     def make(
@@ -97,14 +97,14 @@ class Synthesizer:
         return self._item(order, seed, made, strength)
 
     def name(self, order: Order, seed: int) -> str:
-        """Of an item: the same order, options, bundle and seed give the same name."""
+        """Name of an item: the same request, options, bundle and seed give the same name."""
         digest = None if self.bundle is None else self.bundle.digest
         asked = json.dumps([order.digest, self.record(), digest, seed])
         stem = order.normal.stem[:STEM_LENGTH].lstrip(".")  # a dot in front would hide the file
         return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def record(self) -> dict[str, Any]:
-        """The options that items depend on, as JSON holds them."""
+        """Options that items depend on, as JSON values."""
         known = record_of(self.options) | {"way": self.method} | self.way.record()
         return json.loads(json.dumps(known, default=str))
 

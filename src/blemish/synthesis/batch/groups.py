@@ -15,14 +15,14 @@ from blemish.synthesis.records import FIRST, TABLES, later, table_of
 class Group(SynthesisOptions):
     """Items of one kind; every option of a synthesis is a key of its table.
 
-    Of `photographs` and `parts` one is named, and of `masks` and `mask_kind`.
+    One of `photographs` and `parts` is required, and one of `masks` and `mask_kind`.
 
     Attributes:
         defect: Type of the defect.
         count: Number of items.
         photographs: Photographs of good parts: files, or folders in a recipe that is not yet read.
-            Items share them evenly, those on one photograph follow each other.
-        parts: Number of parts that the bundle shall draw instead.
+            Items share them evenly, and those on one photograph are consecutive.
+        parts: Number of parts that the bundle draws instead.
         masks: Files or folders too; each item takes one by chance.
         strength: Strength of the change, above 0 and up to 1; two values give a range.
     """
@@ -53,7 +53,7 @@ class Group(SynthesisOptions):
 
     @property
     def folders(self) -> dict[str, Path]:
-        """The folders that its options name, as the recipe names them."""
+        """Folders in its options, as written in the recipe."""
         known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
         return {name: value for name, value in known.items() if isinstance(value, Path)}
 
@@ -61,11 +61,11 @@ class Group(SynthesisOptions):
         """The options as a synthesis takes them, with folders named from the recipe's."""
         known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
         known |= {name: here / folder for name, folder in self.folders.items()}
-        known["uneven"] = float(self.uneven)  # as batches record it
+        known["uneven"] = float(self.uneven)  # as recorded by batches
         return SynthesisOptions(**known)
 
     def record(self) -> dict[str, Any]:
-        """What it asks for, as batches record it; see `synthesis.records`."""
+        """Content of the group, as recorded by batches; see `synthesis.records`."""
         known = asdict(self)
         names = ("defect", "count", "photographs", "parts", "masks")
         return {
@@ -100,10 +100,10 @@ def _inversion_recorded(known: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def flattened(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A group's table, with the options in the inner tables of older recipes under their own names.
+    """A group's table, with the options of older recipes' inner tables under their own names.
 
     Raises:
-        OptionError: An inner table has a key that it never had, or gives an option once more.
+        OptionError: An inner table has an unknown key, or repeats an option.
     """
     inner = {k: v for k, v in table.items() if k in TABLES and isinstance(v, dict)}
     flat = {k: v for k, v in table.items() if k not in inner}

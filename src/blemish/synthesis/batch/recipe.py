@@ -9,7 +9,7 @@
     photographs = "good"                   a folder, a file or a list; or: parts = 4
     mask_kind = "blob"                     masks to draw; or: masks, like photographs
     area = 0.02                            any option of a synthesis; see `options`
-    strength = [0.6, 1.0]                  anything between two, or one for all
+    strength = [0.6, 1.0]                  a range, or one value
 
 Paths are relative to the recipe's folder. Items are numbered from 0 over all groups.
 """
@@ -62,7 +62,7 @@ class Recipe:
         raise IndexError(index)
 
     def options(self) -> dict[str, Any]:
-        """What it asks for, as JSON holds it, files by their names."""
+        """Contents of the recipe as JSON values, files by their names."""
         groups = [group.record() for group in self.groups]
         return json.loads(json.dumps({"seed": self.seed, "group": groups}, default=str))
 

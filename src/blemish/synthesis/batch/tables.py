@@ -99,11 +99,11 @@ def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> Op
 
 
 def unknown_key(key: str, known: Sequence[str]) -> OptionError:
-    """The error for a key that no table of its kind has.
+    """Error for a key that no table of its kind has.
 
     Args:
-        key: The key, with the tables that it is in.
-        known: The keys that are known there.
+        key: Key, with its tables.
+        known: Known keys.
     """
     near = get_close_matches(key.split(".")[-1], known, n=1)
     return OptionError(

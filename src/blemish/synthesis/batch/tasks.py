@@ -44,15 +44,15 @@ class Task:
     Attributes:
         index: Index among the recipe's items.
         kind: Type of the defect.
-        bundle: That makes it.
-        options: Options of making it.
-        here: The folder from which files are named.
-        real: Folder with real defects, as the recipe names it.
+        bundle: Bundle that makes the item.
+        options: Options of the synthesis.
+        here: Folder to which paths are relative.
+        real: Folder with real defects, as given in the recipe.
         photograph: Of the good part.
-        mask: Where the defect shall be; None for a mask that is drawn.
-        mask_seed: Of a mask that is drawn.
-        strength: Of the change, in (0, 1].
-        seed: Of the defect.
+        mask: Mask of the defect; None for a mask that is drawn.
+        mask_seed: Random seed of a drawn mask.
+        strength: Strength of the change, in (0, 1].
+        seed: Random seed of the defect.
     """
 
     index: int
@@ -79,7 +79,7 @@ class Task:
         return f"{self.index:06d}_{stem}"
 
     def facts(self) -> dict[str, Any]:
-        """What a failed item's line says of it, and others say too."""
+        """Facts in the line of a failed item, which other lines have, too."""
         known = {"index": self.index, "seed": self.seed, "strength": self.strength}
         return {**known, "normal": self.normal, "requested": self.mask}
 

@@ -282,7 +282,7 @@ def _source(
 
 
 def _search(training: MapperTraining, generator: Generator) -> SearchOptions:
-    """How solutions are searched for: with codes alone where the branch takes no mask."""
+    """Options of the search for solutions: codes alone if the branch takes no mask."""
     defect = generator.config.defect
     takes = defect is not None and defect.takes_mask
     return training.search if takes else replace(training.search, mask_control="codes")

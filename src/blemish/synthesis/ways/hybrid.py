@@ -25,7 +25,7 @@ class Hybrid:
         self.search = replace(options, defect_steps=options.polish)
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `drawn.Placer`."""
+        """Same as in `drawn.Placer`."""
         return polish_defects(
             self.generator,
             self.first.codes(job),

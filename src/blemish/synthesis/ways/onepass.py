@@ -27,7 +27,7 @@ class OnePass:
         self.still = SearchOptions(mask_control=options.mask_control, defect_steps=0)
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `drawn.Placer`."""
+        """Same as in `drawn.Placer`."""
         photograph, mask, kind = job.photograph, job.mask, job.kind
         return polish_defects(self.generator, self.codes(job), photograph, mask, kind, self.still)
 

@@ -18,7 +18,7 @@ class Optimize:
         self.generator, self.search = model.generator, options
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `drawn.Placer`."""
+        """Same as in `drawn.Placer`."""
         assert twin is not None
         return place_defects(
             self.generator,
