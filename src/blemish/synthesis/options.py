@@ -47,7 +47,7 @@ def _numbers(option: str, text: str, *counts: int) -> tuple[float, ...]:
     if len(found) not in counts:
         raise OptionError(
             got=f"--{option} {text}",
-            expected=f"{' or '.join(map(str, counts))} number(s), with commas between them",
+            expected=f"{' or '.join(map(str, counts))} number(s), separated by commas",
             todo="See 'blemish synthesize --help'.",
         )
     return found
@@ -129,7 +129,7 @@ class MaskOptions:
 
     @property
     def areas(self) -> tuple[float, float]:
-        """The least and the most."""
+        """Minimum and maximum area."""
         return self.area if isinstance(self.area, tuple) else (self.area, self.area)
 
 
@@ -350,7 +350,7 @@ def _refuse_real(options: SynthesisOptions) -> None:
         raise OptionError(
             got=f"the tone {options.tone} without detail",
             expected="detail as well, because one real defect gives both",
-            todo="Ask for detail as well, or leave the tone to the model.",
+            todo="Add detail as well, or leave the tone to the model.",
         )
     if options.real is not None and not (options.shows_real or masks):
         raise OptionError(
@@ -362,5 +362,5 @@ def _refuse_real(options: SynthesisOptions) -> None:
         raise OptionError(
             got="first_third without real defects",
             expected="'real' as well, a folder with real defects and their masks",
-            todo="Name the folder, or leave it out.",
+            todo="Give the folder, or leave first_third out.",
         )

@@ -1,4 +1,4 @@
-"""A group of a recipe: items of one kind, and how they are made."""
+"""Group of a recipe: items of one kind, and their options."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -23,7 +23,7 @@ class Group(SynthesisOptions):
         photographs: Photographs of good parts: files, or folders in a recipe that is not yet read.
             Items share them evenly, and those on one photograph are consecutive.
         parts: Number of parts that the bundle draws instead.
-        masks: Files or folders too; each item takes one by chance.
+        masks: Files or folders of masks; each item uses a random one.
         strength: Strength of the change, above 0 and up to 1; two values give a range.
     """
 
@@ -46,7 +46,7 @@ class Group(SynthesisOptions):
 
     @property
     def strengths(self) -> tuple[float, float]:
-        """The least and the most."""
+        """Minimum and maximum strength."""
         if isinstance(self.strength, tuple):
             return self.strength
         return self.strength, self.strength
@@ -58,7 +58,7 @@ class Group(SynthesisOptions):
         return {name: value for name, value in known.items() if isinstance(value, Path)}
 
     def options(self, here: Path) -> SynthesisOptions:
-        """The options as a synthesis takes them, with folders named from the recipe's."""
+        """Options of the synthesis, with folders relative to the recipe's."""
         known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
         known |= {name: here / folder for name, folder in self.folders.items()}
         known["uneven"] = float(self.uneven)  # as recorded by batches
@@ -127,11 +127,11 @@ def _twice(old: str, new: str) -> OptionError:
 
 def _refuse_fewer(key: str, count: int) -> None:
     if count < 1:
-        raise OptionError(got=f"{key} = {count}", expected="1 or more", todo="Ask for some.")
+        raise OptionError(got=f"{key} = {count}", expected="1 or more", todo="Choose 1 or more.")
 
 
 def _refuse_both(**named: bool) -> None:
-    """One of two keys is wanted."""
+    """Refuse both or neither of two keys."""
     if sum(named.values()) != 1:
         got = f"{'both' if all(named.values()) else 'neither'} of {' and '.join(named)}"
         raise OptionError(got=got, expected="one of them", todo="See examples/recipe.toml.")
