@@ -384,7 +384,7 @@ def test_a_folder_and_an_embedded_name_ask_no_hub(hub: Hub, bundle: Bundle) -> N
     bundle.path.rename("ada/nut")
     assert load("ada/nut").path == load(Path("ada/nut")).path == Path("ada/nut")
     assert load("hazelnut").has("generator")
-    with pytest.raises(BundleError, match="embedded one"):
+    with pytest.raises(BundleError, match="shipped one"):
         load("nosuch")
     with pytest.raises(BundleError, match="revision only for a repository"):
         load("ada/nut", revision="main")

@@ -48,7 +48,7 @@ class Task:
         options: Options of the synthesis.
         here: Folder to which paths are relative.
         real: Folder with real defects, as given in the recipe.
-        photograph: Of the good part.
+        photograph: Photograph of the good part.
         mask: Mask of the defect; None for a mask that is drawn.
         mask_seed: Random seed of a drawn mask.
         strength: Strength of the change, in (0, 1].

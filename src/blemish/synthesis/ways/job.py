@@ -20,11 +20,11 @@ class Job:
     """One defect to place, at the generator's resolution.
 
     Attributes:
-        photograph: Of the good part.
-        mask: Where the defect shall be, zeros and ones.
+        photograph: Photograph of the good part.
+        mask: Mask of the defect, zeros and ones.
         kind: Index of its type.
-        seed: Of everything random.
-        reference: What its inside shall look like, where something is searched for.
+        seed: Random seed.
+        reference: Target for the inside of the defect, if a search is needed.
     """
 
     photograph: Float[Tensor, "1 3 h w"]
