@@ -37,6 +37,6 @@ def about_branches(name: str, preset: Preset, base: Branch) -> str:
         "pooled: of the surroundings, and of the inside alone. Colour spread is the deviation "
         "over codes of the mean colour of the change under one mask, in levels of 0..255 (of the "
         "real ones, that of their mean colours); change outside is the share of all change that "
-        "falls outside the mask. The branch's own masks are measured by the share of the image that "
+        "falls outside the mask. The branch's own masks are measured by the share of the image "
         "they take, and by the overlap of two codes' on one part (1 where both are empty)."
     )

@@ -120,7 +120,7 @@ def invert(
 
     refuse_seeds(seed)
     if batch < 1:
-        raise OptionError(got=f"--batch {batch}", expected="1 or more", todo=f"--batch {batch}")
+        raise OptionError(got=f"--batch {batch}", expected="1 or more", todo="Choose 1 or more.")
     files, several = _files(image)
     if not several:
         read_photograph(files[0])  # refused before anything is written
