@@ -34,7 +34,7 @@ def check(data: Data, as_json: Json = False) -> None:
             print(f"{complaint.path} {complaint.text}")
     if found.complaints:
         raise DataError(
-            got=f"{data} with {len(found.complaints)} problems, listed on stdout by file",
+            got=f"{data}, with problems listed on stdout by file ({len(found.complaints)} in all)",
             expected="a folder without problems",
             todo="Fix these files or move them away, then check again.",
         )
