@@ -209,7 +209,7 @@ def test_an_unknown_bundle_is_told_the_known_ones(
     monkeypatch.chdir(tmp_path)
     assert embedded_bundles() == ["nut"]
     assert find_bundle("nut").path == embedded.path
-    with pytest.raises(BundleError, match=r"embedded one \(nut\).*blemish train generator"):
+    with pytest.raises(BundleError, match=r"shipped one \(nut\).*blemish train generator"):
         find_bundle(name)
 
 

@@ -139,7 +139,7 @@ def test_the_page_names_every_type_and_reason(whole: tuple[dict[str, Any], Path]
     text = unescape((whole[1] / "report.html").read_text(encoding="utf-8"))
     for kind in TYPES:
         assert f"<h2>{kind}</h2>" in text and f"<td>{kind}</td>" in text
-    for words in ("nothing changed", "refused", "critic", "IoU of label", "share of copies"):
+    for words in ("nothing changed", "refused", "critic", "IoU of label", "fraction of copies"):
         assert words in text
 
 
@@ -249,7 +249,7 @@ def test_of_one_item_much_is_unknown_and_the_rest_is_told(
         assert all(of == {"made": None, "learnt": None} for of in found["distances"].values())
         assert {*found["diversity"].values()} == {None} and found["memorised"] is None
         assert found["drift"]["iou_changed_median"] == 1
-        assert {*found["unknown"]} >= {"share of copies", "distance of synthetic ones"}
+        assert {*found["unknown"]} >= {"fraction of copies", "distance of synthetic ones"}
 
 
 @pytest.mark.parametrize(

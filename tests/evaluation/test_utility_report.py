@@ -246,7 +246,7 @@ def test_the_batch_of_a_verb_is_read_with_its_manifest(place: Path) -> None:
     assert {kind: len(items) for kind, items in trial.made.items.items()} == {"crack": 3}
     assert trial.foreign == ("paint",)
     notes = " ".join(report(replaced(trial, arms=("synthetic",)), place / "out", CPU)["notes"])
-    assert "no real one of paint" in notes and "No synthetic defect of print" in notes
+    assert "no real defects of paint" in notes and "No synthetic defect of print" in notes
     assert "fewer than three seeds" in notes
 
 

@@ -333,9 +333,9 @@ def test_the_variables_of_the_hub_are_honoured(hub: Hub, bundle: Bundle, tmp_pat
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (404, "RepoNotFound", "does not have, or does not show you.*HF_TOKEN"),
-        (401, "", "wants to know who you are.*HF_TOKEN"),
-        (403, "GatedRepo", "grants access one by one.*Ask for access"),
+        (404, "RepoNotFound", "does not exist on the hub, or is hidden from you.*HF_TOKEN"),
+        (401, "", "requires a login.*HF_TOKEN"),
+        (403, "GatedRepo", "grants access to each user.*Request access"),
         (403, "", "does not let you read or change"),
         (500, "", "can't be exchanged with the hub.*500"),
     ],
@@ -351,7 +351,7 @@ def test_a_refused_push_says_why(hub: Hub, bundle: Bundle, monkeypatch: pytest.M
     with pytest.raises(BundleError, match="does not let you read or change"):
         bundle.push_to_hub("ada/nut")
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_stranger")
-    with pytest.raises(BundleError, match=r"who you are.*hf auth login"):
+    with pytest.raises(BundleError, match=r"requires a login.*hf auth login"):
         bundle.push_to_hub("ada/nut")
     assert not hub.commits
 

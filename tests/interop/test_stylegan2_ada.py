@@ -243,7 +243,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
 @pytest.mark.parametrize(
     "what, told",
     [
-        ("extra", "no place for: 'synthesis.b16.conv1.resample_filter_2'"),
+        ("extra", "Blemish does not use: 'synthesis.b16.conv1.resample_filter_2'"),
         ("missing", "missing: 'synthesis.b16.conv0.bias'"),
         ("shape", r"synthesis.b16.conv0.bias of \[3\], not \[4\]"),
         ("nan", "NaN, infinite or whole numbers in synthesis.b16.conv0.bias"),
@@ -252,7 +252,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
         ("grey", "1 channel"),
         ("mapping", "no generator under"),
         ("name", "'Transformer' in the place of a generator"),
-        ("two critics", "no place for"),
+        ("two critics", "Blemish does not use"),
         ("no average", "without the averaged generator"),
     ],
 )
@@ -315,7 +315,7 @@ def test_a_gate_that_opens_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def test_one_type_has_one_name(tmp_path: Path) -> None:
     with_branch(tmp_path / "a.pkl")
-    with pytest.raises(BundleError, match="1 type"):
+    with pytest.raises(BundleError, match="1 defect type"):
         read(tmp_path / "a.pkl", types=("crack", "print"))
 
 
