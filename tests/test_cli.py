@@ -192,7 +192,7 @@ def test_complaints_name_their_files(
     shown = capsys.readouterr()
     assert "Error: got " in shown.err
     if not option:
-        assert f"{data}/test/dent/[red] ü.png holds no picture" in shown.out.splitlines()
+        assert f"{data}/test/dent/[red] ü.png is not an image" in shown.out.splitlines()
     else:
         found = json.loads(shown.out)
         assert found["complaints"][0]["path"] == "test/dent/[red] ü.png"
@@ -204,7 +204,7 @@ def test_a_file_name_that_is_no_text(data: Path, capsys: pytest.CaptureFixture[s
     except OSError:
         pytest.skip("this disk takes no such names")
     assert exit_code("data", "check", data) == 2
-    assert r"\udcff.png holds no picture" in capsys.readouterr().out
+    assert r"\udcff.png is not an image" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", PRESETS)

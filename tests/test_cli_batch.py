@@ -272,7 +272,7 @@ REFUSED = [
     ("recipe.toml --workers -2", "--workers -2"),
     ("recipe.toml --device cuda", "--device cuda"),
     ("nothing.toml", "nothing.toml, which can't be read"),
-    ("text.toml", "text.toml, which is no TOML"),
+    ("text.toml", "text.toml, which is not valid TOML"),
     ("key.toml", "key.toml, group 1: the unknown key 'cuont'"),
     ("none.toml", "none.toml, group 1: count = 0"),
     ("type.toml", "type.toml, group 1: the defect type 'rust'"),

@@ -61,8 +61,8 @@ def test_each_type_has_its_line(place: Path, capsys: pytest.CaptureFixture[str])
     assert exit_code(CRITIC) == 0
     shown = capsys.readouterr()
     crack, paint = shown.out.splitlines()
-    assert crack.startswith("crack: 3 made, kernel distance ")
-    assert paint.startswith("paint: 2 made, kernel distance ")
+    assert crack.startswith("crack: 3 synthetic, kernel distance ")
+    assert paint.startswith("paint: 2 synthetic, kernel distance ")
     for line in (crack, paint):
         assert "% copies of a training defect" in line
         assert line.endswith("IoU of label and change 1.00, 0 pixels changed outside labels")
@@ -99,7 +99,7 @@ def test_auto_takes_the_critic_where_there_is_no_classifier(place: Path) -> None
 def test_real_ones_held_against_themselves(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(f"{CRITIC} --synthetic real") == 0
     for line, kind in zip(capsys.readouterr().out.splitlines(), TYPES, strict=True):
-        assert line.startswith(f"{kind}: 6 made, kernel distance ")
+        assert line.startswith(f"{kind}: 6 synthetic, kernel distance ")
         assert "IoU" not in line, "no item has a good twin"
     assert any("No manifest" in note for note in report_in(place / "out")["notes"])
 
@@ -112,7 +112,7 @@ def test_of_what_is_not_known_nothing_is_said(
     shutil.rmtree(place / "real")
     write_defects(place / "real", n=1)
     assert exit_code(CRITIC) == 0
-    rest = "1 made, IoU of label and change 1.00, 0 pixels changed outside labels"
+    rest = "1 synthetic, IoU of label and change 1.00, 0 pixels changed outside labels"
     assert capsys.readouterr().out.splitlines() == [f"{kind}: {rest}" for kind in TYPES]
 
 

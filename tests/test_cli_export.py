@@ -84,7 +84,7 @@ def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFi
         ("export made/twin --format coco --out out", "has no manifest.jsonl"),
         ("export made --format coco --out made", "a folder that is not empty"),
         ("export made --format coco --out made/manifest.jsonl", "which is not a folder"),
-        ("export made --format coco --out out --hold-out 1", "the share 1"),
+        ("export made --format coco --out out --hold-out 1", "the fraction 1"),
         ("export made --format coco --out out --bundle nowhere", "the bundle 'nowhere'"),
         ("export made --format voc --out out", "voc"),
         ("export made --format coco", "--out"),

@@ -88,7 +88,7 @@ def test_inverting_by_default_stays_in_the_domain(
     assert exit_code(SHORT) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("nut.png  ")
-    assert "PSNR " in shown.out and " dB in w+, at " in shown.out
+    assert "PSNR " in shown.out and " dB in w+, in-domain percentile " in shown.out
     assert shown.err.endswith("out has the codes and images.\n")
     assert names_in(place / "out") == FILES
     told = figures(place / "out")
