@@ -73,6 +73,8 @@ def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFi
         "photographs": 4,
         "unchanged": 1,
         "refused": 0,
+        "unfit": {},
+        "classes": ["crack", "paint"],
         "failed": 0,
     }
 

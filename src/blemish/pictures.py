@@ -22,6 +22,7 @@ from blemish.files import write_atomically
 from blemish.levels import Decoded, decoded, mask_of, picture_of
 
 PIXEL_LIMIT = 64_000_000
+LEAST_SIDE = 32
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 # Pillow's other readers are left out: some of them start programs.
@@ -68,13 +69,24 @@ def decode(path: Path) -> Decoded:
     except Image.DecompressionBombError:
         raise _oversize(path, "far too many") from None
     except FileNotFoundError:
-        raise _complaint(f"{path}, which does not exist", "Check its name.") from None
+        raise _complaint(f"{path}, which does not exist", "Check the name.") from None
     except IsADirectoryError:
         raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
     except UnidentifiedImageError:
         raise _complaint(f"{path}, which is not an image", "Export it again.") from None
     except Exception as error:  # A malformed file can raise most of Python's exceptions in Pillow.
         raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
+
+
+def refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Raise a DataError if an image is smaller than `LEAST_SIDE` squared."""
+    h, w = picture.shape[:2]
+    if min(h, w) < LEAST_SIDE:
+        raise DataError(
+            got=f"{path}, an image of {w} × {h} pixels",
+            expected=f"a photograph of at least {LEAST_SIDE} × {LEAST_SIDE} pixels",
+            todo="Use the original photograph from the camera.",
+        )
 
 
 def write_picture(

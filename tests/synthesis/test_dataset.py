@@ -147,7 +147,7 @@ def test_a_torn_line_is_no_item(dataset: Dataset) -> None:
 def test_a_stranger_s_manifest_is_refused(dataset: Dataset, line: str) -> None:
     dataset.add(item(0))
     append_line(dataset.manifest, line)
-    with pytest.raises(DataError, match=r"manifest\.jsonl: line 2 is not a valid item record"):
+    with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 is not a valid"):
         dataset.rows()
     with pytest.raises(DataError):
         Dataset(dataset.root)
@@ -339,7 +339,7 @@ def test_lines_of_older_releases_are_read(dataset: Dataset) -> None:
     row = dataset.add(item())
     old = {key: row[key] for key in row if key not in ("outcome", "reasons")}
     dataset.manifest.write_text(json.dumps(old) + "\n")
-    assert Dataset(dataset.root).rows() == [old]
+    assert Dataset(dataset.root).rows() == [old | {"outcome": "kept", "reasons": []}]
     assert read_picture(dataset.contact_sheet())[:, 2 * SHEET_SIDE + 4 :].any()
 
 

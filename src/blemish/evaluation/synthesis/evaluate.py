@@ -212,7 +212,7 @@ def _unknown(found: dict[str, Any]) -> dict[str, str]:
             spread["under_one_mask"],
             "no two items are known to share photograph and mask",
         ),
-        "share of copies": (found["memorised"], "fewer than two in the first third"),
+        "fraction of copies": (found["memorised"], "fewer than two in the first third"),
         "drift": (found["drift"], "no item has a good twin of its size"),
     }
     return {name: why for name, (value, why) in figures.items() if value is None}

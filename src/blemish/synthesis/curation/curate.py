@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.data.colour import NOTICEABLE, lab
+from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
@@ -65,6 +66,7 @@ class Curator:
         label: Bool[np.ndarray, "h w"],
         requested: Bool[np.ndarray, "h w"],
         strength: float | Float[np.ndarray, "h w"] = 1.0,
+        part: Bool[np.ndarray, "p q"] | None = None,
     ) -> Judgement:
         """Judge an item.
 
@@ -76,11 +78,13 @@ class Curator:
             requested: Requested mask.
             strength: Requested strength, constant or per pixel. A weak defect may be fainter in
                 proportion, and need not be visible where it is much weaker than elsewhere.
+            part: The part's silhouette at the size of `shrunk_size`; None finds it on the twin.
         """
         if not label.any() or kind not in self.yardsticks:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
         yardstick = self.yardsticks[kind]
-        seen = sight(self.critic, self.side, picture, label, twin)
+        part = silhouette(shrunk(twin)) if part is None else part
+        seen = sight(self.critic, self.side, picture, label, part)
         asked = np.broadcast_to(strength, label.shape)
         faint = asked < FAINT * asked[label].max()
         scores = {
