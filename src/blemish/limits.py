@@ -1,4 +1,4 @@
-"""Limits of numbers that a search takes: its steps, its rate and the weights of its loss."""
+"""Limits of a search: its steps, its rate and the weights of its loss."""
 
 from typing import Any
 

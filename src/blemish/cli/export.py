@@ -45,8 +45,8 @@ def export(
         pairs: Add the untouched photograph of each item under the same name.
         hold_out: Fraction of the photographs to hold out for tests, with all items on them.
         bundle: Folder or name of the bundle that made the items; the card states its licence.
-        classes: Order in which coco and yolo number the types; it may name types that are absent.
-        include_doubtful: Export the items that curation refused too, if their pictures were kept.
+        classes: Order in which coco and yolo number the types; it may contain other types, too.
+        include_doubtful: Export the items that curation refused, too, if their images were kept.
         json: Print a summary of the written files as JSON.
     """
     from blemish.synthesis.export.export import export as write
@@ -78,7 +78,7 @@ def export(
             print(f"  left out, {name!r}: {why}")
         print(f"  {out / 'README.md'} is the data card.")
     if done.by_name and format in NUMBERED:
-        note = "The bundle is not at hand, so classes are numbered by name; --classes orders them."
+        note = "The bundle is not available, so classes are in order of name; see --classes."
         print(note, file=sys.stderr)
 
 

@@ -239,7 +239,7 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read an image that is large enough to be a photograph.
 
     Raises:
-        DataError: It can't be read, or is smaller than `pictures.LEAST_SIDE` squared.
+        DataError: The file can't be read, or is smaller than `pictures.LEAST_SIDE` squared.
     """
     picture = read_picture(path)
     refuse_small(path, picture)

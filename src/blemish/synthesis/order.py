@@ -26,10 +26,10 @@ LEAST_ON_PART = 0.5
 
 
 class Part:
-    """The part's silhouette on a photograph, computed once for each size.
+    """Silhouette of the part on a photograph, computed once for each size.
 
     Args:
-        picture: The photograph, upright.
+        picture: Photograph, upright.
     """
 
     def __init__(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -38,12 +38,12 @@ class Part:
 
     @property
     def mask(self) -> Bool[np.ndarray, "h w"]:
-        """The silhouette, at the photograph's size."""
+        """Silhouette at the photograph's size."""
         h, w = self.picture.shape[:2]
         return self.at((w, h))
 
     def at(self, size: tuple[int, int]) -> Bool[np.ndarray, "p q"]:
-        """The silhouette on the photograph at another size.
+        """Silhouette at another size.
 
         Args:
             size: Width and height.
@@ -64,7 +64,7 @@ class Order:
         kind: Type of the defect.
         original: Photograph as stored in its file.
         requested: Requested mask, upright.
-        part: Where the part is.
+        part: Silhouette of the part.
         strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
@@ -215,7 +215,7 @@ def draw_order(
 def _orders(
     normal: Path, masks: Sequence[Path], kind: str, off_part: OffPart | None, strength: float
 ) -> list[Order]:
-    """An order for each mask; the photograph is read once, and its part found once."""
+    """One request per mask; the photograph is read once, and its part found once."""
     original = _read_normal(normal)
     known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
     part, orders = Part(original.picture), []

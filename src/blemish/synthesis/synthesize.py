@@ -199,7 +199,7 @@ def synthesize(
 
 
 def _named_from(root: Path, item: Synthetic) -> Synthetic:
-    """The item, its files in the data set's folder named from there, wherever that lies."""
+    """Row of the item, with files relative to the data set's folder."""
     here, facts = root.absolute(), dict(item.facts)
     for key in ("normal", "requested"):
         path = Path(facts[key]).absolute()

@@ -37,10 +37,10 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
 
 
 def refuse_batch(root: Path) -> None:
-    """Check that a folder is not a batch's, whose manifest takes no other items.
+    """Refuse the folder of a batch, whose manifest takes no other items.
 
     Raises:
-        DataError: It is one.
+        DataError: The folder belongs to a batch.
     """
     if (root / NAME).exists():
         raise DataError(

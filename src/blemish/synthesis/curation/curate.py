@@ -78,7 +78,7 @@ class Curator:
             requested: Requested mask.
             strength: Requested strength, constant or per pixel. A weak defect may be fainter in
                 proportion, and need not be visible where it is much weaker than elsewhere.
-            part: The part's silhouette at the size of `shrunk_size`; None finds it on the twin.
+            part: Silhouette of the part at the size of `shrunk_size`; None finds it on the twin.
         """
         if not label.any() or kind not in self.yardsticks:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))

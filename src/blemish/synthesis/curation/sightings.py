@@ -56,7 +56,7 @@ def sight(
         side: Side of its square input, in pixels.
         picture: Photograph with the defect.
         mask: Mask of the defect; not empty.
-        part: The part's silhouette, at the size of `shrunk_size`.
+        part: Silhouette of the part at the size of `shrunk_size`.
     """
     device = next(critic.parameters()).device
     image = to_tensor(fit(picture, side))[None].to(device)
@@ -87,7 +87,7 @@ def shrunk_mask(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "p q"]:
 
 
 def shrunk_size(array: np.ndarray) -> tuple[int, int]:
-    """Width and height of a picture or a mask that is at most `LONGEST` pixels long."""
+    """Width and height of an image or a mask of at most `LONGEST` pixels per side."""
     h, w = array.shape[:2]
     share = min(1, LONGEST / max(h, w))
     return max(1, round(w * share)), max(1, round(h * share))

@@ -30,7 +30,7 @@ class Origin:
         name: Name of its folder.
         digest: SHA-256 of its configuration and weights.
         rights: Data and licence according to its card; empty if unknown.
-        types: The types of defects that it knows, in its order; empty where it is not at hand.
+        types: Defect types in the bundle's order; empty if it is not available.
     """
 
     name: str
@@ -57,7 +57,7 @@ def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
         raise BundleError(
             got=f"{given.path}, which made none of the items",
             expected=" or ".join(f"the bundle '{n}' with SHA-256 {d[:12]}…" for d, n in named)
-            or "none: they were made without a bundle",
+            or "none: the items were made without a bundle",
             todo="Give that bundle, or leave --bundle out.",
         )
     return [_origin(name, digest, _at_hand(name, digest, given)) for digest, name in named]

@@ -51,7 +51,7 @@ class Exported:
     Attributes:
         items: Items with their split.
         files: All files, relative to the folder, in writing order.
-        by_name: Whether classes are numbered by name, since no bundle was at hand to say otherwise.
+        by_name: Whether classes are numbered by name, because no bundle was available.
     """
 
     items: Items
@@ -81,16 +81,16 @@ def export(
         pairs: Add the untouched photograph of each item.
         share: Fraction of the photographs, in [0, 1), to hold out with all items on them.
         bundle: Bundle that made the items, for its card; by default it is found by its name.
-        classes: The types in the order in which they are numbered; None takes the order of the
-            bundle, or that of their names if it is not at hand.
-        doubtful: Export what curation refused too, as far as its pictures were kept.
+        classes: Types in their order of numbers; None uses the order of the bundle, or the order of
+            names if it is not available.
+        doubtful: Export items that curation refused, too, if their images were kept.
         today: Date on the card.
         tell: Callback, called with the finished fraction of the work.
 
     Raises:
-        DataError: The folder is none of ours, or has no item that can be exported.
-        OptionError: The share is out of range, one photograph can't be split, or `classes` lacks a
-            type.
+        DataError: The folder was not written by Blemish, or has no item that can be exported.
+        OptionError: The fraction is out of range, there is only one photograph to split, or
+            `classes` lacks a type.
         BundleError: `bundle` is missing or made none of the items.
         OutputError: `out` is not empty or can't be written to.
     """

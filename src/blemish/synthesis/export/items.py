@@ -63,12 +63,12 @@ class Items:
     """Items of a folder, by name.
 
     Attributes:
-        items: Those that are exported.
-        unchanged: Number of items that are not, because nothing changed in them.
-        refused: Number of items that were refused for other reasons.
-        failed: Number of items that could not be made.
+        items: Exported items.
+        unchanged: Number of items without a change.
+        refused: Number of items refused for other reasons.
+        failed: Number of failed items.
         unfit: Items that can't be exported, by name, each with the reason.
-        classes: The types in the order in which they are numbered; see `classes`.
+        classes: Types in their order of numbers; see `classes`.
     """
 
     items: tuple[Item, ...]
@@ -80,7 +80,7 @@ class Items:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The types of their defects, sorted."""
+        """Types of their defects, sorted."""
         return tuple(sorted({item.kind for item in self.items}))
 
 
@@ -89,18 +89,18 @@ def read_items(
 ) -> Items:
     """Read and check a folder of `blemish synthesize`.
 
-    Of two lines under one name the later counts, as for `synthesize`. An item that can't be
-    exported (a file of it is gone, torn or of another size, its mask is empty, its name is no
-    plain one) is left out.
+    If two lines have the same name, the later one counts, as for `synthesize`. An item that can't
+    be exported is left out: if one of its files is missing, damaged or of another size, its mask is
+    empty, or its name is not plain.
 
     Args:
         root: Folder of the items.
-        doubtful: Take what curation refused too, as far as it has its picture.
+        doubtful: Include items that curation refused, if they have an image.
         tell: Callback after each item, called with the finished fraction.
 
     Raises:
-        DataError: The folder or its manifest is missing, a line of it is damaged, or there is no
-            item that can be exported.
+        DataError: The folder or its manifest is missing, a line is damaged, or no item can be
+            exported.
     """
     rows = _rows(root)
     given = [row for _, row in sorted(rows.items()) if _is_wanted(row, doubtful)]
@@ -167,7 +167,7 @@ def photographs(items: Sequence[Item]) -> list[Item]:
 
 
 def _rows(root: Path) -> dict[str, Row]:
-    """The manifest's rows by name; of two under one name the later counts."""
+    """Rows of the manifest by name; of two with the same name the later one counts."""
     rows = {row["name"]: row for row in read_rows(root / MANIFEST)}
     if not rows:
         raise _not_made(f"{root}, which has no manifest.jsonl with items")
@@ -184,13 +184,13 @@ def _is_wanted(row: Row, doubtful: bool) -> bool:
 
 
 def _refuse_undescribed(row: Row) -> None:
-    """The names of its files elsewhere, and what its card and its lists say."""
+    """Names of an item's exported files, and its entries in card and lists."""
     check_name(row["name"], "the item's name")
     lacking = [key for key in DESCRIBED if key not in row]
     if lacking:
         raise DataError(
             got=f"the item {row['name']!r} whose line has no {' and no '.join(lacking)}",
-            expected="a line as Blemish wrote it",
+            expected="a line written by Blemish",
             todo="Restore the line.",
         )
 
