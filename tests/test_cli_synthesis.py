@@ -370,7 +370,7 @@ def test_a_folder_takes_one_run_at_a_time(
 ) -> None:
     with alone(place / "out"):
         assert exit_code(command) == 2
-    assert "out, where another run is at work" in capsys.readouterr().err
+    assert "out, which another run is using" in capsys.readouterr().err
     assert not (place / "out" / "manifest.jsonl").exists()
     assert exit_code(command) == 0
 
