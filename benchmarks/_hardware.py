@@ -1,4 +1,4 @@
-"""How every report of a benchmark begins, and the memory that several of them tell."""
+"""Beginning of every benchmark report, and peak memory."""
 
 from pathlib import Path
 

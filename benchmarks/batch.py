@@ -2,10 +2,10 @@
 
     python -m benchmarks.batch DATA [--count N] [--workers N]
 
-One run is left alone, and its memory watched: the resident sets of the command and its workers
-together, the peak of each hundred items. Another is killed with SIGKILL three times on its way and
-run again; both folders are then compared byte for byte. What is told of labels is measured from the
-files of the first. Linux only, for its /proc.
+One run is not interrupted, and its memory is recorded: the resident sets of the command and its
+workers together, the peak of each hundred items. Another is killed with SIGKILL three times and run
+again; both folders are then compared byte for byte. Figures of labels come from the files of the
+first. Linux only, because it reads /proc.
 """
 
 import os
@@ -52,9 +52,9 @@ def main(data: Path, /, count: int = 1000, workers: int = 2) -> None:
     """Measure, print, and write benchmarks/batch.md.
 
     Args:
-        data: With good photographs in train/good.
-        count: Items.
-        workers: Processes.
+        data: Folder with good photographs in train/good.
+        count: Number of items.
+        workers: Number of processes.
     """
     with TemporaryDirectory() as place:
         recipe = Path(place) / "recipe.toml"

@@ -1,8 +1,8 @@
 """Measure a bundle and write its card: `python -m benchmarks.card BUNDLE DATA --out PACKED`.
 
-Packs the bundle in half precision, measures the packed one, and writes README.md and samples.png
-beside it. Facts that no measurement gives (data, licence, how it was trained) are options.
-SqueezeNet's weights are needed (see `blemish.features.load_features`): set BLEMISH_WEIGHTS.
+It packs the bundle in half precision, measures the packed one, and writes README.md and samples.png
+beside it. Facts that can't be measured (data, licence, training) are options. It needs SqueezeNet's
+weights (see `blemish.features.load_features`): set BLEMISH_WEIGHTS.
 """
 
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ ABLATION = "../../../../docs/inversion.md#what-each-term-is-worth"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What only the trainer knows.
+    """Facts that only the trainer knows.
 
     Attributes:
-        title: Of the card.
-        data: What it was trained on, with its attribution.
-        licence: Of the weights.
-        story: How the training went.
+        title: Title of the card.
+        data: Training data, with its attribution.
+        licence: Licence of the weights.
+        story: Description of the training.
     """
 
     title: str
@@ -63,11 +63,11 @@ def main(bundle: Path, data: Path, /, out: Path, facts: Facts, n: int = 500) -> 
     """Pack, measure, and write the card.
 
     Args:
-        bundle: As training left it.
-        data: With photographs to measure on.
+        bundle: Bundle after training.
+        data: Folder with photographs to measure on.
         out: Folder of the packed bundle.
-        facts: What only the trainer knows.
-        n: Samples to draw.
+        facts: Facts that only the trainer knows.
+        n: Number of samples.
     """
     packed = pack(find_bundle(bundle), out)
     folder = DefectFolder(data)
@@ -102,7 +102,7 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 
 
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
-    """Real masks placed on other photographs: how much of what was asked for changed."""
+    """Overlap of the changed pixels with the request, for real masks on other photographs."""
     worker, found = Synthesizer(bundle, SynthesisOptions(method="one-pass")), {}
     photograph = folder.good("test")[0].path
     for kind in worker.types:
@@ -174,14 +174,14 @@ distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 
 
 def length_of(config: dict[str, Any], stage: Stage) -> str:
-    """How long a stage was, and which snapshot of it was kept."""
+    """Length of a stage, and its kept snapshot."""
     shown = f"{config['nimg' if stage == 'generator' else 'defects_nimg'] / 1000:.1f} kimg"
     kept = config.get(KEPT[stage])
     return shown if kept is None else f"{shown}, of which the snapshot at {kept / 1000:.1f} is kept"
 
 
 def encoder_terms(bundle: Bundle) -> str:
-    """How long the encoder was trained, and with which terms."""
+    """Length of the encoder's training, and its terms."""
     how = bundle.config["training"]["encoder"]
     terms = [
         f"{name.removesuffix('_weight')} {value:g}"
@@ -195,18 +195,18 @@ def encoder_terms(bundle: Bundle) -> str:
 
 
 def mapper_terms(bundle: Bundle) -> str:
-    """How long the mapper was trained, and from what."""
+    """Length of the mapper's training, and its data."""
     how = bundle.config["training"]["mapper"]
     solved = how["solutions"] * LOOKS if how["solved"] else 0
     return (
-        f"{bundle.config['mapper_nimg'] / 1000:.1f} kimg behind {how['warm_steps']} steps on codes "
+        f"{bundle.config['mapper_nimg'] / 1000:.1f} kimg after {how['warm_steps']} steps on codes "
         f"alone; {how['drawn']:.1%} drawn, {how['solved']:.1%} of {solved} solutions of the "
         "optimiser, the rest photographs"
     )
 
 
 def curation_terms(bundle: Bundle) -> str:
-    """What the bounds of curation rest on."""
+    """Basis of the bounds of curation."""
     told = [
         f"{kind}: {len(y.features)} defects"
         + (f", bounds from {y.held_out} held out" if y.held_out else ", each against the others")

@@ -1,9 +1,9 @@
-"""What each term of the encoder's training is worth: `python -m benchmarks.encoder BUNDLE DATA`.
+"""Value of each term of the encoder's training: `python -m benchmarks.encoder BUNDLE DATA`.
 
-Trains encoders that differ in one thing, all for the same number of images, from the same seed, on
-train/good and the first third of the defects of DATA. Each is judged on test/good: what its codes
-draw, and what in-domain inversion makes of them. Writes benchmarks/encoder.md; a row that was
-measured before is kept beside the copies of the bundle in --work, so that a killed run carries on.
+It trains encoders that differ in one option, all for the same number of images, with the same seed,
+on train/good and the first third of the defects of DATA. Each is judged on test/good:
+reconstructions of its codes, and of in-domain inversion. Writes benchmarks/encoder.md; finished
+rows are stored beside the copies of the bundle in --work, so that an interrupted run resumes.
 """
 
 import json
@@ -65,7 +65,7 @@ def main(bundle: str, data: Path, /, work: Path, kimg: float = 2, threads: int =
         data: Photographs in the layout of MVTec AD.
         work: Folder for copies of the bundle and the rows so far.
         kimg: Thousands of images for each encoder.
-        threads: Of PyTorch.
+        threads: Number of PyTorch's threads.
     """
     torch.set_num_threads(threads)
     found, folder, lines = find_bundle(bundle), DefectFolder(data), [*HEADER]

@@ -1,9 +1,8 @@
-"""The experiment of the brief, side by side: `python -m benchmarks.experiment BUNDLE DATA`.
+"""Three ways to meet a mask, side by side: `python -m benchmarks.experiment BUNDLE DATA`.
 
-The same photograph, masks and seeds by each way to meet a mask: codes, codes and noise maps,
-conditioning. Two overlaps with the requested mask are reported: of what changed in the photograph,
-and of the mask that the generator itself drew. Writes benchmarks/experiment.md and, where the
-photographs may not be shown, no picture.
+The same photographs, masks and seeds with each way to meet a mask: codes, codes and noise maps,
+conditioning. Two overlaps with the requested mask are reported: of the changed pixels of the
+photograph, and of the mask that the generator itself drew. Writes benchmarks/experiment.md.
 """
 
 import time
@@ -40,11 +39,11 @@ def main(
 
     Args:
         bundle: Folder or name of a bundle.
-        data: With good test photographs, and masks of the defect.
-        defect: Its type.
-        masks: So many real masks, taken over all by file name.
-        count: Seeds for each mask.
-        steps: Of the search.
+        data: Folder with good test photographs, and masks of the defect.
+        defect: Type of the defects.
+        masks: Number of real masks, spread over all by file name.
+        count: Number of seeds per mask.
+        steps: Steps of the search.
     """
     found, folder = find_bundle(bundle), DefectFolder(data)
     worker = Synthesizer(found, SynthesisOptions())

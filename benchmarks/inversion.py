@@ -1,4 +1,4 @@
-"""How long inversion takes, and what its time goes into.
+"""Time of inversion, and its parts.
 
     python -m benchmarks.inversion [--quick] [--repeats N]
 
@@ -76,7 +76,7 @@ class Bench:
         _back(self.model.encoder(self.image).w, self.image)
 
     def look(self) -> None:
-        """The critic's features, forward and backward to the picture."""
+        """Critic's features, forward and backward to the image."""
         maps = self.model.critic.features(self.image)
         _back(torch.cat([one.flatten() for one in maps]), self.image)
 
@@ -85,9 +85,9 @@ def main(quick: bool = False, repeats: int = 5, threads: int | None = None) -> N
     """Measure, print a table, and write it to benchmarks/inversion.md.
 
     Args:
-        quick: The smallest preset, one turn, and no file: to see that the benchmark runs.
-        repeats: Turns; medians are told.
-        threads: Of PyTorch; its own choice if not given.
+        quick: Smallest preset, one turn, and no file: to test the benchmark.
+        repeats: Number of turns; medians are reported.
+        threads: Number of PyTorch's threads; by default its own choice.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -114,7 +114,7 @@ def _line(preset: str, repeats: int) -> str:
 
 
 def _seconds(work: Callable[[], None], repeats: int) -> float:
-    """Median of several calls, behind one that warms up."""
+    """Median of several calls, after one that warms up."""
     work()
     times = []
     for _ in range(repeats):

@@ -1,10 +1,10 @@
-"""How much random codes vary the look of a defect under one mask: the branch alone, and the mapper.
+"""Variation of a defect's appearance over random codes, under one mask.
 
     python -m benchmarks.looks DATA [--codes N]
 
-Real masks on good photographs of others; of each, defects from several random codes. Told is the
-deviation over codes of the mean colour of the change inside the mask, in levels of 0..255, averaged
-over channels and masks; beside it that of the mean colours of the real defects.
+Defects from several random codes under each of several real masks on good photographs of others.
+Reported is the deviation over codes of the mean colour of the change inside the mask, in levels of
+0..255, averaged over channels and masks; beside it that of the mean colours of the real defects.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ def main(data: Path, /, bundle: str = "hazelnut", codes: int = 16) -> None:
     """Measure, print a table, and write it to benchmarks/looks.md.
 
     Args:
-        data: With good photographs and defects of the types that the bundle knows.
+        data: Folder with good photographs and defects of the types that the bundle knows.
         bundle: Folder or name of a bundle with a mapper.
-        codes: Random ones for each mask.
+        codes: Number of random codes per mask.
     """
     found, folder = find_bundle(bundle), DefectFolder(data)
     generator, encoder = load_generator(found), load_encoder(found)

@@ -1,4 +1,4 @@
-"""One pass against the search: seconds for an item end to end, and how well masks are met.
+"""One pass compared with the search: seconds per item, and overlap with the masks.
 
     python -m benchmarks.onepass DATA [--items N] [--quick]
 
@@ -45,7 +45,7 @@ from blemish.synthesis.synthesize import Synthesizer
 from blemish.synthesis.ways.drawn import Drawn
 
 STEPS = 200
-SHARE = {64: 1, 128: 5, 256: 10}  # of the steps, the one in so many that is timed
+SHARE = {64: 1, 128: 5, 256: 10}  # fraction of the steps that is timed
 REPORT = Path(__file__).with_suffix(".md")
 
 
@@ -61,10 +61,10 @@ def main(data: Path, /, items: int = 12, defect: str = "colour", quick: bool = F
     """Measure, print tables, and write them to benchmarks/onepass.md.
 
     Args:
-        data: With good photographs in test/good, and masks of the defect.
-        items: Of each row.
-        defect: Its type.
-        quick: The shipped bundle, two items and no file: to see that the benchmark runs.
+        data: Folder with good photographs in test/good, and masks of the defect.
+        items: Number of items per row.
+        defect: Type of the defects.
+        quick: Only the shipped bundle, two items and no file: to test the benchmark.
     """
     folder = DefectFolder(data)
     lines = [
@@ -142,7 +142,7 @@ def _item(worker: Synthesizer, scene: Scene, kind: str, out: Path) -> None:
 
 
 def _seconds(work: Callable[[Scene], None], scenes: list[Scene]) -> float:
-    """Median over scenes, behind one that warms up."""
+    """Median over scenes, after one that warms up."""
     work(scenes[0])
     times = []
     for scene in scenes:
@@ -169,7 +169,7 @@ def _quality(bundle: Bundle, scenes: list[Scene], defect: str) -> list[str]:
 
 
 def _untrained(path: Path, preset: str) -> Bundle:
-    """Everything that one pass needs, with random weights."""
+    """Networks for one pass, with random weights."""
     torch.manual_seed(0)
     chosen = find_preset(preset)
     config = replace(chosen.shape, defect=replace(chosen.branch, types=("colour", "crack")))

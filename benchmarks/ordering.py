@@ -41,12 +41,12 @@ def main(
     """Measure, and write the table with those of other bundles that were measured before.
 
     Args:
-        bundle: With an encoder; none of its networks has seen test/good.
-        ordinary: The same generator with an ordinary encoder.
+        bundle: Bundle with an encoder; none of its networks has seen test/good.
+        ordinary: Bundle of the same generator with an ordinary encoder.
         data: Photographs in the layout of MVTec AD.
-        name: Of these photographs in the table.
-        steps: Of each search.
-        threads: Of PyTorch.
+        name: Name of these photographs in the table.
+        steps: Steps of each search.
+        threads: Number of PyTorch's threads.
     """
     torch.set_num_threads(threads)
     ours: dict[str, Method] = {

@@ -1,4 +1,4 @@
-"""What a training costs: seconds for a thousand pictures and peak memory, by preset and stage.
+"""Cost of a training: seconds per thousand images and peak memory, by preset and stage.
 
     python -m benchmarks.presets [--device auto] [--only NAME,...] [--precision 32-true bf16-mixed]
 
@@ -8,9 +8,8 @@ three more have mode seeking, so that with the times t of steps 0, 4 and 1
 
     seconds for a thousand = 1000 / batch · (t_0 + 3 t_4 + 12 t_1) / 16,
 
-each t the median of several steps behind one that warms up. Memory is the highest that the process
-has held less what it held before the networks were made, on a CPU, and what PyTorch's allocator had
-in use at most, on CUDA.
+each t the median of several steps after one that warms up. On a CPU, memory is the peak of the
+process minus its memory before the networks were built; on CUDA, the peak of PyTorch's allocator.
 """
 
 import json
@@ -62,9 +61,9 @@ def main(
     """Measure, print the table, and write it.
 
     Args:
-        device: What to train on.
-        only: Names of presets, with commas between them.
-        precision: Of the networks' insides, one after the other.
+        device: Device to train on.
+        only: Names of presets, separated by commas.
+        precision: Number formats inside the networks, one after the other.
         row: Measure this preset and stage in this process, in the first of the precisions, and
             print the figures as JSON.
         out: File of the report.
@@ -95,7 +94,7 @@ def measure(
 
 
 def first_stage(preset: Preset, fabric: Fabric) -> GeneratorStage:
-    """Stage 1 in the midst of the game."""
+    """Stage 1 in the middle of adversarial training."""
     side, rng = preset.shape.resolution, np.random.default_rng(0)
     pictures = rng.integers(0, 256, (32, side, side, 3), dtype=np.uint8)
     training = replace(preset.training, warm_steps=0)

@@ -44,11 +44,11 @@ def main(
     """Make the items, and write benchmarks/references.md and docs/images/references.png.
 
     Args:
-        data: With real defects.
+        data: Folder with real defects.
         bundle: Folder or name of a bundle.
-        defect: Its type.
-        masks: So many parts with a mask each.
-        steps: Of the search.
+        defect: Type of the defects.
+        masks: Number of parts with one mask each.
+        steps: Steps of the search.
     """
     found = find_bundle(bundle)
     names = get_args(ReferenceName)

@@ -1,4 +1,4 @@
-"""The README's picture: a set's made items side by side, as small as a screen shows them.
+"""README's image: the items of a set side by side, at screen size.
 
 blemish batch examples/recipe.toml --out OUT && python -m benchmarks.sheet OUT
 """
@@ -16,10 +16,10 @@ CELL, COLUMNS = 112, 8
 
 
 def main(made: Path, /) -> None:
-    """Write docs/images/batch.png from a folder of made items.
+    """Write docs/images/batch.png from a folder of synthetic items.
 
     Args:
-        made: As `blemish batch` left it.
+        made: Folder written by `blemish batch`.
     """
     files = [
         made / row["files"]["image"] for row in Dataset(made).rows() if "image" in row["files"]

@@ -1,11 +1,11 @@
 """Judge the snapshots of a training: `python -m benchmarks.snapshots BUNDLE DATA [--keep]`.
 
-Those of stage 1 by the kernel distance of their samples to the photographs, and by how many of them
-copy one; those of stage 2 (`--stage defects`) by the kernel distances of close-ups of their defects
-to real ones, around and inside, type by type: the mean over types counts, so that a rare one is not
-lost among the others. Distances are taken in SqueezeNet's pooled features (see
-`blemish.features.pooled`), whose weights `load_features` must find: set BLEMISH_WEIGHTS to their
-folder.
+Snapshots of stage 1 are judged by the kernel distance of their samples to the photographs, and by
+the fraction of samples that copy one. Snapshots of stage 2 (`--stage defects`) are judged by the
+kernel distances of close-ups of their defects to real ones, surroundings and inside, by type: the
+mean over types counts, so that a rare type has the same weight. Distances use SqueezeNet's pooled
+features (see `blemish.features.pooled`), whose weights `load_features` must find: set
+BLEMISH_WEIGHTS to their folder.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,19 +44,20 @@ def main(
     """Print a row for each snapshot, and the one to keep.
 
     Args:
-        bundle: Whose training/<stage> holds snapshots.
-        data: The folder that it was trained on.
-        stage: Whose snapshots: generator is stage 1, defects is stage 2.
-        everything: It was trained on the photographs for tests as well.
-        n: Samples drawn from each snapshot of stage 1.
-        keep: Make that one the bundle's generator; nothing may have been trained on it yet.
+        bundle: Bundle whose training/<stage> contains snapshots.
+        data: Folder of its training data.
+        stage: Stage of the snapshots: generator is stage 1, defects is stage 2.
+        everything: The bundle was trained on the test photographs as well.
+        n: Number of samples per snapshot of stage 1.
+        keep: Make the selected snapshot the bundle's generator; nothing may have been trained on it
+            yet.
     """
     found, folder = find_bundle(bundle), DefectFolder(data)
     if not _snapshots(found, stage):
         raise BundleError(
             got=f"{found.path}, with no snapshots in training/{stage}",
-            expected="a bundle as a training left it",
-            todo="Name that one, or another --stage.",
+            expected="a bundle after a training",
+            todo="Give that bundle, or another --stage.",
         )
     if stage == "generator":
         chosen = _judge_parts(found, folder, everything, n)
@@ -71,7 +72,7 @@ def _judge_parts(bundle: Bundle, data: DefectFolder, everything: bool, n: int) -
     photographs = data.good(None if everything else "train")
     pictures, _ = load(photographs, shape_of(bundle).resolution)
     pooled = Eyes.of_network(load_features("squeezenet")).pooled
-    shape = replace(shape_of(bundle), defect=None)  # they were taken before there was a branch
+    shape = replace(shape_of(bundle), defect=None)  # they were saved before there was a branch
     folder = bundle.path / "training" / "generator"
     verdicts = judge_snapshots(folder, shape, to_tensor(pictures), pooled, n=n)
     print("| kimg | kernel distance | memorised |\n| ---: | ---: | ---: |")
@@ -81,7 +82,7 @@ def _judge_parts(bundle: Bundle, data: DefectFolder, everything: bool, n: int) -
 
 
 def _judge_defects(bundle: Bundle, data: DefectFolder, everything: bool) -> int:
-    """Under the masks of the real defects that were learnt from, moved."""
+    """Figures under the masks of the training defects, moved."""
     shape, how = shape_of(bundle), bundle.config["training"]["defects"]
     types = shape.defect.types if shape.defect else ()
     real = read_defects(data, types, shape.resolution, third=not everything)
@@ -90,7 +91,7 @@ def _judge_defects(bundle: Bundle, data: DefectFolder, everything: bool) -> int:
         raise DataError(
             got=f"{data.root}, without two defects of any type among {', '.join(types)}",
             expected="the folder that the branch was trained on",
-            todo="Name that folder.",
+            todo="Give that folder.",
         )
     placements, eyes = Symmetries(**how["placements"]), Eyes.of_network(load_features("squeezenet"))
     head = [f"{kind}, {view}" for kind in known for view in ("around", "inside")]
@@ -107,7 +108,7 @@ def _judge_defects(bundle: Bundle, data: DefectFolder, everything: bool) -> int:
 
 
 def _by_type(real: Defects, types: Sequence[str]) -> dict[str, Defects]:
-    """Those of each type; a single one has no distance to anything."""
+    """Features by type; a type with a single one has no distances."""
     chosen = {kind: real.kind == index for index, kind in enumerate(types)}
     return {
         kind: Defects(image=real.image[some], mask=real.mask[some], kind=real.kind[some])

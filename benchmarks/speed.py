@@ -1,4 +1,4 @@
-"""How much faster the generator is than the same weights on the slow reference operators.
+"""Speed of the generator compared with the same weights on the slow reference operators.
 
     python -m benchmarks.speed [--quick] [--repeats N]
 
@@ -45,7 +45,7 @@ HEADER = (
 
 
 class Bench:
-    """A generator with its defect branch, codes for it, and what is to be done with them."""
+    """Generator with its defect branch, codes for it, and the workloads."""
 
     def __init__(self, preset: str, batch: int) -> None:
         torch.manual_seed(0)
@@ -62,18 +62,18 @@ class Bench:
         self.target = torch.rand(batch, 4, config.resolution, config.resolution) * 2 - 1
 
     def forward(self) -> Tensor:
-        """Image and mask, nothing kept for slopes."""
+        """Image and mask, without gradients."""
         with torch.no_grad():
             return _stack(self._draw())
 
     def optimisation(self) -> Tensor:
-        """The slope with respect to the codes, the weights frozen."""
+        """Gradient with respect to the codes, with frozen weights."""
         self.generator.requires_grad_(False)
         loss = (_stack(self._draw()) - self.target).square().mean()
         return torch.cat([t.flatten() for t in torch.autograd.grad(loss, [self.w, self.w_defect])])
 
     def training(self) -> Tensor:
-        """The slopes of the critic's weights, then those of the generator's."""
+        """Gradients of the critic's weights, then those of the generator's."""
         self.generator.requires_grad_(True)
         fake = _stack(self._draw())
         heads = self.critic.judge(self.target), self.critic.judge(fake.detach())
@@ -135,8 +135,8 @@ def main(quick: bool = False, repeats: int = 5) -> None:
     """Measure, print a table, and write it to benchmarks/speed.md.
 
     Args:
-        quick: The smallest preset, one turn, and no file: to see that the benchmark runs.
-        repeats: Turns of either path.
+        quick: Smallest preset, one turn, and no file: to test the benchmark.
+        repeats: Number of turns of either path.
     """
     rows = [row for row in ROWS if not quick or row.preset == PRESETS[0]]
     lines: list[str] = [*HEADER]
@@ -162,7 +162,7 @@ def _report(lines: list[str], repeats: int) -> str:
     how = " ".join((__doc__ or "").split("\n\n")[2].split())
     what = (
         f"In float32, medians of {repeats} turns. Forward draws image and mask; optimisation takes "
-        "the slope with respect to the codes, the weights frozen; training takes the slopes of the "
+        "the gradient with respect to the codes, weights frozen; training those of the "
         "critic's weights, then of the generator's. Shapes are those of the presets, with the "
         "defect branch."
     )

@@ -1,10 +1,9 @@
 """What matters in training, by experiments: `python -m benchmarks.training DATA`.
 
-Short trainings at 32² on the CPU, each of which differs from a base in one thing, under each of
-several seeds; the base is what a preset carries. Figures are printed and written to OUT/table.md.
-Each run is kept in a folder of its own under --out, so that a killed benchmark carries on, and one
-that is asked for more trials or seeds does only these. Needs SqueezeNet's weights: set
-BLEMISH_WEIGHTS to their folder.
+Short trainings at 32² on the CPU, each of which differs from a base in one option, with several
+seeds; the base is a preset. Figures are printed and written to OUT/table.md. Each run has a folder
+of its own under --out, so an interrupted benchmark resumes, and more trials or seeds cost only
+themselves. Needs SqueezeNet's weights: set BLEMISH_WEIGHTS to their folder.
 """
 
 from collections.abc import Mapping
@@ -43,16 +42,17 @@ BASE, BRANCH_BASE = "base", "defects-base"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """How long, how often, and which.
+    """Options: length, seeds and trials.
 
     Attributes:
-        preset: Name of the one that carries the base.
-        kimg: Thousands of images for each training of stage 1; snapshots are named by whole
-            thousands, so that under 4 some take each other's place.
-        defect_kimg: The same for stage 2.
-        seeds: So many, from 0 up.
+        preset: Name of the preset that is the base.
+        kimg: Length of each training of stage 1, in thousands of images; snapshots are named by
+            whole thousands, so that under 4 some replace each other.
+        defect_kimg: Length of each training of stage 2, in thousands of images.
+        seeds: Number of seeds, from 0 up.
         only: Names of trials, separated by commas; all if empty.
-        precision: Of the networks' insides while they learn; each needs an --out of its own.
+        precision: Number format inside the networks during training; each needs an --out of its
+            own.
     """
 
     preset: str = "bottle-64"
@@ -69,7 +69,7 @@ class Asked:
             )
 
     def command(self) -> str:
-        """What is to be typed for the same again."""
+        """Command that gives the same report."""
         only = f" --only {self.only}" if self.only else ""
         how = "" if self.precision == "32-true" else f" --precision {self.precision}"
         return (
@@ -89,9 +89,9 @@ def main(
 
     Args:
         data: Photographs in the layout of MVTec AD.
-        asked: How long, how often, and which.
+        asked: Options: length, seeds and trials.
         out: Folder of the runs and of table.md.
-        threads: Of PyTorch.
+        threads: Number of PyTorch's threads.
     """
     torch.set_num_threads(threads)
     eyes = Eyes.of_network(load_features("squeezenet"))
@@ -103,11 +103,11 @@ def main(
 
 
 def report(bench: Bench, asked: Asked) -> str:
-    """Do what has not been done yet, and tell of all that is asked for, in Markdown.
+    """Run the missing trainings, and report all requested ones, in Markdown.
 
     Raises:
-        OptionError: A trial or the preset is unknown, or a run's folder is of other options.
-        DataError: Nothing is held out, or a file can't be read.
+        OptionError: A trial or the preset is unknown, or a run's folder has other options.
+        DataError: No data is held out, or a file can't be read.
     """
     preset = find_preset(asked.preset)
     first = backbones(backbone_of(preset, asked.kimg))

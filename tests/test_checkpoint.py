@@ -226,7 +226,7 @@ def test_an_unknown_bundle_is_told_the_known_ones(
     monkeypatch.chdir(tmp_path)
     assert embedded_bundles() == ["nut"]
     assert find_bundle("nut").path == embedded.path
-    with pytest.raises(BundleError, match=r"embedded one \(nut\).*blemish train generator"):
+    with pytest.raises(BundleError, match=r"shipped one \(nut\).*blemish train generator"):
         find_bundle(name)
 
 
@@ -267,7 +267,7 @@ def test_what_are_no_codes_is_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "a.safetensors", WEIGHTS, metadata={"space": "w"})
     save_tensors(tmp_path / "b.safetensors", {"w": torch.randn(1, 6, 8)}, metadata={"space": "v"})
     for name in ("a", "b"):
-        with pytest.raises(BundleError, match="holds no codes"):
+        with pytest.raises(BundleError, match="has no codes"):
             load_codes(tmp_path / f"{name}.safetensors")
 
 

@@ -135,12 +135,12 @@ REFUSED = [
     ("train generator DATA --out OUT --seed 9223372036854775808", "seed 9223372036854775808"),
     ("train generator DATA --out OUT --threads 0", "--threads 0"),
     ("train generator DATA --out OUT --device cpu --processes 0", "0 processes"),
-    ("train generator DATA --out FILE --preset tiny-16", "a file is where a folder must be"),
+    ("train generator DATA --out FILE --preset tiny-16", "a file is in a folder's place"),
     ("train generator DEFECTS --out OUT", "with no photograph of a good part"),
     ("train generator DATA --out OTHER", "a bundle that was not trained here"),
-    ("train defects DATA --bundle NONE", "which is no folder with a config.json"),
+    ("train defects DATA --bundle NONE", "which is not a folder with a config.json"),
     ("train defects DATA --bundle FOREIGN", "is not of bundle format"),
-    ("train defects DATA --bundle OTHER", "whose 'generator' can't be understood"),
+    ("train defects DATA --bundle OTHER", "whose 'generator' is invalid"),
 ]
 
 
@@ -194,7 +194,7 @@ def test_complaints_name_their_files(
     shown = capsys.readouterr()
     assert "Error: got " in shown.err
     if not option:
-        assert f"{data}/test/dent/[red] ü.png holds no picture" in shown.out.splitlines()
+        assert f"{data}/test/dent/[red] ü.png is not an image" in shown.out.splitlines()
     else:
         found = json.loads(shown.out)
         assert found["complaints"][0]["path"] == "test/dent/[red] ü.png"
@@ -206,7 +206,7 @@ def test_a_file_name_that_is_no_text(data: Path, capsys: pytest.CaptureFixture[s
     except OSError:
         pytest.skip("this disk takes no such names")
     assert exit_code("data", "check", data) == 2
-    assert r"\udcff.png holds no picture" in capsys.readouterr().out
+    assert r"\udcff.png is not an image" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -233,7 +233,7 @@ def test_both_stages_and_their_refusals(
     second = ("train", "defects", data, "--bundle", bundle, *SHORT)
     assert step_of(bundle, "generator") == WARM + 10
 
-    assert_refused(capsys, *first, got="where a training has left its state")
+    assert_refused(capsys, *first, got="which contains the state of a training")
     assert_refused(capsys, *first, "--resume", "--batch", "8", got="--resume with batch 8")
     assert_refused(capsys, *second, "--types", "dent,scar", got="has no scar")
     assert_refused(capsys, *second, "--batch", "-3", got="batch -3")
@@ -243,10 +243,10 @@ def test_both_stages_and_their_refusals(
     assert exit_code(*second, "--types", "rust, dent,rust") == 0
     assert step_of(bundle, "defects") == 10
     assert Bundle(bundle).config["generator"]["defect"]["types"] == ["rust", "dent"]
-    assert "has its defects: rust, dent" in capsys.readouterr().err
+    assert "has a defect branch for rust, dent" in capsys.readouterr().err
 
     assert_refused(capsys, *first, "--resume", got="a bundle whose defect branch")
-    assert_refused(capsys, *second, "--types", "rust,dent", got="has left its state")
+    assert_refused(capsys, *second, "--types", "rust,dent", got="contains the state of a training")
     again = (*second, "--resume")
     assert_refused(capsys, *again, "--types", "dent,rust", got="with the types dent, rust")
     assert_refused(capsys, *again, "--everything", got="--resume with photographs")
@@ -390,7 +390,7 @@ def test_the_doctor_names_what_is_missing(
         "squeezenet",
         "vgg16",
     ]
-    todo = lines[lines.index("To get what is missing:") + 1 :]
+    todo = lines[lines.index("To install what is missing:") + 1 :]
     assert todo == [f"  {doctor.TRAIN}", f"  {doctor.FETCH}"]
 
 
@@ -434,7 +434,7 @@ def test_the_doctor_reads_every_bundle(
     found = {finding["name"]: finding for finding in json.loads(shown.out)}
     assert found["bundle"]["state"] == "broken"
     assert str(critic) in found["bundle"]["text"]
-    assert shown.err == "Error: bundle can't be used; stdout says why.\n"
+    assert shown.err == "Error: bundle can't be used; stdout gives the reasons.\n"
 
 
 def test_the_doctor_survives_a_library_that_does_not(
@@ -453,7 +453,7 @@ FAILURES = [
     (OptionError(got="a\nb", expected="c", todo="D."), 2, "Error: got a b.\n  Expected c.\n  D.\n"),
     (ValueError("odd\nthing"), 1, "failed with ValueError: odd\n  Set BLEMISH_DEBUG=1"),
     (AssertionError(), 1, "failed with AssertionError\n"),
-    (KeyboardInterrupt(), 130, "Interrupted; nothing half-written is left. Run it again"),
+    (KeyboardInterrupt(), 130, "Interrupted; no incomplete files are left. Run it again"),
     (Terminated("Do."), 143, "Terminated; nothing half-written is left. Do."),
     (PermissionError(13, "Permission denied", "/x"), 2, "Error: got /x: Permission denied.\n"),
     (OSError(28, "No space left on device"), 2, "got an output: No space left on device.\n"),

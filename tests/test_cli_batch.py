@@ -147,7 +147,7 @@ def terminate_all(process: subprocess.Popen[str]) -> None:
 
 ENDS: list[tuple[Callable[[subprocess.Popen[str]], None], int, str]] = [
     (kill, -signal.SIGKILL, ""),
-    (press_ctrl_c, 130, "Interrupted; nothing half-written is left. Run the same again to carry"),
+    (press_ctrl_c, 130, "Interrupted; no incomplete files are left. Run the same command"),
     (terminate, 143, "Terminated; nothing half-written is left. Run the same again to carry"),
     (terminate_all, 143, "Terminated; nothing half-written is left. Run the same again to carry"),
 ]
@@ -231,7 +231,7 @@ def test_a_run_tells_what_it_made(
     out, (first, *_, last) = whole
     counts = rf"{COUNT} items: \d+ kept, \d+ refused, 0 failed"
     assert re.fullmatch(rf"{counts}; {COUNT} made now, \d+\.\d s each\.", first)
-    shown = f"{out}/manifest.jsonl has a line for each; {out}/contact_sheet.png shows the last."
+    shown = f"{out}/manifest.jsonl has one line each; {out}/contact_sheet.png shows the last."
     assert last == shown
     assert exit_code(f"{BATCH} --out {out}") == 0
     again = capsys.readouterr().out.splitlines()[0]
@@ -246,7 +246,7 @@ def test_a_place_that_cannot_be_written_stops_it(
     assert exit_code(BATCH.replace("recipe", "few") + " --workers 2") == 2
     assert processes == [2]
     told = capsys.readouterr().err
-    assert "codes: it may not be written" in told
+    assert "codes: writing is not permitted" in told
     assert rows_in(place / "out") == 0
 
 
@@ -255,7 +255,7 @@ def test_two_runs_do_not_make_one_set(
 ) -> None:
     with alone(place / "out"):
         assert exit_code(BATCH) == 2
-    assert "out, where another run is at work" in capsys.readouterr().err
+    assert "out, which another run is using" in capsys.readouterr().err
     assert not processes
 
 
@@ -265,7 +265,7 @@ def test_if_everything_fails_it_is_an_error(
     assert exit_code(BATCH.replace("recipe", "bad") + " --workers 20") == 2
     assert processes == [2], "no more than there are items"
     shown = capsys.readouterr()
-    assert "every item failed, the first with: Got text.png, which holds no picture" in shown.err
+    assert "every item failed, the first with: Got text.png, which is not an image" in shown.err
     assert rows_in(place / "out") == 2
 
 
@@ -283,7 +283,7 @@ REFUSED = [
     ("recipe.toml --workers -2", "--workers -2"),
     ("recipe.toml --device cuda", "--device cuda"),
     ("nothing.toml", "nothing.toml, which can't be read"),
-    ("text.toml", "text.toml, which is no TOML"),
+    ("text.toml", "text.toml, which is not valid TOML"),
     ("key.toml", "key.toml, group 1: the unknown key 'cuont'"),
     ("none.toml", "none.toml, group 1: count = 0"),
     ("type.toml", "type.toml, group 1: the defect type 'rust'"),
@@ -293,7 +293,7 @@ REFUSED = [
 ]
 UNWRITABLE = [
     ("recipe.toml --out file", "file: something else is in its place"),
-    ("recipe.toml --out file/deeper", "file/deeper: a file is where a folder must be"),
+    ("recipe.toml --out file/deeper", "file/deeper: a file is in a folder's place"),
 ]
 
 

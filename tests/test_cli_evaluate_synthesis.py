@@ -61,12 +61,12 @@ def test_each_type_has_its_line(place: Path, capsys: pytest.CaptureFixture[str])
     assert exit_code(CRITIC) == 0
     shown = capsys.readouterr()
     crack, paint = shown.out.splitlines()
-    assert crack.startswith("crack: 3 made, kernel distance ")
-    assert paint.startswith("paint: 2 made, kernel distance ")
+    assert crack.startswith("crack: 3 synthetic, kernel distance ")
+    assert paint.startswith("paint: 2 synthetic, kernel distance ")
     for line in (crack, paint):
-        assert "% like a training defect" in line
+        assert "% copies of a training defect" in line
         assert line.endswith("IoU of label and change 1.00, 0 pixels changed outside labels")
-    assert shown.err.endswith("out/report.html has the figures and the pictures.\n")
+    assert shown.err.endswith("out/report.html has the figures and images.\n")
     assert {*files_in(place / "out")} == FILES
 
 
@@ -101,8 +101,8 @@ def test_auto_takes_the_network_that_is_always_there_and_says_what_that_means(pl
 def test_real_ones_held_against_themselves(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(f"{CRITIC} --synthetic real") == 0
     for line, kind in zip(capsys.readouterr().out.splitlines(), TYPES, strict=True):
-        assert line.startswith(f"{kind}: 6 made, kernel distance ")
-        assert "IoU" not in line, "nothing has a good twin"
+        assert line.startswith(f"{kind}: 6 synthetic, kernel distance ")
+        assert "IoU" not in line, "no item has a good twin"
     assert any("No manifest" in note for note in report_in(place / "out")["notes"])
 
 
@@ -114,7 +114,7 @@ def test_of_what_is_not_known_nothing_is_said(
     shutil.rmtree(place / "real")
     write_defects(place / "real", n=1)
     assert exit_code(CRITIC) == 0
-    rest = "1 made, IoU of label and change 1.00, 0 pixels changed outside labels"
+    rest = "1 synthetic, IoU of label and change 1.00, 0 pixels changed outside labels"
     assert capsys.readouterr().out.splitlines() == [f"{kind}: {rest}" for kind in TYPES]
 
 
@@ -157,14 +157,14 @@ WRONG: dict[str, Case] = {
     "an empty made folder": ("--synthetic empty", as_it_is, "empty, without photographs"),
     "a file for real ones": ("--real file", as_it_is, "file, which is a file"),
     "a file for made ones": ("--synthetic file", as_it_is, "file, which is a file"),
-    "a broken manifest": ("", write(MANIFEST, "{\n"), f"{MANIFEST}, whose line 1 is no item's"),
+    "a broken manifest": ("", write(MANIFEST, "{\n"), f"{MANIFEST}: line 1 is not a valid"),
     "an empty manifest": ("", write(MANIFEST, ""), "made, in which no item was kept"),
     "nothing kept": ("", refuse_all, "made, in which no item was kept"),
-    "a file outside": ("", out_of_the_folder, f"{MANIFEST}, whose line 4 is no item's"),
+    "a file outside": ("", out_of_the_folder, f"{MANIFEST}: line 4 is not a valid"),
     "no common type": ("", other_types, "real, without any rust"),
     "a picture that is gone": ("", remove(f"made/test/{BOLT}.png"), "does not exist"),
-    "a picture that is torn": ("", write(f"made/test/{BOLT}.png", "hello"), "holds no picture"),
-    "a twin that is torn": ("", write("made/twin/bolt_1.png", "hello"), "holds no picture"),
+    "a picture that is torn": ("", write(f"made/test/{BOLT}.png", "hello"), "is not an image"),
+    "a twin that is torn": ("", write("made/twin/bolt_1.png", "hello"), "is not an image"),
     "a mask of another size": (
         "",
         draw(f"made/ground_truth/{BOLT}_mask.png", spot(9, 7)),
@@ -229,7 +229,7 @@ def test_a_command_that_can_not_be_parsed(
 def test_a_folder_that_may_not_be_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "empty").chmod(0o500)
     assert exit_code(f"{CRITIC} --out empty/out") == 2
-    assert "it may not be written" in capsys.readouterr().err
+    assert "writing is not permitted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("writes", range(4))

@@ -29,7 +29,7 @@ def test_exporting(place: Path, format: str, capsys: pytest.CaptureFixture[str])
     first, *others = capsys.readouterr().out.splitlines()
     assert first == "5 items (crack 3, paint 2) on 4 photographs in deep/out"
     assert others[0].startswith("  held out: ")
-    assert others[1] == "  left out, since nothing changed in them: 1"
+    assert others[1] == "  left out, because nothing changed in them: 1"
     assert others[2] == "  deep/out/README.md is the data card."
     assert (place / "deep/out/README.md").is_file()
 
@@ -51,9 +51,9 @@ def test_exporting_tells_what_is_left_out(place: Path, capsys: pytest.CaptureFix
     first, *others, _ = capsys.readouterr().out.splitlines()
     assert first.startswith("3 items ")
     assert others == [
-        "  left out, since nothing changed in them: 1",
-        "  left out, since they were refused: 1",
-        "  left out, since they could not be made: 1",
+        "  left out, because nothing changed in them: 1",
+        "  left out, because they were refused: 1",
+        "  left out, because they failed: 1",
     ]
     assert exit_code("export made --format coco --out other --json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -82,11 +82,11 @@ def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     "line, says",
     [
-        ("export nowhere --format coco --out out", "nowhere, which holds no manifest.jsonl"),
-        ("export made/twin --format coco --out out", "holds no manifest.jsonl"),
+        ("export nowhere --format coco --out out", "nowhere, which has no manifest.jsonl"),
+        ("export made/twin --format coco --out out", "has no manifest.jsonl"),
         ("export made --format coco --out made", "a folder that is not empty"),
-        ("export made --format coco --out made/manifest.jsonl", "which is no folder"),
-        ("export made --format coco --out out --hold-out 1", "the share 1"),
+        ("export made --format coco --out made/manifest.jsonl", "which is not a folder"),
+        ("export made --format coco --out out --hold-out 1", "the fraction 1"),
         ("export made --format coco --out out --bundle nowhere", "the bundle 'nowhere'"),
         ("export made --format voc --out out", "voc"),
         ("export made --format coco", "--out"),

@@ -88,8 +88,8 @@ def test_inverting_by_default_stays_in_the_domain(
     assert exit_code(SHORT) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("nut.png  ")
-    assert "PSNR " in shown.out and " dB in w+, at " in shown.out
-    assert shown.err.endswith("out has the codes and the pictures.\n")
+    assert "PSNR " in shown.out and " dB in w+, in-domain percentile " in shown.out
+    assert shown.err.endswith("out has the codes and images.\n")
     assert names_in(place / "out") == FILES
     told = figures(place / "out")
     assert (told["method"], told["space"], told["steps"]) == ("in-domain", "w+", 2)
@@ -199,9 +199,9 @@ def test_one_that_cannot_be_read_spoils_no_other(
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("nut.png  ")
     assert [line.split("  ")[:2] for line in rest] == [
-        ["text.png", "unreadable (got text.png, which holds no picture)"],
+        ["text.png", "unreadable (got text.png, which is not an image)"],
         ["none.png", "unreadable (got none.png, which does not exist)"],
-        ["dot.png", "unreadable (got dot.png, a picture of 1 × 1 pixels)"],
+        ["dot.png", "unreadable (got dot.png, an image of 1 × 1 pixels)"],
     ]
     assert names_in(place / "out") == {f"nut/{name}" for name in FILES}
 
@@ -233,12 +233,12 @@ def test_the_same_seed_gives_the_same_codes_whatever_the_batch(place: Path) -> N
 
 REFUSED = [
     (f"{SHORT} --image none.png", "none.png, which does not exist"),
-    (f"{SHORT} --image text.png", "text.png, which holds no picture"),
-    (f"{SHORT} --image dot.png", "dot.png, a picture of 1 × 1 pixels"),
-    (f"{SHORT} --bundle none", "the bundle 'none', which is no folder"),
+    (f"{SHORT} --image text.png", "text.png, which is not an image"),
+    (f"{SHORT} --image dot.png", "dot.png, an image of 1 × 1 pixels"),
+    (f"{SHORT} --bundle none", "the bundle 'none', which is not a folder"),
     (f"{SHORT} --bundle torn", "critic.safetensors, which can't be read as safetensors"),
     (f"{SHORT} --bundle unfit", "generator.safetensors, which does not fit config.json"),
-    (f"{SHORT} --bundle folder", "whose 'generator' can't be understood"),
+    (f"{SHORT} --bundle folder", "whose 'generator' is invalid"),
     (f"{SHORT} --batch 0", "--batch 0"),
     (f"{INVERT} --steps -1", "-1 steps"),
     (f"{INVERT} --seconds 0", "0.0 seconds"),
@@ -259,7 +259,7 @@ REFUSED = [
 ]
 REFUSED_LATER = [
     (f"{SHORT} --image folder", "folder, which is a folder"),
-    (f"{SHORT} --image hopeless", "hopeless/a.png, which holds no picture, and 1 more like it"),
+    (f"{SHORT} --image hopeless", "hopeless/a.png, which is not an image, and 1 more like it"),
     (f"{SHORT} --bundle bare --method in-domain", "a bundle without an encoder"),
     (f"{INVERT} --bundle bare --method encode", "a bundle without an encoder"),
     (f"{SHORT} --bundle bare --method optimize --start encoder", "a bundle without an encoder"),
@@ -308,8 +308,8 @@ def test_what_cannot_be_parsed(line: str, place: Path, capsys: pytest.CaptureFix
     "out, got",
     [
         ("file", "file: something else is in its place"),
-        ("file/deeper", "file/deeper: a file is where a folder must be"),
-        ("closed", "closed: it may not be written"),
+        ("file/deeper", "file/deeper: a file is in a folder's place"),
+        ("closed", "closed: writing is not permitted"),
     ],
 )
 def test_a_place_that_cannot_be_written(
@@ -349,7 +349,7 @@ def test_ctrl_c_leaves_nothing_half_written(place: Path) -> None:
     shown, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert not shown and "Traceback" not in told
-    assert told.count("Interrupted; nothing half-written is left. Run it again") == 1
+    assert told.count("Interrupted; no incomplete files are left. Run it again") == 1
     written = names_in(place / "out")
     assert not [name for name in written if Path(name).name.startswith(".")]
     done = [folder for folder in (place / "out").iterdir() if (folder / "inversion.json").exists()]

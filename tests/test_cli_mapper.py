@@ -40,7 +40,7 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_mapper_is_trained_and_used(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(TRAIN) == 0
-    assert "'blemish synthesize' takes one pass now" in capsys.readouterr().err
+    assert "'blemish synthesize' now needs one forward pass" in capsys.readouterr().err
     bundle = Bundle(place / "bundle")
     assert bundle.has(MAPPER) and bundle.config["mapper_nimg"] == 16
     found = read_yardsticks(bundle)
@@ -58,7 +58,7 @@ def test_a_training_is_resumed_or_begun_anew_elsewhere(
 ) -> None:
     assert exit_code(TRAIN) == 0
     assert exit_code(TRAIN) == 2
-    assert "where a training has left its state" in capsys.readouterr().err
+    assert "which contains the state of a training" in capsys.readouterr().err
     assert exit_code(f"{TRAIN} --resume --kimg 0.024") == 0
     assert Bundle(place / "bundle").config["mapper_nimg"] == 24
 

@@ -193,7 +193,7 @@ def test_saved_codes_take_the_place_of_inverting(
     assert torch.equal(made.w, found.w)
     write_picture(place / "other.png", read_picture(place / "nut.png")[::-1].copy())
     assert exit_code(f"{MAKE} --normal other.png --from codes --out other") == 2
-    assert "found for another photograph" in capsys.readouterr().err
+    assert "codes of another photograph" in capsys.readouterr().err
 
 
 ONE_PASS = "synthesize --normal nut.png --defect paint --bundle mapped --device cpu --out out"
@@ -220,10 +220,10 @@ def test_each_method_makes(place: Path, method: str, capsys: pytest.CaptureFixtu
 
 REFUSED = [
     (f"{MAKE} --normal none.png", "none.png, which does not exist"),
-    (f"{MAKE} --normal text.png", "text.png, which holds no picture"),
-    (f"{MAKE} --normal dot.png", "dot.png, a picture of 1 × 1 pixels"),
+    (f"{MAKE} --normal text.png", "text.png, which is not an image"),
+    (f"{MAKE} --normal dot.png", "dot.png, an image of 1 × 1 pixels"),
     (f"{MAKE} --mask none.png", "none.png, which does not exist"),
-    (f"{MAKE} --mask text.png", "text.png, which holds no picture"),
+    (f"{MAKE} --mask text.png", "text.png, which is not an image"),
     (f"{MAKE} --mask black.png", "black.png, a mask with no pixel marked"),
     (f"{MAKE} --mask white.png", "white.png, a mask with every pixel marked"),
     (f"{MAKE} --mask off.png", "off.png, a mask with 0% of its area on the part"),
@@ -293,9 +293,9 @@ def test_bad_input_is_refused_and_nothing_is_written(
 
 UNWRITABLE = [
     ("file", "file: something else is in its place"),
-    ("file/deeper", "file/deeper: a file is where a folder must be"),
-    ("closed", "closed: it may not be written"),
-    ("closed/deeper", "closed: it may not be written"),
+    ("file/deeper", "file/deeper: a file is in a folder's place"),
+    ("closed", "closed: writing is not permitted"),
+    ("closed/deeper", "closed: writing is not permitted"),
 ]
 
 
@@ -370,7 +370,7 @@ def test_a_folder_takes_one_run_at_a_time(
 ) -> None:
     with alone(place / "out"):
         assert exit_code(command) == 2
-    assert "out, where another run is at work" in capsys.readouterr().err
+    assert "out, which another run is using" in capsys.readouterr().err
     assert not (place / "out" / "manifest.jsonl").exists()
     assert exit_code(command) == 0
 
@@ -413,9 +413,9 @@ def interrupted(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "command, place_of, todo",
     [
-        (MAKE, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same again to carry on"),
-        (MAKE, "blemish.synthesis.ways.optimize.place_defects", "Run the same again to carry on"),
-        (DEMO, "blemish.synthesis.synthesize.Synthesizer.make", "Run the same again to carry on"),
+        (MAKE, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same command again"),
+        (MAKE, "blemish.synthesis.ways.optimize.place_defects", "Run the same command again"),
+        (DEMO, "blemish.synthesis.synthesize.Synthesizer.make", "Run the same command again"),
     ],
 )
 def test_ctrl_c_tells_how_to_go_on(
@@ -429,7 +429,7 @@ def test_ctrl_c_tells_how_to_go_on(
     monkeypatch.setattr(place_of, interrupted)
     assert exit_code(command) == 130
     told = capsys.readouterr().err
-    assert told.count(f"Interrupted; nothing half-written is left. {todo}") == 1
+    assert told.count(f"Interrupted; no incomplete files are left. {todo}") == 1
     assert "Traceback" not in told
 
 

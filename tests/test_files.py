@@ -94,7 +94,7 @@ def test_a_folder_in_the_place_is_an_output_error(tmp_path: Path) -> None:
 
 def test_a_file_for_a_parent_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
-    with pytest.raises(OutputError, match="where a folder must be"):
+    with pytest.raises(OutputError, match="in a folder's place"):
         write_atomically(tmp_path / "a" / "b", b"x")
 
 
@@ -127,7 +127,7 @@ def test_a_folder_closed_by_its_owner_is_closed_to_root_too(tmp_path: Path, name
     closed = tmp_path / "closed"
     closed.mkdir()
     closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(OutputError, match="may not be written"):
+    with pytest.raises(OutputError, match="writing is not permitted"):
         ensure_writable(closed / name)
     closed.chmod(stat.S_IRWXU)
     assert not list(closed.iterdir())

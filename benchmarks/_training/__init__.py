@@ -1,1 +1,1 @@
-"""Parts of `benchmarks.training`: its trials, their runs, what is measured of them, and a table."""
+"""Parts of `benchmarks.training`: trials, runs, measurements, and a table."""

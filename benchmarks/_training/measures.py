@@ -1,8 +1,8 @@
-"""What a short training has come to: figures by name, from the files that it has left.
+"""Measurements of a short training, from its files.
 
-Stage 1 is held against photographs of good parts that it has not seen, stage 2 against defects that
-it has not. Features are those of the `Eyes` that are given, distances of sets are kernel distances.
-Whatever is random is drawn from the same seed for every run.
+Stage 1 is compared with held-out photographs of good parts, stage 2 with held-out defects. Features
+are those of the given `Eyes`, distances of sets are kernel distances. All random numbers come from
+the same seed for every run.
 """
 
 import json
@@ -32,9 +32,9 @@ from blemish.pictures import to_mask, to_picture, to_tensor
 from blemish.synthesis.mapping.looks import colour_inside
 from blemish.types import Sample
 
-SAMPLES = 500  # drawn of each snapshot
-CODES = 8  # random ones for each given mask
-VIEW_SIDE = 64  # of a defect's close-up
+SAMPLES = 500  # samples per snapshot
+CODES = 8  # random codes per given mask
+VIEW_SIDE = 64  # side of a defect's close-up
 Row = dict[str, float | None]
 
 
@@ -59,10 +59,10 @@ class Drawn:
     """Defects by several codes under one mask on each part.
 
     Attributes:
-        twin: The parts without them.
-        mask: What was asked for.
-        images: The parts with them, for each code.
-        own: The masks that the branch draws by itself, for each code.
+        twin: Parts without the defects.
+        mask: Requested masks.
+        images: Parts with the defects, for each code.
+        own: Masks that the branch draws by itself, for each code.
     """
 
     twin: Float[Tensor, "n 3 h w"]
@@ -72,7 +72,7 @@ class Drawn:
 
 
 def read_parts(folder: DefectFolder, side: int) -> Parts:
-    """Of train/good, and of test/good.
+    """Photographs of train/good, and of test/good.
 
     Raises:
         DataError: One of them has no photograph, or one can't be read.
@@ -85,7 +85,7 @@ def read_parts(folder: DefectFolder, side: int) -> Parts:
 
 
 def read_thirds(folder: DefectFolder, side: int) -> Thirds:
-    """Every piece of every defect, parted by the field's few-shot protocol.
+    """Every piece of every defect, split by the field's few-shot protocol.
 
     Raises:
         DataError: Nothing is left beyond the first thirds, or a file can't be read.
@@ -98,7 +98,7 @@ def read_thirds(folder: DefectFolder, side: int) -> Thirds:
 
 
 def judge_backbone(bundle: Bundle, parts: Parts, eyes: Eyes) -> Row:
-    """Of stage 1: its last snapshot, and the one that `snapshots.best` would keep."""
+    """Figures of stage 1: of its last snapshot, and of the one that `snapshots.best` would keep."""
     folder, config = bundle.path / "training" / "generator", shape_of(bundle)
     near, far = (
         judge_snapshots(folder, config, real, eyes.pooled, n=SAMPLES)
@@ -116,13 +116,13 @@ def judge_backbone(bundle: Bundle, parts: Parts, eyes: Eyes) -> Row:
 
 
 def judge_branch(generator: Generator, real: Defects, placements: Symmetries, eyes: Eyes) -> Row:
-    """Of stage 2: defects under given masks beside real ones, and the masks of its own.
+    """Figures of stage 2: defects under given masks compared with real ones, and its own masks.
 
     Args:
-        generator: With a branch.
-        real: What is asked for: their masks and their types.
-        placements: How these masks are moved.
-        eyes: What looks at the close-ups.
+        generator: Generator with a branch.
+        real: Real defects that give masks and types.
+        placements: Augmentation of these masks.
+        eyes: Feature network for the close-ups.
     """
     drawn = draw_defects(generator, real, placements)
     change = drawn.images - drawn.twin
@@ -139,7 +139,7 @@ def judge_branch(generator: Generator, real: Defects, placements: Symmetries, ey
 
 
 def reference_of_parts(parts: Parts, eyes: Eyes) -> Row:
-    """What is learnt beside what is held out: as near as a training should come."""
+    """Training data compared with held-out data: the best distance that a training can reach."""
     return {"held_out": kernel_distance(eyes.pooled(parts.learnt), eyes.pooled(parts.held_out))}
 
 
@@ -170,7 +170,7 @@ def close_up_distances(made: Sample, real: Sample, eyes: Eyes) -> Row:
 def draw_defects(generator: Generator, real: Defects, placements: Symmetries) -> Drawn:
     """A part for each real defect, and on it defects of that type by `CODES` random codes.
 
-    Its mask is given, moved as it may be; where it misses the part, as it was.
+    Its mask is given, augmented; if it misses the part, unchanged.
     """
     rng = torch.Generator().manual_seed(0)
     z = torch.randn(len(real), generator.config.z_dim, generator=rng)
@@ -199,7 +199,7 @@ def _views(sample: Sample) -> Iterator[View]:
 
 
 def told_of(folder: Path) -> Row:
-    """How hard a training augmented in the end, and its pace."""
+    """Final strength of the augmentation, and training speed."""
     lines = [json.loads(line) for line in read_lines(folder / "stats.jsonl")]
     paces = [line["images_per_s"] for line in lines if line["images_per_s"] is not None]
     pace = median(paces) if paces else None
@@ -208,7 +208,7 @@ def told_of(folder: Path) -> Row:
 
 def _nothing_held_out(folder: DefectFolder, expected: str) -> DataError:
     return DataError(
-        got=f"{folder.root}, with nothing that a training could be tested on",
+        got=f"{folder.root}, with no data to test a training on",
         expected=expected,
         todo="Add some, or check the folder with 'blemish data check'.",
     )

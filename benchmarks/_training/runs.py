@@ -1,4 +1,4 @@
-"""Runs: a trial under a seed, in a folder of its own, which is never done twice.
+"""Runs: a trial with a seed, in a folder of its own, which is never repeated.
 
 OUT/<trial>-<seed>/options.json   what is trained, and on what
 OUT/<trial>-<seed>/training/      the loop's state, from which an interrupted run carries on
@@ -38,13 +38,13 @@ from blemish.names import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all runs share.
+    """Shared data of all runs.
 
     Attributes:
-        folder: The photographs.
-        out: The folder of the runs.
-        eyes: What looks at the results.
-        precision: Of the networks' insides while they learn.
+        folder: Data set.
+        out: Folder of the runs.
+        eyes: Feature network for the results.
+        precision: Number format inside the networks during training.
     """
 
     folder: DefectFolder
@@ -63,10 +63,10 @@ class Bench:
         return read_thirds(self.folder, SIDE)
 
     def backbone(self, name: str, trial: Backbone, seed: int) -> Row:
-        """Train and judge stage 1, or tell what that came to before.
+        """Train and judge stage 1, or return the stored result.
 
         Raises:
-            OptionError: The run's folder is of a training with other options.
+            OptionError: The run's folder belongs to a training with other options.
         """
         place = self.out / f"{name}-{seed}"
         schedule = replace(trial.training.schedule, seed=seed)
@@ -80,10 +80,10 @@ class Bench:
         return self._kept(place, asdict(replace(trial, training=training)), work)
 
     def bundle(self, name: str, trial: Backbone) -> Bundle:
-        """What stage 1 leaves under seed 0, trained now if it has not been yet.
+        """Bundle after stage 1 with seed 0, trained now if it is missing.
 
         Raises:
-            OptionError: The run's folder is of a training with other options.
+            OptionError: The run's folder belongs to a training with other options.
             TrainingError: It diverged.
         """
         if not self.backbone(name, trial, 0):
@@ -93,10 +93,10 @@ class Bench:
         return Bundle(self.out / f"{name}-0")
 
     def branch(self, name: str, trial: Branch, seed: int, *, on: Bundle) -> Row:
-        """Train and judge stage 2 on a copy of a bundle, or tell what that came to before.
+        """Train and judge stage 2 on a copy of a bundle, or return the stored result.
 
         Raises:
-            OptionError: The run's folder is of a training with other options.
+            OptionError: The run's folder belongs to a training with other options.
         """
         place = self.out / f"{name}-{seed}"
         schedule = replace(trial.training.schedule, seed=seed)
@@ -131,7 +131,7 @@ def _copy_backbone(source: Bundle, place: Path) -> Bundle:
     if not (place / "config.json").exists():
         for name in ("generator", "critic"):
             copy.write(name, source.tensors(name))
-        copy.write_config(source.config)  # last: what has one is whole
+        copy.write_config(source.config)  # last: a run with this file is complete
     return copy
 
 
@@ -141,14 +141,14 @@ def _refuse_other(file: Path, asked: Mapping[str, Any]) -> None:
         write_atomically(file, text.encode())
     elif file.read_text() != text:
         raise OptionError(
-            got=f"{file.parent}, where a run with other options or of other data is",
-            expected="the options and the folder that it was begun with",
-            todo="Give another --out, or the options that its options.json tells.",
+            got=f"{file.parent}, which has a run with other options or other data",
+            expected="the options and the folder of that run",
+            todo="Give another --out, or the options in its options.json.",
         )
 
 
 def _or_nothing(work: Callable[[], Row]) -> Row:
-    """A training that diverges is a result too, and no reason to give up the others."""
+    """A training that diverges is a result too, and no reason to stop the others."""
     try:
         return work()
     except TrainingError as error:

@@ -39,11 +39,11 @@ def table(
     """Lines of Markdown.
 
     Args:
-        runs: What each trial has come to, a row for each seed.
-        columns: Of each figure, what it is called and how it is written.
-        trials: By name.
-        base: Name of the one that they differ from.
-        known: Rows to hold them against, of nothing that was trained.
+        runs: Results of each trial, a row for each seed.
+        columns: Title and number format of each figure.
+        trials: Trials by name.
+        base: Name of their common base.
+        known: Rows to compare with, without a training.
     """
     heads = ["trial", "differs in (the base's)", *(title for title, _ in columns.values())]
     lines = [_line(heads), _line(["---", "---", *["---:"] * len(columns)])]
@@ -55,10 +55,10 @@ def table(
 
 
 def snapshot_choice(runs: Runs) -> str:
-    """Over all runs of stage 1: the last snapshot against the one to keep, a sentence."""
+    """Comparison of the last snapshot with the one to keep, over all runs of stage 1."""
     rows = [row for several in runs.values() for row in several if row]
     if not rows:
-        return "No run of stage 1 has come to its end."
+        return "No run of stage 1 is finished."
     pairs = [(_number(row, "held_out"), _number(row, "kept_held_out")) for row in rows]
     nearer, farther = sum(k < last for last, k in pairs), sum(k > last for last, k in pairs)
     last, kept = (fmean(values) for values in zip(*pairs, strict=True))
@@ -71,7 +71,7 @@ def snapshot_choice(runs: Runs) -> str:
 
 
 def cell(values: Sequence[float | None], form: str) -> str:
-    """A figure over seeds, such as `0.12 [0.1, 0.14]`; a dash where none was measured."""
+    """A figure over seeds, such as `0.12 [0.1, 0.14]`; a dash without a measurement."""
     found = [value for value in values if value is not None]
     if not found:
         return NOTHING
@@ -80,7 +80,7 @@ def cell(values: Sequence[float | None], form: str) -> str:
 
 
 def _cells(rows: Sequence[Row], columns: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Cells of a trial's line; the first says how many runs have diverged."""
+    """Cells of a trial's line; the first gives the number of diverged runs."""
     cells = [cell([row.get(key) for row in rows], form) for key, (_, form) in columns.items()]
     diverged = sum(not row for row in rows)
     told = f" ({diverged} of {len(rows)} diverged)" if diverged else ""

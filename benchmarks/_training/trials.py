@@ -1,4 +1,4 @@
-"""Trials: the trainings of both stages, each of which differs from its base in one thing.
+"""Trials: the trainings of both stages, each of which differs from its base in one option.
 
 A base is what a preset carries, with the residual critic, whose penalty and augmentation the trials
 change, brought to 32² and to a short run. Three options count in steps or
@@ -103,7 +103,7 @@ def branches(base: Branch) -> dict[str, Branch]:
 
 
 def chosen(names: str, known: Sequence[str]) -> frozenset[str]:
-    """Those named in a list such as "base,no-symmetries"; all where it is empty.
+    """Trials named in a list such as "base,no-symmetries"; all if it is empty.
 
     Raises:
         OptionError: A name is unknown.

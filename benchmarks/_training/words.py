@@ -1,4 +1,4 @@
-"""What the tables say of themselves: what was held against what, and what the preset carries."""
+"""Captions of the tables: compared data, and values of the preset."""
 
 from benchmarks._training.measures import CODES, SAMPLES, VIEW_SIDE
 from benchmarks._training.trials import Backbone, Branch, differences
@@ -6,7 +6,7 @@ from blemish.generator.presets import Preset
 
 
 def about_backbones(name: str, preset: Preset, base: Backbone) -> str:
-    """Of stage 1."""
+    """Caption of stage 1."""
     usual = Backbone(shape=preset.shape, training=preset.training)
     return (
         f"The base is what the preset `{name}` carries, but for these (the preset's in "
@@ -17,14 +17,14 @@ def about_backbones(name: str, preset: Preset, base: Backbone) -> str:
         f"Distances are kernel distances of {SAMPLES} samples of the last snapshot to test/good, "
         "which no training sees, and to train/good, from which it learns; memorised is the share "
         "of samples closer to a training photograph than nearly all of these are to each other. "
-        "The snapshot to keep is chosen by the last two, and told with its distance to test/good. "
+        "The snapshot to keep is chosen by the last two, with its distance to test/good. "
         "Means over seeds, with least and most; images/s are the median of a run's windows, "
         "warm start and all."
     )
 
 
 def about_branches(name: str, preset: Preset, base: Branch) -> str:
-    """Of stage 2."""
+    """Caption of stage 2."""
     usual = Branch(shape=preset.branch, training=preset.defects)
     return (
         "Each begins with the base of stage 1 under seed 0 and learns from the first third of "
@@ -37,6 +37,6 @@ def about_branches(name: str, preset: Preset, base: Branch) -> str:
         "pooled: of the surroundings, and of the inside alone. Colour spread is the deviation "
         "over codes of the mean colour of the change under one mask, in levels of 0..255 (of the "
         "real ones, that of their mean colours); change outside is the share of all change that "
-        "falls outside the mask. The branch's own masks are told by the share of the picture that "
+        "falls outside the mask. The branch's own masks are measured by the share of the image "
         "they take, and by the overlap of two codes' on one part (1 where both are empty)."
     )

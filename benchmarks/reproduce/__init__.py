@@ -1,1 +1,1 @@
-"""From nothing to figures: `python -m benchmarks.reproduce bottle|hazelnut`; see `__main__`."""
+"""Reproduction of all figures: `python -m benchmarks.reproduce bottle|hazelnut`; see `__main__`."""

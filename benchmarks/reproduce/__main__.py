@@ -1,4 +1,4 @@
-"""From nothing to figures, on real photographs, by the protocol of the field.
+"""Reproduction of all figures on real photographs, by the protocol of the field.
 
     sh scripts/reproduce bottle|hazelnut [--quick] [--dry-run] [--data DIR] [--work DIR]
 
@@ -43,16 +43,16 @@ def reproduce(
     precision: Precision = "32-true",
     dry_run: bool = False,
 ) -> int:
-    """Train, make, measure and report, from nothing.
+    """Train, synthesize, measure and report, from scratch.
 
     Args:
-        name: Of the photographs.
-        data: Their folder, by default the one in ../shared/data beside the repository.
-        work: Folder for all that is made, by default runs/<name>, or runs/<name>-quick.
+        name: Name of the photographs.
+        data: Folder of the photographs, by default the one in ../shared/data beside the repository.
+        work: Folder for all output, by default runs/<name>, or runs/<name>-quick.
         quick: Run the whole chain in minutes; the figures mean nothing.
-        threads: Of every process, by default PyTorch's choice.
-        precision: Of whatever learns; bf16-mixed is faster where a processor has bfloat16.
-        dry_run: Print the commands, and do nothing.
+        threads: Threads of every process, by default PyTorch's choice.
+        precision: Number format of all trainings; bf16-mixed is faster on hardware with bfloat16.
+        dry_run: Print the commands and stop.
 
     Returns:
         The exit code.
@@ -79,7 +79,7 @@ def reproduce(
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command; what a user can mend is told in one message."""
+    """Run the command; a user's mistake is reported in one message."""
     try:
         return tyro.cli(
             reproduce, prog="scripts/reproduce", args=args, config=(tyro.conf.FlagCreatePairsOff,)
@@ -93,7 +93,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _write(name: str, length: Length, places: Places, steps: Sequence[Step], ways: Ways) -> None:
-    """Of a quick run nothing leaves the working folder."""
+    """Write the report; a quick run writes only into the working folder."""
     if ways.threads is not None:
         torch.set_num_threads(ways.threads)  # which the report tells
     quick = length == "quick"

@@ -1,7 +1,7 @@
-"""What a step leaves, and whether it is all there.
+"""Outputs of a step, and whether they are complete.
 
-A training may be killed between its last snapshot and what it learns of the finished network, so
-both are asked for.
+A training may be killed between its last snapshot and the statistics of the finished network, so
+both are checked.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ LEARNT = {"defects": CURATION, "encoder": DOMAIN}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where everything is, from the root of the repository.
+    """Paths of all files, relative to the root of the repository.
 
     Attributes:
         data: Photographs.
-        work: Folder for all that is made.
+        work: Folder for all output.
         foreign: Photographs of other objects; None if there are none.
     """
 
@@ -34,17 +34,17 @@ class Places:
 
     @property
     def recipe(self) -> Path:
-        """Of the made set."""
+        """Recipe of the synthetic set."""
         return self.work / "recipe.toml"
 
     @property
     def made(self) -> Path:
-        """The made set."""
+        """Folder of the synthetic set."""
         return self.work / "made"
 
     @property
     def pasted(self) -> Path:
-        """The copy-paste set."""
+        """Folder of the copy-paste set."""
         return self.work / "pasted"
 
     @property
@@ -53,7 +53,7 @@ class Places:
         return self.work / "packed"
 
     def bundle(self, preset: str) -> Path:
-        """Of a rung."""
+        """Bundle of a rung."""
         return self.work / preset
 
     def report(self, evaluation: str) -> Path:
@@ -61,12 +61,12 @@ class Places:
         return self.work / "evaluations" / evaluation
 
     def log(self, step: str) -> Path:
-        """What a step has printed, once it is done."""
+        """Output of a step, once it is done."""
         return self.work / "logs" / f"{step}.txt"
 
 
 def trained(path: Path, stage: Stage, kimg: float) -> bool:
-    """Whether a stage of a bundle has come to its end."""
+    """Whether a stage of a bundle is finished."""
     bundle = Bundle(path)
     if not (path / "config.json").is_file() or not bundle.has(NETWORK.get(stage, stage)):
         return False

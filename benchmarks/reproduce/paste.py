@@ -1,4 +1,4 @@
-"""A copy-paste set, the baseline of every made one.
+"""Copy-paste set, the baseline of synthetic sets.
 
     python -m benchmarks.reproduce.paste REAL OUT --count N --seed 0
 
@@ -25,9 +25,9 @@ def main(real: Path, out: Path, /, count: int, seed: int = 0, size: int = 256) -
     Args:
         real: Photographs with defects and their masks.
         out: Folder of the set.
-        count: Items of all types together.
-        seed: Of everything random.
-        size: Of the squares that photographs are resized to.
+        count: Number of items of all types together.
+        seed: Random seed.
+        size: Side of the squares to which photographs are resized.
     """
     write_pasted(real, out, count=count, seed=seed, size=size)
     print(f"{count} items in {out}")
@@ -39,13 +39,13 @@ def write_pasted(real: Path, out: Path, *, count: int, seed: int, size: int) -> 
     Args:
         real: Photographs in the layout of MVTec AD.
         out: Folder of the set.
-        count: Items of all types together.
-        seed: Of everything random.
-        size: Of the squares that photographs are resized to.
+        count: Number of items of all types together.
+        seed: Random seed.
+        size: Side of the squares to which photographs are resized.
 
     Raises:
         DataError: A photograph can't be read or lacks its mask, or `out` holds another set.
-        OutputError: It can't be written.
+        OutputError: The set can't be written.
     """
     ensure_writable(out)
     keep_record(out, {"real": str(real), "count": count, "seed": seed, "size": size})

@@ -1,8 +1,7 @@
-"""How long everything takes and how much is made, by name and length, as one literal.
+"""Lengths of all steps and numbers of items, by name and length, as one literal.
 
-Lengths of trainings are in kimg and come out to whole steps of their batches. A full plan is for a
-night or two of two cores; a quick one runs the chain within minutes, and what it makes is good for
-nothing.
+Lengths of trainings are in kimg and give whole steps of their batches. A full plan takes two cores
+a night or two; a quick one runs the chain within minutes, and its results are useless.
 """
 
 from collections.abc import Mapping
@@ -22,12 +21,12 @@ BLOB = MaskOptions(mask_kind="blob", area=(0.02, 0.2))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """A resolution; each rung begins as the one below.
+    """Resolution; each rung starts from the one below.
 
     Attributes:
-        preset: Its name.
-        generator: kimg of stage 1.
-        defects: kimg of stage 2.
+        preset: Name of the preset.
+        generator: Length of stage 1, in kimg.
+        defects: Length of stage 2, in kimg.
     """
 
     preset: str
@@ -37,17 +36,17 @@ class Rung:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """Some of the made set.
+    """Items of one kind in the synthetic set.
 
     Attributes:
-        defect: The type.
-        count: How many.
-        draw: Under which masks.
-        strength: Of their changes, anything between two.
-        detail: With the fine detail of the real defects that are learnt from.
-        tone: Whose colours they have then.
-        uneven: How much of a defect's strength is gone where it is weakest.
-        by_chance: As the branch draws them at the encoder's codes, not as the mapper does.
+        defect: Type of the defects.
+        count: Number of items.
+        draw: Masks of the items.
+        strength: Range of the strengths.
+        detail: Add the fine detail of the training defects.
+        tone: Source of the coarse colours with detail.
+        uneven: Loss of strength where a defect is weakest.
+        by_chance: Use the branch's random defects at the encoder's codes, not the mapper's.
     """
 
     defect: str
@@ -61,7 +60,7 @@ class Items:
 
     @property
     def real(self) -> bool:
-        """Whether real defects are asked for anything."""
+        """Whether real defects are used."""
         return self.detail or self.draw.mask_kind == "real"
 
 
@@ -88,18 +87,18 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that has a length.
+    """Lengths of all steps.
 
     Attributes:
-        rungs: From coarse to fine.
-        encoder: kimg of it, on the finest.
-        mapper: kimg of it, likewise.
-        solutions: Groups that the mapper learns from; see `train mapper`.
-        items: Of the made set.
-        side: Of the squares of the copy-paste set.
-        samples: That the snapshots and the card are judged by.
-        survey: How inversion is evaluated.
-        trial: How usefulness is.
+        rungs: Rungs from coarse to fine.
+        encoder: Length of the encoder's training on the finest rung, in kimg.
+        mapper: Length of the mapper's training on the finest rung, in kimg.
+        solutions: Groups of solutions for the mapper; see `train mapper`.
+        items: Items of the synthetic set.
+        side: Side of the squares of the copy-paste set.
+        samples: Number of samples to judge snapshots and the card by.
+        survey: Options of the evaluation of inversion.
+        trial: Options of the evaluation of utility.
     """
 
     rungs: tuple[Rung, ...]
@@ -114,12 +113,12 @@ class Plan:
 
     @property
     def finest(self) -> Rung:
-        """Whose bundle is used."""
+        """Finest rung, whose bundle is used."""
         return self.rungs[-1]
 
     @property
     def count(self) -> int:
-        """Of the made set."""
+        """Number of items of the synthetic set."""
         return sum(group.count for group in self.items)
 
 
@@ -152,7 +151,7 @@ def _glass(
 
 
 def _broken(defect: str, count: int) -> tuple[Items, ...]:
-    """So many of each kind: where they lay, bent or not, in their own colours or like ones."""
+    """Items of each kind: at their own place, warped or not, in their own colours or others."""
     tones: tuple[Tone, ...] = ("real", "drawn")
     return tuple(
         _glass(defect, count, draw, tone=tone) for draw in (AS_IT_LAY, BENT) for tone in tones

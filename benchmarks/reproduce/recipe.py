@@ -1,4 +1,4 @@
-"""The recipe of the made set, as `blemish batch` reads it, on the photographs of train/good."""
+"""Recipe of the synthetic set for `blemish batch`, on the photographs of train/good."""
 
 import json
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from blemish.synthesis.options import MaskOptions
 
 
 def recipe(plan: Plan, data: Path, work: Path) -> str:
-    """Its text.
+    """Text of the recipe.
 
     Args:
-        plan: What to make.
+        plan: Plan of the items.
         data: Photographs.
-        work: The folder that the recipe will lie in, with the bundle beside it.
+        work: Folder of the recipe, with the bundle beside it.
     """
     # By the name that was given, be it a link's: recipes are printed, and travel with their data.
     folder = Path(relpath(data, work.resolve()))
@@ -44,11 +44,11 @@ def _group(items: Items, folder: Path) -> Iterator[str]:
 
 
 def _options(masks: MaskOptions) -> dict[str, Any]:
-    """The options of the masks that differ from the usual ones."""
+    """Options of the masks that differ from the defaults."""
     usual = asdict(MaskOptions())
     return {name: value for name, value in asdict(masks).items() if value != usual[name]}
 
 
 def _text(value: Any) -> str:
-    """Strings, numbers, truths and lists, which TOML writes as JSON does."""
+    """Strings, numbers, booleans and lists, which TOML writes as JSON does."""
     return json.dumps(value, ensure_ascii=False)

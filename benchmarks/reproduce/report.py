@@ -27,17 +27,17 @@ SNAPSHOTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a report is about.
+    """Content of a report.
 
     Attributes:
-        name: Of the subject.
-        length: Of the plan.
-        command: That made it.
-        subject: Whose photographs.
-        plan: What was done.
-        places: Where it was done.
-        steps: All of them, done.
-        weights: Whether SqueezeNet's weights were at hand.
+        name: Name of the subject.
+        length: Length of the plan.
+        command: Command of the reproduction.
+        subject: Subject of the photographs.
+        plan: Plan of the reproduction.
+        places: Paths of its files.
+        steps: All steps, finished.
+        weights: Whether SqueezeNet's weights were available.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Report:
     weights: bool
 
     def write(self, path: Path, *, root: Path) -> None:
-        """Write it, whole or not at all.
+        """Write the report, whole or not at all.
 
         Args:
-            path: The file.
+            path: File of the report.
             root: Folder of the repository, whose commit is named if it has one.
 
         Raises:
-            OutputError: It can't be written.
+            OutputError: The report can't be written.
         """
         sections = [self._head(root), self._commands(), *self._figures(), self._pictures()]
         text = "\n\n".join("\n".join(lines).strip() for lines in sections)
@@ -113,7 +113,7 @@ class Report:
 
 
 def commit_of(root: Path) -> str | None:
-    """The commit that a tree is at, and whether it differs from it; None without git."""
+    """Commit of a working tree, and whether the tree differs from it; None without git."""
     commit = _git(root, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return None
@@ -129,7 +129,7 @@ def _git(root: Path, *words: str) -> str | None:
 
 
 def _time(known: Spent | None) -> str:
-    """As a person says it; a step that was done elsewhere has none."""
+    """Time in readable form; a step that was done elsewhere has none."""
     if known is None:
         return tables.NOTHING
     minutes, seconds = divmod(round(known.seconds), 60)

@@ -1,7 +1,7 @@
-"""One step after the other: what is done already is passed over, and a failure ends the run.
+"""Steps in order: finished ones are skipped, and a failure ends the run.
 
-What a step prints goes to a file of its own, which gets its name when the step is done; its errors
-and its progress go where ours go. How long each took is kept beside, over interruptions as well.
+The output of a step goes to a file of its own, which gets its name when the step is done; errors
+and progress go to ours. The time of each step is stored, over interruptions as well.
 """
 
 import json
@@ -27,16 +27,16 @@ INTERRUPTED = 130
 
 
 class Terminated(KeyboardInterrupt):
-    """We were asked to end, and our steps were not."""
+    """The process was asked to end while a step was running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """On a step so far.
+    """Time spent on a step so far.
 
     Attributes:
-        seconds: Over all runs.
-        runs: So many; behind the first it was carried on.
+        seconds: Time over all runs, in seconds.
+        runs: Number of runs; after the first it was resumed.
     """
 
     seconds: float
@@ -46,20 +46,20 @@ class Spent:
 def run(
     steps: Sequence[Step], places: Places, *, root: Path, variables: Mapping[str, str] | None = None
 ) -> int:
-    """Run what is missing.
+    """Run the missing steps.
 
     Args:
-        steps: In order.
-        places: For the logs and the times.
-        root: The folder that commands are run in.
-        variables: Of their environment, beside ours.
+        steps: Steps in order.
+        places: Paths of the logs and the times.
+        root: Working folder of the commands.
+        variables: Additional environment variables of the commands.
 
     Returns:
-        0, or the exit code of the step that failed.
+        0, or the exit code of the failed step.
 
     Raises:
-        KeyboardInterrupt: Once the step that was interrupted has left.
-        OutputError: The folder can't be written.
+        KeyboardInterrupt: After the interrupted step has ended.
+        OutputError: The folder can't be written to.
     """
     ensure_writable(places.work / "logs")
     environment = {**os.environ, **(variables or {})}
@@ -76,12 +76,12 @@ def run(
 
 
 def told(command: Sequence[str]) -> str:
-    """The command as it is typed."""
+    """Command in the form that a user types."""
     return shlex.join(command)
 
 
 def spent(work: Path) -> dict[str, Spent]:
-    """What has been spent on each step, by its name."""
+    """Time spent on each step, by its name."""
     found: dict[str, Spent] = {}
     for row in map(json.loads, read_lines(work / TIMES)):
         before = found.get(row["step"], Spent(seconds=0, runs=0))
@@ -122,7 +122,7 @@ def _wait(command: Sequence[str], out: TextIO, root: Path, environment: Mapping[
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Take a request to end, which `kill` and systems that shut down send, for an interruption."""
+    """Treat a request to end, from `kill` or a shutdown, as an interruption."""
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
@@ -135,7 +135,7 @@ def _stop(*_: object) -> None:
 
 
 def _program(command: Sequence[str]) -> list[str]:
-    """The words with this interpreter's programs for their names."""
+    """Words of a command, with this interpreter's programs for their names."""
     first, *rest = command
     known = {"blemish": [sys.executable, "-m", "blemish"], "python": [sys.executable]}
     return [*known[first], *rest]

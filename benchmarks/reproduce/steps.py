@@ -3,7 +3,7 @@
     check → (generator → defects) on each rung → encoder → mapper → made set, copy-paste set
           → evaluations → card
 
-Every training is given `--resume`, which begins where nothing was begun.
+Every training gets `--resume`, which starts a new one if there is none.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,12 +20,12 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command, and what tells that it need not be run.
+    """Command, and the test of whether it is done.
 
     Attributes:
-        name: Unlike any other's of its chain; good for a file.
+        name: Unique name in the chain; valid as a file name.
         command: `blemish …` or `python -m …`, word by word.
-        done_when: Whether its outcome is there already.
+        done_when: Test of whether its outcome exists.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ways:
-    """How to work; none of it changes what is made, but for rounding.
+    """Settings that change only rounding.
 
     Attributes:
-        threads: Of every process; None leaves it to PyTorch.
-        precision: Of everything while it learns.
-        weights: Whether SqueezeNet's weights are at hand; card and snapshots need them.
+        threads: Threads of every process; None leaves them to PyTorch.
+        precision: Number format of all trainings.
+        weights: Whether SqueezeNet's weights are available; card and snapshots need them.
     """
 
     threads: int | None = None
@@ -62,7 +62,7 @@ def chain(name: str, subject: Subject, plan: Plan, places: Places, ways: Ways) -
 
 
 def _ladder(plan: Plan, places: Places, ways: Ways) -> Iterator[Step]:
-    """Both stages of each rung; of the finest each is judged before anything learns on it."""
+    """Both stages of each rung; the finest's snapshots are judged before later trainings."""
     coarse: Words = ()
     for rung in plan.rungs:
         bundle = places.bundle(rung.preset)
@@ -156,11 +156,11 @@ def _card(name: str, subject: Subject, plan: Plan, places: Places) -> Step:
 
 
 def _logged(name: str, command: Words, places: Places) -> Step:
-    """A step whose outcome is what it has printed, or is told by that."""
+    """Step whose outcome is its printed output, or is recorded in it."""
     return Step(name=name, command=command, done_when=places.log(name).is_file)
 
 
 def _options(options: Any) -> Words:
-    """Those of a dataclass of options that are not left to a default."""
+    """Options of a dataclass that have a value."""
     given = ((name, value) for name, value in asdict(options).items() if value is not None)
     return tuple(word for name, value in given for word in (f"--{name}", str(value)))

@@ -1,6 +1,6 @@
-"""What is reproduced: the folders of photographs, where they come from, what may be done with them.
+"""Subjects of the reproduction: folders of photographs, their origin and their licences.
 
-`--data` names another folder with the same photographs; nothing is ever fetched.
+`--data` gives another folder with the same photographs; nothing is downloaded.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Subject:
     """Photographs of one product.
 
     Attributes:
-        folder: Its name beside the repository.
-        types: Of its defects.
-        data: What it is, as a card says.
-        source: Where it is to be had.
-        licence: Of the photographs, and so of weights that were trained on them.
-        foreign: Which subject's photographs are other objects to it.
-        note: What a reader of the report must know besides.
+        folder: Name of the folder beside the repository.
+        types: Defect types.
+        data: Description for a card.
+        source: Address of the data set.
+        licence: Licence of the photographs, and of weights that were trained on them.
+        foreign: Subject whose photographs are other objects to it.
+        note: Remark for readers of the report.
     """
 
     folder: str
@@ -40,7 +40,7 @@ class Subject:
 
     @property
     def usual(self) -> Path:
-        """Where the folder is looked for, from the root of the repository."""
+        """Default folder, relative to the root of the repository."""
         return SHARED / self.folder
 
 
@@ -70,7 +70,7 @@ def refuse_absent(subject: Subject, data: Path) -> None:
     """Refuse a folder that is not the subject's.
 
     Raises:
-        DataError: Saying what was expected, and where it comes from.
+        DataError: The folder is another; it gives the expected one and its origin.
     """
     types = DefectFolder(data).types if (data / "train" / "good").is_dir() else ()
     if {*subject.types} <= {*types}:

@@ -1,4 +1,4 @@
-"""Figures of the evaluations as tables of Markdown; all are read from what the steps have left."""
+"""Figures of the evaluations as Markdown tables; all are read from the outputs of the steps."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,30 +16,30 @@ INVERSION = {  # a column's title, where its figure is, and how it is written
     "MS-SSIM": ("groups.good.meaning.ms_ssim", ".3f"),
     "in domain": ("groups.good.in_domain.share_in_domain", ".0%"),
     "defective: mask IoU": ("groups.defective.meaning.mask_iou", ".2f"),
-    "type told": ("groups.defective.meaning.type_agreement", ".0%"),
+    "type accuracy": ("groups.defective.meaning.type_agreement", ".0%"),
     "own recovered": ("recovery.share_recovered", ".0%"),
     "others refused": ("refusal.foreign_refused", ".0%"),
 }
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> list[str]:
-    """Lines of a table whose figures are to the right, behind so many columns of words."""
+    """Lines of a table with right-aligned figures after the given number of text columns."""
     dashes = [*["---"] * words, *["---:"] * (len(header) - words)]
     return [f"| {' | '.join(cells)} |" for cells in (header, dashes, *rows)]
 
 
 def figure(value: float | None, spec: str) -> str:
-    """A figure, or a dash where nothing was measured."""
+    """A figure, or a dash without a measurement."""
     return NOTHING if value is None else format(value, spec)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A report of a step."""
+    """Report of a step."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def inversion(places: Places) -> list[str]:
-    """Each method on what nothing has seen, and the four answers."""
+    """Each method on held-out data, and the four answers."""
     found = read(places.report("inversion") / "report.json")
     counts = ", ".join(f"{group} {n}" for group, n in found["counts"].items())
     rows = [
@@ -59,7 +59,7 @@ def inversion(places: Places) -> list[str]:
 
 
 def made(places: Places) -> list[str]:
-    """What became of the items of the made set."""
+    """Outcomes of the items of the synthetic set."""
     found = read(places.made / "report.json")
     outcomes = ("items", "kept", "refused", "failed")
     rows = [(kind, *(str(of[name]) for name in outcomes)) for kind, of in found["types"].items()]
@@ -68,7 +68,7 @@ def made(places: Places) -> list[str]:
 
 
 def synthesis(places: Places) -> list[str]:
-    """The made set beside the copy-paste set and the real defects that both come from."""
+    """Synthetic set compared with the copy-paste set and the real defects of both."""
     ours, pasted = (
         read(places.report(f"synthesis-{name}") / "report.json") for name in ("made", "pasted")
     )
@@ -79,7 +79,7 @@ def synthesis(places: Places) -> list[str]:
     about = (
         "Kernel distance to the real defects that are held out, mean ± deviation over subsets, "
         "of whole pictures, the defect's surroundings, and its inside; the lower the better. "
-        f"Features: {ours['network']}. The training defects are what a set can come to at best. "
+        f"Features: {ours['network']}. The training defects show the best possible values. "
         "Copies are as near to a training defect as hardly two of these are to each other."
     )
     header = ("type", "set", "number", *LOOKS, "copies", "diversity inside")
@@ -87,7 +87,7 @@ def synthesis(places: Places) -> list[str]:
 
 
 def utility(places: Places) -> list[str]:
-    """The arms."""
+    """Table of the arms."""
     found = read(places.report("utility") / "report.json")
     options = found["options"]
     about = (
@@ -103,7 +103,7 @@ def utility(places: Places) -> list[str]:
 
 
 def card(places: Places) -> list[str]:
-    """The card's own table."""
+    """Table of the card."""
     _, _, figures = (places.card / "README.md").read_text(encoding="utf-8").partition("## Figures")
     return figures.strip().splitlines()
 
@@ -111,7 +111,7 @@ def card(places: Places) -> list[str]:
 def _sets(
     kind: str, ours: dict[str, Any] | None, pasted: dict[str, Any]
 ) -> Iterator[tuple[str, ...]]:
-    """A row for each set: a type of which nothing was kept has dashes."""
+    """A row for each set; a type without kept items has dashes."""
     unmade = {"made": 0, "memorised": None, "diversity": {"made": None}, "distances": {}}
     for name, found in (("made", ours or unmade), ("copy-paste", pasted)):
         copies, spread = found["memorised"], found["diversity"]["made"]
@@ -131,7 +131,7 @@ def _distances(found: dict[str, Any], side: str) -> Iterator[str]:
 
 
 def _at(row: dict[str, Any], path: str) -> float | None:
-    """What stands at a path; None where a step of it is missing."""
+    """Value at a path; None if a step of it is missing."""
     value: Any = row
     for key in path.split("."):
         value = (value or {}).get(key)

@@ -12,6 +12,6 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name != "load":
         raise AttributeError(f"module 'blemish' has no attribute '{name}'")
-    from blemish.checkpoint import load  # brings PyTorch along, which takes seconds
+    from blemish.checkpoint import load  # imports PyTorch, which takes seconds
 
     return load

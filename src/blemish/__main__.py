@@ -1,4 +1,4 @@
-"""`python -m blemish` is `blemish`."""
+"""Entry point of `python -m blemish`, the same as `blemish`."""
 
 import sys
 

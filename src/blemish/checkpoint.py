@@ -1,11 +1,11 @@
-"""Bundles: folders that models live in, as JSON and safetensors, never as pickles.
+"""Bundles: folders of models, as JSON and safetensors, never as pickles.
 
     config.json              what the model is, how it was trained, its licence
     generator.safetensors    and one such file for each further network
-    statistics.safetensors   what is known of its latent space
+    statistics.safetensors   statistics of its latent space
     README.md                the model card
 
-Whatever is read is checked: a torn file, a number that is not finite, a shape that does not fit.
+Everything is checked when it is read: damaged files, values that are not finite, wrong shapes.
 """
 
 import hashlib
@@ -39,13 +39,13 @@ _NOISE = "noise."
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder a model lives in; see the module's docstring."""
+    """Folder of a model; see the module's docstring."""
 
     path: Path
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says."""
+        """Content of `config.json`."""
         file = self.path / "config.json"
         config = read_json(file, "a file as Blemish wrote it", BundleError)
         if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -68,18 +68,18 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the configuration and the weights; the same model, the same digest."""
+        """SHA-256 over the configuration and the weights; the same model has the same digest."""
         total = hashlib.sha256()
         for file in sorted([self.path / "config.json", *self.weights()]):
             total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
         return total.hexdigest()
 
     def has(self, name: str) -> bool:
-        """Whether the bundle carries the network or the statistics of that name."""
+        """Whether the bundle has the network or the statistics of that name."""
         return (self.path / f"{name}.safetensors").is_file()
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of `name.safetensors`, in float32."""
+        """Tensors of `name.safetensors`, in float32."""
         return load_tensors(self.path / f"{name}.safetensors")[0]
 
     def check_fits(self, module: nn.Module, name: str) -> None:
@@ -103,13 +103,13 @@ class Bundle:
         *,
         without: tuple[str, ...] = (),
     ) -> None:
-        """Fill a network with the weights of `name.safetensors`, or with `change` where it says.
+        """Fill a network with the weights of `name.safetensors`, or of `change` if it has them.
 
         Args:
-            module: The network.
-            name: Of the file.
-            change: Weights that come before those of the file.
-            without: The file's weights whose names begin so are passed over.
+            module: Network.
+            name: Name of the file.
+            change: Weights that replace those of the file.
+            without: Prefixes of the file's weights to ignore.
 
         Raises:
             BundleError: Names or shapes differ from the network's.
@@ -128,34 +128,34 @@ class Bundle:
         self.__dict__.pop("digest", None)
 
     def write(self, name: str, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
-        """Replace `name.safetensors`; in half precision it is half as large."""
+        """Replace `name.safetensors`; half precision halves its size."""
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)
         self.__dict__.pop("digest", None)
 
     def drop(self, *names: str) -> None:
-        """Remove networks that were learnt with what has now changed."""
+        """Remove networks that depend on a changed part."""
         for name in names:
             (self.path / f"{name}.safetensors").unlink(missing_ok=True)
         self.__dict__.pop("digest", None)
 
     def forget(self, *prefixes: str) -> None:
-        """Remove from the statistics what begins so."""
+        """Remove statistics whose names have a prefix."""
         known = self.tensors("statistics") if self.has("statistics") else {}
         kept = {k: v for k, v in known.items() if not k.startswith(prefixes)}
         if known and not kept:
-            self.drop("statistics")  # a file of no tensors can't be read
+            self.drop("statistics")  # a file without tensors can't be read
         elif kept.keys() != known.keys():
             self.write("statistics", kept)
 
     def push_to_hub(
         self, repository: str, *, private: bool = False, message: str = "Upload by Blemish"
     ) -> str:
-        """Publish what `pack` keeps, with the model card and the pictures it shows.
+        """Publish the files that `pack` keeps, with the model card and its images.
 
         Args:
-            repository: As `user/repository`; created if it is missing.
-            private: Whether a new one is shown to nobody else.
-            message: Of the commit.
+            repository: Name as `user/repository`; created if it is missing.
+            private: Whether a new repository is private.
+            message: Message of the commit.
 
         Returns:
             The address of the repository.
@@ -170,7 +170,7 @@ class Bundle:
 
 
 def pack(bundle: Bundle, out: Path) -> Bundle:
-    """Copy what is needed to use a bundle, in half precision and without its training folder."""
+    """Copy the parts of a usable bundle, in half precision and without its training folder."""
     ensure_writable(out)
     for file in bundle.weights():
         Bundle(out).write(file.stem, bundle.tensors(file.stem), half=True)
@@ -179,46 +179,46 @@ def pack(bundle: Bundle, out: Path) -> Bundle:
 
 
 def find_bundle(name: str | Path) -> Bundle:
-    """The bundle in a folder, or the embedded one of that name.
+    """Bundle in a folder, or the shipped one of that name.
 
     Raises:
-        BundleError: Neither is there.
+        BundleError: There is neither.
     """
     for path in (Path(name), EMBEDDED / str(name)):
         if (path / "config.json").is_file():
             return Bundle(path)
     known = ", ".join(embedded_bundles()) or "none"
     raise BundleError(
-        got=f"the bundle '{name}', which is no folder with a config.json",
-        expected=f"a bundle's folder, or the name of an embedded one ({known})",
+        got=f"the bundle '{name}', which is not a folder with a config.json",
+        expected=f"a bundle's folder, or the name of a shipped one ({known})",
         todo="Check the path, or train one with 'blemish train generator DATA --out BUNDLE'.",
     )
 
 
 def load(name: str | Path, *, revision: str | None = None) -> Bundle:
-    """The bundle in a folder, the embedded one of that name, or one of the Hugging Face Hub.
+    """Bundle in a folder, shipped bundle of that name, or bundle of the Hugging Face Hub.
 
     Args:
-        name: A folder, a name, or `user/repository` where no such folder is.
-        revision: Of a repository: a branch, a tag or a commit; the main branch if not given.
+        name: Folder, name, or `user/repository` if there is no such folder.
+        revision: Branch, tag or commit of a repository; by default the main branch.
 
     Raises:
-        BundleError: None of them is there, or what is there is no bundle.
+        BundleError: There is none, or it is not a bundle.
     """
     local = Path(name).exists() or not names_repository(str(name))
     if local and revision is not None:
         raise BundleError(
             got=f"the revision '{revision}' of '{name}'",
             expected="a revision only for a repository of the hub, as user/repository",
-            todo="Leave the revision out, or name the repository.",
+            todo="Leave the revision out, or give the repository.",
         )
     bundle = find_bundle(name) if local else Bundle(fetch(str(name), revision=revision))
-    _ = bundle.config  # whatever is wrong with it shall be told now
+    _ = bundle.config  # so that errors are raised now
     return bundle
 
 
 def embedded_bundles() -> list[str]:
-    """Names of the bundles that ship inside the package."""
+    """Names of the shipped bundles."""
     return sorted(file.parent.name for file in EMBEDDED.glob("*/config.json"))
 
 
@@ -238,7 +238,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: its tensors, floats as float32, and its metadata.
 
     Raises:
-        BundleError: The file is missing, torn, or holds numbers that are not finite.
+        BundleError: The file is missing or damaged, or has values that are not finite.
     """
     metadata = _header(path).metadata
     try:
@@ -248,7 +248,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise _broken(path, f"can't be read as safetensors ({error})") from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise _broken(path, f"holds NaN or infinite numbers in '{name}'")
+            raise _broken(path, f"has NaN or infinite values in '{name}'")
     wide = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     return wide, metadata
 
@@ -263,7 +263,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def digest_of(tensors: Iterable[Tensor]) -> str:
-    """Sixteen hex digits of the SHA-256 of all their numbers, to tell networks and data apart."""
+    """Sixteen hex digits of the SHA-256 of all values, to identify networks and data."""
     total = hashlib.sha256()
     for tensor in tensors:
         total.update(tensor.detach().cpu().numpy().tobytes())
@@ -278,15 +278,15 @@ def save_codes(path: Path, codes: Codes) -> None:
 
 
 def load_codes(path: Path) -> Codes:
-    """Read what `save_codes` wrote.
+    """Read codes of `save_codes`.
 
     Raises:
-        BundleError: The file is missing or torn, or holds something else.
+        BundleError: The file is missing or damaged, or has other contents.
     """
     tensors, about = load_tensors(path)
     space: Any = about.get("space")
     if "w" not in tensors or space not in get_args(Space):
-        raise _broken(path, "holds no codes")
+        raise _broken(path, "has no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
     return Codes(w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space)
 
@@ -315,6 +315,6 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
 def _broken(file: Path, complaint: str) -> BundleError:
     return BundleError(
         got=f"{file}, which {complaint}",
-        expected="a file as Blemish wrote it",
-        todo="Fetch or train the bundle again; nothing of this one was used.",
+        expected="a file written by Blemish",
+        todo="Download or train the bundle again; nothing of this one was used.",
     )

@@ -31,7 +31,7 @@ SUFFIXES = (
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
-KNOWN = "a PNG, JPEG, BMP, TIFF, WebP, GIF or PGM picture"
+KNOWN = "a PNG, JPEG, BMP, TIFF, WebP, GIF or PGM image"
 
 # Pillow's other readers are left out: some of them start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -250,13 +250,13 @@ def _translated(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise _oversize(path, "far too many") from None
     except FileNotFoundError:
-        raise _complaint(f"{path}, which does not exist", "Check its name.") from None
+        raise _complaint(f"{path}, which does not exist", "Check the name.") from None
     except IsADirectoryError:
         raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
     except IrregularFileError as error:
-        raise _complaint(f"{path}, which {error}", "Name a picture's file.") from None
+        raise _complaint(f"{path}, which {error}", "Name an image file.") from None
     except UnidentifiedImageError:
-        raise _complaint(f"{path}, which holds no picture", "Export it again.") from None
+        raise _complaint(f"{path}, which is not an image", "Export it again.") from None
     except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
         raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
 

@@ -1,4 +1,4 @@
-"""Devices: which one to work on, and how many threads and processes share it."""
+"""Devices, threads and processes of a run."""
 
 import logging
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: Device) -> Literal["cpu", "cuda"]:
-    """The device to work on.
+    """Device to work on.
 
     Raises:
-        OptionError: CUDA is requested, and PyTorch finds no CUDA device.
+        OptionError: CUDA is requested but not available.
     """
     import torch
 
@@ -38,7 +38,7 @@ def has_bfloat16() -> bool:
 
 
 def use_threads(count: int) -> None:
-    """Compute on so many threads of the CPU from now on, in PyTorch and in OpenCV."""
+    """Use the given number of CPU threads from now on, in PyTorch and in OpenCV."""
     import cv2
     import torch
 
@@ -71,10 +71,10 @@ def make_fabric(
     """Device, processes and precision of a training; bfloat16 by default on an accelerator.
 
     Raises:
-        OptionError: CUDA is requested and absent, or has fewer devices than processes.
+        OptionError: CUDA is requested but not available, or has fewer devices than processes.
     """
     import torch
-    from lightning_fabric import Fabric  # takes seconds to import: only trainings need it
+    from lightning_fabric import Fabric  # slow to import: only trainings need it
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats the options
     cuda = choose_device(device) == "cuda"

@@ -1,12 +1,12 @@
-"""What a user can meet, as a tree.
+"""Tree of the errors that a user can meet.
 
     BlemishError
-    ├── UserError              the user can mend it; the command exits with 2
+    ├── UserError              the user can fix it; the command exits with 2
     │   ├── DataError          a photograph, a mask or a folder of them
     │   ├── BundleError        a bundle that is missing, broken or of another kind
-    │   ├── OptionError        a value that an option does not take
+    │   ├── OptionError        an invalid value of an option
     │   └── OutputError        the place to write to: read-only, full, in the way
-    └── TrainingError          a run that can't go on; the last good state is kept; exits with 1
+    └── TrainingError          a run that can't continue; the last good state is kept; exits with 1
 
 `Terminated` stands beside KeyboardInterrupt: SIGTERM ended a run; exits with 143.
 
@@ -15,18 +15,18 @@ Each message says what we got, what we expected and what to do.
 
 
 class BlemishError(Exception):
-    """Root of everything that Blemish raises on purpose."""
+    """Root of all errors that Blemish raises on purpose."""
 
     exit_code = 1
 
 
 class UserError(BlemishError):
-    """Something that the user can mend.
+    """Error that the user can fix.
 
     Args:
-        got: What we were given, with the file's or the option's name.
-        expected: What we can take instead.
-        todo: The next step that a stranger could take.
+        got: Input, with the file's or the option's name.
+        expected: Accepted input.
+        todo: Next step for the user.
     """
 
     exit_code = 2
@@ -40,23 +40,23 @@ class UserError(BlemishError):
 
 
 class DataError(UserError):
-    """A photograph, a mask or a folder of them."""
+    """Problem with a photograph, a mask or a folder of them."""
 
 
 class BundleError(UserError):
-    """A bundle that is missing, broken or of another kind."""
+    """Bundle that is missing, broken or of another kind."""
 
 
 class OptionError(UserError):
-    """A value that an option does not take."""
+    """Invalid value of an option."""
 
 
 class OutputError(UserError):
-    """The place to write to: read-only, full, or something in the way."""
+    """Output that can't be written: read-only, full, or something in the way."""
 
 
 class TrainingError(BlemishError):
-    """A run that can't go on; its last good state is kept."""
+    """Run that can't continue; its last good state is kept."""
 
 
 class Terminated(KeyboardInterrupt):

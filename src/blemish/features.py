@@ -9,7 +9,8 @@ layers $l$ of
     \frac{1}{h_l w_l} \sum_{p} \lVert \hat f_l(a)_p - \hat f_l(b)_p \rVert_2^2
 
 with features $\hat f$ of unit length at each place $p$: LPIPS (Zhang et al., 2018, eq. 1) without
-its learnt weights. Images are RGB in [-1, 1]; what a network was trained on is its own affair.
+its learnt weights. Images are RGB in [-1, 1]; each network converts them to its own input
+convention.
 """
 
 import os
@@ -34,12 +35,12 @@ Convention = Literal["torchvision", "caffe"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a network's weights come from.
+    """Source of a network's weights.
 
     Attributes:
-        filenames: What a local file may be called, the likeliest first.
-        url: Where the publisher keeps them.
-        sha256: The file's digest, or as much of it as the publisher states.
+        filenames: Names of a local file, the most likely first.
+        url: Address of the publisher's file.
+        sha256: Digest of the file, or the part of it that the publisher states.
     """
 
     filenames: tuple[str, ...]
@@ -62,7 +63,7 @@ SOURCES: dict[FileNetwork, Source] = {
 
 
 class Fire(nn.Module):
-    """SqueezeNet's block: few channels in, then 1×1 and 3×3 convolutions side by side."""
+    """SqueezeNet's block: few input channels, then parallel 1×1 and 3×3 convolutions."""
 
     def __init__(self, inputs: int, squeezed: int, expanded: int) -> None:
         super().__init__()
@@ -76,11 +77,11 @@ class Fire(nn.Module):
 
 
 class FeatureNetwork(nn.Module):
-    """A frozen network that names its feature maps.
+    """Frozen network with named feature maps.
 
     Args:
-        name: Which network.
-        convention: What its weights were trained on: "caffe" takes BGR in 0..255 less a mean
+        name: Name of the network.
+        convention: Input convention of its weights: "caffe" takes BGR in 0..255 minus a mean
             colour, "torchvision" takes RGB in [0, 1], standardised.
     """
 
@@ -106,7 +107,7 @@ class FeatureNetwork(nn.Module):
         return maps
 
     def train(self, mode: bool = True) -> "FeatureNetwork":
-        """Stays frozen, also as a part of a network that is being trained."""
+        """Stay frozen, also inside a network that is being trained."""
         return super().train(False)
 
 
@@ -128,22 +129,22 @@ def load_features(
 def load_features(
     name: NetworkName, path: Path | None = None, *, download: bool = False
 ) -> Network:
-    """A network with its published weights.
+    """Network with its published weights.
 
     Those of EfficientNet-Lite0 come with their package. Others are looked for at `path`, then in
     the folder that the environment variable BLEMISH_WEIGHTS names, then in the user's cache.
 
     Args:
-        name: Which network.
-        path: A file of weights (safetensors, or a .pth of tensors alone), or a folder with one.
-            The convention is read from the metadata of a safetensors file ("convention", or else a
-            mention of Caffe under "input"); without a word it is torchvision's.
-        download: Whether to fetch a missing file into the cache, unless `path` is given; its digest
-            must be the published one.
+        name: Name of the network.
+        path: File of weights (safetensors, or a .pth of tensors alone), or a folder with one. The
+            input convention is read from the metadata of a safetensors file ("convention", or a
+            mention of Caffe under "input"); by default it is torchvision's.
+        download: Whether to download a missing file into the cache, unless `path` is given; its
+            digest must be the published one.
 
     Raises:
-        BundleError: The file is missing, or isn't this network's.
-        OutputError: The cache can't be written.
+        BundleError: The file is missing, or belongs to another network.
+        OutputError: The cache can't be written to.
     """
     if name == "efficientnet-lite0":
         return load_lite0(path)
@@ -152,7 +153,7 @@ def load_features(
         raise _missing(name, path)
     file = file or _downloaded(SOURCES[name])
     tensors, convention = _read(file)
-    with torch.device("meta"):  # draws no random numbers for weights about to be replaced
+    with torch.device("meta"):  # draws no random numbers for weights that are replaced anyway
         network = FeatureNetwork(name, convention)
     network.load_state_dict(_checked(tensors, network.state_dict(), file), assign=True)
     return network.requires_grad_(False)
@@ -165,13 +166,13 @@ def perceptual_distance(
     *,
     layers: Sequence[str] | None = None,
 ) -> Float[Tensor, " n"]:
-    """How differently the network sees two images; 0 for equal ones, at most 2.
+    """Perceptual distance of two images; 0 for equal ones, at most 2.
 
     Args:
-        network: The eyes; name them beside any figure.
+        network: Feature network; name it with any figure.
         a: RGB in [-1, 1].
-        b: The image to compare with.
-        layers: Which feature maps count; all if not given.
+        b: Image to compare with.
+        layers: Names of the feature maps; all by default.
     """
     return feature_distance(network(a), network(b), layers=layers)
 
@@ -179,7 +180,7 @@ def perceptual_distance(
 def feature_distance(
     a: Mapping[str, Tensor], b: Mapping[str, Tensor], *, layers: Sequence[str] | None = None
 ) -> Float[Tensor, " n"]:
-    """`perceptual_distance` of feature maps at hand, for a target that is compared many times."""
+    """`perceptual_distance` of existing feature maps, for a target that is compared many times."""
     chosen = layers or list(a)
     return torch.stack([_layer_distance(a[layer], b[layer]) for layer in chosen]).mean(dim=0)
 
@@ -188,15 +189,15 @@ def feature_distance(
 def pooled(
     network: Network, images: Float[Tensor, "n 3 h w"], *, batch: int = 16
 ) -> Float[Tensor, "n d"]:
-    """The deepest features averaged over the picture: one vector per image for distances of sets.
+    """Deepest features averaged over the image: one vector per image for distances of sets.
 
-    Each is brought to the length √d. Networks differ in scale by a factor of hundreds, and the
-    kernel (x·y/d + 1)³ of `kernel_distance` is made for products about one.
+    Each is scaled to the length √d. Networks differ in scale by a factor of hundreds, and the
+    kernel (x·y/d + 1)³ of `kernel_distance` needs products of about one.
 
     Args:
-        network: The eyes; name them beside any figure.
+        network: Feature network; name it with any figure.
         images: RGB in [-1, 1].
-        batch: How many images pass at once, which bounds the memory.
+        batch: Number of images per batch, which limits the memory.
     """
     deepest = list(network.layers.values())[-1]
     means = torch.cat([network(x)[deepest].mean(dim=(2, 3)) for x in images.split(batch)])
@@ -274,10 +275,10 @@ def _read(file: Path) -> tuple[dict[str, Tensor], Convention]:
         return _read_safetensors(file)
     try:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler lets anything through that a broken file provokes
-        raise _spoilt(file, "a file that can't be read whole") from error
+    except Exception as error:  # a broken file may raise any exception in the unpickler
+        raise _spoilt(file, "an incomplete or damaged file") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise _spoilt(file, "something else than tensors by name")
+        raise _spoilt(file, "content other than named tensors")
     return tensors, "torchvision"
 
 
@@ -287,7 +288,7 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], Convention]:
             keys, metadata = opened.keys(), opened.metadata() or {}
             return {key: opened.get_tensor(key) for key in keys}, _convention(metadata)
     except (SafetensorError, OSError) as error:
-        raise _spoilt(file, "a file that can't be read whole") from error
+        raise _spoilt(file, "an incomplete or damaged file") from error
 
 
 def _convention(metadata: Mapping[str, str]) -> Convention:
@@ -304,7 +305,7 @@ def _checked(
         if tensors[key].shape != slot.shape:
             raise _spoilt(file, f"'{key}' of {[*tensors[key].shape]}, not {[*slot.shape]}")
         if not tensors[key].float().isfinite().all():
-            raise _spoilt(file, f"numbers that are not finite in '{key}'")
+            raise _spoilt(file, f"values that are not finite in '{key}'")
     return {key: tensors[key].float() for key in slots}
 
 
@@ -312,7 +313,7 @@ def _spoilt(file: Path, trouble: str) -> BundleError:
     return BundleError(
         got=f"{file}: {trouble}",
         expected="the published weights of a feature network under torchvision's names",
-        todo="Fetch the file again, or give another.",
+        todo="Download the file again, or use another.",
     )
 
 
@@ -321,7 +322,7 @@ def _missing(name: FileNetwork, path: Path | None) -> BundleError:
     return BundleError(
         got=f"no weights for {name} at {' or '.join(map(str, places))}",
         expected=f"a file such as {' or '.join(SOURCES[name].filenames)}",
-        todo=f"Download {SOURCES[name].url} and set BLEMISH_WEIGHTS to the folder you put it in.",
+        todo=f"Download {SOURCES[name].url} and set BLEMISH_WEIGHTS to its folder.",
     )
 
 

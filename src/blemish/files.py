@@ -1,7 +1,7 @@
 """Whole files or none.
 
-A file is written under a dotted name beside its place, brought to the disk, then renamed: whoever
-looks sees the old file or the new one. What the disk refuses becomes an `OutputError` here.
+A file is written under a hidden name beside its place, flushed to the disk, then renamed: readers
+see the old file or the new one. Errors of the disk become an `OutputError` here.
 
 A writer that is killed leaves its dotted file. Readers skip dotted names (`visible`), and every
 process removes such files from a folder before it first writes there. A living writer holds a lock
@@ -35,16 +35,16 @@ _DAY = 24 * 3600
 MAX_NAME = 200  # bytes; of the 255 that file systems allow, the rest is for prefix and suffix
 
 _FORBIDDEN = frozenset('/\\:*?"<>|')
-_FORBIDDEN_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, half characters, line breaks
+_FORBIDDEN_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, surrogates, line breaks
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 _REFUSALS = {
     errno.ENOSPC: ("no space is left", "Free some space or choose another folder."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space or choose another folder."),
-    errno.EACCES: ("it may not be written", "Change its permissions or choose another folder."),
-    errno.EPERM: ("it may not be written", "Change its permissions or choose another folder."),
+    errno.EACCES: ("writing is not permitted", "Change its permissions or choose another folder."),
+    errno.EPERM: ("writing is not permitted", "Change its permissions or choose another folder."),
     errno.EROFS: ("its disk is read-only", "Choose a folder on another disk."),
-    errno.ENOTDIR: ("a file is where a folder must be", "Move that file or choose another folder."),
+    errno.ENOTDIR: ("a file is in a folder's place", "Move that file or choose another folder."),
     errno.EEXIST: ("something else is in its place", "Move that or choose another name."),
     errno.EISDIR: ("a folder is in its place", "Move that folder or choose another name."),
     errno.ENOENT: ("its folder does not exist", "Create the folder first."),
@@ -53,19 +53,19 @@ _REFUSALS = {
 
 
 def check_name(name: object, what: str, error: type[UserError] = DataError) -> str:
-    """Check a name that comes from a file or an option before it becomes one part of a path.
+    """Check a name from a file or an option before it becomes a part of a path.
 
     Args:
-        name: The name, without suffix; anything but a string is refused too.
-        what: What it names and where it comes from, for the message: "the item's name in line 3".
-        error: The class of the error to raise.
+        name: Name without suffix; anything but a string is refused, too.
+        what: Description and source of the name, for the message: "the item's name in line 3".
+        error: Class of the error to raise.
 
     Returns:
         The name as it was given.
 
     Raises:
-        UserError: Used as a part of a path, the name would leave its folder, hide the file, or
-            mean something else on another system.
+        UserError: As a part of a path, the name would leave its folder, hide the file, or mean
+            something else on another system.
     """
     complaint = _complaint(name)
     if complaint is not None:
@@ -78,31 +78,31 @@ def check_name(name: object, what: str, error: type[UserError] = DataError) -> s
 
 
 def check_path(path: object, what: str, error: type[UserError] = DataError) -> PurePosixPath:
-    """Check a relative path that comes from a file, such as a manifest, before it is followed.
+    """Check a relative path from a file, such as a manifest, before it is used.
 
     Args:
         path: Names with "/" between them; each must pass `check_name`.
-        what: What it leads to and where it comes from, for the message.
-        error: The class of the error to raise.
+        what: Description and source of the path, for the message.
+        error: Class of the error to raise.
 
     Raises:
-        UserError: It is no path, is absolute, or leads out of the folder it is relative to.
+        UserError: It is not a path, is absolute, or leaves the folder to which it is relative.
     """
     parts = path.split("/") if isinstance(path, str) else [path]
     return PurePosixPath(*(check_name(part, what, error) for part in parts))
 
 
 def _complaint(name: object) -> str | None:
-    """What is wrong with a name, as the end of a sentence that begins with "which"."""
+    """Problem of a name, as the end of a sentence after "which"."""
     if not isinstance(name, str):
         return f"is a {type(name).__name__}, not a string"
     if not name.strip():
         return "is empty"
     if any(unicodedata.category(c) in _FORBIDDEN_KINDS for c in name):
-        return "holds control characters or is not valid Unicode"
+        return "contains control characters or invalid Unicode"
     found = sorted(_FORBIDDEN.intersection(name))
     if found:
-        return f"holds {' '.join(found)}"
+        return f"contains {' '.join(found)}"
     if len(name.encode()) > MAX_NAME:
         return f"is {len(name.encode())} bytes long"
     return _complaint_about_ends(name)
@@ -110,21 +110,21 @@ def _complaint(name: object) -> str | None:
 
 def _complaint_about_ends(name: str) -> str | None:
     if name.startswith("."):
-        return "begins with a dot"
+        return "starts with a dot"
     if name.endswith(".") or name != name.strip():
-        return "begins or ends with a space, or ends with a dot"
+        return "starts or ends with a space, or ends with a dot"
     return "is reserved on Windows" if _RESERVED.fullmatch(name) else None
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a place to write to, which becomes `path` if nothing is raised.
+    """Yield a path to write to, which becomes `path` if nothing is raised.
 
     Args:
-        path: The file to create or to replace; its folder must exist.
+        path: File to create or to replace; its folder must exist.
 
     Yields:
-        A dotted path in the same folder with the same suffix; it is removed on any exception.
+        A hidden path in the same folder with the same suffix; it is removed on any exception.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -143,7 +143,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes the whole of `data` or leaves `path` as it was.
+    """Write the whole of `data`, or leave `path` unchanged.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -169,10 +169,10 @@ def sweep(folder: Path) -> None:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Creates `folder` with its parents and proves that a file can be written into it.
+    """Create `folder` with its parents and check that a file can be written into it.
 
     Raises:
-        OutputError: It is read-only or full, or a file is in its place.
+        OutputError: The folder is read-only or full, or a file is in its place.
     """
     probe = _temporary(folder / "probe")
     with _refusals(folder, probe, *folder.parents):
@@ -187,10 +187,10 @@ def ensure_writable(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Create a folder and hold it for one run; the system lets go of it however the run ends.
+    """Create a folder and lock it for one run; the system releases it however the run ends.
 
     Raises:
-        OutputError: Another run holds it, or it can't be written into.
+        OutputError: Another run has locked it, or it can't be written to.
     """
     ensure_writable(folder)
     lock = FileLock(folder / LOCK)
@@ -198,9 +198,9 @@ def alone(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise OutputError(
-            got=f"{folder}, where another run is at work",
+            got=f"{folder}, which another run is using",
             expected="a folder that no other run writes to",
-            todo="Wait for that one, stop it, or choose another folder.",
+            todo="Wait for that run, stop it, or choose another folder.",
         ) from error
     try:
         sweep(folder)
@@ -210,13 +210,13 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def append_line(path: Path, text: str) -> None:
-    """Adds one line in one write and brings it to the disk.
+    """Append one line in a single write and flush it to the disk.
 
-    A line that an interrupted run left half-written is dropped first, so that it spoils no other.
+    An incomplete line of an interrupted run is removed first, so that it does not damage the next.
 
     Args:
-        path: A text file, created if it is missing; one process writes to it.
-        text: The line, without its newline.
+        path: Text file, created if it is missing; only one process writes to it.
+        text: Line without its newline.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -230,10 +230,10 @@ def append_line(path: Path, text: str) -> None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The whole lines of a file; a last one without newline was torn and is left out.
+    """Complete lines of a file; a last line without a newline was interrupted and is left out.
 
     Args:
-        path: What `append_line` wrote; a missing file has no lines.
+        path: File written by `append_line`; a missing file has no lines.
     """
     if not path.exists():
         return []
@@ -246,7 +246,7 @@ def _refusals(path: Path, *touched: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The body may also read; a failure there is not the output's, and is left to its reader.
+        # The body may also read; a failure there is the reader's, not the output's.
         elsewhere = error.filename is not None and Path(error.filename) not in (path, *touched)
         if error.errno is None or elsewhere:
             raise
@@ -256,13 +256,13 @@ def _refusals(path: Path, *touched: Path) -> Iterator[None]:
 def _refusal(path: Path, error: OSError) -> OutputError:
     default = (error.strerror or "it can't be written", "Choose another folder.")
     reason, todo = _REFUSALS.get(error.errno or 0, default)
-    return OutputError(got=f"{path}: {reason}", expected="a place that can be written", todo=todo)
+    return OutputError(got=f"{path}: {reason}", expected="a path that can be written to", todo=todo)
 
 
 def _refuse_read_only(folder: Path) -> None:
     existing = next((place for place in (folder, *folder.parents) if place.exists()), folder)
     # Root passes every permission check, so a container would fill a folder that its owner closed:
-    # we keep to the owner's bit whoever runs us.
+    # we respect the owner's permission bit for any user.
     if existing.is_dir() and not existing.stat().st_mode & 0o200:
         raise _refusal(existing, PermissionError(errno.EACCES, "read-only"))
 

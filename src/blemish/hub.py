@@ -1,8 +1,8 @@
-"""The Hugging Face Hub: the files of a bundle come from a repository, or go to one.
+"""Download and upload of bundles from and to the Hugging Face Hub.
 
-Only what a bundle is made of is fetched: JSON, safetensors and the card, never a pickle. Which hub,
-which cache, whose token, and whether to go online at all, say huggingface_hub's own variables
-(HF_ENDPOINT, HF_HOME, HF_TOKEN, HF_HUB_OFFLINE). Its exceptions are translated here.
+Only the parts of a bundle are downloaded: JSON, safetensors and the card, never a pickle. The hub,
+the cache, the token and offline mode are set by huggingface_hub's own variables (HF_ENDPOINT,
+HF_HOME, HF_TOKEN, HF_HUB_OFFLINE). Its exceptions are translated here.
 
 huggingface_hub trusts the hub: hashes and names in replies become paths in the cache, and a reply
 may be endless. While a bundle is fetched, `_Watch` checks every reply before the library sees it.
@@ -34,47 +34,48 @@ _NAME_KEYS = ("path", "rfilename")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 _LOG_IN = "Check the name; for a private one log in with 'hf auth login' or set HF_TOKEN."
-# What we got and what to do, by exception or status; the first that fits counts.
+# The `got` and `todo` of a message, by exception or status; the first match counts.
 _REASONS = {
     "OfflineModeIsEnabled": (
-        "which is not whole in the cache, while HF_HUB_OFFLINE forbids to ask the hub",
-        "Unset HF_HUB_OFFLINE, or name a folder that you have.",
+        "which is incomplete in the cache, while HF_HUB_OFFLINE prevents a download",
+        "Unset HF_HUB_OFFLINE, or use a local folder.",
     ),
     "GatedRepoError": (
-        "to which its owner grants access one by one",
-        "Ask for access on its page, then log in with 'hf auth login' or set HF_TOKEN.",
+        "whose owner grants access to each user",
+        "Request access on its page, then log in with 'hf auth login' or set HF_TOKEN.",
     ),
     "RevisionNotFoundError": (
         "which has no such revision",
         "Look up its branches, tags and commits on its page.",
     ),
-    "RepositoryNotFoundError": ("which the hub does not have, or does not show you", _LOG_IN),
-    "401": ("for which the hub wants to know who you are", _LOG_IN),
-    "403": ("which the hub does not let you change or read", _LOG_IN),
+    "RepositoryNotFoundError": ("which does not exist on the hub, or is hidden from you", _LOG_IN),
+    "401": ("for which the hub requires a login", _LOG_IN),
+    "403": ("which the hub does not let you read or change", _LOG_IN),
     "HFValidationError": (
-        "which is no name of a repository",
-        "Write user/name, of letters, digits, '-', '_' and '.'.",
+        "which is not a valid repository name",
+        "Write user/name, with letters, digits, '-', '_' and '.'.",
     ),
 }
 
 
 def names_repository(name: str) -> bool:
-    """Whether this reads like `user/repository`."""
+    """Whether a name has the form `user/repository`."""
     return _REPOSITORY.fullmatch(name) is not None
 
 
 def fetch(repository: str, *, revision: str | None = None) -> Path:
-    """Bring the parts of a bundle into the hub's cache, if they are not there.
+    """Download the parts of a bundle into the hub's cache, if they are missing.
 
     Args:
-        repository: As `user/repository`.
-        revision: A branch, a tag or a commit; the main branch if not given.
+        repository: Name as `user/repository`.
+        revision: Branch, tag or commit; by default the main branch.
 
     Returns:
-        The folder in the cache; nobody may write to it.
+        The folder in the cache; it must not be written to.
 
     Raises:
-        BundleError: There is none, it is another's, or neither hub nor cache can give it.
+        BundleError: The repository does not exist or has other contents, or neither hub nor cache
+            can provide it.
     """
     from huggingface_hub import snapshot_download
 
@@ -91,20 +92,20 @@ def fetch(repository: str, *, revision: str | None = None) -> Path:
     if not (Path(found) / "config.json").is_file():
         raise BundleError(
             got=f"the repository '{repository}', which has no config.json",
-            expected="one that 'push_to_hub' has filled",
-            todo="Check its name.",
+            expected="one written by 'push_to_hub'",
+            todo="Check the name.",
         )
     return Path(found)
 
 
 def upload(folder: Path, repository: str, *, private: bool = False, message: str) -> str:
-    """Make a repository of a folder's files, in one commit; it is created if it is missing.
+    """Upload a folder's files to a repository in one commit; it is created if it is missing.
 
     Args:
-        folder: Whose files are sent; weights that the repository has beyond them are deleted.
-        repository: As `user/repository`.
-        private: Whether a new one is shown to nobody else; one that exists stays as it is.
-        message: Of the commit.
+        folder: Folder of the files; other weights in the repository are deleted.
+        repository: Name as `user/repository`.
+        private: Whether a new repository is private; an existing one stays as it is.
+        message: Message of the commit.
 
     Returns:
         The address of the repository.
@@ -130,7 +131,7 @@ def upload(folder: Path, repository: str, *, private: bool = False, message: str
 def _translated(what: str) -> Iterator[None]:
     from huggingface_hub import errors
 
-    # Both of httpx and of requests, whichever this version of the library is built on.
+    # Of httpx and of requests, whichever this version of the library uses.
     http_error: type[Exception] = errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
     try:
         yield
@@ -138,7 +139,7 @@ def _translated(what: str) -> Iterator[None]:
         raise _refusal(what, error) from error
     except (http_error, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # the disk's: of the cache, not of the hub
+            raise  # an error of the cache's disk, not of the hub
         raise _refusal(what, error) from error
 
 
@@ -264,7 +265,7 @@ def _refusal(what: str, error: Exception) -> BundleError:
     kinds |= {str(getattr(reply, "status_code", "")) for reply in replies}
     default = (
         f"which can't be exchanged with the hub ({_first_line(error)})",
-        "Check the network, then try again; what is in the cache needs none.",
+        "Check the network, then try again; cached files need no network.",
     )
     reason, todo = next((_REASONS[kind] for kind in _REASONS if kind in kinds), default)
     return BundleError(

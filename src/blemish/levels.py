@@ -1,7 +1,7 @@
-"""What a picture's file holds, before it is made a picture.
+"""Stored levels of an image file, before conversion to an image.
 
-Levels are upright, of 8 or 16 bits: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA
-`h w 4`. Black is 0. White is 255 in 8 bits; in 16 bits it is 65535, or less where a camera of 10,
+Levels are upright, of 8 or 16 bits: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w
+4`. Black is 0. White is 255 in 8 bits; in 16 bits it is 65535, or less where a camera of 10,
 12 or 14 bits fills only the lower part of the range.
 """
 
@@ -45,7 +45,7 @@ def changed_levels(
 
 
 def colours_of(levels: Levels) -> UInt[np.ndarray, "h w colours"]:
-    """A view of the channels without alpha, one or three."""
+    """View of the channels without alpha, one or three."""
     channels = levels.reshape(*levels.shape[:2], -1)
     return channels[:, :, : 1 if channels.shape[2] < 3 else 3]
 
@@ -59,10 +59,10 @@ def alpha_of(levels: Levels) -> UInt[np.ndarray, "h w"] | None:
 def upright(
     stored: Shaped[np.ndarray, "rows columns *channels"], orientation: int
 ) -> Shaped[np.ndarray, "h w *channels"]:
-    """Turn what lies as in its file to how it is looked at.
+    """Rotate from the file's orientation to the displayed one.
 
     Args:
-        stored: Rows and columns as the camera stored them.
+        stored: Rows and columns as stored.
         orientation: EXIF orientation, 1 to 8.
     """
     assert 1 <= orientation <= 8
@@ -74,8 +74,8 @@ def upright(
 def as_stored(
     levels: Shaped[np.ndarray, "h w *channels"], orientation: int
 ) -> Shaped[np.ndarray, "rows columns *channels"]:
-    """The inverse of `upright`."""
-    return upright(levels, {6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
+    """Inverse of `upright`."""
+    return upright(levels, {6: 8, 8: 6}.get(orientation, orientation))  # the rest are self-inverse
 
 
 def counts_of(values: UInt[np.ndarray, "h w"]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Limits of numbers that a search takes: its steps, its rate and the weights of its loss."""
+"""Limits of a search: its steps, its rate and the weights of its loss."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def refuse_search(steps: int, learning_rate: float) -> None:
     if steps < 0 or not 0 < learning_rate < 100:
         raise OptionError(
             got=f"{steps} steps at a learning rate of {learning_rate}",
-            expected="no fewer than 0 steps, and a rate above 0 and below 100",
+            expected="0 steps or more, and a rate above 0 and below 100",
             todo="Correct the option.",
         )
 
@@ -25,7 +25,7 @@ def refuse_weights(**weights: float) -> None:
     """Check the weights of a loss.
 
     Raises:
-        OptionError: One is negative, no number, or so large that the loss would overflow.
+        OptionError: A weight is negative, not a number, or so large that the loss would overflow.
     """
     for name, weight in weights.items():
         if not 0 <= weight <= HEAVIEST:
@@ -37,6 +37,6 @@ def refuse_weights(**weights: float) -> None:
 
 
 def refuse_weights_of(options: Any) -> None:
-    """The same for every field of a dataclass that is called a weight."""
+    """Check every field of a dataclass whose name ends in weight."""
     names = [name for name in options.__dataclass_fields__ if name.endswith("_weight")]
     refuse_weights(**{name: getattr(options, name) for name in names})

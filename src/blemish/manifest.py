@@ -1,8 +1,9 @@
-"""`manifest.jsonl`: what a folder of made items says of each, one line of JSON per item.
+"""Records of synthetic items in `manifest.jsonl`, one line of JSON per item.
 
-A line is added after the item's files, so an item with a line is whole; a last line without its
-newline was torn and is left out. Of two lines under one name the later counts. A manifest may come
-from a stranger: every value of a line is checked, and so is each file before it is read.
+A line is added after the item's files, so an item with a line is complete; a last line without its
+newline was interrupted and is left out. If two lines have the same name, the later one counts. A
+manifest may come from a stranger: every value of a line is checked, and each file before it is
+read.
 """
 
 import json
@@ -17,7 +18,7 @@ from blemish.names import ItemOutcome
 MANIFEST = "manifest.jsonl"
 NOTHING_CHANGED = "nothing changed"
 
-# A line as it is read: the keys of `SCHEMA`, and whatever a later release adds.
+# Line of a manifest: the keys of `SCHEMA`, and keys of later releases.
 Row = dict[str, Any]
 
 
@@ -42,7 +43,7 @@ def _files(value: Any) -> bool:
 
 
 def _inside(path: Any) -> bool:
-    """Whether it is a relative path that leads nowhere above its start."""
+    """Whether a path is relative and never leaves its start."""
     steps = path.replace("\\", "/").split("/") if isinstance(path, str) else [""]
     return not {"", ".."} & {*steps} and "\0" not in path and not Path(path).is_absolute()
 
@@ -60,39 +61,39 @@ def _scores(value: Any) -> bool:
     )
 
 
-# What each key holds:
+# Content of each key:
 SCHEMA: dict[str, Callable[[Any], bool]] = {
-    "name": _word,  # of the item's files
-    "type": _word,  # of the defect
+    "name": _word,  # name of the item's files
+    "type": _word,  # type of the defect
     "outcome": lambda value: value in get_args(ItemOutcome),
-    "reasons": _words,  # why the item is not kept, or is doubtful
+    "reasons": _words,  # reasons why the item is not kept, or is doubtful
     "files": _files,  # image, mask, twin, requested and codes, relative to the folder
     "seed": _whole,
     "strength": _number,
-    "normal": _word,  # the photograph's file
-    "requested": lambda value: value is None or _word(value),  # the mask's file
+    "normal": _word,  # file of the photograph
+    "requested": lambda value: value is None or _word(value),  # file of the mask
     "photograph": _word,  # digest of its pixels
-    "fingerprint": _word,  # of the change, by which duplicates are found
+    "fingerprint": _word,  # fingerprint of the change, to find duplicates
     "bundle": _bundle,  # name and digest of the bundle that made the item
     "options": lambda value: isinstance(value, dict),
     "scores": _scores,
-    "index": _whole,  # among the items of a recipe
+    "index": _whole,  # index among the items of a recipe
     "duplicate_of": _word,
 }
 REQUIRED = ("name", "type", "files")
 
 
 def read_rows(manifest: Path) -> Iterator[Row]:
-    """The lines of a manifest, oldest first, one in memory at a time; none if there is no file.
+    """Lines of a manifest, oldest first, one in memory at a time; none without a file.
 
-    Lines of older releases have no outcome: their items were kept, but for those without a picture,
+    Lines of older releases have no outcome: their items were kept, except those without an image,
     in which nothing changed.
 
     Args:
-        manifest: The file.
+        manifest: File of the manifest.
 
     Yields:
-        What `SCHEMA` says: name, type, outcome, reasons and files are always there.
+        Rows that fit `SCHEMA`: name, type, outcome, reasons and files are always there.
 
     Raises:
         DataError: A line is not a valid record; the message names the file and the line.
@@ -106,7 +107,7 @@ def read_rows(manifest: Path) -> Iterator[Row]:
 
 
 def append_row(manifest: Path, row: Mapping[str, Any]) -> None:
-    """Add a line; only one process may.
+    """Add a line; only one process may do so.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -115,15 +116,15 @@ def append_row(manifest: Path, row: Mapping[str, Any]) -> None:
 
 
 def file_of(manifest: Path, row: Mapping[str, Any], kind: str) -> Path:
-    """A file of an item, which lies in the manifest's folder.
+    """File of an item, which must be in the manifest's folder.
 
     Args:
-        manifest: The manifest that the row is of.
-        row: As `read_rows` gives it.
+        manifest: Manifest of the row.
+        row: Row of `read_rows`.
         kind: image, mask, twin, requested or codes.
 
     Raises:
-        DataError: The row names no such file, or it is gone, or a link leads out of the folder.
+        DataError: The row names no such file, it is missing, or a link leads out of the folder.
     """
     root, named = manifest.parent, row["files"].get(kind)
     path = root / str(named)
@@ -140,7 +141,7 @@ def _row(manifest: Path, number: int, line: bytes) -> Row:
     if wrong is not None:
         raise DataError(
             got=f"{manifest}, whose line {number} is not a valid item record: {wrong}",
-            expected="a manifest as Blemish wrote it",
+            expected="a manifest written by Blemish",
             todo="Restore the line, or choose another folder.",
         )
     check_name(row["type"], f"{manifest}, whose line {number} has the type")
@@ -160,7 +161,7 @@ def _parsed(line: bytes) -> Any:
 
 
 def _complaint(row: Any) -> str | None:
-    """What is wrong with a line, if anything is."""
+    """Problem of a line, or None."""
     if not isinstance(row, dict):
         return "not a JSON object"
     for key, fits in SCHEMA.items():
@@ -177,5 +178,5 @@ def _lost(root: Path, row: Mapping[str, Any], kind: str, how: str) -> DataError:
     return DataError(
         got=f"{root}, where the {kind} of item {row['name']!r} {how}",
         expected="every file that manifest.jsonl names, in its folder",
-        todo="Bring it back, or take the item's line out of manifest.jsonl.",
+        todo="Restore it, or remove the item's line from manifest.jsonl.",
     )

@@ -1,6 +1,6 @@
 """Vocabularies that the command line, recipes, the library and the docs share, each typed once.
 
-A new method, kind or format begins with its name here; nothing here imports PyTorch.
+A new method, kind or format starts with its name here; nothing here imports PyTorch.
 """
 
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ FeatureSource = Literal["critic", NetworkName]
 FeatureChoice = Literal["auto", FeatureSource]
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["32-true", "bf16-mixed"]  # of the layers while a network is trained
+Precision = Literal["32-true", "bf16-mixed"]  # number format inside the networks during training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodTraits:
-    """What a placement method takes.
+    """Traits of a placement method.
 
     Attributes:
         searches: Whether it searches for codes, so that it takes a reference and noise maps.
-        inverts: Whether it inverts the photograph first, so that it takes the options of inverting.
+        inverts: Whether it inverts the photograph first, so that it takes the options of inversion.
         needs_real: Whether it needs a folder of real defects.
         needs_bundle: Whether it needs a bundle.
     """

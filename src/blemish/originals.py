@@ -1,20 +1,18 @@
-"""A photograph as its file holds it, and changes to it that leave everything else alone.
+"""Photograph as stored in its file, and changes to it that leave everything else unchanged.
 
-A picture x of 8 bits is what the rest of the package works on. A change of it, y - x, is put onto
-the file's own levels X at their own depth and in their own channels:
+The rest of the package works on an image x of 8 bits. A change of it, y - x, is added to the file's
+own levels X at their own depth and in their own channels:
 
     Y = X + s · (y - x),  with s = 1 for 8 bits and 257 for 16,
 
 cut to the range. If white is another level W, s = W / 255, and Y is rounded to the nearest level
-whose picture is y. So Y differs from X exactly where y differs from x, and Y read
-again as a picture is y. What is written lies in rows and columns as the photograph does and has its
-EXIF orientation: readers that honour the tag and readers that pass it over both see photograph and
-mask agree.
+whose image is y. So Y differs from X exactly where y differs from x, and Y read again as an image
+is y. Output has the photograph's stored rows, columns and EXIF orientation, so image and mask agree
+for readers that apply the tag and for those that ignore it.
 
-The file is a PNG whatever was read. Its mode is that of the photograph where PNG has it: grey or
-RGB of 8 or 16 bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit a
-pixel becomes grey. The ICC profile stays, and so does what white is, as significant bits; nothing
-else that a camera notes is handed on.
+The output is always a PNG. Its mode is that of the photograph if PNG has it: grey or RGB of 8 or 16
+bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit per pixel becomes
+grey. The ICC profile is kept, and the level of white as significant bits; other metadata is not.
 """
 
 import struct
@@ -35,18 +33,18 @@ from blemish.pictures import refuse_dark
 _COMPRESSION = 3
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
-_UP = 2  # the filter that takes each row's difference from the one above
+_UP = 2  # the PNG filter that takes each row's difference from the one above
 
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
-    """A photograph at its own depth.
+    """Photograph at its own depth.
 
     Attributes:
-        levels: Upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
-        orientation: EXIF orientation, 1 to 8: how the file's own rows and columns lie.
-        profile: ICC profile; empty where there is none.
-        white: The level that is white; None for the highest of the levels' type.
+        levels: Levels, upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
+        orientation: EXIF orientation, 1 to 8, of the file's own rows and columns.
+        profile: ICC profile; empty if there is none.
+        white: Level that is white; None for the highest of the levels' type.
     """
 
     levels: Levels
@@ -56,7 +54,7 @@ class Original:
 
     @cached_property
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The same as `pictures.read_picture` gives it."""
+        """Same image as from `pictures.read_picture`."""
         return picture_of(self.levels, self.white)
 
     @property
@@ -78,11 +76,11 @@ class Original:
     def with_change(
         self, picture: UInt8[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"]
     ) -> Self:
-        """The photograph with a change of its picture on it.
+        """Photograph with a change of its image.
 
         Args:
-            picture: What it shall look like; where the photograph is grey it must be so too.
-            where: The pixels to change; all others, and alpha, stay as they are, bit for bit.
+            picture: Changed image; for a grey photograph it must be grey, too.
+            where: Pixels to change; all others, and alpha, stay the same, bit for bit.
         """
         change = picture[where].astype(np.int32) - self.picture[where]
         assert not self.grey or (change == change[:, :1]).all(), "grey stays grey"
@@ -94,7 +92,7 @@ class Original:
         return replace(self, levels=levels)
 
     def write(self, path: Path) -> None:
-        """Writes a PNG, the whole or none, that lies as the photograph's file does.
+        """Write a PNG, whole or not at all, in the orientation of the photograph's file.
 
         Raises:
             OutputError: The disk is full or read-only, or something is in the way.
@@ -111,7 +109,7 @@ class Original:
         write_atomically(path, _SIGNATURE + b"".join(chunks))
 
     def write_mask(self, path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
-        """Writes an upright mask of the photograph as 0 and 255, lying as its file does.
+        """Write an upright mask of the photograph as 0 and 255, in the orientation of its file.
 
         Raises:
             OutputError: The disk is full or read-only, or something is in the way.
@@ -122,7 +120,7 @@ class Original:
 
 
 def read_original(path: Path) -> Original:
-    """Reads a photograph.
+    """Read a photograph.
 
     Raises:
         DataError: As in `pictures.read_picture`.
@@ -158,7 +156,7 @@ def _pixels(stored: Levels) -> bytes:
 
 
 def _exif(orientation: int) -> bytes:
-    """A directory with the one entry: one short integer under the tag 0x0112."""
+    """Directory with one entry: one short integer under the tag 0x0112."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
     return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
 

@@ -1,6 +1,6 @@
-"""The one seam between files, pictures and tensors.
+"""Conversion between files, images and tensors.
 
-A picture is RGB `uint8` with channels last; a mask is boolean, true on the defect. Tensors are
+An image is RGB `uint8` with channels last; a mask is boolean, true on the defect. Tensors are
 channels-first: images in [-1, 1], masks in [0, 1].
 """
 
@@ -29,10 +29,10 @@ _GAP, _GROUND = 2, 32
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads a photograph, upright as its EXIF says.
+    """Read a photograph, upright by its EXIF orientation.
 
-    Grey is repeated into three channels, 16 bits are scaled to 8, and alpha is dropped, as the
-    detectors that will read the same file do. Of several pages the first is taken.
+    Grey is repeated into three channels, 16 bits are scaled to 8, and alpha is dropped, as
+    detectors do that read the same file. Of several pages the first is used.
 
     Raises:
         DataError: As in `decode.decode`; or it has 16 bits and is black without `Reading.levels`.
@@ -80,13 +80,13 @@ def is_oblong(width: int, height: int) -> bool:
 
 
 def refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Raise a DataError if a picture is smaller than `LEAST_SIDE` squared."""
+    """Raise a DataError if an image is smaller than `LEAST_SIDE` squared."""
     h, w = picture.shape[:2]
     if min(h, w) < LEAST_SIDE:
         raise DataError(
-            got=f"{path}, a picture of {w} × {h} pixels",
+            got=f"{path}, an image of {w} × {h} pixels",
             expected=f"a photograph of at least {LEAST_SIDE} × {LEAST_SIDE} pixels",
-            todo="Give the photograph as the camera took it.",
+            todo="Use the original photograph from the camera.",
         )
 
 
@@ -94,7 +94,7 @@ def write_picture(
     path: Path,
     picture: UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"] | Bool[np.ndarray, "h w"],
 ) -> None:
-    """Writes a PNG, the whole or none; a boolean mask becomes 0 and 255.
+    """Write a PNG, whole or not at all; a boolean mask becomes 0 and 255.
 
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
@@ -113,13 +113,13 @@ def png(
 
 
 def to_tensor(picture: UInt8[np.ndarray, "*n h w 3"]) -> Float[Tensor, "*n 3 h w"]:
-    """A picture, or a batch of them, as an image in [-1, 1]."""
+    """Image tensor in [-1, 1] of an image, or of a batch of them."""
     channels_first = np.ascontiguousarray(np.moveaxis(picture, -1, -3))
     return torch.from_numpy(channels_first).float() / 127.5 - 1
 
 
 def to_picture(image: Float[Tensor, "*n 3 h w"]) -> UInt8[np.ndarray, "*n h w 3"]:
-    """The nearest picture to an image in [-1, 1]; what lies outside is clamped."""
+    """Nearest image to a tensor in [-1, 1]; values outside are clamped."""
     levels = (image.detach().float() + 1) * 127.5
     return levels.round().clamp(0, 255).byte().movedim(-3, -1).contiguous().cpu().numpy()
 
@@ -127,29 +127,29 @@ def to_picture(image: Float[Tensor, "*n 3 h w"]) -> UInt8[np.ndarray, "*n h w 3"
 def mask_to_tensor(
     mask: Bool[np.ndarray, "*n h w"] | UInt8[np.ndarray, "*n h w"],
 ) -> Float[Tensor, "*n 1 h w"]:
-    """A mask of booleans, or of 0 and 1, as a tensor of 0 and 1."""
+    """Tensor of 0 and 1 from a mask of booleans, or of 0 and 1."""
     return torch.from_numpy(np.ascontiguousarray(mask)).float().unsqueeze(-3)
 
 
 def to_mask(mask: Float[Tensor, "*n 1 h w"]) -> Bool[np.ndarray, "*n h w"]:
-    """True where a mask in [0, 1] is above one half."""
+    """Boolean mask, true where a mask in [0, 1] is above one half."""
     return (mask.detach().squeeze(-3) > 0.5).cpu().numpy()
 
 
 def fit(picture: UInt8[np.ndarray, "h w 3"], resolution: int) -> UInt8[np.ndarray, "r r 3"]:
-    """Resizes to a square: averages areas when shrinking, interpolates when enlarging.
+    """Resize to a square: averages areas when shrinking, interpolates when enlarging.
 
-    A picture that is not square is squeezed, not cropped: a defect may lie at its border.
+    An image that is not square is squeezed, not cropped, because a defect may be at its border.
     """
     return _resize(picture, resolution)
 
 
 def fit_mask(mask: Bool[np.ndarray, "h w"], resolution: int) -> Bool[np.ndarray, "r r"]:
-    """Resizes a mask as `fit` does its picture, without losing a thin scratch.
+    """Resize a mask as `fit` does its image, without losing a thin scratch.
 
-    A pixel is on where at least half of it is covered. One that is covered at all is on too if
-    otherwise it and its eight neighbours were all off: no part of the defect moves by more than a
-    pixel, and a bulky one keeps its area.
+    A pixel is on if at least half of it is covered. A covered pixel is also on if otherwise it and
+    its eight neighbours were all off: no part of the defect moves by more than a pixel, and a large
+    one keeps its area.
     """
     coverage = _resize(mask.astype(np.float32), resolution)
     half = coverage >= 0.5
@@ -160,7 +160,7 @@ def fit_mask(mask: Bool[np.ndarray, "h w"], resolution: int) -> Bool[np.ndarray,
 def grid(
     pictures: Sequence[UInt8[np.ndarray, "h w 3"]], columns: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Tiles pictures of one size row by row on a dark ground, with small gaps between."""
+    """Grid of images of one size on a dark background, with small gaps."""
     height, width, _ = pictures[0].shape
     down, right = height + _GAP, width + _GAP
     rows = -(-len(pictures) // columns)

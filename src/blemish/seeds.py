@@ -1,4 +1,4 @@
-"""Seeds: the range that every generator of random numbers takes."""
+"""Seeds: the range of every random generator."""
 
 from blemish.errors import OptionError
 

@@ -171,11 +171,11 @@ def _clock(seconds: float) -> str:
 
 
 class Statistics:
-    """Means of what a run reports, a JSON line for each window of steps.
+    """Means of a run's values, one JSON line for each window of steps.
 
     Args:
-        path: The `.jsonl` file; lines after `resume_step` are dropped, so that an interrupted run
-            and an unbroken one leave the same file but for their times.
+        path: The `.jsonl` file; lines after `resume_step` are removed, so that an interrupted run
+            and an uninterrupted one leave the same file except for their times.
         resume_step: Steps already done.
         window: `window()` of the run that is resumed; its steps count towards the next line.
     """
@@ -205,7 +205,7 @@ class Statistics:
         return json.dumps({name: [self.sums[name], self.counts[name]] for name in self.sums})
 
     def flush(self, *, step: int, nimg: int) -> str:
-        """Write the window's means and start the next one; returns them for a person to read.
+        """Write the window's means and start the next window; returns them as text.
 
         Args:
             step: Steps that are done.
@@ -228,7 +228,7 @@ class Statistics:
 
 
 def draw_curves(stats: Path, picture: Path) -> None:
-    """Plot every series of a `stats.jsonl` against the steps, a panel each."""
+    """Plot every series of a `stats.jsonl` over the steps, one panel each."""
     import matplotlib
 
     matplotlib.use("Agg")

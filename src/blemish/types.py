@@ -1,4 +1,4 @@
-"""The nouns that rooms hand to each other.
+"""Data types that packages exchange.
 
 Images are RGB in [-1, 1], masks are in [0, 1] with 1 on the defect; both are channels-first.
 """
@@ -29,13 +29,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codes:
-    """What a generator is driven by.
+    """Input of a generator.
 
     Attributes:
         w: One row for each layer of the backbone.
-        w_defect: One row for each layer of the defect branch; None draws the good twin.
-        noise: Noise maps `n 1 r r` by layer name; layers that are absent use their constants.
-        space: The space in which the codes were searched.
+        w_defect: One row for each layer of the defect branch; None gives the good twin.
+        noise: Noise maps `n 1 r r` by layer name; other layers use their constants.
+        space: Search space of the codes.
     """
 
     w: Float[Tensor, "n layers d"]
@@ -52,11 +52,11 @@ class Codes:
         return replace(self, w=self.w[index], w_defect=w_defect, noise=noise or None)
 
     def good(self) -> Self:
-        """The same part without its defect."""
+        """Codes of the same part without its defect."""
         return replace(self, w_defect=None)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on another device."""
+        """A copy on another device."""
         noise = {name: map.to(device) for name, map in (self.noise or {}).items()}
         w_defect = None if self.w_defect is None else self.w_defect.to(device)
         return replace(self, w=self.w.to(device), w_defect=w_defect, noise=noise or None)

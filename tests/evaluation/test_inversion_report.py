@@ -213,7 +213,7 @@ def test_a_bundle_without_an_encoder_and_a_domain(
     plan = Plan(images=data, foreign=others, samples=2, limit=2)
     report = put(bundle, load_model(bundle), plan, tmp_path, [("project", "w")])
     assert "own defective" not in report["counts"]
-    assert any("Defects were not looked for" in note for note in report["notes"])
+    assert any("Defects were not searched for" in note for note in report["notes"])
     assert report["rows"][0]["refusal"]["auroc_strangeness"] is None
     assert report["rows"][0]["refusal"]["auroc_psnr"] is not None
     assert not (tmp_path / "fidelity.png").exists()

@@ -61,7 +61,7 @@ def test_a_snapshot_that_is_kept_draws_what_the_bundle_draws(tmp_path: Path) -> 
 
 def test_a_generator_that_a_branch_has_learnt_on_stays(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
-    with pytest.raises(OptionError, match="defect branch has learnt"):
+    with pytest.raises(OptionError, match="defect branch was trained"):
         keep(bundle, 2)
 
 
@@ -75,7 +75,7 @@ def test_a_branch_that_is_kept_has_not_been_learnt_on(tmp_path: Path) -> None:
     assert bundle.config["kept_defects_nimg"] == 2000 and "kept_nimg" not in bundle.config
     torch.testing.assert_close(dict(bundle.tensors("generator")), dict(kept), atol=2e-3, rtol=2e-3)
     behind = write_bundle(tmp_path / "behind", encoder=True)
-    with pytest.raises(OptionError, match="encoder has learnt"):
+    with pytest.raises(OptionError, match="encoder was trained"):
         keep(behind, 2, "defects")
 
 

@@ -145,7 +145,7 @@ def test_the_page_names_every_type_and_reason(whole: tuple[dict[str, Any], Path]
     text = unescape((whole[1] / "report.html").read_text(encoding="utf-8"))
     for kind in TYPES:
         assert f"<h2>{kind}</h2>" in text and f"<td>{kind}</td>" in text
-    for words in ("nothing changed", "refused", "critic", "IoU of label", "share of copies"):
+    for words in ("nothing changed", "refused", "critic", "IoU of label", "fraction of copies"):
         assert words in text
 
 
@@ -220,9 +220,9 @@ def lone_type(made: Path) -> None:
 
 
 NOTES: dict[str, tuple[Callable[[Path], object], bool, str]] = {
-    "a type of which there is no real one": (lone_type, False, "no real one of dent, rust"),
+    "a type of which there is no real one": (lone_type, False, "no real defects of dent, rust"),
     "no manifest": (lambda made: (made / "manifest.jsonl").unlink(), False, "No manifest"),
-    "all were learnt from": (lambda made: None, True, "distances to them flatter"),
+    "all were learnt from": (lambda made: None, True, "distances are too small"),
 }
 
 
@@ -257,7 +257,7 @@ def test_of_one_item_much_is_unknown_and_the_rest_is_told(
         assert all(of == {"made": None, "learnt": None} for of in found["distances"].values())
         assert {*found["diversity"].values()} == {None} and found["memorised"] is None
         assert found["drift"]["iou_changed_median"] == 1
-        assert {*found["unknown"]} >= {"share of copies", "distance of made ones"}
+        assert {*found["unknown"]} >= {"fraction of copies", "distance of synthetic ones"}
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,10 @@ def mark_all(root: Path) -> None:
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no good ones": (remove("train"), "no photograph of a good part"),
-    "no defects": (remove("test"), "none is left to test on"),
+    "no defects": (remove("test"), "no defects left for tests"),
     "no masks": (remove("ground_truth"), "without a mask"),
-    "one of each type": (keep_one_of_each, "none is left to test on"),
-    "empty masks": (mark(False), "000.png, whose mask marks nothing"),
+    "one of each type": (keep_one_of_each, "no defects left for tests"),
+    "empty masks": (mark(False), "000.png, an empty mask"),
     "masks all over": (mark_all, "whose masks mark every pixel"),
 }
 

@@ -82,7 +82,7 @@ def stop_at(count: int) -> Any:
 def test_two_trials_do_not_write_into_one_folder(
     trial: Trial, trained: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    with alone(tmp_path / FOLDER), pytest.raises(OutputError, match="another run is at work"):
+    with alone(tmp_path / FOLDER), pytest.raises(OutputError, match="another run is using"):
         trial.put(tmp_path, CPU)
     assert not trained
     trial.put(tmp_path, CPU)

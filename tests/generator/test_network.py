@@ -203,7 +203,7 @@ def test_a_branch_that_can_take_a_mask_is_the_old_one_without() -> None:
 
 def test_a_branch_that_takes_no_mask_says_so() -> None:
     generator = build(takes_mask=False)
-    with pytest.raises(ValueError, match="takes none"):
+    with pytest.raises(ValueError, match="does not accept one"):
         generator.draw(codes_of(generator), mask=square())
 
 

@@ -362,7 +362,7 @@ def test_a_run_does_not_begin_where_another_left_its_state(parts: Path, fresh: B
 
 def test_two_runs_do_not_write_into_one_folder(parts: Path, fresh: Bundle) -> None:
     folder = fresh.path / "training" / "generator"
-    with FileLock(folder / LOCK), pytest.raises(OutputError, match="another run is at work"):
+    with FileLock(folder / LOCK), pytest.raises(OutputError, match="another run is using"):
         train_first(parts, fresh.path, schedule(8), resume=True)
     train_first(parts, fresh.path, schedule(8), resume=True)
 

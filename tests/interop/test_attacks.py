@@ -98,5 +98,5 @@ def test_shapes_and_types_hold_on_the_way_to_a_refusal(tmp_path: Path, family: A
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.pkl", Path("/dev/zero")):
-        with pytest.raises(BundleError, match="no file"):
+        with pytest.raises(BundleError, match="not a file"):
             read(path)

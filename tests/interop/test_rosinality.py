@@ -197,13 +197,13 @@ def _odd(value: dict[str, Any], what: str) -> None:
 @pytest.mark.parametrize(
     "what, told",
     [
-        ("extra", "no place for: 'g_ema.convs.0.conv.weight_2'"),
-        ("extra of the critic", "no place for: 'd.convs.1.conv3.0.weight'"),
+        ("extra", "Blemish does not use: 'g_ema.convs.0.conv.weight_2'"),
+        ("extra of the critic", "Blemish does not use: 'd.convs.1.conv3.0.weight'"),
         ("missing", "missing: 'synthesis.b8.conv0.noise_const'"),
         ("filter", "another filter in 'convs.0.conv.blur.kernel'"),
         ("filter of the critic", "another filter in 'convs.1.skip.0.kernel'"),
         ("coarsest", r"synthesis.b4.const of \[8, 16, 16\]"),
-        ("no tensor", "something else than tensors in 'g_ema'"),
+        ("no tensor", "something other than tensors in 'g_ema'"),
         ("no average", "without the averaged generator"),
     ],
 )

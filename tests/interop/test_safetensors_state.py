@@ -78,7 +78,7 @@ def test_a_branch_of_ours_comes_back_with_its_types_named_anew(
     foreign = read(path, types=types)
     assert CONFIG.defect is not None
     assert foreign.config == replace(CONFIG, defect=replace(CONFIG.defect, types=types))
-    with pytest.raises(BundleError, match="2 type"):
+    with pytest.raises(BundleError, match="2 defect type"):
         read(path, types=("crack",))
 
 
@@ -107,7 +107,7 @@ def test_headers_that_make_no_sense_are_refused(tmp_path: Path, about: dict[str,
 
 @pytest.mark.parametrize(
     "name, told",
-    [("io.z", "neither generator nor critic"), ("G.more", "no place for: 'more'")],
+    [("io.z", "neither generator nor critic"), ("G.more", "Blemish does not use: 'more'")],
 )
 def test_tensors_of_nothing_known_are_refused(tmp_path: Path, name: str, told: str) -> None:
     state = prefixed("G.", networks(TINY)[0].state_dict()) | {name: torch.zeros(1)}

@@ -128,7 +128,7 @@ def test_classes_enter_both_networks_as_published(label: int) -> None:
 
 def test_a_class_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = write_snapshot(tmp_path / "a.pkl", snapshot_of(CONDITIONAL))
-    with pytest.raises(BundleError, match="class 3 of a generator that knows 3"):
+    with pytest.raises(BundleError, match="class 3 of a generator with 3 classes"):
         read(path, label=3)
 
 
@@ -159,7 +159,7 @@ def test_a_bundle_that_is_there_is_left_alone(tmp_path: Path) -> None:
     path = write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY))
     foreign = read(path)
     write_bundle(foreign, tmp_path / "bundle")
-    with pytest.raises(OutputError, match="holds a bundle"):
+    with pytest.raises(OutputError, match="contains a bundle"):
         write_bundle(foreign, tmp_path / "bundle")
 
 
@@ -179,7 +179,7 @@ def test_a_generator_alone_is_taken_and_its_critic_missed(tmp_path: Path) -> Non
         ("activation", "relu", "activation = relu"),
         ("use_noise", False, "use_noise = False"),
         ("conv_clamp", "much", "clamps activations to 'much'"),
-        ("conv_clamp", 256, "in one network otherwise"),
+        ("conv_clamp", 256, "differently in two networks"),
         ("fourier", 3, "synthesis_kwargs.fourier=3"),
         ("widths", [[[[[[1]]]]]], "more arguments"),
         ("hook", torch.device("cpu").type.encode(), "bytes as an argument"),
@@ -243,7 +243,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
 @pytest.mark.parametrize(
     "what, told",
     [
-        ("extra", "no place for: 'synthesis.b16.conv1.resample_filter_2'"),
+        ("extra", "Blemish does not use: 'synthesis.b16.conv1.resample_filter_2'"),
         ("missing", "missing: 'synthesis.b16.conv0.bias'"),
         ("shape", r"synthesis.b16.conv0.bias of \[3\], not \[4\]"),
         ("nan", "NaN, infinite or whole numbers in synthesis.b16.conv0.bias"),
@@ -252,7 +252,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
         ("grey", "1 channel"),
         ("mapping", "no generator under"),
         ("name", "'Transformer' in the place of a generator"),
-        ("two critics", "no place for"),
+        ("two critics", "Blemish does not use"),
         ("no average", "without the averaged generator"),
     ],
 )
@@ -315,7 +315,7 @@ def test_a_gate_that_opens_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def test_one_type_has_one_name(tmp_path: Path) -> None:
     with_branch(tmp_path / "a.pkl")
-    with pytest.raises(BundleError, match="1 type"):
+    with pytest.raises(BundleError, match="1 defect type"):
         read(tmp_path / "a.pkl", types=("crack", "print"))
 
 

@@ -350,7 +350,7 @@ def test_a_torn_domain_is_refused(domain: Domain, name: str, harm: str) -> None:
         tensors[PREFIX + name] = torn[:-1] if torn.ndim else torn[None]
     elif harm == "nan":
         tensors[PREFIX + name] = torn * nan
-    with pytest.raises(BundleError, match="domain of codes is torn"):
+    with pytest.raises(BundleError, match="damaged or outdated domain of codes"):
         Domain.read(tensors)
 
 

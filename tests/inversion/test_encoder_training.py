@@ -350,9 +350,9 @@ def test_both_optimisers_go_by_the_rate(data: Path, untrained: Bundle) -> None:
 @pytest.mark.parametrize(
     "changes, told",
     [
-        ({"pairs": 1.5}, "a share of pairs of 1.5"),
-        ({"pairs": nan}, "a share of pairs of nan"),
-        ({"defects": -0.1}, "a share of defects of -0.1"),
+        ({"pairs": 1.5}, "a fraction of pairs of 1.5"),
+        ({"pairs": nan}, "a fraction of pairs of nan"),
+        ({"defects": -0.1}, "a fraction of defects of -0.1"),
         ({"pixel_weight": -1.0}, "the pixel weight -1.0"),
         ({"code_weight": nan}, "the code weight nan"),
     ],

@@ -207,7 +207,7 @@ def test_a_strange_photograph_is_out_of_the_domain(
     assert own is not None
     found = one(replace(model, strangest=share * own / MARGIN))
     assert found.outcome == outcome
-    assert ("its strangeness is" in found.reason) == (outcome != "ok")
+    assert ("its reconstruction distance is" in found.reason) == (outcome != "ok")
 
 
 def test_extreme_codes_are_out_of_the_domain(model: Model) -> None:
@@ -224,7 +224,7 @@ def test_extreme_codes_are_out_of_the_domain(model: Model) -> None:
 def test_a_search_that_ran_out_of_time_did_not_converge(model: Model, name: str) -> None:
     found = one(model, METHODS[name](search=Search(seconds=1e-9)))
     assert found.outcome == "did not converge"
-    assert "ran out of time" in found.reason
+    assert "reached its time limit" in found.reason
     assert found.codes.w.isfinite().all()
 
 
@@ -270,7 +270,7 @@ def test_twenty_files_with_one_unreadable(model: Model, twenty: list[Path]) -> N
     assert [k for k, result in enumerate(results) if isinstance(result, Unreadable)] == [7]
     assert results[7].outcome == "unreadable"
     facts = results[7].facts()
-    assert facts["outcome"] == "unreadable" and "07.png, which holds no picture" in facts["reason"]
+    assert facts["outcome"] == "unreadable" and "07.png, which is not an image" in facts["reason"]
     for file, result in found[:7] + found[8:]:
         assert isinstance(result, Inversion)
         assert np.array_equal(to_picture(result.target[0]), fit(read_picture(file), 16))
@@ -357,14 +357,14 @@ def test_codes_come_back_as_they_were(
 )
 def test_other_tensors_are_no_codes(tensors: dict, metadata: dict, tmp_path: Path) -> None:
     save_tensors(tmp_path / "x.safetensors", tensors, metadata=metadata)
-    with pytest.raises(BundleError, match="holds no codes"):
+    with pytest.raises(BundleError, match="has no codes"):
         load_codes(tmp_path / "x.safetensors")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 500), (500, 31)])
 def test_small_pictures_are_no_photographs(size: tuple[int, int], tmp_path: Path) -> None:
     write_picture(tmp_path / "small.png", np.zeros((*size, 3), np.uint8))
-    with pytest.raises(DataError, match=rf"small\.png, a picture of {size[1]} × {size[0]} pixels"):
+    with pytest.raises(DataError, match=rf"small\.png, an image of {size[1]} × {size[0]} pixels"):
         read_photograph(tmp_path / "small.png")
 
 

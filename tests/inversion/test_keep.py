@@ -141,7 +141,7 @@ def test_missing_and_torn_files_are_named(
 
 
 def test_a_folder_that_is_not_there(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a folder that 'blemish invert' wrote"):
+    with pytest.raises(DataError, match="a folder written by 'blemish invert'"):
         load_inversion(tmp_path / "none", bundle)
 
 

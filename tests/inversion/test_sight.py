@@ -135,5 +135,5 @@ def test_torn_weights_are_refused(
 ) -> None:
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path))
     (tmp_path / SOURCES[name].filenames[0]).write_bytes(b"hello")
-    with pytest.raises(BundleError, match="can't be read whole"):
+    with pytest.raises(BundleError, match="an incomplete or damaged file"):
         Sight.of(name, critic)

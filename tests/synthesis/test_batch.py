@@ -275,7 +275,7 @@ def test_nor_can_other_options(options: dict[str, Any], recipe: Recipe, made: Pa
 
 def test_a_folder_of_something_else_is_left_alone(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text("{}\n")
-    with pytest.raises(DataError, match="of no batch"):
+    with pytest.raises(DataError, match="that belong to no batch"):
         Batch(recipe, tmp_path)
     (tmp_path / "recipe.json").write_text("[")
     with pytest.raises(DataError, match="can't be read as JSON"):
@@ -291,7 +291,7 @@ def test_a_manifest_that_was_edited_is_refused(recipe: Recipe, made: Path, tmp_p
         ([first, second, *rest, first], 11),
     ):
         (tmp_path / "manifest.jsonl").write_text("".join(lines))
-        with pytest.raises(DataError, match=f"line {line} is another item's"):
+        with pytest.raises(DataError, match=f"line {line} belongs to another item"):
             Batch(recipe, tmp_path)
 
 

@@ -245,7 +245,7 @@ def test_a_closed_folder_is_told(closed: str, tmp_path: Path) -> None:
     root = root if closed == "folder" else tmp_path / "other"
     where.chmod(0o500)
     try:
-        with pytest.raises(OutputError, match="may not be written"):
+        with pytest.raises(OutputError, match="writing is not permitted"):
             Dataset(root)
     finally:
         where.chmod(0o700)

@@ -110,7 +110,7 @@ def test_a_place_that_is_taken_is_refused(made: Path, tmp_path: Path, what: str)
         out.mkdir()
         (out / (".x" if what == "hidden file" else "x")).write_text("hello")
     before = files_in(tmp_path), files_in(made)
-    with pytest.raises(OutputError, match="a new or an empty folder"):
+    with pytest.raises(OutputError, match="a new or empty folder"):
         export(made, out, "coco")
     assert (files_in(tmp_path), files_in(made)) == before
 
@@ -217,7 +217,7 @@ def test_the_card_counts_what_was_not_kept(tmp_path: Path) -> None:
     Dataset(root).fail("bolt_9", "crack", {}, "the photograph is torn")
     says = (
         "| left out | items in which nothing changed (1), items that were refused (1), "
-        "items that could not be made (1) |"
+        "items that failed (1) |"
     )
     assert says in card_of(root, tmp_path / "nuts")
 
@@ -262,7 +262,7 @@ def test_a_bundle_that_has_changed_is_not_asked(
     assert "CC BY-SA" not in card_of(root, tmp_path / "out")
     with pytest.raises(BundleError, match="which made none of the items"):
         export(root, tmp_path / "other", "coco", bundle="bundle")
-    with pytest.raises(BundleError, match="no folder with a config"):
+    with pytest.raises(BundleError, match="not a folder with a config"):
         export(root, tmp_path / "other", "coco", bundle="nowhere")
     assert not (tmp_path / "other").exists()
 

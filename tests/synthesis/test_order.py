@@ -34,7 +34,7 @@ FAULTS: list[tuple[Spoil, type[UserError], str]] = [
     (lambda normal, mask: mask.unlink(), DataError, r"nut_mask\.png, which does not exist"),
     (lambda normal, mask: in_place_of(normal, "hello"), DataError, r"nut\.png, which holds no pi"),
     (lambda normal, mask: in_place_of(mask, "hello"), DataError, r"mask\.png, which holds no pict"),
-    (lambda normal, mask: in_place_of(normal, ""), DataError, r"nut\.png, which holds no picture"),
+    (lambda normal, mask: in_place_of(normal, ""), DataError, r"nut\.png, which is not an image"),
     (lambda normal, mask: in_place_of(normal, part(1, 1)), DataError, "a picture of 1 × 1 pixels"),
     (lambda normal, mask: in_place_of(normal, part(31, 90)), DataError, "a picture of 90 × 31"),
     (lambda normal, mask: in_place_of(mask, spot(1, 1)), DataError, "a mask of 1 × 1 pixels for"),

@@ -185,7 +185,7 @@ SOME = GROUP + "parts = 1\n"
 GIVEN = SOME + 'masks = "masks"\n'
 BLOB = 'draw = { kind = "blob" }\n'
 REFUSED = [
-    ("seed = ", DataError, "which is no TOML"),
+    ("seed = ", DataError, "which is not valid TOML"),
     ("", OptionError, "a recipe without groups"),
     ("sed = 3", OptionError, "the unknown key 'sed'"),
     ("seed = -1", OptionError, "without groups"),
@@ -193,7 +193,7 @@ REFUSED = [
     ('seed = "3"', OptionError, 'seed = "3"'),
     ("seed = 2024-01-01", OptionError, 'seed = "2024-01-01"'),
     ("group = 3", OptionError, "group = 3"),
-    (f'bundle = "none"\n{SOME}{BLOB}', BundleError, "none', which is no folder"),
+    (f'bundle = "none"\n{SOME}{BLOB}', BundleError, "none', which is not a folder"),
     (f"{SOME}{BLOB}cuont = 4", OptionError, "group 1: the unknown key 'cuont'"),
     (f"{SOME}{BLOB}{SOME}", OptionError, "group 2: neither a mask nor a mask kind"),
     ('[[group]]\ndefect = "crack"', OptionError, "no 'count'"),
@@ -323,7 +323,7 @@ def test_what_the_bundle_cannot_do(text: str, got: str, place: Path) -> None:
 def test_near_misses_are_suggested(place: Path) -> None:
     with pytest.raises(OptionError) as caught:
         recipe_of(place, SOME + BLOB + "streng = 1")
-    assert caught.value.todo == "Perhaps 'strength' is meant."
+    assert caught.value.todo == "Did you mean 'strength'?"
     assert "strength" in caught.value.expected
 
 

@@ -366,7 +366,7 @@ SHORT: list[tuple[ReferenceName, Callable[[Path], object] | None, type[UserError
         "stitch",
         lambda root: (root / "test/paint/0.png").write_text("hello"),
         DataError,
-        "holds no picture",
+        "is not an image",
     ),
     (
         "distil",
@@ -416,8 +416,8 @@ def test_a_bundle_without_what_distilling_needs(tmp_path: Path, lost: str) -> No
 @pytest.mark.parametrize(
     "branch, message",
     [
-        (None, "knows no type of defect"),
-        (DefectConfig(first_resolution=8), "knows no type of defect"),
+        (None, "without defect types"),
+        (DefectConfig(first_resolution=8), "without defect types"),
         (DefectConfig(first_resolution=8, types=TYPES, takes_mask=False), "takes no mask"),
     ],
 )

@@ -1,8 +1,8 @@
-"""The verbs: a function's signature is its command, and here errors become exit codes.
+"""Command-line verbs: each function's signature is its command; errors become exit codes.
 
-0 is success, 2 bad input (one message: what we got, what we expected, what to do), 1 a failure of
-ours, 130 Ctrl-C, 143 SIGTERM. Whatever a verb needs beyond the standard library it imports when it
-is called, so that help answers at once.
+The exit code is 0 on success, 2 on bad input (one message: what we got, what we expected, what to
+do), 1 on an internal failure, 130 on Ctrl-C and 143 on SIGTERM. A verb imports everything beyond
+the standard library only when it is called, so that help starts fast.
 """
 
 import errno
@@ -72,13 +72,13 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        args: Of the command line, by default those of this process.
+        args: Command-line arguments, by default those of this process.
 
     Returns:
         The exit code.
 
     Raises:
-        SystemExit: For help (0), and for a command line that can't be parsed (2).
+        SystemExit: On help (0), and on a command line that can't be parsed (2).
     """
     _print_whatever_a_file_is_called()
     try:
@@ -92,7 +92,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def parse(args: Sequence[str]) -> Callable[[], None]:
-    """The command with its arguments, ready to be called."""
+    """The command bound to its arguments, ready to call."""
     if list(args) == ["--version"]:
         return partial(print, f"blemish {__version__}")
     return tyro.cli(
@@ -114,9 +114,9 @@ def _spelled_out(args: Sequence[str]) -> list[str]:
 
 
 def _choice(verbs: Mapping[str, Any]) -> Any:
-    """The union type in which tyro sees subcommands."""
+    """Union type that tyro reads as subcommands."""
     arms = [Annotated[Any, _subcommand(name, verb)] for name, verb in verbs.items()]
-    return Union[(*arms, Annotated[None, tyro.conf.Suppress])]  # tyro wants two arms at least
+    return Union[(*arms, Annotated[None, tyro.conf.Suppress])]  # tyro needs at least two arms
 
 
 def _subcommand(name: str, verb: Verb | Mapping[str, Any]) -> object:
@@ -127,7 +127,7 @@ def _subcommand(name: str, verb: Verb | Mapping[str, Any]) -> object:
 
 
 def _deferred(verb: Verb) -> Callable[..., Callable[[], None]]:
-    # Called by tyro itself, a verb's own ValueError would be told as the user's mistake.
+    # If tyro called the verb itself, it would report the verb's ValueError as the user's mistake.
     @wraps(verb)
     def bind(*args: Any, **kwargs: Any) -> Any:
         return partial(verb, *args, **kwargs)
@@ -140,7 +140,7 @@ def _tell(error: BaseException) -> int:
         traceback.print_exception(error)
     code, message = _explain(error)
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first_process or code == 1:  # what is wrong with the input, all processes find
+    if first_process or code == 1:  # every process finds the same mistake in the input
         print(message, file=sys.stderr)
     # Lightning kills the first process when another one ends with anything but 0.
     interrupted = isinstance(error, KeyboardInterrupt)
@@ -155,12 +155,12 @@ def _explain(error: BaseException) -> tuple[int, str]:
         return error.exit_code, f"Error: {error}"
     if isinstance(error, KeyboardInterrupt):
         code, what = (143, "Terminated") if isinstance(error, Terminated) else (130, "Interrupted")
-        todo = str(error) or "Run it again to begin anew."
-        return code, f"{what}; nothing half-written is left. {todo}"
+        todo = str(error) or "Run it again to start over."
+        return code, f"{what}; no incomplete files are left. {todo}"
     if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
         got = f"{error.filename or 'an output'}: {error.strerror}"
         todo = "Check the path, its permissions and its disk."
-        return 2, _lay_out(UserError(got=got, expected="a place that can be used", todo=todo))
+        return 2, _lay_out(UserError(got=got, expected="a usable path", todo=todo))
     text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
     hint = "Set BLEMISH_DEBUG=1 to see where."
     return 1, f"Error: Blemish failed with {text}\n  {hint}"
@@ -204,6 +204,6 @@ def _print_whatever_a_file_is_called() -> None:
 
 
 def _leave_quietly() -> int:
-    """Whoever read our output has left; Python shall not complain while it closes the pipe."""
+    """Exit quietly when the reader of our output is gone, without Python's broken-pipe message."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141

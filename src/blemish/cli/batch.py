@@ -1,4 +1,4 @@
-"""`blemish batch`: a data set by recipe."""
+"""`blemish batch`: a data set from a recipe."""
 
 import time
 from pathlib import Path
@@ -29,16 +29,16 @@ def batch(
     dry_run: Flag = False,
     json: Json = False,
 ) -> None:
-    """Make a data set by a recipe, and carry it on where it was left.
+    """Make a data set from a recipe; resume an interrupted one.
 
     Args:
-        recipe: TOML file that says how many of which defect, on which photographs, under which
-            masks; examples/recipe.toml explains its keys.
+        recipe: TOML file with the number of defects of each type, the photographs and the masks;
+            examples/recipe.toml explains its keys.
         out: Folder of the data set.
-        workers: Processes to make it in. They change nothing but the time.
-        device: What to work on; auto takes CUDA where it is found.
-        keep_all: Keep the pictures of items that are refused as well.
-        dry_run: Check the recipe and print what it comes to; nothing is made.
+        workers: Number of processes. It changes only the time.
+        device: Device to compute on; auto uses CUDA if available.
+        keep_all: Keep the images of refused items, too.
+        dry_run: Check the recipe and print its plan without making items.
         json: Print the figures of the set as JSON.
     """
     from blemish.devices import choose_device
@@ -76,7 +76,7 @@ def _make(batch: "Batch", workers: int) -> None:
 
 
 def _plan(recipe: "Recipe") -> dict[str, Any]:
-    """What a recipe comes to."""
+    """Size and contents of the set that a recipe describes."""
     groups = recipe.options()["group"]
     for group in groups:
         group["photographs"] = len(group["photographs"])
@@ -94,7 +94,7 @@ def _tell(figures: dict[str, Any], out: Path, *, made: int, took: float) -> None
     for failure in figures["failures"]:
         print(f"  failed, {failure['name']}: {failure['reason']}")
     print(
-        f"{out / 'manifest.jsonl'} has a line for each; {out / 'contact_sheet.png'} shows the last."
+        f"{out / 'manifest.jsonl'} has one line each; {out / 'contact_sheet.png'} shows the last."
     )
 
 
@@ -102,6 +102,6 @@ def _nothing(figures: dict[str, Any]) -> DataError:
     first = figures["failures"][0]
     return DataError(
         got=f"a recipe of which every item failed, the first with: {first['reason']}",
-        expected="photographs and masks that can be used",
-        todo="Correct it, and choose another folder with --out.",
+        expected="usable photographs and masks",
+        todo="Correct the recipe, and choose another folder with --out.",
     )

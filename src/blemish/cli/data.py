@@ -1,4 +1,4 @@
-"""`blemish data`: what the factory gives us."""
+"""`blemish data`: checks of the user's data."""
 
 import json
 import sys
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def check(data: Data, resolution: int = 64, as_json: Json = False) -> None:
-    """Read every photograph and mask of a folder, and say what is wrong, file by file.
+    """Check every photograph and mask of a folder and report problems by file.
 
     Args:
-        data: A folder with train/good, test/<type> and ground_truth/<type>.
+        data: Folder with train/good, test/<type> and ground_truth/<type>.
         resolution: Side of the model's pictures, at which a mask should keep 3 pixels or more.
-        as_json: Print JSON in place of a table.
+        as_json: Print JSON instead of a table.
     """
     from rich.console import Console
     from rich.progress import track
@@ -42,9 +42,9 @@ def check(data: Data, resolution: int = 64, as_json: Json = False) -> None:
         _print(found)
     if found.complaints:
         raise DataError(
-            got=f"{data}, with what stdout lists, file by file ({len(found.complaints)} in all)",
-            expected="a folder without complaints",
-            todo="Mend these files or move them away, then check again.",
+            got=f"{data}, with problems listed on stdout by file ({len(found.complaints)} in all)",
+            expected="a folder without problems",
+            todo="Fix these files or move them away, then check again.",
         )
 
 

@@ -19,12 +19,12 @@ written whole or not at all. `BLEMISH_DEBUG=1` shows the traceback of any error.
 
 
 def pages() -> str:
-    """The whole of docs/cli.md."""
+    """Complete text of docs/cli.md."""
     return "\n".join([OPENING, *(_section(words) for words in [(), *_commands(VERBS)])])
 
 
 def help_of(*words: str) -> str:
-    """A command's help page, 100 columns wide and without colour."""
+    """Help page of a command, 100 columns wide and without colour."""
     page = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with patch.dict(os.environ, COLUMNS="100"), redirect_stdout(page), suppress(SystemExit):
         main([*words, "--help"])

@@ -1,4 +1,4 @@
-"""`blemish doctor`: what is here, what is missing, and the command that gets it."""
+"""`blemish doctor`: what is installed, what is missing, and the command that installs it."""
 
 import json
 import os
@@ -28,13 +28,13 @@ TRAIN = "blemish train generator DATA --out BUNDLE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        about: What kind of thing it is.
-        state: "missing" is what Blemish can do without; "broken" is what it can't.
-        text: A version, a digest, or what is wrong.
-        todo: A command that mends it.
+        about: Kind of the checked thing.
+        state: "missing" if Blemish works without it, "broken" if it does not.
+        text: Version, digest, or description of the problem.
+        todo: Command that fixes it.
     """
 
     about: Literal["version", "device", "bundle", "features"]
@@ -45,11 +45,11 @@ class Finding:
 
 
 def doctor(as_json: Json = False, fetch: Flag = False) -> None:
-    """Say what is installed, what is missing, and the command that gets it.
+    """List what is installed, what is missing, and the command that installs it.
 
     Args:
-        as_json: Print JSON in place of lines.
-        fetch: Download the weights of feature networks that are missing.
+        as_json: Print JSON instead of lines.
+        fetch: Download missing weights of feature networks.
     """
     findings = list(examine(fetch=fetch))
     if as_json:
@@ -58,11 +58,11 @@ def doctor(as_json: Json = False, fetch: Flag = False) -> None:
         _print(findings)
     broken = [finding.name for finding in findings if finding.state == "broken"]
     if broken:
-        raise BlemishError(f"{', '.join(broken)} can't be used; stdout says why.")
+        raise BlemishError(f"{', '.join(broken)} can't be used; stdout gives the reasons.")
 
 
 def examine(*, fetch: bool = False) -> Iterator[Finding]:
-    """All findings; without a working PyTorch, those about versions alone."""
+    """All findings; without a working PyTorch, only those about versions."""
     yield Finding(about="version", name="blemish", text=__version__)
     yield Finding(about="version", name="python", text=platform.python_version())
     versions = [_version(name) for name in PACKAGES]
@@ -76,7 +76,7 @@ def examine(*, fetch: bool = False) -> Iterator[Finding]:
 def _version(name: str) -> Finding:
     try:
         text = import_module(name).__version__
-    except Exception as error:  # a library that is absent, or of another build, fails in many ways
+    except Exception as error:  # a missing library, or one of another build, fails in many ways
         todo = "python -m pip install --force-reinstall blemish"
         return Finding(about="version", name=name, state="broken", text=_first(error), todo=todo)
     return Finding(about="version", name=name, text=str(text))
@@ -131,7 +131,7 @@ def _features(fetch: bool) -> Iterator[Finding]:
             text, todo = getattr(error, "got", str(error)), FETCH
             yield Finding(about="features", name=name, state="missing", text=text, todo=todo)
         else:
-            text = f"trained in the convention of {network.convention}"
+            text = f"weights trained with {network.convention}'s input convention"
             yield Finding(about="features", name=name, text=text)
 
 
@@ -141,7 +141,7 @@ def _print(findings: list[Finding]) -> None:
         print(f"{finding.about:<9} {finding.name:<17} {state}{finding.text}")
     todo = dict.fromkeys(finding.todo for finding in findings if finding.todo)
     if todo:
-        print("\nTo get what is missing:", *todo, sep="\n  ")
+        print("\nTo install what is missing:", *todo, sep="\n  ")
 
 
 def _first(error: Exception) -> str:

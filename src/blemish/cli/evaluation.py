@@ -1,4 +1,4 @@
-"""`blemish evaluate`: what a bundle is worth, in figures."""
+"""`blemish evaluate`: measurements of a bundle and of synthetic sets."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Methods = Annotated[
     str | None,
-    arg(metavar="NAME,...", help_behavior_hint="(default: all that the bundle can do)"),
+    arg(metavar="NAME,...", help_behavior_hint="(default: all that the bundle supports)"),
 ]
 Spaces = Annotated[str, arg(metavar="NAME,...")]
 NEEDS_ENCODER = ("encode", "in-domain")
@@ -39,25 +39,25 @@ def inversion(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Answer the four questions of inversion, for every method and space side by side.
+    """Answer the four questions of inversion for each method and space.
 
-    Writes report.html, a page that needs no other file, and report.json.
+    Writes report.html, a self-contained page, and report.json.
 
     Args:
-        images: A folder with train/good, test/good, test/<type> and ground_truth/<type>. Tried are
-            test/good and, of each type, what is behind the first third by name.
-        bundle: Folder of a bundle, or the name of an embedded one.
-        foreign: Photographs of other objects, to be refused: a folder of pictures, or one like that
-            of --images, whose good parts are taken.
-        methods: Of inversion: encode, in-domain, optimize, project.
-        spaces: Where they search: z, w, w+; the encoder alone has no z.
-        steps: Of each search, at most.
-        samples: Of the generator's own to be found again, half of them with a defect.
-        limit: At most so many photographs of a group, evenly over all.
-        batch: Pictures that are searched for at a time; it changes nothing but rounding.
-        seed: Of the samples and of the searches.
+        images: Folder with train/good, test/good, test/<type> and ground_truth/<type>. Evaluated
+            are test/good and each type without its first third by name.
+        bundle: Folder of a bundle, or the name of a shipped one.
+        foreign: Photographs of other objects, which should be refused: a folder of images, or a
+            data set like --images, of which the good parts are used.
+        methods: Inversion methods: encode, in-domain, optimize, project.
+        spaces: Search spaces: z, w, w+; encode does not support z.
+        steps: Maximum steps of each search.
+        samples: Number of the generator's own samples to invert, half of them with a defect.
+        limit: Maximum number of photographs per group, spread evenly over it.
+        batch: Images per search batch; it changes only rounding.
+        seed: Random seed of samples and searches.
         out: Folder for the report.
-        device: What to work on; auto takes CUDA where it is found.
+        device: Device to compute on; auto uses CUDA if available.
         json: Print the figures as JSON.
     """
     from blemish.checkpoint import find_bundle
@@ -82,7 +82,7 @@ def inversion(
         return
     for answer in report["answers"].values():
         print(answer)
-    print(f"{out / 'report.html'} has the figures and the pictures.", file=sys.stderr)
+    print(f"{out / 'report.html'} has the figures and images.", file=sys.stderr)
 
 
 def synthesis(
@@ -95,21 +95,21 @@ def synthesis(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Hold made defects against real ones: distance, diversity, copies, truth of the labels.
+    """Compare synthetic defects with real ones: distance, diversity, copies, label accuracy.
 
-    Writes report.html, a page that needs no other file, and report.json.
+    Writes report.html, a self-contained page, and report.json.
 
     Args:
-        real: A folder with test/<type> and ground_truth/<type>. Of each type the first third by
-            name is what a bundle may have learnt from, and the rest is compared with.
-        synthetic: A folder that 'blemish synthesize' or 'batch' has filled, or one like --real.
-        features: Network whose features are compared. SqueezeNet and VGG16 need their weights in
-            the folder that BLEMISH_WEIGHTS names, critic needs --bundle; auto is SqueezeNet where
-            it is found, else EfficientNet-Lite0, which generators are trained with.
-        bundle: Folder of a bundle, or the name of an embedded one, whose critic looks.
-        everything: The bundle has learnt from all real ones: compare with all of them.
+        real: Folder with test/<type> and ground_truth/<type>. The first third of each type by name
+            counts as training data; the rest is compared with.
+        synthetic: Folder written by 'blemish synthesize' or 'batch', or a data set like --real.
+        features: Feature network: SqueezeNet or VGG16 from the folder BLEMISH_WEIGHTS,
+            EfficientNet-Lite0, or the critic of --bundle; auto is SqueezeNet if available, else
+            EfficientNet-Lite0, with which generators are trained.
+        bundle: Folder of a bundle, or the name of a shipped one, for its critic.
+        everything: Compare with all real defects, because the bundle was trained on all of them.
         out: Folder for the report.
-        device: What to look on; auto takes CUDA where it is found.
+        device: Device to compute on; auto uses CUDA if available.
         json: Print the figures as JSON.
     """
     from blemish.devices import choose_device
@@ -132,17 +132,17 @@ def synthesis(
         return
     for kind, found in report["types"].items():
         print(_told(kind, found))
-    print(f"{out / 'report.html'} has the figures and the pictures.", file=sys.stderr)
+    print(f"{out / 'report.html'} has the figures and images.", file=sys.stderr)
 
 
 def _told(kind: str, found: dict[str, Any]) -> str:
-    """The figures of a type in a line."""
+    """Figures of one type, as one line."""
     distance, drift = found["distances"]["around"]["made"], found["drift"]
-    said = [f"{kind}: {found['made']} made"]
+    said = [f"{kind}: {found['made']} synthetic"]
     if distance is not None:
         said.append(f"kernel distance {distance['kernel']:.3f} ± {distance['kernel_spread']:.3f}")
     if found["memorised"] is not None:
-        said.append(f"{found['memorised']:.0%} like a training defect")
+        said.append(f"{found['memorised']:.0%} copies of a training defect")
     if drift is not None:
         said.append(f"IoU of label and change {drift['iou_changed_median']:.2f}")
         said.append(f"{drift['pixels_changed_outside_label']} pixels changed outside labels")
@@ -161,19 +161,19 @@ def _chosen(methods: str | None, able: tuple[str, ...], encoder: bool) -> list[s
     if lacking:
         raise OptionError(
             got=f"--methods {methods} for a bundle without an encoder",
-            expected=f"some of {', '.join(able)}; the others need one",
-            todo="Run 'blemish train encoder DATA --bundle BUNDLE', or leave them out.",
+            expected=f"some of {', '.join(able)}; the others need an encoder",
+            todo="Run 'blemish train encoder DATA --bundle BUNDLE', or leave these methods out.",
         )
     return chosen
 
 
 def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
-    """The names in a list, each once."""
+    """The names in a comma-separated list, without duplicates."""
     chosen = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not chosen or not {*chosen} <= {*known}:
         raise OptionError(
             got=f"--{option} {text}",
-            expected=f"some of {', '.join(known)}, with commas between them",
+            expected=f"some of {', '.join(known)}, separated by commas",
             todo="Correct the option.",
         )
     return chosen
@@ -182,7 +182,7 @@ def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
 def _methods(
     names: list[str], spaces: list[str], steps: int | None, bundle: "Bundle"
 ) -> "list[Method]":
-    """Each method in each space that it has."""
+    """Each method in each space that it supports."""
     made = []
     for name in names:
         for space in spaces:
@@ -192,7 +192,7 @@ def _methods(
     if not made:
         raise OptionError(
             got="--methods encode with --spaces z",
-            expected="w or w+ for it: the way from z to w has no inverse",
+            expected="w or w+ for encode, because the mapping from z has no inverse",
             todo="Add a space, or a method that searches in z.",
         )
     return made

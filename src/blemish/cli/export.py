@@ -1,4 +1,4 @@
-"""`blemish export`: made items in the layouts that others' tools read."""
+"""`blemish export`: synthetic items in the formats of other tools."""
 
 import sys
 from pathlib import Path
@@ -18,10 +18,10 @@ NUMBERED = ("coco", "yolo")
 LEFT_OUT = {
     "unchanged": "nothing changed in them",
     "refused": "they were refused",
-    "failed": "they could not be made",
+    "failed": "they failed",
 }
 BUNDLES = "(default: the bundle's)"
-NOT_GIVEN = "(default: looked for under its name)"
+NOT_GIVEN = "(default: found by its name)"
 
 
 def export(
@@ -35,19 +35,19 @@ def export(
     include_doubtful: Flag = False,
     json: Json = False,
 ) -> None:
-    """Hand made items on to other tools, with a data card.
+    """Export synthetic items to other tools, with a data card.
 
     Args:
-        made: Folder that 'blemish synthesize' wrote.
+        made: Folder written by 'blemish synthesize' or 'batch'.
         out: A new or empty folder.
-        format: Layout of MVTec AD for anomaly detectors, COCO or YOLO with a piece of a mask as an
-            object, or an image folder for Hugging Face's datasets.
-        pairs: Add the untouched photograph of each item, under its name.
-        hold_out: Share of the photographs to keep for testing, with all items on them.
-        bundle: Folder or name of the bundle that made them, whose licence the card shall tell.
-        classes: Order in which coco and yolo number the types; it may name types that are absent.
-        include_doubtful: Export the items that curation refused too, if their pictures were kept.
-        json: Print what was written as JSON.
+        format: MVTec AD layout for anomaly detectors; COCO or YOLO, with one object per mask
+            region; or an image folder for Hugging Face's datasets.
+        pairs: Add the untouched photograph of each item under the same name.
+        hold_out: Fraction of the photographs to hold out for tests, with all items on them.
+        bundle: Folder or name of the bundle that made the items; the card states its licence.
+        classes: Order in which coco and yolo number the types; it may contain other types, too.
+        include_doubtful: Export the items that curation refused, too, if their images were kept.
+        json: Print a summary of the written files as JSON.
     """
     from blemish.synthesis.export.export import export as write
 
@@ -73,12 +73,12 @@ def export(
             print(f"  held out: {found['held_out']}")
         for outcome, why in LEFT_OUT.items():
             if found[outcome]:
-                print(f"  left out, since {why}: {found[outcome]}")
+                print(f"  left out, because {why}: {found[outcome]}")
         for name, why in done.items.unfit.items():
             print(f"  left out, {name!r}: {why}")
         print(f"  {out / 'README.md'} is the data card.")
     if done.by_name and format in NUMBERED:
-        note = "The bundle is not at hand, so classes are numbered by name; --classes orders them."
+        note = "The bundle is not available, so classes are in order of name; see --classes."
         print(note, file=sys.stderr)
 
 

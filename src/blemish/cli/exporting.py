@@ -1,4 +1,4 @@
-"""`blemish export-model`: a bundle for other programs."""
+"""`blemish export-model`: a bundle's networks for other programs."""
 
 import sys
 from pathlib import Path
@@ -15,11 +15,10 @@ def export_model(bundle: Source, out: Path, format: ModelFormat = "stylegan2-ada
     """Write a bundle's networks for other programs.
 
     Args:
-        bundle: Folder of a bundle, the name of an embedded one, or user/repository of the hub.
-        out: A file that ends in .safetensors, beside which the critic is written; for onnx a
-            folder.
-        format: State dicts that StyleGAN2-ADA's own networks load, or ONNX graphs of everything
-            that draws (needs the extra 'onnx').
+        bundle: Folder of a bundle, the name of a shipped one, or user/repository of the hub.
+        out: File that ends in .safetensors (the critic is written beside it); for onnx, a folder.
+        format: State dicts for StyleGAN2-ADA's own networks, or ONNX graphs of all networks that
+            generate (needs the extra 'onnx').
     """
     from rich.console import Console
     from rich.progress import track

@@ -1,4 +1,4 @@
-"""`blemish import`: a generator that was trained elsewhere becomes a bundle."""
+"""`blemish import`: a bundle from a generator that was trained elsewhere."""
 
 import sys
 from pathlib import Path
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from blemish.generator.network import Generator
     from blemish.interop import Foreign
 
-# What brings a bundle what it lacks.
+# Commands that add each missing part.
 REMEDIES = {
-    "critic": "the file has no critic, and 'blemish invert' needs one: import a file that has",
+    "critic": "the file has no critic, and 'blemish invert' needs one: import a file that has one",
     "defects": "blemish train defects DATA --bundle {out}",
-    "match_critic": "--reference distil needs a critic of defects, which the file does not have",
+    "match_critic": "--reference distil needs a critic of defects, which the file does not contain",
     "encoder": "blemish train encoder DATA --bundle {out}",
     "mapper": "after defects and encoder, blemish train mapper DATA --bundle {out}",
 }
@@ -32,16 +32,16 @@ def import_model(
     types: Annotated[str, arg(metavar="NAME,...")] = "defect",
     json: Json = False,
 ) -> None:
-    """Make a bundle of a generator that was trained elsewhere; nothing in the file is run.
+    """Make a bundle from a generator that was trained elsewhere; no code from the file runs.
 
     Args:
-        file: A network-snapshot .pkl of StyleGAN2-ADA, DFMGAN or StyleGAN3's --cfg=stylegan2, a
-            .pt of rosinality's stylegan2-pytorch, pSp or e4e, or a safetensors state dict under
+        file: Network snapshot (.pkl) of StyleGAN2-ADA, DFMGAN or StyleGAN3's --cfg=stylegan2, .pt
+            file of rosinality's stylegan2-pytorch, pSp or e4e, or safetensors state dict under
             StyleGAN2-ADA's names.
-        out: Folder of the bundle; it is made.
-        label: Of a conditional generator: the class of parts that is drawn.
-        types: What the defects shall be called; DFMGAN knows one type and no name for it.
-        json: Print what was found as JSON.
+        out: Folder for the new bundle.
+        label: Class of parts to generate, for a conditional generator.
+        types: Names for the defect types; DFMGAN has one type without a name.
+        json: Print the contents of the file as JSON.
     """
     from blemish.interop import read, write_bundle
     from blemish.inversion.domain import fit_domain
@@ -49,7 +49,7 @@ def import_model(
 
     names = tuple(dict.fromkeys(name.strip() for name in types.split(",")))
     foreign = read(file, label=label, types=names)
-    with Progress("learning the domain of the codes", SAMPLES) as progress:
+    with Progress("computing statistics of the codes", SAMPLES) as progress:
 
         def learn(generator: "Generator") -> dict[str, "Tensor"]:
             return fit_domain(generator, None, n=SAMPLES, tell=progress.part).tensors()

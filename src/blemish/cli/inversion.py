@@ -1,4 +1,4 @@
-"""`blemish invert`: photographs to codes."""
+"""`blemish invert`: codes of photographs."""
 
 import itertools
 import sys
@@ -25,19 +25,18 @@ OF_METHOD = "(default: the method's)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """How codes are found.
+    """Options of the inversion method.
 
     Attributes:
-        method: encode asks the encoder alone; in-domain goes on from there and stays where the
-            encoder finds its codes again; optimize looks at the picture alone; project is the
-            projector of StyleGAN2, which needs no encoder; auto is in-domain where the bundle has
-            an encoder, and else project.
-        space: Where to search; the encoder alone has no z.
-        steps: Of the search, at most.
-        seconds: That the search of a batch may take, at most.
-        start: Where optimize begins.
-        noise_weight: Of the regularity of noise maps in project; 0 leaves the maps alone, the paper
-            has 1e5.
+        method: encode only runs the encoder; in-domain starts there and keeps the code in the
+            encoder's domain; optimize uses only the image; project is StyleGAN2's projector, which
+            needs no encoder; auto is in-domain if the bundle has an encoder, else project.
+        space: Search space; encode does not support z.
+        steps: Maximum steps of the search.
+        seconds: Time limit per batch, in seconds.
+        start: Start of optimize.
+        noise_weight: Weight of the noise map regularity in project; 0 keeps the maps fixed, the
+            paper uses 1e5.
     """
 
     method: InversionChoice = "auto"
@@ -51,7 +50,7 @@ class How:
         """The method with its options.
 
         Raises:
-            OptionError: An option that the method does not have was given.
+            OptionError: An option does not belong to the method.
         """
         from blemish.inversion.methods import usual_name
 
@@ -77,7 +76,7 @@ class How:
         if getattr(self, name) is not None and self.method not in methods:
             raise OptionError(
                 got=f"--{name.replace('_', '-')} for the method {self.method}",
-                expected=f"it with {' or '.join(methods)} alone",
+                expected=f"it with {' or '.join(methods)} only",
                 todo="Leave it out, or choose another method.",
             )
 
@@ -100,17 +99,16 @@ def invert(
     """Find the generator's codes for photographs.
 
     Args:
-        image: A photograph of any size, several, or a folder of them.
-        bundle: Folder of a bundle, or the name of an embedded one.
-        how: How codes are found.
-        defect: Look for a defect too: its code, and its mask.
-        trajectory: Keep the way of the search: the picture along its steps, the terms as curves.
-        batch: Photographs that are searched for at a time; it changes nothing but rounding.
-        seed: Of the search.
-        out: Folder for the codes, the pictures and the figures; for several photographs it gets a
-            folder for each.
-        device: What to search on; auto takes CUDA where it is found.
-        json: Print the figures as JSON, a list if several photographs were asked for.
+        image: Photograph of any size, several, or a folder of them.
+        bundle: Folder of a bundle, or the name of a shipped one.
+        how: Inversion method and its options.
+        defect: Search for a defect as well: its code and its mask.
+        trajectory: Save the course of the search: images along its steps, loss terms as curves.
+        batch: Photographs per search batch; it changes only rounding.
+        seed: Random seed of the search.
+        out: Folder for codes, images and figures; several photographs get one subfolder each.
+        device: Device to compute on; auto uses CUDA if available.
+        json: Print the figures as JSON; several photographs give a list.
     """
     from blemish.checkpoint import find_bundle
     from blemish.devices import choose_device
@@ -122,10 +120,10 @@ def invert(
 
     refuse_seeds(seed)
     if batch < 1:
-        raise OptionError(got=f"--batch {batch}", expected="1 or more", todo="Ask for some.")
+        raise OptionError(got=f"--batch {batch}", expected="1 or more", todo="Choose 1 or more.")
     files, several = _files(image)
     if not several:
-        read_photograph(files[0])  # so that it is refused before anything is written
+        read_photograph(files[0])  # refused before anything is written
     found = find_bundle(bundle)
     method = how.chosen(found)
     model = load_model(found, choose_device(device))
@@ -153,7 +151,7 @@ def invert(
 
 
 def _files(images: tuple[Path, ...]) -> tuple[list[Path], bool]:
-    """The photographs meant, and whether several were asked for."""
+    """The photograph files, and whether more than one was requested."""
     from blemish.data.folder import pictures_in
 
     files = [file for image in images for file in (pictures_in(image) or [image])]
@@ -161,7 +159,7 @@ def _files(images: tuple[Path, ...]) -> tuple[list[Path], bool]:
 
 
 def _folders(files: list[Path], out: Path, several: bool) -> Iterator[Path]:
-    """A folder for each file; those of one name get a number."""
+    """One folder per file; files with the same name get a number."""
     taken: set[str] = set()
     for file in files:
         stem = file.stem.lstrip(".") or "photograph"
@@ -172,7 +170,7 @@ def _folders(files: list[Path], out: Path, several: bool) -> Iterator[Path]:
 
 
 def _watch(progress: Progress, first: int, size: int, way: "Trajectory | None") -> "Watch":
-    """Hears of a batch's steps: shows them as progress, and keeps them if asked."""
+    """Callback for a batch's steps: shows progress and records the trajectory if requested."""
 
     def hear(time: float, terms: Any, image: Any) -> None:
         progress.part(first + time * size)
@@ -183,7 +181,7 @@ def _watch(progress: Progress, first: int, size: int, way: "Trajectory | None") 
 
 
 def _draw(ways: "list[Trajectory]", out: Path) -> None:
-    """The kept ways, a strip and curves for each batch."""
+    """Write the recorded trajectories: an image strip and curves for each batch."""
     from blemish.pictures import write_picture
 
     for index, way in enumerate(ways):
@@ -197,7 +195,7 @@ def _nothing(rows: list[dict[str, Any]]) -> DataError:
     more = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
     return DataError(
         got=f"{rows[0]['reason'].removeprefix('got ')}{more}" if rows else "no photograph",
-        expected="photographs, or a folder of them",
+        expected="photographs, or a folder of photographs",
         todo="Check the files.",
     )
 
@@ -211,7 +209,7 @@ def _tell(rows: list[dict[str, Any]], out: Path, *, several: bool, json: bool) -
         if "psnr_db" in row:
             figures = f"PSNR {row['psnr_db']:.2f} dB in {row['space']}"
             if "percentile" in row["standing"]:
-                figures += f", at {row['standing']['percentile']:.1f} of 100 in the domain"
+                figures += f", in-domain percentile {row['standing']['percentile']:.1f}"
         reason = f" ({row['reason']})" if row["reason"] else ""
         print("  ".join(part for part in (row["image"], row["outcome"] + reason, figures) if part))
-    print(f"{out} has the codes and the pictures.", file=sys.stderr)
+    print(f"{out} has the codes and images.", file=sys.stderr)

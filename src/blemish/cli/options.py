@@ -1,4 +1,4 @@
-"""Types of options that more than one verb takes, as tyro shows them."""
+"""Option types that several verbs share, as tyro shows them."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Progress of a verb on stderr, and the figures that it prints."""
+"""Output of the verbs: progress while they run, figures when they finish."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Progress:
-    """A line on stderr, with the time that remains; it appears with the first report."""
+    """Progress line on stderr with the remaining time; it appears with the first update."""
 
     def __init__(self, what: str, total: int) -> None:
         from blemish.tracking import ProgressLine
@@ -21,29 +21,29 @@ class Progress:
         self.line.stop()
 
     def step(self, index: int) -> None:
-        """Item `index` is done."""
+        """Mark item `index` as done."""
         self.part(index + 1)
 
     def part(self, done: float) -> None:
-        """So many items are done; part of one counts too. After the last the line is left."""
+        """Set the number of finished items, which may be fractional; the last one ends the line."""
         self.line.start()
         self.line.update(done)
         if done >= self.total:
             self.line.stop()
 
     def say(self, what: str) -> None:
-        """Report what is being done; an item is done once it is made."""
+        """Show a message; one that starts with "made" marks an item as done."""
         self.line.start()
         self.line.update(self.line.done + what.startswith("made"), note=what)
 
 
 @contextmanager
 def carried_on() -> Iterator[None]:
-    """On Ctrl-C and SIGTERM, say that a second run goes on where this one stopped."""
+    """Add a hint to Ctrl-C and SIGTERM: a second run resumes this one."""
     try:
         yield
     except KeyboardInterrupt as error:
-        hint = "Run the same again to carry on; what has been made is kept."
+        hint = "Run the same command again to resume; finished items are kept."
         raise type(error)(hint) from None
 
 

@@ -1,4 +1,4 @@
-"""Options that the trainings share on the command line, and how a training is resumed."""
+"""Options that all trainings share: length, device, resuming."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OF_PRESET = "(default: the preset's)"
 Names = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_PRESET)]
 AllNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint="(default: all)")]
-OF_BUNDLE = "(default: those that the generator was trained with)"
+OF_BUNDLE = "(default: those of the generator's training)"
 BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_BUNDLE)]
 CriticKind = Annotated[Literal["projected", "residual"] | None, arg(help_behavior_hint=OF_PRESET)]
 Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
@@ -31,22 +31,22 @@ Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Length, device and seed of a training, and whether it is resumed.
+    """Options of a training run.
 
     Attributes:
-        kimg: Length of the training in kimg: thousands of images that the critic is shown. At 64²
-            on one core of a processor, one takes about 1 minute for the generator and 2 for the
-            defects; at 128², 2 to 4 times as long.
-        minutes: Time limit; the training then stops with a snapshot, and --resume carries on.
-        batch: Images in a step, over all processes.
+        kimg: Training length, in kimg: thousands of images shown to the critic. On one CPU core at
+            64², one kimg takes about 1 minute for the generator and 2 for the defects; at 128², 2
+            to 4 times as long.
+        minutes: Time limit; the training then stops with a snapshot, and --resume continues it.
+        batch: Images per step, over all processes.
         seed: Random seed.
-        device: Device to train on; auto takes CUDA where it is found.
-        precision: Precision inside the networks; bf16-mixed is faster where a processor has
+        device: Device to train on; auto uses CUDA if available.
+        precision: Number format inside the networks; bf16-mixed is faster on hardware with
             bfloat16.
-        processes: Number of processes: one for each device, or several on the CPU.
-        threads: CPU threads of each process.
-        resume: Carry on from the last checkpoint; the other options need not be repeated.
-        dry_run: Print the options as they would be used, and do nothing.
+        processes: Number of processes: one per device, or several on the CPU.
+        threads: CPU threads per process.
+        resume: Continue from the last checkpoint; the other options need not be repeated.
+        dry_run: Print the options and stop.
     """
 
     kimg: Annotated[float | None, arg(help_behavior_hint=OF_PRESET)] = None
@@ -91,7 +91,7 @@ Flat = Annotated[Run, arg(name="")]
 
 
 def choose_symmetries(names: str | None, default: "Symmetries") -> "Symmetries":
-    """The named symmetries, as far as the default ones go."""
+    """The named symmetries, with the ranges of the default ones."""
     from blemish.data import Symmetries
 
     if names is None:
@@ -108,22 +108,22 @@ def choose_critic(kind: str | None, default: "CriticConfig") -> "CriticConfig":
 
 
 def symmetries_of(bundle: "Bundle") -> "Symmetries | None":
-    """What the generator was trained with; a bundle from elsewhere may not say."""
+    """Symmetries of the generator's training; None if an imported bundle lacks them."""
     from blemish.generator.restore import trained_symmetries
 
     return trained_symmetries(bundle, "generator", "symmetries")
 
 
 def given(options: Any) -> dict[str, Any]:
-    """Those of a dataclass of options that are not left to a default."""
+    """The options of a dataclass that have a value."""
     return {k: v for k, v in asdict(options).items() if v is not None}
 
 
 def trainable(path: Path) -> "Bundle":
-    """The bundle in a folder, unless it is one that ships.
+    """The bundle in a folder, unless it is a shipped one.
 
     Raises:
-        BundleError: There is none, or it ships.
+        BundleError: The folder has no bundle, or a shipped one.
     """
     from blemish.checkpoint import EMBEDDED, find_bundle
 
@@ -131,19 +131,19 @@ def trainable(path: Path) -> "Bundle":
     if bundle.path.resolve().is_relative_to(EMBEDDED.resolve()):
         raise BundleError(
             got=f"{path}, a bundle that is part of Blemish",
-            expected="one of your own",
+            expected="a bundle of your own",
             todo=f"Copy {bundle.path} and train the copy.",
         )
     return bundle
 
 
 def show(run: Run, **about: Any) -> None:
-    """Print the options as they would be used."""
+    """Print the options."""
     options = {k: v for k, v in asdict(run).items() if k not in ("kimg", "batch", "seed")}
     print(json.dumps(about | options, indent=2, default=str))
 
 
 def tell(fabric: "Fabric", text: str) -> None:
-    """Say it once, whatever the number of processes."""
+    """Print once, whatever the number of processes."""
     if fabric.is_global_zero:
         print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`blemish train generator` and `train defects`: what a bundle draws."""
+"""`blemish train generator` and `train defects`: training of the networks that generate."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -44,18 +44,18 @@ def generator(
     everything: Flag = False,
     run: Flat = Run(),
 ) -> None:
-    """Train a generator of good parts, into a new bundle.
+    """Train a generator of good parts, in a new bundle.
 
     Args:
-        data: A folder with photographs of good parts in train/good.
-        out: Folder of the bundle; it is made.
-        preset: Shape and options that were found to work; an unknown name lists them.
-        grow: A bundle of a coarser preset of the same widths to begin as.
-        symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
+        data: Folder with photographs of good parts in train/good.
+        out: Folder for the new bundle.
+        preset: Preset of network shape and training options; an unknown name lists all presets.
+        grow: Bundle of a coarser preset with the same widths to start from.
+        symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
         critic: projected judges by pretrained features, residual learns its own from the
             photographs.
-        everything: Learn from test/good as well; the bundle can't be tested on it then.
-        run: How long, on what, and from where.
+        everything: Train on test/good as well; it is then no longer available for tests.
+        run: Options of the training run.
     """
     from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
@@ -111,7 +111,7 @@ def generator(
             preset=mine["preset"],
             coarse=coarse,
         )
-    done = f"{out} has its generator. Next: blemish train defects {data} --bundle {out}"
+    done = f"{out} has a generator. Next: blemish train defects {data} --bundle {out}"
     tell_ending(fabric, ending, folder, *command, done=done)
 
 
@@ -129,16 +129,16 @@ def defects(
     """Train the defect branch of a bundle that has a generator.
 
     Args:
-        data: A folder with defects in test/<type> and their masks in ground_truth/<type>.
-        bundle: Folder of the bundle, as 'blemish train generator' made it.
-        grow: A coarser bundle whose defect branch to begin as.
-        types: The defects to learn.
-        symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
-        placements: What leaves a defect a defect, by the same names.
+        data: Folder with defects in test/<type> and their masks in ground_truth/<type>.
+        bundle: Folder of a bundle from 'blemish train generator'.
+        grow: Coarser bundle whose defect branch to start from.
+        types: Defect types to learn.
+        symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
+        placements: Symmetries of a defect, by the same names.
         critic: projected judges by pretrained features, residual learns its own from the
             photographs.
-        everything: Learn from all defects of a type, not from the first third by name.
-        run: How long, on what, and from where.
+        everything: Train on all defects of a type instead of the first third by name.
+        run: Options of the training run.
     """
     from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
@@ -193,7 +193,7 @@ def defects(
         )
         if fabric.is_global_zero:
             learn_curation(found, photographs, device=fabric.device.type, everything=everything)
-    done = f"{bundle} has its defects: {', '.join(branch.types)}."
+    done = f"{bundle} has a defect branch for {', '.join(branch.types)}."
     tell_ending(fabric, ending, folder, *command, done=done)
 
 
@@ -211,24 +211,24 @@ def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
     unknown = ", ".join(sorted({*chosen} - {*folder.types}))
     if unknown:
         raise OptionError(
-            got=f"--types {names}, of which {folder.root} has no {unknown}",
-            expected=f"some of {', '.join(folder.types) or 'its types, of which there are none'}",
-            todo="Correct --types, or leave it out to learn all.",
+            got=f"--types {names}; {folder.root} has no {unknown}",
+            expected=f"some of {', '.join(folder.types) or 'its types (it has none)'}",
+            todo="Correct --types, or leave it out to train on all types.",
         )
     return chosen
 
 
 def _refuse_other_bundle(out: Path) -> None:
-    """A new generator would leave a stranger's bundle, or a defect branch, in pieces."""
+    """Refuse to overwrite an imported bundle, or a generator that a defect branch depends on."""
     from blemish.checkpoint import Bundle
     from blemish.generator.restore import shape_of
 
     if not (out / "config.json").exists():
         return
-    if not (out / "training" / "generator").is_dir():  # killed early, it has no state yet
+    if not (out / "training" / "generator").is_dir():  # a run killed early has no state yet
         what = "a bundle that was not trained here"
     elif shape_of(Bundle(out)).defect is not None:
-        what = "a bundle whose defect branch was trained on the generator that it has"
+        what = "a bundle whose defect branch depends on its present generator"
     else:
         return
     raise OutputError(
@@ -245,5 +245,5 @@ def _refuse_other_branch(bundle: "Bundle", branch: "DefectConfig", run: Run) -> 
         raise OptionError(
             got=f"--resume with the types {', '.join(branch.types)}",
             expected=f"{', '.join(trained.types)}, as in {bundle.path}",
-            todo="Use the same options, or begin anew in a copy of the bundle.",
+            todo="Use the same options, or start over in a copy of the bundle.",
         )

@@ -1,4 +1,4 @@
-"""`blemish train encoder` and `train mapper`: how a bundle finds codes at one look."""
+"""`blemish train encoder` and `train mapper`: training of the networks that predict codes."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,17 +28,17 @@ Weight = Annotated[float | None, arg(help_behavior_hint=OF_RECIPE)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the encoder's loss is made of.
+    """Terms of the encoder's loss.
 
     Attributes:
-        features: Network whose features measure likeness; SqueezeNet and VGG16 need their weights
-            in the folder that BLEMISH_WEIGHTS names.
-        pairs: Share of a batch that the generator drew from known codes.
-        pixel_weight: Of the squared error.
-        feature_weight: Of the distance in features.
-        adversarial_weight: Of the critic's displeasure; 0 leaves the critic out.
-        code_weight: Of the distance to known codes.
-        spread_weight: Of the variance of rows about their mean.
+        features: Feature network of the perceptual loss; SqueezeNet and VGG16 need their weights in
+            the folder BLEMISH_WEIGHTS.
+        pairs: Fraction of a batch that the generator draws from known codes.
+        pixel_weight: Weight of the squared pixel error.
+        feature_weight: Weight of the perceptual loss.
+        adversarial_weight: Weight of the adversarial loss; 0 disables the critic.
+        code_weight: Weight of the distance to known codes.
+        spread_weight: Weight of the variance of a code's rows around their mean.
     """
 
     features: Annotated[FeatureSource | None, arg(help_behavior_hint=OF_RECIPE)] = None
@@ -71,21 +71,21 @@ def encoder(
     terms: FlatTerms = Terms(),
     run: Flat = Run(),
 ) -> None:
-    """Train the encoder of a bundle, which finds codes for photographs.
+    """Train the encoder of a bundle, which predicts codes of photographs.
 
     Args:
-        data: A folder with photographs of good parts in train/good, and with defects of the types
-            that the bundle knows.
-        bundle: Folder of the bundle, as the trainings before made it.
-        recipe: in-domain learns from photographs and from drawn pictures whose codes are known;
-            idinvert is the paper's, from photographs alone; ordinary learns from drawn pictures
-            alone and is there to compare with.
-        grow: A bundle of half the side whose encoder to begin as.
-        symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
-        placements: What leaves a defect a defect, by the same names.
-        everything: Learn from test/good and from all defects as well.
-        terms: What the loss is made of.
-        run: How long, on what, and from where.
+        data: Folder with photographs of good parts in train/good and with defects of the types that
+            the bundle knows.
+        bundle: Folder of a bundle from the earlier trainings.
+        recipe: in-domain trains on photographs and on generated images with known codes; idinvert
+            is the paper's recipe, with photographs only; ordinary is a baseline, with generated
+            images only.
+        grow: Bundle of half the side whose encoder to start from.
+        symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
+        placements: Symmetries of a defect, by the same names.
+        everything: Train on test/good and on all defects as well.
+        terms: Terms of the loss.
+        run: Options of the training run.
     """
     from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
@@ -128,7 +128,7 @@ def encoder(
         }
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     coarse = None if grow is None else find_bundle(grow)
-    command, line = ("encoder", data, "--bundle", bundle), "learning the domain of the codes"
+    command, line = ("encoder", data, "--bundle", bundle), "computing statistics of the codes"
     with resumable(state, *command), Progress(line, SAMPLES) as progress:
         fabric = run.launch()
         ending = train_encoder(
@@ -144,25 +144,25 @@ def encoder(
             coarse=coarse,
             tell=lambda done: progress.part(done),
         )
-    done = f"{bundle} has its encoder. Next: blemish evaluate inversion --bundle {bundle}"
+    done = f"{bundle} has an encoder. Next: blemish evaluate inversion --bundle {bundle}"
     tell_ending(fabric, ending, state, *command, done=done)
 
 
-MapperWeight = Annotated[float | None, arg(help_behavior_hint="(default: the usual)")]
+MapperWeight = Annotated[float | None, arg(help_behavior_hint="(default: the built-in one)")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapperTerms:
-    """What the mapper learns from, and what its loss is made of.
+    """Training data of the mapper and terms of its loss.
 
     Attributes:
-        solutions: Groups of defects that the optimiser searches for before the training begins,
-            eight in each; 0 does without.
-        code_weight: Of the distance to known defect codes.
-        change_weight: Of the distance to known changes of the picture.
-        mask_weight: Of the branch's own mask not meeting the one that is given.
-        visible_weight: Of what can't be seen of the change inside the mask.
-        adversarial_weight: Of the critic's displeasure.
+        solutions: Number of groups of eight defects that the optimiser solves before the training;
+            0 disables this.
+        code_weight: Weight of the distance to known defect codes.
+        change_weight: Weight of the distance to known changes of the image.
+        mask_weight: Weight of the mismatch between the branch's own mask and the given one.
+        visible_weight: Weight of the invisible part of the change inside the mask.
+        adversarial_weight: Weight of the adversarial loss.
     """
 
     solutions: Annotated[int | None, arg(help_behavior_hint="(default: 24)")] = None
@@ -186,18 +186,18 @@ def mapper(
     terms: FlatMapperTerms = MapperTerms(),
     run: Flat = Run(),
 ) -> None:
-    """Train the mapper of a bundle, which places defects in one pass.
+    """Train the mapper of a bundle, which places defects in one forward pass.
 
     Args:
-        data: A folder with photographs of good parts in train/good, and with defects of the types
-            that the bundle knows.
-        bundle: Folder of the bundle, as 'blemish train defects' and 'train encoder' left it.
-        grow: A bundle of half the side whose mapper to begin as.
-        symmetries: What leaves a part a part: flip, flip-vertical, rotate, shift, scale, colour.
-        placements: What leaves a defect a defect, by the same names.
-        everything: Learn from test/good and from all defects as well.
-        terms: What it learns from.
-        run: How long, on what, and from where.
+        data: Folder with photographs of good parts in train/good and with defects of the types that
+            the bundle knows.
+        bundle: Folder of a bundle from 'blemish train defects' and 'train encoder'.
+        grow: Bundle of half the side whose mapper to start from.
+        symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
+        placements: Symmetries of a defect, by the same names.
+        everything: Train on test/good and on all defects as well.
+        terms: Training data and terms of the loss.
+        run: Options of the training run.
     """
     from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
@@ -235,7 +235,7 @@ def mapper(
         about = {"training": asdict(training), "placements": asdict(moved)}
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     coarse = None if grow is None else find_bundle(grow)
-    command, line = ("mapper", data, "--bundle", bundle), "searching for defects to learn from"
+    command, line = ("mapper", data, "--bundle", bundle), "searching for defects to train on"
     with resumable(state, *command), Progress(line, training.solutions) as bar:
         fabric = run.launch()
         ending = train_mapper(
@@ -253,5 +253,5 @@ def mapper(
         )
         if fabric.is_global_zero and not read_yardsticks(found):
             learn_curation(found, folder, device=fabric.device.type, everything=everything)
-    done = f"{bundle} has its mapper: 'blemish synthesize' takes one pass now."
+    done = f"{bundle} has a mapper: 'blemish synthesize' now needs one forward pass."
     tell_ending(fabric, ending, state, *command, done=done)

@@ -1,4 +1,4 @@
-"""`blemish evaluate utility`: whether a made set helps a detector."""
+"""`blemish evaluate utility`: value of a synthetic set for a detector."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from blemish.names import Device, Precision
 
 Arms = Annotated[
     str | None,
-    arg(metavar="NAME,...", help_behavior_hint="(default: the first four that can be)"),
+    arg(metavar="NAME,...", help_behavior_hint="(default: the first four that are possible)"),
 ]
 
 
@@ -30,26 +30,27 @@ def utility(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Train detectors with made defects and without, and test them on held-out photographs.
+    """Train detectors with and without synthetic defects, and test them on held-out photographs.
 
-    A small U-Net marks defects and a small residual network tells their type. Writes report.html, a
-    page that needs no other file, and report.json.
+    A small U-Net segments defects and a small residual network classifies their type. Writes
+    report.html, a self-contained page, and report.json.
 
     Args:
-        real: A folder with train/good, test/good, test/<type> and ground_truth/<type>. Learnt from
-            are train/good and the first third of each type by name; the rest is tested on.
-        synthetic: A folder that 'blemish batch' or 'synthesize' has filled, or one like --real;
-            without it the arms real and copy-paste are trained alone.
-        arms: What to train on: real, copy-paste, synthetic, real+synthetic, copy-paste+synthetic.
-        seeds: Trainings of each arm, under the seeds from 0 up.
-        steps: Of each training; detectors may gain from many more.
-        batch: Pictures in each step, half of them good.
-        size: Of the squares that the detector sees, and is tested on.
-        precision: Of the detectors while they learn; bf16-mixed is faster where a processor has
+        real: Folder with train/good, test/good, test/<type> and ground_truth/<type>. Detectors
+            train on train/good and the first third of each type by name; the rest is for tests.
+        synthetic: Folder written by 'blemish batch' or 'synthesize', or a data set like --real;
+            without it only the arms real and copy-paste are trained.
+        arms: Training sets to compare: real, copy-paste, synthetic, real+synthetic,
+            copy-paste+synthetic.
+        seeds: Trainings per arm, with seeds from 0 up.
+        steps: Steps per training; detectors may gain from many more.
+        batch: Images per step, half of them good.
+        size: Side of the square images that the detector sees, in pixels; tests use it, too.
+        precision: Number format of the detectors' training; bf16-mixed is faster on hardware with
             bfloat16.
-        limit_good: At most so many good photographs to learn from, evenly over all.
+        limit_good: Maximum number of good training photographs, spread evenly over all.
         out: Folder for the report.
-        device: What to work on; auto takes CUDA where it is found.
+        device: Device to compute on; auto uses CUDA if available.
         json: Print the figures as JSON.
     """
     import torch
@@ -82,4 +83,4 @@ def utility(
         print(f"{arm}: " + ", ".join(f"{NAMES[name]} {told(figures, name)}" for name in NAMES))
     if found["answer"] is not None:
         print(found["answer"])
-    print(f"{out / 'report.html'} has the figures and the maps.", file=sys.stderr)
+    print(f"{out / 'report.html'} has the figures and maps.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the factory gives us: photographs, their masks, and what may be done to them."""
+"""User data: photographs, their masks, and their augmentation."""
 
 from blemish.data.augment import Symmetries, augment, augment_stack
 from blemish.data.check import Check, Complaint, check

@@ -1,9 +1,10 @@
 """Random symmetries of the part, applied to image and mask together.
 
-The pixel at p, seen from the centre, takes the value found at z R p + t: the zoom z, the turn R and
-the shift t are drawn for each item. Flips come first and copy pixels exactly; all the rest is one
-bilinear sampling, reflected at the border. It is linear in the stack, y = S x, so that its slope is
-the transpose of S and the slope of that is S again: a critic's penalty may be taken through it.
+The pixel at p, relative to the centre, takes the value at z R p + t: the zoom z, the rotation R and
+the shift t are drawn for each item. Flips come first and copy pixels exactly; everything else is
+one bilinear sampling, reflected at the border. It is linear in the stack, y = S x, so its gradient
+is the transpose of S, whose gradient is S again: second derivatives exist, as a critic's penalty
+needs them.
 """
 
 import math
@@ -24,15 +25,15 @@ _MAGNITUDES = ("degrees", "shift_by", "scale_by", "colour_by")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symmetries:
-    """What may be done to a photograph so that it is still one of the same part.
+    """Changes to a photograph that keep it a plausible photograph of the part.
 
     Attributes:
-        flip: Mirrors left and right.
-        flip_vertical: Mirrors top and bottom.
-        rotate: Turns by up to `degrees` either way.
-        shift: Moves by up to `shift_by` of the side, each way.
-        scale: Zooms by a ratio of up to 1 + `scale_by`, in or out.
-        colour: Changes brightness, contrast and each channel's gain by up to `colour_by`.
+        flip: Mirror left and right.
+        flip_vertical: Mirror top and bottom.
+        rotate: Rotate by up to `degrees` in either direction.
+        shift: Move by up to `shift_by` of the side, in each direction.
+        scale: Zoom by a ratio of up to 1 + `scale_by`, in or out.
+        colour: Change brightness, contrast and each channel's gain by up to `colour_by`.
 
     Raises:
         OptionError: A magnitude is negative.
@@ -56,7 +57,7 @@ class Symmetries:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads a list such as "flip,rotate,flip-vertical"; "none" has none.
+        """Parse a list such as "flip,rotate,flip-vertical"; "none" is empty.
 
         Raises:
             OptionError: A name is unknown.
@@ -69,7 +70,7 @@ class Symmetries:
         return cls(**dict.fromkeys(names, True))
 
     def names(self) -> str:
-        """The list that `parse` reads."""
+        """List in the format of `parse`."""
         chosen = [name.replace("_", "-") for name in _NAMES if getattr(self, name)]
         return ",".join(chosen) or "none"
 
@@ -81,17 +82,17 @@ def augment(
     generator: torch.Generator,
     probability: float | Tensor = 1.0,
 ) -> Sample:
-    """Moves each image and its mask in one random way; slopes pass through both.
+    """Augment each image and its mask randomly; gradients flow through both.
 
     Args:
         sample: Images in [-1, 1] and masks in [0, 1].
-        symmetries: What may be done.
-        generator: A generator on the CPU, whose state alone decides what is drawn.
-        probability: How likely each symmetry is drawn for an item; one for all, or one per item.
-            A drawn flip mirrors in one of two cases.
+        symmetries: Allowed changes.
+        generator: Random generator on the CPU; the result depends only on its state.
+        probability: Probability of each symmetry; one for all items, or one per item. A drawn flip
+            mirrors in one of two cases.
 
     Returns:
-        A sample of the same size; colour may take an image a little out of its range.
+        A sample of the same size; colour may move an image slightly out of its range.
     """
     stack = torch.cat([sample.image, sample.mask.to(sample.image.dtype)], dim=1)
     moved = augment_stack(stack, symmetries, generator=generator, probability=probability)
@@ -105,7 +106,7 @@ def augment_stack(
     generator: torch.Generator,
     probability: float | Tensor = 1.0,
 ) -> Float[Tensor, "n c h w"]:
-    """As `augment`, for images with masks stacked behind their three channels, in any range."""
+    """Same as `augment`, for images with masks stacked after their three channels, in any range."""
     draws = _draw(stack.shape[0], symmetries, generator, probability)
     stack = _flip(stack, draws["flip"][:, 0] > 0, dim=3)
     stack = _flip(stack, draws["flip_vertical"][:, 0] > 0, dim=2)
@@ -128,7 +129,7 @@ def _draw(
 def _affine(
     draws: dict[str, Float[Tensor, "n 5"]], symmetries: Symmetries, aspect: float
 ) -> Float[Tensor, "n 2 3"]:
-    # Coordinates run over [-1, 1] along each side, so a turn must undo and redo the aspect.
+    # Coordinates run over [-1, 1] along each side, so a rotation must undo and redo the aspect.
     angle = draws["rotate"][:, 0] * math.radians(symmetries.degrees)
     zoom = (1 + symmetries.scale_by) ** draws["scale"][:, 0]
     cosine, sine = zoom * angle.cos(), zoom * angle.sin()
@@ -174,17 +175,17 @@ def _unknown(name: str) -> OptionError:
     return OptionError(
         got=f"the symmetry '{name}'",
         expected=f"a list of these: {choices}",
-        todo="Name those under which the photograph is still one of the same part.",
+        todo="Name those under which the photograph stays one of the same part.",
     )
 
 
 def _negative(name: str, value: float) -> OptionError:
-    todo = "Give how far a change may go; it goes either way."
-    return OptionError(got=f"{name} = {value}", expected="a number from 0 up", todo=todo)
+    todo = "Give the limit of the change; it applies in both directions."
+    return OptionError(got=f"{name} = {value}", expected="a number of 0 or more", todo=todo)
 
 
 class _Sampling(torch.autograd.Function):
-    """y = S x: reads the stack at the grid. PyTorch's own has no second derivative."""
+    """Sampling y = S x of the stack at the grid. PyTorch's own has no second derivative."""
 
     @staticmethod
     def forward(ctx: Any, stack: Tensor, grid: Tensor) -> Tensor:
@@ -197,13 +198,13 @@ class _Sampling(torch.autograd.Function):
 
 
 class _Spreading(torch.autograd.Function):
-    """x = S' y: adds each value to the places that it was read from."""
+    """Transpose x = S' y: adds each value to the places that it was sampled from."""
 
     @staticmethod
     def forward(ctx: Any, slope: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
         bilinear, reflection, align_corners = 0, 1, False
-        # Of the stack only its shape is used, which the slope shares.
+        # Only the shape of the stack is used, which the gradient shares.
         spread, _ = torch.ops.aten.grid_sampler_2d_backward(
             slope, slope, grid, bilinear, reflection, align_corners, (True, False)
         )

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a folder, file by file, before a night of training finds it."""
+"""Check of a data set: all problems by file, before a long training finds them."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -29,14 +29,14 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one folder of photographs holds.
+    """Contents of one folder of photographs.
 
     Attributes:
         kind: "good", or the type of the defects.
-        count: All photographs, readable or not.
-        sizes: Widths and heights of the readable ones, the commonest first.
-        mask_percent: Smallest, median and largest share of a photograph that its mask covers;
-            None without readable masks.
+        count: Number of photographs, readable or not.
+        sizes: Widths and heights of the readable ones, the most common first.
+        mask_percent: Smallest, median and largest mask area in percent of the photograph; None
+            without readable masks.
     """
 
     split: Split
@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a folder holds, and what is wrong with it.
+    """Contents of a data set, and its problems.
 
     Attributes:
         root: The folder.
@@ -86,18 +86,18 @@ class Check:
 
 
 def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter) -> Check:
-    """Reads every photograph and mask of a folder, one at a time.
+    """Read every photograph and mask of a folder, one at a time.
 
     Args:
-        root: A folder in the layout of MVTec AD.
+        root: Folder in the layout of MVTec AD.
         resolution: Side of the model's pictures, at which masks should still be seen.
-        track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
+        track: Wrapper of an iterable that shows progress, such as `rich.progress.track`.
 
     Returns:
-        The folder's contents and all complaints; a bad file is one of these, never an exception.
+        The folder's contents and all complaints; a bad file is a complaint, never an exception.
 
     Raises:
-        DataError: The folder is missing, or holds no picture at all.
+        DataError: The folder is missing, or has no picture at all.
     """
     try:
         folder = DefectFolder(root)

@@ -1,25 +1,25 @@
-"""A defect seen from near: the square around its mask, and its inside with nothing else on it."""
+"""Close-ups of a defect: the square around its mask, and its inside alone."""
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.pictures import fit, fit_mask
 
-WIDER = 1.5  # than the mask's extent
-LEAST_SHARE = 1 / 16  # of the picture's longer side that a square has
+WIDER = 1.5  # relative to the mask's extent
+LEAST_SHARE = 1 / 16  # minimum side of a square, as a fraction of the image's longer side
 
 
 def close_up(
     picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], side: int
 ) -> tuple[UInt8[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]:
-    """The surroundings of a mask that is not empty, and the mask on them, `side` pixels wide.
+    """Surroundings of a non-empty mask, and the mask in them, `side` pixels wide.
 
-    What lies beyond the picture repeats its border, and is never marked.
+    Beyond the image its border is repeated, and is never marked.
     """
     y, x = np.nonzero(mask)
     longest = int(max(np.ptp(y), np.ptp(x))) + 1
     extent = int(max(WIDER * longest, LEAST_SHARE * max(mask.shape), 4))
-    extent += (extent - longest) % 2  # in the middle, so that mirrored it is the same square
+    extent += (extent - longest) % 2  # symmetric, so that its mirror image is the same square
     top, left = (int(along.min() + along.max() + 1 - extent) // 2 for along in (y, x))
     rows, columns = np.arange(top, top + extent), np.arange(left, left + extent)
     h, w = mask.shape
@@ -32,6 +32,6 @@ def close_up(
 def bare(
     picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The inside of a mask, all else painted over in its mean colour."""
+    """Inside of a mask, with everything else in its mean colour."""
     mean = picture[mask].mean(axis=0).round()
     return np.where(mask[:, :, None], picture, mean).astype(np.uint8)

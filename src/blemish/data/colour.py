@@ -1,4 +1,4 @@
-"""Colours as eyes tell them apart."""
+"""Perceptual colours."""
 
 import cv2
 import numpy as np
@@ -8,11 +8,11 @@ NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
 
 
 def lab(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
-    """CIELAB, in which distances are `NOTICEABLE` or not."""
+    """CIELAB, in which a visible distance is at least `NOTICEABLE`."""
     return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
 def of_lab(colours: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture of CIELAB colours, clipped to what sRGB can show."""
+    """Image of CIELAB colours, clipped to the gamut of sRGB."""
     shown = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_LAB2RGB)
     return np.rint(np.clip(shown, 0, 1) * 255).astype(np.uint8)

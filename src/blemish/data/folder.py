@@ -1,12 +1,12 @@
-"""A folder of photographs and masks in the layout of MVTec AD.
+"""Folder of photographs and masks in the layout of MVTec AD.
 
 root/train/good/*.png
-root/test/good/*.png                      good photographs, kept for testing; `ok` is read too
-root/test/<type>/<name>.png               defective photographs; `train/<type>/` is read too
+root/test/good/*.png                      good photographs, held out for tests; `ok` is read too
+root/test/<type>/<name>.png               defective photographs; also read from `train/<type>/`
 root/ground_truth/<type>/<name>_mask.png  their masks; `names` lists other names that are read
 
-Any suffix of `decode.SUFFIXES` will do, in either case; hidden files are passed over. `leftovers`
-finds the pictures that are not read.
+Any suffix of `decode.SUFFIXES` is accepted, in upper or lower case; hidden files are ignored.
+`leftovers` finds the images that are not read.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,12 +41,12 @@ LEAST_MARKED = 3  # pixels of a mask at the model's resolution that are still a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photograph:
-    """One photograph of the folder, not yet read.
+    """Photograph of the folder, not yet read.
 
     Attributes:
         kind: "good", or the type of its defect.
-        mask_path: A file, or a folder whose pictures mark the defect together; None for a good
-            part, and where the mask is missing.
+        mask_path: File of the mask, or a folder whose images mark the defect together; None for a
+            good part, and if the mask is missing.
     """
 
     path: Path
@@ -66,18 +66,18 @@ class Photograph:
 
 
 class DefectFolder:
-    """What the factory gives us: photographs of good parts, and of defects with their masks.
+    """User's data set: photographs of good parts, and of defects with their masks.
 
     Args:
-        root: A folder in the layout of MVTec AD.
+        root: Folder in the layout of MVTec AD.
 
     Attributes:
-        photographs: All of them, in the order of their paths. Where `Reading.classes` gives levels
+        photographs: All photographs, sorted by path. Where `Reading.classes` gives levels
             of masks their types, a photograph is there once for each type in its mask.
-        types: The defect types, sorted, without "good".
+        types: Defect types, sorted, without "good".
 
     Raises:
-        DataError: The folder is missing, or holds no photograph in this layout.
+        DataError: The folder is missing, or has no photograph in this layout.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -90,12 +90,12 @@ class DefectFolder:
             raise _no_photographs(self.root)
 
     def good(self, split: Split | None = None) -> tuple[Photograph, ...]:
-        """The photographs of good parts, of one split or of both."""
+        """Photographs of good parts, of one split or of both."""
         good = (photograph for photograph in self.photographs if photograph.kind == GOOD)
         return tuple(photograph for photograph in good if split in (None, photograph.split))
 
     def good_to_learn(self, *, everything: bool) -> tuple[Photograph, ...]:
-        """The photographs of good parts that a training may see: of train, or of both splits.
+        """Photographs of good parts for a training: of train, or of both splits.
 
         Raises:
             DataError: There are none.
@@ -103,29 +103,29 @@ class DefectFolder:
         good = self.good() if everything else self.good("train")
         if not good:
             raise DataError(
-                got=f"{self.root}, with no photograph of a good part to learn from",
+                got=f"{self.root}, with no photograph of a good part to train on",
                 expected="train/good/ with some dozens of them",
                 todo="Add some, or check the folder with 'blemish data check'.",
             )
         return good
 
     def defects(self, kind: str | None = None) -> tuple[Photograph, ...]:
-        """The photographs of defects, of one type or of all."""
+        """Photographs of defects, of one type or of all."""
         defects = (photograph for photograph in self.photographs if photograph.kind != GOOD)
         wanted = None if kind is None else normal(kind)
         return tuple(photograph for photograph in defects if wanted in (None, photograph.kind))
 
     def thirds(self, kind: str) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
-        """A type's first third by name, one at least, and the rest.
+        """First third of a type by name, at least one, and the rest.
 
-        By the field's few-shot protocol the one is learnt from, the other tested on.
+        In the field's few-shot protocol the first third is for training and the rest for tests.
         """
         photographs = self.defects(kind)
         cut = max(1, len(photographs) // 3)
         return photographs[:cut], photographs[cut:]
 
     def defects_to_learn(self, kind: str, *, first_third: bool) -> tuple[Photograph, ...]:
-        """The photographs of a type that may be learnt from: its first third, or all."""
+        """Training photographs of a type: its first third, or all."""
         return self.thirds(kind)[0] if first_third else self.defects(kind)
 
     def __repr__(self) -> str:
@@ -135,15 +135,15 @@ class DefectFolder:
 def load(
     photographs: Sequence[Photograph], resolution: int, *, track: Track = iter
 ) -> tuple[UInt8[np.ndarray, "n r r 3"], UInt8[np.ndarray, "n r r"]]:
-    """Reads photographs and their masks into memory, holding only the resized ones.
+    """Read photographs and their masks into memory, keeping only the resized ones.
 
     Args:
         photographs: Some of `DefectFolder.photographs`, in the order of the result.
-        resolution: The side of the squares that they are resized to.
-        track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
+        resolution: Side of the squares to which they are resized.
+        track: Wrapper of an iterable that shows progress, such as `rich.progress.track`.
 
     Returns:
-        The pictures, and their masks as 0 and 1; that of a good part is empty.
+        The images, and their masks as 0 and 1; that of a good part is empty.
 
     Raises:
         DataError: A file can't be read, a defect has no mask, or a mask is of another size, empty
@@ -173,19 +173,19 @@ def read_defect(
 
 
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
-    """What `load` read, as tensors."""
+    """Result of `load`, as tensors."""
     return Sample(image=to_tensor(pictures), mask=mask_to_tensor(masks))
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder by name, without hidden ones; none where it is missing."""
+    """Image files of a folder by name, without hidden ones; empty if the folder is missing."""
     if not folder.is_dir():
         return []
     return [path for path in sorted(folder.iterdir()) if _is_picture(path)]
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder by name, without hidden ones; none where it is missing."""
+    """Folders in a folder by name, without hidden ones; empty if the folder is missing."""
     if not folder.is_dir():
         return []
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
@@ -273,7 +273,7 @@ def _is_picture(path: Path) -> bool:
 def _refuse_missing(root: Path) -> None:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise _layout_error(f"{root}, which {what}", "Name the folder that holds train/.")
+        raise _layout_error(f"{root}, which {what}", "Give the folder that contains train/.")
 
 
 def _no_photographs(root: Path) -> DataError:

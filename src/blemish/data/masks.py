@@ -1,4 +1,4 @@
-"""Masks that no photograph gave: the part's silhouette, drawn strokes and blobs."""
+"""Masks from images and random numbers: the part's silhouette, drawn strokes and blobs."""
 
 import cv2
 import numpy as np
@@ -12,11 +12,12 @@ LIGHTNESS_WEIGHT = 0.5
 def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     """Segment the part: what differs from the picture's border.
 
-    Each pixel's distance to the border's colours in CIELAB, where lightness counts half so that a
-    shadow stays background, is cut at Otsu's threshold (1979); the largest piece is filled.
+    The distance of each pixel to the border's colours in CIELAB, in which lightness has half weight
+    so that a shadow stays background, is cut at Otsu's threshold (1979); the largest piece is
+    filled.
 
     Returns:
-        All true where the part fills the picture, so that nothing stands out from the border.
+        All true if nothing stands out from the border, as when the part fills the image.
     """
     far = _distance_to_border(lab(picture) * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32))
     if np.percentile(far, 99) < 8:
@@ -29,7 +30,7 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
 
 
 def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The convex hull of what is marked; nothing if nothing is."""
+    """Convex hull of the marked pixels; empty for an empty mask."""
     hull = np.zeros(mask.shape, np.uint8)
     if mask.any():
         points = cv2.findNonZero(mask.astype(np.uint8))
@@ -56,14 +57,14 @@ def _filled(binary: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def components(mask: Bool[np.ndarray, "h w"], *, least: int) -> list[Bool[np.ndarray, "h w"]]:
-    """The connected pieces of a mask that have at least so many pixels, or the mask as it is."""
+    """Connected pieces of a mask with at least `least` pixels, or else the mask itself."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     large = [k for k in range(1, len(stats)) if stats[k, cv2.CC_STAT_AREA] >= least]
     return [labels == k for k in large] or [mask.astype(bool)]
 
 
 def draw_stroke(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side side"]:
-    """A wandering stroke of even width, somewhere in the middle of a square."""
+    """Wandering stroke of constant width near the centre of a square."""
     steps = rng.integers(3, 9)
     turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.6, steps))
     stride = side * rng.uniform(0.02, 0.07)
@@ -77,7 +78,7 @@ def draw_stroke(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side s
 
 
 def draw_blob(side: int, rng: np.random.Generator) -> Bool[np.ndarray, "side side"]:
-    """A ragged blob, somewhere in the middle of a square: smooth noise under a bump, cut."""
+    """Ragged blob near the centre of a square: smooth noise under a bump, thresholded."""
     noise = cv2.GaussianBlur(rng.normal(0, 1, (side, side)).astype(np.float32), (0, 0), side / 28)
     y, x = np.mgrid[:side, :side] / side
     centre, radius = rng.uniform(0.32, 0.68, 2), rng.uniform(0.04, 0.13)

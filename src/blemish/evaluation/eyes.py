@@ -1,6 +1,7 @@
 """Through which network pictures are compared: the bundle's critic, or a classifier.
 
-Distances of two pictures and of two sets depend on it, so its name stands beside every figure.
+Distances of two images and of two sets depend on the network, so its name is given with every
+figure.
 """
 
 from collections.abc import Callable
@@ -16,17 +17,17 @@ from blemish.generator.critic import Critic
 from blemish.inversion.losses import feature_error
 
 BATCH = 16
-LEAST_SIDE = 32  # of pictures that SqueezeNet takes
+LEAST_SIDE = 32  # minimum side of images for SqueezeNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eyes:
-    """A frozen network that looks at pictures.
+    """Frozen feature network.
 
     Attributes:
-        name: Of the network.
-        look: Pictures in [-1, 1] to feature maps, the deepest last.
-        compare: Feature maps of pairs to their distances, 0 for equal ones.
+        name: Name of the network.
+        look: Function from images in [-1, 1] to feature maps, the deepest last.
+        compare: Function from feature maps of pairs to their distances, 0 for equal ones.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Eyes:
 
     @classmethod
     def of_critic(cls, critic: Critic, side: int | None = None) -> "Eyes":
-        """The bundle's own perceptual space; pictures of any size are brought to `side` first."""
+        """The bundle's own perceptual space; images of any size are resized to `side` first."""
 
         def look(image: Float[Tensor, "n 3 _h _w"]) -> list[Tensor]:
             if side is not None:
@@ -46,7 +47,7 @@ class Eyes:
 
     @classmethod
     def of_network(cls, network: Network) -> "Eyes":
-        """A classifier's, with the distance of `features.perceptual_distance`."""
+        """A classifier, with the distance of `features.perceptual_distance`."""
         return cls(
             name=network.name,
             look=lambda image: list(network(image).values()),
@@ -57,19 +58,19 @@ class Eyes:
     def distance(
         self, a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, " n"]:
-        """How differently the network sees two pictures."""
+        """Perceptual distance of two images."""
         pairs = zip(a.split(BATCH), b.split(BATCH), strict=True)
         return torch.cat([self.compare(self.look(x), self.look(y)) for x, y in pairs])
 
     @torch.no_grad()
     def pooled(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """The deepest features averaged over the picture, each row of length √d."""
+        """Deepest features averaged over the image, each row of length √d."""
         means = torch.cat([self.look(x)[-1].mean(dim=(2, 3)) for x in images.split(BATCH)])
         return F.normalize(means, dim=1) * means.shape[1] ** 0.5
 
     @torch.no_grad()
     def described(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Mean and maximum of every feature map, so that small things are not averaged away."""
+        """Mean and maximum of every feature map, so that small objects are not averaged away."""
         return torch.cat([_described(self.look(x)) for x in images.split(BATCH)])
 
 

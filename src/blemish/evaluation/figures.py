@@ -1,4 +1,4 @@
-"""Small arithmetic of figures: what is left out where nothing was measured is None."""
+"""Arithmetic of figures; a figure without data is None."""
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
@@ -12,24 +12,24 @@ DIGITS = 6
 
 
 def middle(values: Sequence[float]) -> float | None:
-    """The median; None where there are none."""
+    """Median; None without values."""
     return median(values) if values else None
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The mean; None where there are none."""
+    """Mean; None without values."""
     return fmean(values) if values else None
 
 
 def share(verdicts: Iterable[bool]) -> float | None:
-    """How many are true, in [0, 1]; None where there are none."""
+    """Fraction of true values, in [0, 1]; None without values."""
     return mean([float(verdict) for verdict in verdicts])
 
 
 def auroc(ordinary: Sequence[float], odd: Sequence[float]) -> float | None:
-    """How well a score tells the odd ones: the chance that one is above an ordinary one.
+    """Area under the ROC curve: the chance that an odd one scores higher than an ordinary one.
 
-    Ties count one half (Mann and Whitney, 1947). None where either side is empty.
+    Ties count one half (Mann and Whitney, 1947). None if either side is empty.
     """
     if not ordinary or not odd:
         return None
@@ -38,19 +38,19 @@ def auroc(ordinary: Sequence[float], odd: Sequence[float]) -> float | None:
 
 
 def monotone(values: Float[Tensor, "n steps"]) -> Bool[Tensor, " n"]:
-    """Whether each sequence goes one way and never back; one that stays where it is does not."""
+    """Whether each sequence only rises or only falls; a constant one does not count."""
     steps = values.diff(dim=1)
     one_way = steps.ge(0).all(dim=1) | steps.le(0).all(dim=1)
     return one_way & (values[:, 0] != values[:, -1])
 
 
 def percentiles(values: Float[Tensor, " n"], fresh: Float[Tensor, " m"]) -> list[float]:
-    """The share of fresh samples below each value, in 0..100."""
+    """Percentage of fresh samples below each value, in 0..100."""
     return (fresh[None] < values[:, None]).float().mean(dim=1).mul(100).tolist()
 
 
 def presentable(value: Any) -> Any:
-    """Figures as JSON holds them: rounded, and None for what is no number."""
+    """Figures as JSON values: rounded, and None for values that are not finite."""
     if isinstance(value, dict):
         return {str(k): presentable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,8 +1,8 @@
-r"""Measures of pictures, masks and sets, as functions of tensors.
+r"""Metrics of images, masks and sets, as functions of tensors.
 
-Pictures are RGB in [-1, 1]; a mask counts as defect from 0.5 on. Sets are compared by feature
-vectors, one row per picture; say beside each figure which network made them and how many there
-were, since all of them depend on both. Everything about sets is computed in float64.
+Images are RGB in [-1, 1]; a mask counts as defect from 0.5 on. Sets are compared by feature
+vectors, one row per image. All set metrics depend on the network and on the number of rows, so give
+both with each figure. They are computed in float64.
 """
 
 from math import inf
@@ -21,7 +21,7 @@ def psnr(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tens
     """Peak signal-to-noise ratio in decibels, 10·log10(4 / MSE): the peak-to-peak range is 2.
 
     Returns:
-        One figure per pair; infinite for equal pictures.
+        One figure per pair; infinite for equal images.
     """
     return 10 * torch.log10(4 / (a - b).square().mean(dim=(1, 2, 3)))
 
@@ -29,15 +29,15 @@ def psnr(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tens
 def ms_ssim(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
     """Structural similarity over scales (Wang et al., 2003), in a Gaussian window of 11 pixels.
 
-    The published five scales need 176 pixels a side. A smaller picture is given those that fit,
-    their weights brought back to a sum of one, so figures of different sizes do not compare.
+    The published five scales need 176 pixels a side. A smaller image uses those that fit, with
+    their weights rescaled to a sum of one, so figures of different sizes are not comparable.
 
     Args:
         a: RGB in [-1, 1], at least 11 pixels a side.
-        b: The picture to compare with.
+        b: Image to compare with.
 
     Returns:
-        One figure per pair in [0, 1], the mean of the channels; 1 for equal pictures.
+        One figure per pair in [0, 1], the mean of the channels; 1 for equal images.
     """
     weights = _scale_weights(min(a.shape[2:])).to(a)
     a, b, factors = (a + 1) / 2, (b + 1) / 2, []
@@ -50,7 +50,7 @@ def ms_ssim(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[T
 
 
 def mask_iou(a: Float[Tensor, "n 1 h w"], b: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    """Intersection over union; 1 where both masks are empty."""
+    """Intersection over union; 1 if both masks are empty."""
     a, b = a >= 0.5, b >= 0.5
     union = (a | b).sum(dim=(1, 2, 3))
     shared = (a & b).sum(dim=(1, 2, 3))
@@ -60,15 +60,15 @@ def mask_iou(a: Float[Tensor, "n 1 h w"], b: Float[Tensor, "n 1 h w"]) -> Float[
 def boundary_f(
     a: Float[Tensor, "n 1 h w"], b: Float[Tensor, "n 1 h w"], *, tolerance: float = 3
 ) -> Float[Tensor, " n"]:
-    """How well two outlines agree: F of the shares that lie near the other (Csurka et al., 2013).
+    """Agreement of two outlines: F of the fractions close to the other (Csurka et al., 2013).
 
     Args:
         a: Masks.
-        b: The masks to compare with.
-        tolerance: How far apart two outlines may run, in pixels.
+        b: Masks to compare with.
+        tolerance: Maximum distance of matching outlines, in pixels.
 
     Returns:
-        In [0, 1]; 1 where both masks are empty, 0 where one is.
+        In [0, 1]; 1 if both masks are empty, 0 if one is.
     """
     pairs = zip(_outlines(a), _outlines(b), strict=True)
     scores = [_outline_agreement(x, y, tolerance) for x, y in pairs]
@@ -88,13 +88,13 @@ def kernel_distance(
     Args:
         x: Features of one set, at least two rows.
         y: Features of the other, at least two rows.
-        subsets: Average over this many random subsets, as published figures do; all rows at once
-            if not given, which has less variance and the same mean.
-        size: Rows in a subset, or all there are.
-        seed: Draws the subsets.
+        subsets: Number of random subsets to average over, as published figures do; by default all
+            rows at once, which has less variance and the same mean.
+        size: Rows of a subset, or all.
+        seed: Random seed of the subsets.
 
     Returns:
-        About 0 for sets of one distribution, and a little negative as often as positive.
+        About 0 for sets of one distribution; negative as often as positive.
 
     Raises:
         DataError: A set has fewer than two rows.
@@ -111,9 +111,9 @@ def frechet_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     r"""Distance of the Gaussians fitted to two sets, known as FID (Heusel et al., 2017).
 
     With centred rows $X^T X = \Sigma_x$ the trace of the root of $\Sigma_x \Sigma_y$ is the sum of
-    the singular values of $X Y^T$, so no root of a near-singular matrix is taken. The estimate
-    stays biased: with fewer rows than a few times `d` it is mostly the sample size that speaks, and
-    only sets of equal size compare; prefer `kernel_distance` there.
+    the singular values of $X Y^T$, so no root of a near-singular matrix is needed. The estimate is
+    biased: with fewer rows than a few times `d` it depends mostly on the sample size, and only sets
+    of equal size are comparable; prefer `kernel_distance` there.
 
     Args:
         x: Features of one set, at least two rows.
@@ -132,7 +132,7 @@ def frechet_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
 def nearest(
     a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]
 ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
-    """How far each row of `a` is from its nearest row in `b` (Euclidean), and that row's index."""
+    """Euclidean distance of each row of `a` to its nearest row in `b`, and that row's index."""
     distance, index = _distances(a, b).min(dim=1)
     return distance, index
 
@@ -140,16 +140,16 @@ def nearest(
 def memorisation_rate(
     generated: Float[Tensor, "n d"], training: Float[Tensor, "m d"], *, quantile: float = 0.05
 ) -> float:
-    """The share of generated items that lie suspiciously close to a training item.
+    """Fraction of generated items that are suspiciously close to a training item.
 
-    Close means: no farther from its nearest training item than the closest training items, that
-    `quantile` of them, are from each other. A generator that copies comes near 1, and one that has
-    learnt the distribution near `quantile`.
+    Close means: no farther from its nearest training item than the closest `quantile` of the
+    training items are from each other. A generator that copies is near 1, and one that has learnt
+    the distribution near `quantile`.
 
     Args:
-        generated: Features of what was made.
-        training: Features of all that the generator saw, at least two rows.
-        quantile: Which share of the training items sets the bar.
+        generated: Features of generated items.
+        training: Features of all training items of the generator, at least two rows.
+        quantile: Fraction of the training items that sets the threshold.
 
     Raises:
         DataError: There are fewer than two training items.
@@ -170,18 +170,20 @@ def sliced_wasserstein(
 ) -> dict[int, float]:
     """Distance of local patches at each scale of a Laplacian pyramid (Karras et al., 2018, §5).
 
-    Patches of 7 pixels are brought to zero mean and unit deviation per channel over the set, then
-    compared along random directions, where the Wasserstein distance is that of sorted values.
+    Patches of 7 pixels are normalised to zero mean and unit deviation per channel over the set,
+    then compared along random directions, in which the Wasserstein distance is that of sorted
+    values.
 
     Args:
-        a: Pictures of one set.
-        b: As many of the other.
-        patches: How many are taken of each picture.
-        directions: How many projections are averaged.
-        seed: Draws places and directions.
+        a: Images of one set.
+        b: The same number of images of the other.
+        patches: Number of patches per image.
+        directions: Number of projections to average over.
+        seed: Random seed of places and directions.
 
     Returns:
-        By the side of the scale, from the pictures' own down to 16 pixels; 0 for equal sets.
+        Distances by the side of the scale, from the images' own down to 16 pixels; 0 for equal
+        sets.
     """
     rng = torch.Generator().manual_seed(seed)
     levels = zip(_pyramid(a.double()), _pyramid(b.double()), strict=True)
@@ -191,7 +193,7 @@ def sliced_wasserstein(
 def _scale_weights(side: int) -> Tensor:
     published = torch.tensor([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
     fitting = [i for i in range(len(published)) if side // 2**i >= 11]
-    assert fitting, "a picture smaller than the window"
+    assert fitting, "an image smaller than the window"
     weights = published[: len(fitting)]
     return weights / weights.sum()
 
@@ -240,8 +242,8 @@ def _set(features: Tensor) -> Tensor:
     if len(features) < 2:
         raise DataError(
             got=f"a set of {len(features)}",
-            expected="at least two pictures to compare sets",
-            todo="Add pictures to the folder.",
+            expected="at least two images to compare sets",
+            todo="Add images to the folder.",
         )
     return features.double()
 
@@ -271,7 +273,7 @@ def _covariance_root(x: Tensor) -> Tensor:
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
-    # By differences, since the faster matrix product leaves equal rows some way apart.
+    # By differences, because the faster matrix product gives equal rows a nonzero distance.
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
 
 

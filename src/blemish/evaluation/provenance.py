@@ -1,4 +1,4 @@
-"""What every report says of where and when it was made."""
+"""Hardware, software and date in every report."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import torch
 
 
 def hardware(device: torch.device | None = None) -> str:
-    """Processor, or the accelerator that was worked on, threads and versions, in a line."""
+    """Processor or accelerator, threads and versions, as one line."""
     threads = torch.get_num_threads()
     cuda = device is not None and device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else _processor()
@@ -20,7 +20,7 @@ def hardware(device: torch.device | None = None) -> str:
 
 
 def today() -> str:
-    """The date, as reports have it."""
+    """Date in the format of reports."""
     return f"{datetime.now(UTC):%Y-%m-%d}"
 
 

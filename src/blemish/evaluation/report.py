@@ -1,4 +1,4 @@
-"""A page to look at: one HTML file that needs no other."""
+"""HTML page as one self-contained file."""
 
 import base64
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ figure { margin: 1rem 0; } figcaption { color: #555; }
 
 @dataclass(slots=True)
 class Page:
-    """A title, and what is put below it in order."""
+    """Page with a title and content in order."""
 
     title: str
     parts: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Page:
         self.parts.append(f"<table><tr>{head}</tr>{body}</table>")
 
     def picture(self, file: Path, caption: str) -> None:
-        """Add a PNG, which becomes part of the page."""
+        """Add a PNG, embedded in the page."""
         self.parts.append(_figure(file.read_bytes(), caption))
 
     def gallery(self, pictures: Sequence[tuple[UInt8[np.ndarray, "h w 3"], str]]) -> None:

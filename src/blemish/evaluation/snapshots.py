@@ -1,8 +1,8 @@
-"""Which snapshot of a training to keep: near the real ones, yet no copy of them.
+"""Choice of a training's snapshot: close to the real images without copying them.
 
-A small set is overfitted long before a run ends, so the last snapshot is seldom the best. Each is
-judged by the kernel distance of its samples to photographs, and by how many of them sit closer to
-a training photograph than photographs sit to each other.
+A small set is overfitted long before a run ends, so the last snapshot is rarely the best. Each is
+judged by the kernel distance of its samples to photographs, and by the fraction of samples that are
+closer to a training photograph than photographs are to each other.
 """
 
 from collections.abc import Callable
@@ -28,12 +28,12 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is known of a snapshot.
+    """Measurements of a snapshot.
 
     Attributes:
-        kimg: When it was taken.
-        kernel_distance: To the photographs, unbiased; lower is nearer.
-        memorised: Share of samples that are closer to a training photograph than nearly all
+        kimg: Length of the training at the snapshot, in thousands of images.
+        kernel_distance: Unbiased distance to the photographs; lower is closer.
+        memorised: Fraction of samples that are closer to a training photograph than nearly all
             training photographs are to each other.
     """
 
@@ -46,7 +46,7 @@ class Verdict:
 def draw_samples(
     generator: Generator, n: int, *, seed: int = 0, psi: float = 1
 ) -> Float[Tensor, "n 3 h w"]:
-    """Good parts of fresh latents, in [-1, 1]."""
+    """Good parts from fresh latents, in [-1, 1]."""
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(n, generator.config.z_dim, generator=rng)
     return torch.cat([generator(generator.codes(part, psi=psi)).image for part in z.split(BATCH)])
@@ -63,11 +63,11 @@ def judge_snapshots(
     """Judge every `generator-*.safetensors` of a training folder.
 
     Args:
-        folder: `training/generator` inside a bundle.
+        folder: Folder `training/generator` inside a bundle.
         config: Shape of the snapshots.
-        real: The photographs that the run has learnt from, in [-1, 1].
-        features: From pictures to the space in which distances are taken.
-        n: Samples drawn from each.
+        real: Training photographs of the run, in [-1, 1].
+        features: Function from images to the feature space of the distances.
+        n: Number of samples per snapshot.
     """
     wanted, verdicts = features(real), []
     for file in sorted(folder.glob("generator-*.safetensors")):
@@ -85,7 +85,7 @@ def judge_snapshots(
 
 
 def best(verdicts: list[Verdict], *, most_memorised: float = 0.1) -> Verdict:
-    """The nearest of those that copy little; where all copy, the one that copies least."""
+    """Closest snapshot of those that copy little; if all copy, the one that copies least."""
     honest = [v for v in verdicts if v.memorised <= most_memorised]
     if honest:
         return min(honest, key=lambda v: v.kernel_distance)
@@ -93,15 +93,15 @@ def best(verdicts: list[Verdict], *, most_memorised: float = 0.1) -> Verdict:
 
 
 def keep(bundle: Bundle, kimg: int, stage: Stage = "generator") -> None:
-    """Make a snapshot the generator of its bundle; the training's state stays what it is.
+    """Make a snapshot the generator of its bundle; the training's state stays unchanged.
 
     Args:
-        bundle: With nothing that has learnt on the generator that is there.
-        kimg: When the snapshot was taken.
-        stage: Of which training; that of the defects has the backbone in its snapshots too.
+        bundle: Bundle without parts that were trained on its present generator.
+        kimg: Length of the training at the snapshot.
+        stage: Training of the snapshot; snapshots of the defect stage contain the backbone, too.
 
     Raises:
-        OptionError: The bundle has a branch, an encoder or a mapper that comes behind.
+        OptionError: The bundle has a later branch, encoder or mapper.
         BundleError: The snapshot can't be read.
         OutputError: The bundle can't be written.
     """
@@ -110,8 +110,8 @@ def keep(bundle: Bundle, kimg: int, stage: Stage = "generator") -> None:
     learnt += [name if bundle.has(name) else None for name in ("encoder", "mapper")]
     if behind := next(filter(None, learnt), None):
         raise OptionError(
-            got=f"{bundle.path}, whose {behind} has learnt on the generator that is there",
-            expected="a bundle that has come no further than the training whose snapshot it is",
+            got=f"{bundle.path}, whose {behind} was trained on its present generator",
+            expected="a bundle without any later training",
             todo=f"Choose the snapshot first, then train the {behind}.",
         )
     file = bundle.path / "training" / stage / f"generator-{kimg:06d}.safetensors"

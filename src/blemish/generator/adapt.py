@@ -1,4 +1,4 @@
-"""What training keeps beside the weights: averages, and how hard to augment."""
+"""Training state beside the weights: averages, and the strength of augmentation."""
 
 from copy import deepcopy
 from typing import TypeVar
@@ -11,7 +11,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def average_of(module: Module) -> Module:
-    """A frozen copy that `follow` keeps up to date."""
+    """Frozen copy that `follow` updates."""
     return deepcopy(module).eval().requires_grad_(False)
 
 
@@ -31,15 +31,15 @@ def ema_decay(nimg: int, *, batch: int, half_life_nimg: float, ramp: float) -> f
 
 
 class AdaptiveAugmentation(nn.Module):
-    """Keeps the share of real pictures that the critic calls real near a target.
+    """Controller that keeps the fraction of real images that the critic rates real near a target.
 
     ADA (Karras et al., 2020b): when sign(D(real)) exceeds the target on average, the critic is
     memorising, and every augmentation is applied with a higher probability.
 
     Args:
-        target: Of the mean sign, 0.6 in the paper.
-        speed_nimg: Images over which the probability may go from 0 to 1.
-        cap: Highest probability; above about 0.8 augmentations leak into the samples.
+        target: Target of the mean sign, 0.6 in the paper.
+        speed_nimg: Number of images over which the probability may go from 0 to 1.
+        cap: Maximum probability; above about 0.8 augmentations leak into the samples.
     """
 
     probability: Tensor
@@ -51,17 +51,17 @@ class AdaptiveAugmentation(nn.Module):
 
     @torch.no_grad()
     def update(self, logits_real: Float[Tensor, " n"], *, nimg: int) -> None:
-        """Take in the critic's verdicts on `nimg` real pictures."""
+        """Update with the critic's scores of `nimg` real images."""
         direction = (logits_real.sign().mean() - self.target).sign()
         moved = self.probability + direction * nimg / self.speed_nimg
         self.probability.copy_(moved.clamp(0, self.cap))
 
 
 class PathLength(nn.Module):
-    """The running mean that path lengths are pulled towards (Karras et al., 2020, eq. 4).
+    """Running mean of path lengths, the target of their penalty (Karras et al., 2020, eq. 4).
 
-    It begins as the first ones, not as zero: a generator that can draw, after a warm start or grown
-    from a coarser one, would be pulled towards drawing the same for all codes.
+    It starts at the first lengths, not at zero: with zero, a generator that can draw already, after
+    a warm start or grown from a coarser one, would be pulled towards the same image for all codes.
     """
 
     mean: Tensor
@@ -74,7 +74,7 @@ class PathLength(nn.Module):
     def penalty(
         self, lengths: Float[Tensor, " n"], seen: Float[Tensor, " m"]
     ) -> Float[Tensor, " n"]:
-        """Squared distance of each length to the mean, which takes in those of all processes."""
+        """Squared distance of each length to the mean, which includes those of all processes."""
         known = self.mean if self.mean > 0 else seen.mean()
         self.mean.copy_(known.lerp(seen.mean(), self.decay))
         return (lengths - self.mean).square()

@@ -1,4 +1,4 @@
-"""From a bundle that draws good parts to networks that learn defects."""
+"""From a bundle of good parts to networks for the training of defects."""
 
 import torch
 from torch import nn
@@ -11,23 +11,23 @@ from blemish.generator.restore import critic_of
 
 
 def free_defect_branch(generator: Generator) -> list[nn.Parameter]:
-    """Freeze all but the defect mapping and the residual blocks, whose parameters come back."""
+    """Freeze all but the defect mapping and the residual blocks; returns their parameters."""
     return free(generator, lambda name: name.startswith(BRANCH))
 
 
 def with_branch(
     bundle: Bundle, config: GeneratorConfig, *, seed: int, coarse: Bundle | None = None
 ) -> Generator:
-    """The bundle's backbone with a fresh defect branch of that shape, or one that grew.
+    """The bundle's backbone with a fresh defect branch of the given shape, or a grown one.
 
     Args:
-        bundle: With a backbone.
-        config: Its shape, with that of the branch.
-        seed: Of what is fresh.
-        coarse: A coarser bundle whose branch to begin as; see `grow`.
+        bundle: Bundle with a backbone.
+        config: Shape of the generator, with that of the branch.
+        seed: Random seed of fresh weights.
+        coarse: Coarser bundle whose branch to start from; see `grow`.
 
     Raises:
-        OptionError: That one has no branch of such a shape.
+        OptionError: The coarser bundle has no branch of such a shape.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)

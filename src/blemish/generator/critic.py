@@ -126,9 +126,9 @@ def build_critic(
 def inside_statistics(
     critic: Critic, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n s"]:
-    """Mean and deviation of a matching critic's features inside masks, layer behind layer.
+    """Mean and deviation of a matching critic's features inside masks, layer after layer.
 
-    Layers coarser than 8² are left out: there a defect is less than a pixel.
+    Layers coarser than 8² are left out, because a defect is smaller than a pixel there.
     """
     found = []
     for features in critic.features(torch.cat([image, 2 * mask - 1], dim=1)):

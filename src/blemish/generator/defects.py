@@ -1,11 +1,10 @@
 """Stage 2: the defect branch, on a frozen backbone.
 
-One share of a batch is drawn under masks that are *given*, the other under masks that the branch
-draws itself (DFMGAN). A matching critic sees image and mask together, tanh(10·m) standing for a
-drawn mask. Beside the game an encoder takes each real defect, stitched onto a drawn part, to a code
-which must give back its pixels, and its place where no mask is handed over (a variational
-autoencoder, as in `warmstart`): that is what ties codes to looks when there are only a dozen
-defects.
+One part of a batch is drawn under *given* masks, the other under masks that the branch draws itself
+(DFMGAN). A matching critic sees image and mask together; tanh(10·m) represents a drawn mask. In
+addition to the adversarial loss, an encoder maps each real defect, stitched onto a generated part,
+to a code that must reconstruct its pixels, and also its place if no mask is given (a variational
+autoencoder, as in `warmstart`). This ties codes to appearances when there are only a dozen defects.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -41,19 +40,20 @@ from blemish.types import Codes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefectTraining(Game):
-    """Options of stage 2, beside those of the hand.
+    """Options of stage 2, in addition to those of adversarial training.
 
     Attributes:
         critic: Kind and options of the matching critic.
-        reals: What the critic takes for real: defects stitched onto drawn twins, or photographs.
-        taking: Share of a batch that is drawn under given masks, the rest under the branch's own.
-        reconstruction: Weight of giving back real defects from their codes.
-        outside: Weight of leaving the twin alone outside the mask.
-        mask_weight: Weight of the branch's own mask agreeing with the real one.
+        reals: Real images for the critic: defects stitched onto generated twins, or photographs.
+        taking: Fraction of a batch that is drawn under given masks, the rest under the branch's
+            own.
+        reconstruction: Weight of the reconstruction of real defects from their codes.
+        outside: Weight of changes to the twin outside the mask.
+        mask_weight: Weight of the difference between the branch's own mask and the real one.
         mode_weight: Weight of mode seeking.
         mode_every: Steps between terms of mode seeking, each weighted by the interval.
-        kl_weight: Of the divergence of a real defect's code from the prior.
-        placements: What may be done to a defect so that it still could be one.
+        kl_weight: Weight of the divergence of a real defect's code from the prior.
+        placements: Augmentation of a defect that keeps it plausible.
     """
 
     ema_kimg: float = 3
@@ -69,7 +69,7 @@ class DefectTraining(Game):
     placements: Symmetries = field(default_factory=Symmetries)
 
     def weights(self) -> dict[str, float]:
-        """The weight of each term of the generator's loss."""
+        """Weight of each term of the generator's loss."""
         return {
             "generator": 1.0,
             "inside": self.reconstruction,
@@ -85,9 +85,9 @@ class Scene:
     """Twins to place defects on.
 
     Attributes:
-        w: What the backbone was driven by.
-        twin: What it drew.
-        part: Where the part is.
+        w: Codes of the backbone.
+        twin: Images of the backbone.
+        part: Silhouettes of the parts.
     """
 
     w: Float[Tensor, "n layers d"]
@@ -103,14 +103,14 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hand:
-    """What the critic shall judge.
+    """Generated batch for the critic.
 
     Attributes:
         stack: Images with masks in [-1, 1].
         kind: Types of the defects.
         rows: Defect codes.
-        taking: So many, the first, were drawn under given masks.
-        outside: How far those went from their twins outside the mask.
+        taking: Number of images under given masks, which come first.
+        outside: Difference of these from their twins outside the mask.
     """
 
     stack: Float[Tensor, "n 4 h w"]
@@ -121,7 +121,7 @@ class Hand:
 
 
 class DefectStage:
-    """What `loop.run` trains; see the module's docstring."""
+    """Stage that `loop.run` trains; see the module's docstring."""
 
     def __init__(
         self,
@@ -158,12 +158,12 @@ class DefectStage:
 
     def origin(self) -> dict[str, str]:
         known = self.generator.state_dict().items()
-        # A snapshot of this stage that was kept brings back its backbone in half precision.
+        # A kept snapshot of this stage restores its backbone in half precision.
         frozen = [v.half() for k, v in known if not k.startswith(BRANCH)]
         return {"backbone": digest_of(frozen), **origin_of(self.grown_from)}
 
     def warm_up(self) -> None:
-        """Nothing: this stage has all its learning in steps."""
+        """Nothing: this stage learns only in steps."""
 
     def uncounted_steps(self) -> int:
         return 0
@@ -195,14 +195,14 @@ class DefectStage:
         return {k: v.mean().item() for k, v in terms.items()}
 
     def _deal(self, scene: Scene, rng: torch.Generator) -> Hand:
-        """Draw a defect on each part, the first share of them under given masks."""
+        """Draw a defect on each part, the first fraction of them under given masks."""
         chosen = self.defects.some(len(scene), rng)
         kind = self.defects.kind[chosen]
         rows = self._defect_rows(kind, rng)
         taking = round(len(scene) * self.training.taking) if self._takes_mask() else 0
         stacks, outside = [], scene.twin.new_zeros(0)
         if taking:
-            # Of the same type: the critic knows types by their masks, and so learns the branch.
+            # Of the same type: the critic knows types by their masks, and so trains the branch.
             real = self.defects.mask[chosen[:taking]]
             mask = draw_masks(scene.part[:taking], real, self.training.placements, rng)
             image = self._draw(scene.w[:taking], rows[:taking], mask, rng).image
@@ -214,7 +214,7 @@ class DefectStage:
         return Hand(stack=torch.cat(stacks), kind=kind, rows=rows, taking=taking, outside=outside)
 
     def _seek_modes(self, scene: Scene, hand: Hand, rng: torch.Generator) -> Tensor:
-        """Two codes on one part shall draw two masks; nothing to seek where none was drawn."""
+        """Two codes on one part should give two masks; without drawn masks there is no term."""
         drawn = slice(hand.taking, None)
         if hand.taking == len(scene):
             return scene.twin.new_zeros(1)
@@ -225,10 +225,10 @@ class DefectStage:
         return terms.clamp(max=10)
 
     def _give_back(self, scene: Scene, rng: torch.Generator) -> dict[str, Tensor]:
-        """Real defects through the encoder and back, on drawn parts.
+        """Reconstruct real defects through the encoder, on generated parts.
 
-        The first half is drawn under its given mask, so that its code is left to carry the look;
-        the other under the branch's own, so that its code must carry the place as well.
+        The first half is drawn under its given mask, so that its code only carries the appearance;
+        the other half under the branch's own, so that its code must carry the place as well.
         """
         if not self.training.reconstruction:
             return {"outside": scene.twin.new_zeros(0)}
@@ -310,8 +310,8 @@ class DefectStage:
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
         Bundle(folder).write(f"generator-{nimg // 1000:06d}", self.average.state_dict(), half=True)
-        bundle.drop("mapper")  # first: it has learnt to drive another branch
-        bundle.forget("curation.")  # and these bounds are another critic's
+        bundle.drop("mapper")  # first: the mapper was trained for another branch
+        bundle.forget("curation.")  # and these bounds belong to another critic
         bundle.write("generator", self.average.state_dict())
         bundle.write("match_critic", self.judge.critic.state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
@@ -323,7 +323,7 @@ class DefectStage:
 
     @torch.no_grad()
     def _looks(self) -> dict[str, Tensor]:
-        """What the critic's features are inside real defects of each type, for distilling."""
+        """Statistics of the critic's features inside real defects of each type, for distilling."""
         defect = self.generator.config.defect
         found, device = {}, self.fabric.device
         for index, kind in enumerate(defect.types if defect else ()):
@@ -373,25 +373,25 @@ def train_defects(
     third: bool = True,
     coarse: Bundle | None = None,
 ) -> Ending:
-    """Train stage 2 on the defects of a folder, inside a bundle that has a backbone.
+    """Train stage 2 on the defects of a folder, in a bundle that has a backbone.
 
     Args:
-        data: Its defective photographs are read, with their masks.
-        bundle: Made by stage 1; it gets the defect branch and the matching critic.
-        defect: Shape of the branch; its `types` say which defects are learnt.
+        data: Folder whose defective photographs are read, with their masks.
+        bundle: Bundle from stage 1; it gets the defect branch and the matching critic.
+        defect: Shape of the branch; its `types` are the defects to learn.
         training: Options.
-        fabric: Launched.
+        fabric: Launched Fabric.
         resume: Continue from the state in the bundle.
         minutes: Time limit of the steps; see `loop.run`.
         options: Options of the command, kept in the state; see `loop.run`.
-        third: Learn from the first third of each type by name, the field's few-shot protocol.
-        coarse: A coarser bundle whose branch to begin as.
+        third: Train on the first third of each type by name, the field's few-shot protocol.
+        coarse: Coarser bundle whose branch to start from.
 
     Returns:
         Why and where it ended.
 
     Raises:
-        OptionError: That one's branch is of another shape.
+        OptionError: The coarser bundle's branch has another shape.
         DataError: There is no defect, or a file can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
@@ -424,7 +424,7 @@ def _mean_within(far: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) 
 
 
 def _as_seen(drawing: Drawing) -> Float[Tensor, "n 1 h w"]:
-    """A drawn mask as the critic sees it (DFMGAN, §3.3)."""
+    """Drawn mask as the critic sees it (DFMGAN, §3.3)."""
     return torch.tanh(10 * _logits(drawing))
 
 
@@ -438,7 +438,7 @@ def _as_picture(mask: Float[Tensor, "n 1 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
 
 
 def _defect_noise(generator: Generator, n: int, rng: torch.Generator) -> dict[str, Tensor]:
-    """Fresh noise for the branch; the backbone keeps its constants, so that twins stay twins."""
+    """Fresh noise for the branch; the backbone keeps its constants, so that twins stay the same."""
     device = next(generator.parameters()).device
     return {
         name: torch.randn(n, 1, layer.resolution, layer.resolution, generator=rng).to(device)

@@ -1,4 +1,4 @@
-"""The adversarial game that both stages play: its options, and the critic's side of it."""
+"""Adversarial training of both stages: its options, and the critic's side of it."""
 
 from dataclasses import dataclass, field
 
@@ -17,21 +17,21 @@ from blemish.generator.losses import r1_penalty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Game:
-    """Options of the game.
+    """Options of adversarial training.
 
     Attributes:
         schedule: Length and seed.
         learning_rate: Learning rate of Adam with β (0, 0.99); a critic may have its own.
         r1_gamma: Weight of R1 times two, for critics that want R1.
         r1_every: Steps between R1 penalties, each weighted by the interval.
-        ema_kimg: Half-life of the average that is kept.
-        ada_target: Mean sign of the critic on real pictures that augmentation aims at, for critics
-            that want it.
-        ada_kimg: Over which its probability may go from 0 to 1.
-        ada_cap: Its highest probability.
-        symmetries: What may be done to a photograph so that it still could be one.
-        grown_steps: Steps at first in which the critic alone learns, where the generator grew from
-            a coarser one; that critic must come to know finer pictures before it can teach.
+        ema_kimg: Half-life of the weight average that is kept.
+        ada_target: Target of the critic's mean sign on real images, for critics that want adaptive
+            augmentation.
+        ada_kimg: Length over which the augmentation's probability may go from 0 to 1.
+        ada_cap: Maximum probability of the augmentation.
+        symmetries: Augmentation of a photograph that keeps it plausible.
+        grown_steps: Number of initial steps that train the critic alone, if the generator grew from
+            a coarser one; that critic must learn finer images before it can teach.
     """
 
     schedule: Schedule = field(default_factory=Schedule)
@@ -46,19 +46,19 @@ class Game:
     grown_steps: int = 100
 
     def adam(self, parameters: Parameters, rate: float | None = None) -> torch.optim.Adam:
-        """The optimiser of either side, at `learning_rate` unless another rate is given."""
+        """Optimiser of either side, at `learning_rate` unless another rate is given."""
         rate = self.learning_rate if rate is None else rate
         return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), eps=1e-8)
 
     def follow(self, average: nn.Module, module: nn.Module, index: int) -> None:
-        """Move the average that is kept, behind step `index`."""
+        """Update the weight average after step `index`."""
         batch, half_life = self.schedule.batch, self.ema_kimg * 1000
         decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
         follow(average, module, decay=decay)
 
 
 class Judge:
-    """A critic that sees everything augmented, and learns to tell real from drawn.
+    """Critic that sees everything augmented, and learns to separate real from generated images.
 
     What it learns by are the rules of its kind.
     """
@@ -74,7 +74,7 @@ class Judge:
         self.game, self.fabric = game, fabric
 
     def modules(self) -> dict[str, nn.Module]:
-        """What a checkpoint must hold."""
+        """Contents of a checkpoint."""
         return {"critic": self.critic, "ada": self.ada}
 
     def scale_rate(self, share: float) -> None:
@@ -89,7 +89,7 @@ class Judge:
         fake: Float[Tensor, "n c h w"],
         rng: torch.Generator,
     ) -> dict[str, float]:
-        """One step of the critic; returns what to log."""
+        """Run one step of the critic; returns values to log."""
         penalised = self.rules.penalise and index % self.game.r1_every == 0
         real = self._augmented(real, rng).requires_grad_(penalised)
         fake = self._augmented(fake, rng)
@@ -111,7 +111,7 @@ class Judge:
     def displeasure(
         self, fake: Float[Tensor, "n c h w"], rng: torch.Generator
     ) -> Float[Tensor, " n"]:
-        """The generator's loss; slopes reach the pictures and spare the critic."""
+        """Generator loss; gradients flow to the generated images, not to the critic's weights."""
         self.critic.requires_grad_(False)
         seen = self._augmented(fake, rng)
         with self.fabric.autocast():

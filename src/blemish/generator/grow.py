@@ -1,9 +1,9 @@
-"""Growing: a generator of a finer resolution begins as the coarser one that was trained.
+"""Growing: a generator of a finer resolution starts from a trained coarser one.
 
-As in progressive growing (Karras et al., 2018), what was learnt at half the side is kept and a
-block is added to either network; unlike there nothing is faded in. The generator's skip outputs do
-it: the new block's start at zero, so at first a picture is the coarser one, enlarged. How a critic
-begins as a coarser one is its kind's affair.
+As in progressive growing (Karras et al., 2018), the networks of half the side are kept and each
+gets one more block, but there is no fade-in. The generator's skip outputs make it unnecessary: the
+new block's outputs start at zero, so at first an image is the coarser one, enlarged. Each kind of
+critic defines how it starts from a coarser one.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ from blemish.generator.restore import critic_of, shape_of
 
 @torch.no_grad()
 def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
-    """Begin as a coarser bundle.
+    """Start from a coarser bundle.
 
     Args:
-        generator: Fresh; every block that the coarser one has is overwritten, and the colours of
-            the blocks that it lacks are set to zero.
+        generator: Fresh generator; every block of the coarser one is overwritten, and the colours
+            of the other blocks are set to zero.
         critic: Fresh; begins as the coarser one if that has the same options.
-        coarse: A bundle of the same shape but for its lower resolution.
+        coarse: Bundle of the same shape except for its lower resolution.
 
     Raises:
-        OptionError: It is of another shape, or as fine already.
-        BundleError: It can't be read.
+        OptionError: The coarser bundle has another shape, or is as fine already.
+        BundleError: The coarser bundle can't be read.
     """
     refuse_unlike(generator.config, coarse)
     known = coarse.tensors("generator")
@@ -43,16 +43,16 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
 
 @torch.no_grad()
 def grow_branch(generator: Generator, coarse: Bundle) -> None:
-    """Begin as the defect branch of a coarser bundle.
+    """Start from the defect branch of a coarser bundle.
 
     Args:
-        generator: With a fresh branch; the mask logits of the blocks that the coarser one lacks
-            are set to zero.
-        coarse: A bundle whose branch has the same first resolution and types.
+        generator: Generator with a fresh branch; the mask logits of blocks that the coarser one
+            lacks are set to zero.
+        coarse: Bundle whose branch has the same first resolution and types.
 
     Raises:
-        OptionError: Its branch is of another shape, or it has none.
-        BundleError: It can't be read.
+        OptionError: The coarser branch has another shape, or is missing.
+        BundleError: The coarser bundle can't be read.
     """
     refuse_unlike(generator.config, coarse)
     mine, other = generator.config.defect, shape_of(coarse).defect
@@ -61,7 +61,7 @@ def grow_branch(generator: Generator, coarse: Bundle) -> None:
             got=f"{coarse.path}, "
             + ("without a defect branch" if other is None else f"whose branch is {other}"),
             expected=f"one whose branch is {mine}",
-            todo="Train that one's branch on the same types, or leave --grow out.",
+            todo="Train that bundle's branch on the same types, or leave --grow out.",
         )
     known = coarse.tensors("generator")
     _take(generator, {k: v for k, v in known.items() if k.startswith(BRANCH)})
@@ -69,33 +69,33 @@ def grow_branch(generator: Generator, coarse: Bundle) -> None:
 
 
 def free_all_but(generator: Generator, held: Bundle | None) -> list[nn.Parameter]:
-    """Freeze what a coarser generator had learnt; the other parameters come back.
+    """Freeze the layers of a coarser generator; returns the other parameters.
 
     Args:
-        generator: Which grew.
-        held: The coarser one; None freezes nothing.
+        generator: Grown generator.
+        held: Coarser generator; None freezes nothing.
     """
     known = () if held is None else held.tensors("generator").keys()
     return free(generator, lambda name: name not in known)
 
 
 def free(generator: Generator, wanted: Callable[[str], bool]) -> list[nn.Parameter]:
-    """Freeze all parameters but those of wanted names, which come back."""
+    """Freeze all parameters except those with wanted names, which are returned."""
     for name, parameter in generator.named_parameters():
         parameter.requires_grad_(wanted(name))
     return [parameter for parameter in generator.parameters() if parameter.requires_grad]
 
 
 def origin_of(grown_from: str | None) -> dict[str, str]:
-    """What a run must share with the one it resumes: the digest of the bundle that it grew from."""
+    """Digest of the bundle that a run grew from, which a resumed run must share."""
     return {"grow": "nothing" if grown_from is None else grown_from[:16]}
 
 
 def refuse_unlike(config: GeneratorConfig, coarse: Bundle) -> None:
-    """Refuse to grow from a bundle that a generator is no finer form of.
+    """Refuse to grow from a bundle of which the generator is not a finer form.
 
     Raises:
-        OptionError: Naming both shapes.
+        OptionError: The shapes don't fit; it names both.
     """
     other = replace(shape_of(coarse), defect=None)
     mine = replace(config, defect=None, resolution=other.resolution)
@@ -111,11 +111,11 @@ def refuse_unlike(config: GeneratorConfig, coarse: Bundle) -> None:
 
 def _take(module: nn.Module, known: Mapping[str, Tensor]) -> None:
     unknown = module.load_state_dict(known, strict=False).unexpected_keys
-    assert not unknown, unknown  # shapes are alike but for what is missing
+    assert not unknown, unknown  # same shapes, except for what is missing
 
 
 def _silence(generator: Generator, prefix: str, above: int) -> None:
-    """Zero what blocks finer than `above` add to colours or mask logits."""
+    """Zero the outputs (colours or mask logits) of blocks finer than `above`."""
     for r in generator.config.resolutions():
         name = f"{prefix}{r}.torgb"
         if r > above and hasattr(generator.synthesis, f"{prefix}{r}"):

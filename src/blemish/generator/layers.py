@@ -5,9 +5,9 @@ its norm (eq. 1 and 3). Since convolution is linear in both, scaling the *activa
 
     y_o = d_o \sum_i w_{oi} * (s_i x_i),    d_o = (\sum_{ik} (s_i w_{oik})^2 + \epsilon)^{-1/2},
 
-needs one weight for the whole batch. The gain √2 that follows a leaky ReLU goes ahead of it, into
-what is multiplied anyway (the ReLU is homogeneous), so that bias, noise and ReLU work in place.
-Parameters carry the published names.
+needs one weight for the whole batch. The gain √2 after a leaky ReLU is moved before it, into an
+existing factor (the ReLU is homogeneous), so that bias, noise and ReLU work in place. Parameters
+have the published names.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 SQRT2 = sqrt(2)
-SLOPE = 0.2  # of leaky ReLUs below zero
+SLOPE = 0.2  # slope of leaky ReLUs below zero
 
 
 def activate(x: Tensor, *, limit: float | None = None) -> Tensor:
@@ -35,7 +35,7 @@ def normalise(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
 
 
 def binomial_filter() -> Float[Tensor, "4 4"]:
-    """The separable filter [1, 3, 3, 1], normalised to a sum of one."""
+    """Separable filter [1, 3, 3, 1], normalised to a sum of one."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
     return torch.outer(taps, taps) / 64
 
@@ -48,7 +48,7 @@ def blur(
     gain: float = 1,
     stride: int = 1,
 ) -> Float[Tensor, "n c p q"]:
-    """Filter every channel alike."""
+    """Filter every channel in the same way."""
     return _each_channel(F.conv2d, x, kernel * gain, padding=padding, stride=stride)
 
 
@@ -64,8 +64,8 @@ def _each_channel(
 ) -> Tensor:
     """Filter channel by channel, in single precision on a CPU.
 
-    There the slopes of such a filter in bfloat16 take ten times as long (PyTorch 2.13), longer than
-    those of the convolutions beside it.
+    There the gradients of such a filter in bfloat16 take ten times as long (PyTorch 2.13), longer
+    than those of the convolutions.
     """
     slow = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     with torch.autocast("cpu", enabled=False) if slow else nullcontext():
@@ -92,15 +92,15 @@ def modulated_conv(
     demodulate: bool = True,
     gain: float = 1,
 ) -> Float[Tensor, "n o p q"]:
-    """Convolve with a weight scaled per sample, by scaling what goes in and what comes out.
+    """Convolve with a weight scaled per sample, by scaling input and output.
 
     Args:
         x: Feature maps.
-        weight: Shared by the batch, with an odd side `k`.
-        style: What each input channel is scaled by.
-        up: The filter for doubling the size, if it shall be doubled; `k` must be 3.
-        demodulate: Whether each output channel's weight is brought to unit norm.
-        gain: What that norm is, if it is brought to one.
+        weight: Weight shared by the batch, with an odd side `k`.
+        style: Scale of each input channel.
+        up: Filter for doubling the size, if wanted; `k` must be 3.
+        demodulate: Whether each output channel's weight is normalised.
+        gain: Norm of normalised weights.
     """
     x = x * style[:, :, None, None].to(x.dtype)
     k = weight.shape[-1]
@@ -112,7 +112,7 @@ def modulated_conv(
 
 
 class FullyConnected(nn.Module):
-    """A dense layer at an equalised learning rate (Karras et al., 2018, §4.1)."""
+    """Dense layer with an equalised learning rate (Karras et al., 2018, §4.1)."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class FullyConnected(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution of the critic at an equalised learning rate, halving the size if asked."""
+    """Convolution of the critic with an equalised learning rate, optionally halving the size."""
 
     resample_filter: Tensor
 
@@ -168,7 +168,7 @@ class Conv(nn.Module):
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not self.down:
             return F.conv2d(x, weight, bias, padding=self.kernel // 2)
-        if self.kernel == 1:  # filter and skip first: the pixels dropped are never convolved
+        if self.kernel == 1:  # filter and skip first: dropped pixels are never convolved
             return F.conv2d(blur(x, self.resample_filter, padding=1, stride=2), weight, bias)
         return F.conv2d(blur(x, self.resample_filter, padding=2), weight, bias, stride=2)
 
@@ -210,7 +210,7 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """A modulated 1×1 convolution to colours, or to mask logits."""
+    """Modulated 1×1 convolution to colours, or to mask logits."""
 
     def __init__(
         self, inputs: int, outputs: int, *, w_dim: int, clamp: float | None = None

@@ -1,8 +1,8 @@
-"""The one training loop, which every stage runs in.
+"""Training loop of every stage.
 
-A stage says what a step is; the loop seeds it, watches for numbers that are not finite, reports
-progress and writes whole checkpoints. Step k draws all its randomness from (seed, k), so a run that
-was interrupted and resumed is the run that was not.
+A stage defines a step; the loop seeds it, checks for values that are not finite, reports progress
+and writes whole checkpoints. Step k draws all its random numbers from (seed, k), so an interrupted
+and resumed run gives the same result as an uninterrupted one.
 """
 
 import json
@@ -38,14 +38,14 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How long a stage runs and how often it reports.
+    """Length of a stage, and intervals of its reports.
 
     Attributes:
-        batch: Pictures per step, over all processes.
-        kimg: Thousands of pictures that the critic is shown.
-        snapshot_kimg: Between checkpoints.
-        log_steps: Steps that a line of `stats.jsonl` stands for.
-        seed: Of everything random.
+        batch: Images per step, over all processes.
+        kimg: Training length, in thousands of images shown to the critic.
+        snapshot_kimg: Interval between checkpoints, in thousands of images.
+        log_steps: Number of steps per line of `stats.jsonl`.
+        seed: Random seed.
     """
 
     batch: int = 16
@@ -65,7 +65,7 @@ class Schedule:
             )
         if not 0 <= self.seed < 2**63:
             raise OptionError(
-                got=f"seed {self.seed}", expected="0 up to 2^63 - 1", todo="Choose another."
+                got=f"seed {self.seed}", expected="0 to 2^63 - 1", todo="Choose another seed."
             )
 
     @property
@@ -79,26 +79,26 @@ class Schedule:
 
 @runtime_checkable  # for the tests, which check types
 class Stage(Protocol):
-    """A kind of training: what it holds, and what one step does."""
+    """Kind of training: its networks, and one step."""
 
     def state(self) -> nn.ModuleDict:
-        """Everything with weights or buffers that a checkpoint must hold."""
+        """All weights and buffers of a checkpoint."""
         ...
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """By name, in a fixed order."""
+        """Optimisers by name, in a fixed order."""
         ...
 
     def data(self) -> list[Tensor]:
-        """What it learns from; a run can be resumed on the same data only."""
+        """Training data; a run can be resumed only with the same data."""
         ...
 
     def origin(self) -> dict[str, str]:
-        """What it began as, by the names of options; the same for a run and the one it resumes."""
+        """Starting networks by the names of options; a resumed run must have the same."""
         ...
 
     def warm_up(self) -> None:
-        """What comes before the first step, and not again when a run is resumed."""
+        """Work before the first step, which a resumed run does not repeat."""
         ...
 
     def uncounted_steps(self) -> int:
@@ -106,20 +106,20 @@ class Stage(Protocol):
         ...
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        """One step; returns what to log."""
+        """Run one step; returns values to log."""
         ...
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
-        """Write the bundle as it stands, and the generator for later choice into the folder."""
+        """Write the present bundle, and the generator as a snapshot into the folder."""
         ...
 
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
-        """A grid of samples."""
+        """Grid of samples."""
         ...
 
 
 def step_rng(seed: int, index: int, rank: int = 0) -> torch.Generator:
-    """The generator of a step's randomness, in one process."""
+    """Random generator of a step, in one process."""
     state = np.random.SeedSequence([seed, index, rank]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
@@ -132,10 +132,10 @@ def choose(n: int, of: int, rng: torch.Generator) -> Int[Tensor, " n"]:
 def descend(
     fabric: "Fabric", loss: Tensor, parameters: Parameters, *optimisers: torch.optim.Optimizer
 ) -> None:
-    """Step down the mean slope of all processes.
+    """Optimiser step along the mean gradient of all processes.
 
     Raises:
-        TrainingError: A slope is not finite; no weight has been touched by it.
+        TrainingError: A gradient is not finite; the weights are unchanged.
     """
     for parameter in parameters:
         parameter.grad = None
@@ -147,7 +147,7 @@ def descend(
         assert isinstance(reduced, Tensor)
         flat = reduced
     if not flat.isfinite().all():
-        raise TrainingError("a slope is NaN or infinite")
+        raise TrainingError("a gradient is NaN or infinite")
     sizes = [slope.numel() for slope in slopes]
     for slope, piece in zip(slopes, flat.split(sizes), strict=True):
         slope.copy_(piece.view_as(slope))
@@ -156,7 +156,7 @@ def descend(
 
 
 def gather(fabric: "Fabric", values: Tensor) -> Tensor:
-    """The values of all processes, on the CPU."""
+    """Values of all processes, on the CPU."""
     together = values.new_zeros(fabric.world_size, *values.shape)
     together[fabric.global_rank] = values
     gathered = fabric.all_reduce(together, reduce_op="sum")
@@ -183,9 +183,9 @@ def run(
     Args:
         stage: The training's networks and step, on `fabric`'s device.
         schedule: Length; a resumed run may have a longer one than it began with.
-        fabric: Launched.
-        out: The bundle's folder.
-        resume: Continue from the state there, or begin where there is none.
+        fabric: Launched Fabric.
+        out: Folder of the bundle.
+        resume: Continue from the state there, or start if there is none.
         name: Name of the folder under `training/` for the state, statistics and pictures.
         minutes: Time limit; at the next step's end a snapshot and a checkpoint are written.
         options: Options of the command, kept in the state for `stored_options`.
@@ -195,9 +195,9 @@ def run(
 
     Raises:
         OptionError: The batch can't be shared out evenly, the time limit is not above zero, or the
-            state is of other options.
-        OutputError: Without `resume`, there is a state already; or another run writes there.
-        TrainingError: Numbers ceased to be finite; the last whole checkpoint is kept.
+            state has other options.
+        OutputError: A state exists and `resume` is off, or another run writes there.
+        TrainingError: Values are not finite; the last whole checkpoint is kept.
         KeyboardInterrupt: Ctrl-C; the checkpoint is written, and the text says where it stands.
         Terminated: SIGTERM, likewise.
     """
@@ -321,7 +321,7 @@ def _refuse_uneven(batch: int, processes: int) -> None:
     if batch % processes:
         raise OptionError(
             got=f"batch {batch} for {processes} processes",
-            expected="a batch that all share evenly",
+            expected="a batch that all processes share evenly",
             todo="Change --batch or --processes.",
         )
 
@@ -329,9 +329,9 @@ def _refuse_uneven(batch: int, processes: int) -> None:
 def _from_scratch(folder: Path) -> int:
     if (folder / STATE).exists():
         raise OutputError(
-            got=f"{folder}, where a training has left its state",
-            expected="a folder without one",
-            todo="Carry that training on with --resume, or choose another folder.",
+            got=f"{folder}, which contains the state of a training",
+            expected="a folder without a training",
+            todo="Continue that training with --resume, or choose another folder.",
         )
     return 0
 
@@ -346,7 +346,7 @@ def _guarded_step(
             raise TrainingError(f"{', '.join(bad)} is NaN or infinite")
     except TrainingError as error:
         raise TrainingError(
-            f"Got a training that diverged at step {index}: {error}. Expected finite numbers. "
+            f"Got a training that diverged at step {index}: {error}. Expected finite values. "
             f"The last good state is kept in {folder}; resume with a lower learning rate."
         ) from error
     return values
@@ -364,7 +364,7 @@ def _save(
 
 
 def _identity(stage: Stage, schedule: Schedule) -> dict[str, str]:
-    """What must be the same for a run to be the one that it resumes."""
+    """Options and data that a run shares with the one it resumes."""
     mine = {"batch": str(schedule.batch), "seed": str(schedule.seed)}
     return {**mine, "photographs": digest_of(stage.data()), **stage.origin()}
 
@@ -380,7 +380,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
         raise OptionError(
             got="--resume with " + ", ".join(f"{name} {mine[name]}" for name in other),
             expected=", ".join(f"{name} {about.get(name)}" for name in other) + f", as in {file}",
-            todo=f"Use the same options and data, or remove {file.parent} to begin anew.",
+            todo=f"Use the same options and data, or remove {file.parent} to start over.",
         )
     modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
     try:
@@ -388,8 +388,8 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     except RuntimeError as error:
         raise OptionError(
             got="--resume with networks of another shape",
-            expected=f"those of the training that left {file}",
-            todo="Use the same options, or begin anew in another folder.",
+            expected=f"those of the training that wrote {file}",
+            todo="Use the same options, or start over in another folder.",
         ) from error
     for name, optimiser in stage.optimisers().items():
         _restore_optimiser(optimiser, f"optimiser.{name}.", tensors, file)

@@ -1,4 +1,4 @@
-"""Losses beside those of the critics' logits (`logits`): functions of tensors, a value per item.
+"""Losses other than those of logits (`logits`): functions of tensors, one value per item.
 
 Weights, means and schedules belong to the stages in `train.py` and `defects.py`.
 """
@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 def r1_penalty(logits: Float[Tensor, " n"], real: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Squared slope of the critic at real samples (Mescheder et al., 2018).
+    """Squared gradient of the critic at real samples (Mescheder et al., 2018).
 
     Args:
-        logits: The critic's verdict on `real`.
-        real: Images, or images and masks stacked along channels, tracking gradients.
+        logits: Critic's scores of `real`.
+        real: Images, or images and masks stacked along channels, with gradients.
 
     Returns:
         The penalty of each sample, before weighting.
@@ -31,8 +31,8 @@ def path_lengths(
     """Length of the step in image space for a step in w (Karras et al., 2020, eq. 4).
 
     Args:
-        image: Drawn from `w`, with its graph.
-        w: Tracking gradients.
+        image: Image generated from `w`, with its graph.
+        w: Codes with gradients.
         noise: Standard normal, *not* yet divided by the resolution.
     """
     scaled = noise / sqrt(image.shape[2] * image.shape[3])
@@ -46,10 +46,10 @@ def mode_seeking(
     mask_first: Float[Tensor, "n 1 h w"],
     mask_second: Float[Tensor, "n 1 h w"],
 ) -> Float[Tensor, " n"]:
-    """Distance of two defect codes over the distance of what they drew (Mao et al., 2019).
+    """Distance of two defect codes over the distance of their outputs (Mao et al., 2019).
 
-    DFMGAN's form, ‖w₁ - w₂‖₁ / ‖M₁ - M₂‖₁. Its weight is small for a reason: with the norms taken
-    as means over elements the term is stronger by far, and masks turn to noise to be unlike.
+    DFMGAN's form, ‖w₁ - w₂‖₁ / ‖M₁ - M₂‖₁. Its weight must be small: with means over elements as
+    norms the term is far stronger, and masks turn to noise in order to differ.
     """
     far = (mask_first - mask_second).abs().sum(dim=(1, 2, 3))
     return (w_first - w_second).abs().sum(dim=1) / (far + 1e-2)
@@ -58,7 +58,7 @@ def mode_seeking(
 def multiscale_l1(
     drawn: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"], *, scales: int = 4
 ) -> Float[Tensor, " n"]:
-    """Mean absolute difference, averaged over pictures halved in size again and again."""
+    """Mean absolute difference, averaged over repeatedly halved images."""
     total = torch.zeros(drawn.shape[0], device=drawn.device)
     for _ in range(scales):
         total = total + (drawn - target).abs().mean(dim=(1, 2, 3))
@@ -78,7 +78,8 @@ def overlap_error(
 ) -> Float[Tensor, " n"]:
     """One minus the soft Dice coefficient (Milletari et al., 2016), plus the cross-entropy.
 
-    Dice does not drown a small mask in its background; the entropy has slopes where Dice has none.
+    Dice does not let background outweigh a small mask; the cross-entropy has gradients where Dice
+    has none.
     """
     soft = logits.sigmoid()
     both, total = (soft * mask).sum(dim=(1, 2, 3)), (soft + mask).sum(dim=(1, 2, 3))

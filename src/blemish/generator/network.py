@@ -1,4 +1,4 @@
-r"""The generator: image, defect mask and good twin from one pair of codes.
+r"""Generator of image, defect mask and good twin from one pair of codes.
 
 The backbone is StyleGAN2 with skip outputs. The defect branch follows DFMGAN (Duan et al., 2023):
 at each resolution r from `first_resolution` up, residual features ρ_r pass a gate into the
@@ -6,10 +6,10 @@ backbone's,
 
     x_r ← x_r + g(m_r) ρ_r,      m_r = up(m_{r/2}) + tomask_r(ρ_r),
 
-where m are mask logits. Beyond DFMGAN the gate lets image losses reach the mask (straight-through),
-logits are refined at every resolution, the type of the defect conditions its code, and the branch
-takes a *given* mask, in place of its own, as gate and as input (the mask and its distance map
-through a 1×1 convolution that starts at zero).
+where m are mask logits. Beyond DFMGAN, the gate passes gradients of image losses to the mask
+(straight-through), logits are refined at every resolution, the type of the defect conditions its
+code, and the branch accepts a *given* mask, instead of its own, as gate and as input (the mask and
+its distance map through a 1×1 convolution that starts at zero).
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from blemish.types import Codes, Sample
 
 Noise = Literal["const", "none", "random"]
 DISTANCE_PX = 8
-BRANCH = ("defect_mapping.", "synthesis.res_")  # how names of the branch's tensors begin
+BRANCH = ("defect_mapping.", "synthesis.res_")  # prefixes of the branch's tensor names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,15 @@ class DefectConfig:
     """Shape of the defect branch.
 
     Attributes:
-        first_resolution: Where the branch begins; a quarter of the picture's side suits.
+        first_resolution: First resolution of the branch; a quarter of the image's side is suitable.
         types: Names of the defect types that the branch has learnt.
-        conditional: The types condition the code; a branch of one type, as DFMGAN's, needs none.
-        gate: "hard" cuts the gradient of images to the mask, as DFMGAN does.
-        refine: Add mask logits at every resolution, not at the first alone.
-        takes_mask: The branch can be handed a mask.
-        float16_logits: Round logits to float16 at each resolution, as DFMGAN does: a pixel of
-            logit -5e-7 is a defect there, and nowhere else.
+        conditional: Condition the code on the type; a branch of one type, like DFMGAN's, does not
+            need it.
+        gate: Kind of gate; "hard" cuts the gradient of images to the mask, as DFMGAN does.
+        refine: Add mask logits at every resolution, not only at the first.
+        takes_mask: Whether the branch accepts a given mask.
+        float16_logits: Round logits to float16 at each resolution, as DFMGAN does: there a pixel of
+            logit -5e-7 is a defect.
     """
 
     first_resolution: int
@@ -68,8 +69,8 @@ class DefectConfig:
             check_name(kind, "the defect type", OptionError)  # types name folders
         if self.first_resolution < 8:
             raise OptionError(
-                got=f"a defect branch that begins at {self.first_resolution}²",
-                expected="8² or finer: it takes the backbone's features of half that size",
+                got=f"a defect branch that starts at {self.first_resolution}²",
+                expected="8² or finer: it uses the backbone's features of half that size",
                 todo="Correct first_resolution.",
             )
 
@@ -79,17 +80,17 @@ class GeneratorConfig:
     """Shape of a generator and its critic; `channels(r) = min(channel_base / r, channel_max)`.
 
     Attributes:
-        resolution: Side of the pictures.
-        z_dim: Of the latent.
-        w_dim: Of a row of w.
-        mapping_layers: Of the mapping from one to the other.
-        channel_base: Features of a whole picture's side.
-        channel_max: Most channels of a layer.
-        conv_clamp: What activations are clamped to, on both sides of zero.
-        c_dim: Classes that condition the backbone and its critic; none where it is 0.
-        label: The class that is drawn and judged where none is named.
-        critic_group: Samples that the critic compares for their spread.
-        critic_mapping_layers: Of the critic's own mapping, from a class to what it looks for.
+        resolution: Side of the images.
+        z_dim: Dimension of the latent.
+        w_dim: Dimension of a row of w.
+        mapping_layers: Layers of the mapping from one to the other.
+        channel_base: Number of channels times resolution, below the maximum.
+        channel_max: Maximum number of channels of a layer.
+        conv_clamp: Limit of activations, on both sides of zero.
+        c_dim: Number of classes that condition the backbone and its critic; 0 for none.
+        label: Default class of images and scores.
+        critic_group: Number of samples that the critic compares for their spread.
+        critic_mapping_layers: Layers of the critic's own mapping of classes.
         defect: Shape of the defect branch, if there is one.
     """
 
@@ -109,7 +110,7 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.label < max(self.c_dim, 1):
             raise OptionError(
-                got=f"the class {self.label} of a generator that knows {self.c_dim or 'none'}",
+                got=f"the class {self.label} of a generator with {self.c_dim or 'no'} classes",
                 expected=f"0 to {self.c_dim - 1}" if self.c_dim else "0",
                 todo="Correct the class.",
             )
@@ -118,7 +119,7 @@ class GeneratorConfig:
         if self.resolution not in sides or finest not in sides or finest > self.resolution:
             raise OptionError(
                 got=f"a generator of {self.resolution}² with its defect branch from {finest}²",
-                expected="powers of two up to 1024, the branch beginning no finer than the picture",
+                expected="powers of two up to 1024, the branch starting no finer than the image",
                 todo="Correct the resolutions.",
             )
 
@@ -135,22 +136,22 @@ class GeneratorConfig:
 
     @property
     def layers(self) -> int:
-        """Rows of `Codes.w`."""
+        """Number of rows of `Codes.w`."""
         return 2 * len(self.resolutions())
 
     @property
     def defect_layers(self) -> int:
-        """Rows of `Codes.w_defect`; the last drives the finest mask logits."""
+        """Number of rows of `Codes.w_defect`; the last drives the finest mask logits."""
         return 2 * len(self.defect_resolutions()) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """What a generator drew, the mask still as logits.
+    """Output of a generator, with the mask as logits.
 
     Attributes:
-        image: In about [-1, 1], not clamped.
-        mask_logits: Defect where ≥ 0; None with the branch off.
+        image: Image in about [-1, 1], not clamped.
+        mask_logits: Logits, ≥ 0 in the defect; None without the branch.
     """
 
     image: Float[Tensor, "n 3 h w"]
@@ -158,7 +159,7 @@ class Drawing:
 
 
 class Mapping(nn.Module):
-    """Latent z, and a kind (a class of parts, a type of defects), to w."""
+    """Mapping from a latent z and a kind (a class of parts, a type of defects) to w."""
 
     w_avg: Tensor
 
@@ -190,12 +191,12 @@ class Mapping(nn.Module):
         return x
 
     def truncate(self, w: Float[Tensor, "n d"], psi: float) -> Float[Tensor, "n d"]:
-        """Towards the mean: `w_avg + psi·(w - w_avg)`."""
+        """Truncate towards the mean: `w_avg + psi·(w - w_avg)`."""
         return self.w_avg.lerp(w, psi)
 
 
 class SynthesisBlock(nn.Module):
-    """The layers of one resolution; `outputs` colours or mask logits, or none."""
+    """Layers of one resolution; `outputs` colours or mask logits, or none."""
 
     resample_filter: Tensor
 
@@ -220,7 +221,7 @@ class SynthesisBlock(nn.Module):
 
 
 class DefectBlock(SynthesisBlock):
-    """A residual block of the defect branch, which can be told where the defect is."""
+    """Residual block of the defect branch, which can take a mask."""
 
     def __init__(
         self, inputs: int, channels: int, *, config: GeneratorConfig, resolution: int, outputs: int
@@ -245,13 +246,13 @@ def distance_map(mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
 def mask_pyramid(
     mask: Float[Tensor, "n 1 h w"], resolutions: list[int]
 ) -> dict[int, Float[Tensor, "n 2 r r"]]:
-    """A mask (in [-1, 1]) and its distance map at each resolution, averaged over the pixels."""
+    """Mask (in [-1, 1]) and its distance map at each resolution, averaged over the pixels."""
     hint = torch.cat([2 * mask - 1, distance_map(mask)], dim=1)
     return {r: F.adaptive_avg_pool2d(hint, r) for r in resolutions}
 
 
 class Synthesis(nn.Module):
-    """Rows of w to pictures."""
+    """Network from rows of w to images."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -274,7 +275,7 @@ class Synthesis(nn.Module):
             self.add_module(f"res_b{r}", block)
 
     def layers(self) -> Iterator[tuple[str, SynthesisLayer]]:
-        """The layers that take noise, by name."""
+        """Layers with noise, by name."""
         for name, module in self.named_modules():
             if isinstance(module, SynthesisLayer):
                 yield name, module
@@ -287,16 +288,17 @@ class Synthesis(nn.Module):
         mask: Float[Tensor, "n 1 h w"] | None = None,
         rng: torch.Generator | None = None,
     ) -> Drawing:
-        """Draw.
+        """Generate images.
 
         Args:
-            codes: Without `w_defect` the good twin is drawn; their noise maps come before `noise`.
-            noise: What layers add that have no map in `codes`.
-            mask: Where the defect shall be, in [0, 1]; the branch draws its own if absent.
-            rng: Source of random noise, on the CPU.
+            codes: Codes; without `w_defect` the good twin is drawn, and their noise maps precede
+                `noise`.
+            noise: Noise of layers that have no map in `codes`.
+            mask: Mask of the defect, in [0, 1]; by default the branch draws its own.
+            rng: Random generator of the noise, on the CPU.
 
         Raises:
-            ValueError: A mask was given to a branch that takes none.
+            ValueError: A mask was given to a branch that does not accept one.
         """
         noises = _Noises(codes, noise, rng)
         hints = self._hints(codes, mask)
@@ -324,7 +326,7 @@ class Synthesis(nn.Module):
         if mask is None or codes.w_defect is None:
             return {}
         if self.config.defect is None or not self.config.defect.takes_mask:
-            raise ValueError("this defect branch draws its own mask and takes none")
+            raise ValueError("this defect branch draws its own mask and does not accept one")
         return mask_pyramid(mask, self.config.defect_resolutions())
 
     def _residual(
@@ -365,7 +367,7 @@ class Synthesis(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class _Noises:
-    """The noise of each layer: the codes' own map, else what the mode says."""
+    """Noise of each layer: the codes' own map, else depending on the mode."""
 
     codes: Codes
     mode: Noise
@@ -383,7 +385,7 @@ class _Noises:
 
 
 class Generator(nn.Module):
-    """(z, z_defect, type) → codes → sample."""
+    """Generator from (z, z_defect, type) to codes to a sample."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -405,15 +407,15 @@ class Generator(nn.Module):
         psi: float = 1,
         space: Space = "z",
     ) -> Codes:
-        """Map latents to the codes that drive the synthesis.
+        """Map latents to the codes of the synthesis network.
 
         Args:
-            z: Standard normal.
-            z_defect: Standard normal; None draws the good twin.
+            z: Standard normal numbers.
+            z_defect: Standard normal numbers; None gives the good twin.
             kind: Index into `config.defect.types`.
-            label: Class of the part, where the backbone knows classes; `config.label` if absent.
-            psi: Truncation towards the mean of w; 1 leaves w alone.
-            space: What the codes say of their origin.
+            label: Class of the part, if the backbone knows classes; `config.label` by default.
+            psi: Truncation towards the mean of w; 1 leaves w unchanged.
+            space: Space that the codes record as their origin.
         """
         w = self.mapping(z, label)
         w = self.mapping.truncate(w, psi) if psi != 1 else w

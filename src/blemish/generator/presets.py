@@ -1,4 +1,4 @@
-"""Shapes and options that were found to work, by name, a line each."""
+"""Presets of shapes and options, one line each."""
 
 from dataclasses import dataclass, field, replace
 
@@ -15,13 +15,13 @@ from blemish.generator.train import GeneratorTraining
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A generator's shape and the options of its training.
+    """Shape of a generator and the options of its training.
 
     Attributes:
-        shape: Of the backbone.
-        branch: Of the defect branch, whose types come from the folder.
-        training: Stage 1.
-        defects: Stage 2.
+        shape: Shape of the backbone.
+        branch: Shape of the defect branch, whose types come from the folder.
+        training: Options of stage 1.
+        defects: Options of stage 2.
     """
 
     shape: GeneratorConfig
@@ -43,7 +43,7 @@ PAINT = Symmetries(
 )
 ALIGNED = Symmetries(flip=True, shift=True, colour=True, shift_by=0.03)
 RING = Symmetries(flip=True, flip_vertical=True, rotate=True, degrees=180)
-HOUR = Schedule(kimg=48, snapshot_kimg=2)  # of one core at 64²
+HOUR = Schedule(kimg=48, snapshot_kimg=2)  # on one core at 64²
 TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
 
 PRESETS: dict[str, Preset] = {
@@ -55,7 +55,7 @@ PRESETS: dict[str, Preset] = {
         training=GeneratorTraining(symmetries=NUT, path_every=16, kl_weight=3e-3, schedule=HOUR),
         defects=DefectTraining(symmetries=NUT, placements=PAINT, taking=0.625, schedule=HOUR),
     ),
-    "bottle-64": Preset(  # a rigid part that always lies the same way
+    "bottle-64": Preset(  # a rigid part in a fixed orientation
         shape=GeneratorConfig(
             resolution=64, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
@@ -65,12 +65,12 @@ PRESETS: dict[str, Preset] = {
         ),
         defects=DefectTraining(symmetries=ALIGNED, placements=RING, taking=0.625, schedule=HOUR),
     ),
-    "bottle-128": Preset(  # half as wide as StyleGAN2 would be there: grown from bottle-64 on a CPU
+    "bottle-128": Preset(  # half of StyleGAN2's width at this size: grown from bottle-64 on a CPU
         shape=GeneratorConfig(
             resolution=128, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
         branch=DefectConfig(first_resolution=16),
-        # Without symmetries: moved in colour, the white ground was tinted and never came clean.
+        # No symmetries: with colour augmentation the white background stayed tinted.
         training=GeneratorTraining(path_every=16, r1_gamma=0.2, kl_weight=3e-3, schedule=HOUR),
         defects=DefectTraining(
             symmetries=ALIGNED, placements=RING, taking=0.625, r1_gamma=0.2, schedule=HOUR
@@ -96,7 +96,7 @@ PRESETS: dict[str, Preset] = {
             symmetries=NUT, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
         ),
     ),
-    "nut-128": Preset(  # not yet tried in earnest; R1 by the rule 0.0002·res²/batch
+    "nut-128": Preset(  # not yet tested at length; R1 by the rule 0.0002·res²/batch
         shape=GeneratorConfig(
             resolution=128, z_dim=64, w_dim=128, channel_base=4096, channel_max=128
         ),
@@ -104,7 +104,7 @@ PRESETS: dict[str, Preset] = {
         training=GeneratorTraining(symmetries=NUT, path_every=16, r1_gamma=0.2),
         defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.2),
     ),
-    "nut-256": Preset(  # not yet tried in earnest
+    "nut-256": Preset(  # not yet tested at length
         shape=GeneratorConfig(
             resolution=256, z_dim=128, w_dim=256, channel_base=8192, channel_max=256
         ),
@@ -112,7 +112,7 @@ PRESETS: dict[str, Preset] = {
         training=GeneratorTraining(symmetries=NUT, path_every=16, r1_gamma=0.8),
         defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.8),
     ),
-    "tiny-16": Preset(  # too small for anything but to try the whole chain within seconds
+    "tiny-16": Preset(  # too small for anything but a test of the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
         branch=DefectConfig(first_resolution=8),
         training=GeneratorTraining(schedule=TINY, critic=ResidualConfig(), warm_steps=10),
@@ -122,10 +122,10 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name.
+    """Preset with the given name.
 
     Raises:
-        OptionError: There is none.
+        OptionError: There is no such preset.
     """
     if name not in PRESETS:
         raise OptionError(
@@ -135,7 +135,7 @@ def find_preset(name: str) -> Preset:
 
 
 def preset_of(bundle: Bundle) -> Preset:
-    """The preset that a bundle names, or else one of its shape, or else one made for its shape."""
+    """Preset that a bundle names, or one of its shape, or a new one for its shape."""
     named = str(bundle.config.get("preset"))
     if named in PRESETS:
         return PRESETS[named]

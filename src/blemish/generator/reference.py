@@ -1,8 +1,8 @@
-r"""The slow twins of the fast layers, kept for tests and benchmarks.
+r"""Slow reference of the fast layers, for tests and benchmarks.
 
-Each operator is written as StyleGAN2's paper has it (Karras et al., 2020): one copy of the weight
-for every sample (eq. 1-3), resampling by zeros between the pixels and one dense 2-D filter. Nothing
-is folded, skipped or transposed, so that a mistake in the fast path finds no companion here.
+Each operator follows StyleGAN2's paper literally (Karras et al., 2020): one copy of the weight for
+every sample (eq. 1-3), resampling by zeros between the pixels and one dense 2-D filter. Nothing is
+folded, skipped or transposed, so that a mistake in the fast path can't be repeated here.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ Padding = tuple[int, int]
 
 
 def filter_reference() -> Float[Tensor, "4 4"]:
-    """The outer product of [1, 3, 3, 1] with itself, with a sum of one."""
+    """Outer product of [1, 3, 3, 1] with itself, with a sum of one."""
     return torch.tensor([[1.0, 3, 3, 1], [3, 9, 9, 3], [3, 9, 9, 3], [1, 3, 3, 1]]) / 64
 
 
 def stuff_reference(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-    """Doubles the size: a zero after every pixel, and a row of zeros after every row."""
+    """Double the size: a zero after every pixel, and a row of zeros after every row."""
     stuffed = x.new_zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
     stuffed[:, :, ::2, ::2] = x
     return stuffed
@@ -33,13 +33,13 @@ def stuff_reference(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
 def fir_reference(
     x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"], *, padding: Padding, gain: float = 1
 ) -> Float[Tensor, "n c p q"]:
-    """Filters each channel of each sample by itself.
+    """Filter each channel of each sample alone.
 
     Args:
         x: Feature maps.
-        kernel: A symmetric filter, so that flipping it changes nothing.
-        padding: Zeros before and after, alike on both axes.
-        gain: What the result is multiplied by.
+        kernel: Symmetric filter, so that flipping it changes nothing.
+        padding: Zeros before and after, the same on both axes.
+        gain: Factor on the result.
     """
     padded = F.pad(x, (*padding, *padding))
     planes = padded.reshape(-1, 1, *padded.shape[2:])
@@ -50,7 +50,7 @@ def fir_reference(
 def upsample_reference(
     x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"] | None = None
 ) -> Float[Tensor, "n c h2 w2"]:
-    """Doubles the size: zeros between the pixels, then the filter with the gain 2² they cost."""
+    """Double the size: zeros between the pixels, then the filter, with the gain 2² for them."""
     kernel = filter_reference() if kernel is None else kernel
     padding = ((len(kernel) + 1) // 2, (len(kernel) - 2) // 2)
     return fir_reference(stuff_reference(x), kernel, padding=padding, gain=4)
@@ -59,7 +59,7 @@ def upsample_reference(
 def downsample_reference(
     x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"] | None = None
 ) -> Float[Tensor, "n c h2 w2"]:
-    """Halves an even size: the filter, then every second pixel."""
+    """Halve an even size: the filter, then every second pixel."""
     kernel = filter_reference() if kernel is None else kernel
     padding = ((len(kernel) - 1) // 2, (len(kernel) - 2) // 2)
     return fir_reference(x, kernel, padding=padding)[:, :, ::2, ::2]
@@ -68,7 +68,7 @@ def downsample_reference(
 def modulated_weight_reference(
     weight: Float[Tensor, "o i k k"], styles: Float[Tensor, "n i"], *, demodulate: bool = True
 ) -> Float[Tensor, "n o i k k"]:
-    """One weight for each sample: scaled by its style (eq. 1), then to unit norm (eq. 2 and 3)."""
+    """One weight for each sample: scaled by its style (eq. 1), then normalised (eq. 2 and 3)."""
     modulated = weight[None] * styles[:, None, :, None, None]
     if not demodulate:
         return modulated
@@ -85,16 +85,16 @@ def modulated_conv2d_reference(
     down: int = 1,
     kernel: Float[Tensor, "f f"] | None = None,
 ) -> Float[Tensor, "n o p q"]:
-    """A convolution with a weight of its own for each sample, at double or half the size if asked.
+    """Convolution with a separate weight for each sample, optionally at double or half the size.
 
     Args:
         x: Feature maps.
-        weight: Shared by the batch, with an odd side `k`.
-        styles: What each input channel is scaled by.
-        demodulate: Whether each output channel's weight is brought to unit norm.
-        up: 2 convolves at twice the resolution, then filters; `k` must be 3.
-        down: 2 filters, then convolves at every second place.
-        kernel: The resampling filter of four taps a side; [1, 3, 3, 1] if not given.
+        weight: Weight shared by the batch, with an odd side `k`.
+        styles: Scale of each input channel.
+        demodulate: Whether each output channel's weight is normalised.
+        up: Factor; 2 convolves at twice the resolution, then filters; `k` must be 3.
+        down: Factor; 2 filters, then convolves at every second place.
+        kernel: Resampling filter of four taps a side; [1, 3, 3, 1] by default.
 
     Returns:
         Maps of side `h`, `2 h` or `h / 2`.
@@ -134,9 +134,9 @@ def _down_reference(x: Tensor, weights: Tensor, kernel: Tensor) -> Tensor:
 
 @contextmanager
 def slow_path() -> Iterator[None]:
-    """Inside, every network runs on this file's operators: the same weights, the slow way.
+    """Context in which every network uses this file's operators: the same weights, the slow way.
 
-    Operators are swapped for the whole process, so nothing else may draw in the meantime.
+    Operators are swapped for the whole process, so nothing else may run a network in the meantime.
     """
     slow = [
         (layers, "modulated_conv", _modulated_conv),

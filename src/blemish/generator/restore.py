@@ -22,10 +22,10 @@ CriticName = Literal["critic", "match_critic"]
 
 
 def shape_of(bundle: Bundle) -> GeneratorConfig:
-    """The generator's configuration, as `config.json` has it.
+    """Configuration of the generator, from `config.json`.
 
     Raises:
-        BundleError: It does not describe a generator of ours.
+        BundleError: The file does not describe a generator of Blemish.
     """
     try:
         config = fill(GeneratorConfig, bundle.config.get("generator"), "'generator'")

@@ -1,8 +1,8 @@
-"""Real defects, moved onto the generator's own parts.
+"""Real defects, moved onto generated parts.
 
-On a few dozen photographs a critic soon tells drawn parts from real ones and forgets the defect.
-With a real defect stitched onto a *drawn* twin both of its sides have the same background, and what
-is left to judge is the defect; the same pairs show the branch what each code shall look like.
+With a few dozen photographs a critic soon separates generated parts from real ones and ignores the
+defect. If a real defect is stitched onto a *generated* twin, both sides have the same background
+and only the defect is left to judge. The same pairs show the branch the target of each code.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Defects:
     """Single defects cut from photographs: a photograph with three pieces of paint gives three.
 
     Attributes:
-        image: The photograph.
-        mask: The one piece.
+        image: Photograph.
+        mask: Mask of the one piece.
         kind: Index of its type.
     """
 
@@ -40,12 +40,12 @@ class Defects:
         return self.image.shape[0]
 
     def some(self, n: int, rng: torch.Generator) -> Int[Tensor, " n"]:
-        """Indices of `n`, with replacement; each type comes as often as any other."""
+        """Indices of `n`, with replacement; each type is equally likely."""
         kinds = self.kind.unique()
         return self.like(kinds[torch.randint(len(kinds), (n,), generator=rng)], rng)
 
     def like(self, kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:
-        """Indices of defects of given types, or of any where there is none of that type."""
+        """Indices of defects of given types, or of any if a type has none."""
         dice = torch.rand(len(kind), len(self), generator=rng)
         return (dice - (kind.cpu()[:, None] != self.kind).float()).argmax(dim=1)
 
@@ -70,13 +70,13 @@ def cut_defects(
 def read_defects(
     folder: DefectFolder, types: Sequence[str], resolution: int, *, third: bool
 ) -> Defects | None:
-    """The defects of a folder, every piece for itself; None where it has none of these types.
+    """Defects of a folder, each piece separately; None if it has none of these types.
 
     Args:
-        folder: With defective photographs and their masks.
-        types: Which defects, in the order of their indices.
-        resolution: Of the squares that they are resized to.
-        third: Take the first third of each type by name, the field's few-shot protocol.
+        folder: Folder with defective photographs and their masks.
+        types: Defect types, in the order of their indices.
+        resolution: Side of the squares to which they are resized.
+        third: Use the first third of each type by name, the field's few-shot protocol.
 
     Raises:
         DataError: A file can't be read, or a mask is missing.
@@ -90,7 +90,7 @@ def read_defects(
 
 @torch.no_grad()
 def parts_of(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-    """The silhouettes of pictures, as masks."""
+    """Silhouettes of images, as masks."""
     shapes = [silhouette(picture) for picture in to_picture(image.cpu())]
     return mask_to_tensor(np.stack(shapes)).to(image.device)
 
@@ -104,10 +104,10 @@ def stitch(
     symmetries: Symmetries,
     rng: torch.Generator,
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 1 h w"]]:
-    """Move the chosen defects at random and paste them onto twins, where the part is.
+    """Move the chosen defects randomly and paste them onto twins, on the part.
 
     Returns:
-        The pictures, and masks of zeros and ones; where no try fell on the part, an empty one.
+        The images, and masks of zeros and ones; empty ones if no try was on the part.
     """
     source = torch.cat([defects.image, defects.mask], dim=1)[chosen]
     image, mask = twin.clone(), torch.zeros_like(part)
@@ -129,14 +129,14 @@ def draw_masks(
     *,
     share_real: float = 0.6,
 ) -> Float[Tensor, "n 1 h w"]:
-    """Masks to be met: real ones moved, strokes and blobs, all on the part.
+    """Training masks: moved real ones, strokes and blobs, all on the part.
 
     Args:
-        part: Where the part is.
+        part: Silhouettes of the parts.
         real: A real mask for each item.
-        symmetries: How real masks are moved.
-        rng: Source of everything random.
-        share_real: So many take the real mask, the rest a drawn one.
+        symmetries: Augmentation of real masks.
+        rng: Random generator.
+        share_real: Fraction of real masks; the rest are drawn.
     """
     dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
     moved = augment_stack(real, replace(symmetries, colour=False), generator=rng) > 0.5
@@ -154,7 +154,7 @@ def _drawn(side: int, dice: np.random.Generator) -> np.ndarray:
 
 
 def _middle(part: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "1 1 h w"]:
-    """A disc in the middle, for the rare item whose mask missed the part in every try."""
+    """Disc in the centre, for the rare item whose mask missed the part in every try."""
     side = part.shape[-1]
     axis = torch.arange(side, device=part.device) - (side - 1) / 2
     return (axis[:, None].square() + axis.square() < (side / 12) ** 2).float()[None, None]

@@ -34,19 +34,19 @@ from blemish.types import Codes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorTraining(Game):
-    """Options of stage 1, beside those of the game.
+    """Options of stage 1, in addition to those of adversarial training.
 
     Attributes:
         critic: Kind and options of the critic.
-        path_weight: Weight of the path length penalty, for critics that want it; 0 leaves it out.
+        path_weight: Weight of the path length penalty, for critics that want it; 0 disables it.
         path_every: Steps between path length penalties.
         mixing: Probability that coarse and fine rows come from two latents.
-        warm_steps: Steps of reconstruction before the critic comes in.
-        reconstruction: Weight of a step that gives back photographs; 0 leaves such steps out.
-        reconstruction_every: Steps of the game between them.
-        kl_weight: Weight of the latent's divergence wherever photographs are given back.
-        hold: Keep what a coarser generator had learnt as it was; only finer blocks learn. Codes
-            then go on to mean what they did, to encoders as well.
+        warm_steps: Steps of reconstruction before the critic is used.
+        reconstruction: Weight of a step that reconstructs photographs; 0 disables such steps.
+        reconstruction_every: Adversarial steps between them.
+        kl_weight: Weight of the latent's divergence in reconstruction.
+        hold: Freeze the layers of a coarser generator; only finer blocks learn. Codes then keep
+            their meaning, for encoders as well.
     """
 
     critic: CriticConfig = field(default_factory=ProjectedConfig)
@@ -61,7 +61,7 @@ class GeneratorTraining(Game):
 
 
 class GeneratorStage:
-    """What `loop.run` trains; see the module's docstring."""
+    """Stage that `loop.run` trains; see the module's docstring."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class GeneratorStage:
         return origin_of(self.grown_from)
 
     def warm_up(self) -> None:
-        """Nothing: this stage has all its learning in steps."""
+        """Nothing: this stage learns only in steps."""
 
     def uncounted_steps(self) -> int:
         return 0 if self.grown_from is not None else self.training.warm_steps
@@ -125,7 +125,7 @@ class GeneratorStage:
         return values
 
     def _reconstruct(self, rng: torch.Generator, weight: float = 1) -> dict[str, float]:
-        """Photographs through the encoder and back."""
+        """Reconstruct photographs through the encoder."""
         real = self._real(rng)
         noise = self._normal(rng, self.config.z_dim)
         with self.fabric.autocast():
@@ -161,7 +161,7 @@ class GeneratorStage:
         z = z[: max(1, len(z) // 2)]
         r = self.config.resolution
         noise = torch.randn(z.shape[0], 3, r, r, generator=rng).to(z.device)
-        w = self.generator.codes(z).w.requires_grad_()  # a mapping that is held gives none
+        w = self.generator.codes(z).w.requires_grad_()  # a frozen mapping gives none
         lengths = path_lengths(self.generator.draw(Codes(w=w)).image, w, noise)
         weight = self.path_weight * self.training.path_every
         seen = gather(self.fabric, lengths.detach()).to(lengths.device)
@@ -170,7 +170,7 @@ class GeneratorStage:
         return {"path": lengths.mean().item()}
 
     def _draw(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
-        """Pictures of fresh latents, some with their fine rows from another latent."""
+        """Images of fresh latents, some with fine rows from another latent."""
         w = fresh_rows(self.generator, self._share(), rng, self.training.mixing)
         with self.fabric.autocast():
             return self.generator.draw(Codes(w=w), noise="random", rng=rng).image.float()
@@ -228,24 +228,24 @@ def train_generator(
     """Train stage 1 on the good parts of a folder, into a bundle.
 
     Args:
-        data: Only its good photographs are read.
+        data: Folder whose good photographs are read.
         config: Shape of the generator.
         training: Options.
-        fabric: Launched.
+        fabric: Launched Fabric.
         out: Folder of the bundle.
         resume: Continue from the state in that folder.
         minutes: Time limit of the steps; see `loop.run`.
         options: Options of the command, kept in the state; see `loop.run`.
-        everything: Learn from `test/good` as well; a bundle so trained can't be tested on them.
-        preset: Name to record in the bundle, for the stages that follow.
-        coarse: A bundle to grow from; see `grow`.
+        everything: Train on `test/good` as well; the bundle can't be tested on it then.
+        preset: Name to record in the bundle, for later stages.
+        coarse: Bundle to grow from; see `grow`.
 
     Returns:
         Why and where it ended.
 
     Raises:
-        BundleError: That one can't be read.
-        OptionError: It is of another shape.
+        BundleError: The coarser bundle can't be read.
+        OptionError: The coarser bundle has another shape.
         DataError: There is no good photograph, or one can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """

@@ -1,8 +1,8 @@
-"""A small encoder that is trained with the generator before the critic comes in.
+"""Small encoder that is trained with the generator before the critic is used.
 
-On a few dozen photographs an adversarial game from random weights spends most of its time on the
-coarse shape. A variational autoencoder (Kingma & Welling, 2014) whose decoder is the generator
-finds that in a few hundred steps.
+With a few dozen photographs, adversarial training from random weights spends most of its time on
+the coarse shape. A variational autoencoder (Kingma & Welling, 2014) with the generator as decoder
+finds it in a few hundred steps.
 """
 
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from blemish.generator.residual import ResidualConfig
 
 
 class LatentEncoder(nn.Module):
-    """Image, or image with mask, to a Gaussian over z, on the residual critic's trunk."""
+    """Encoder from an image, or image with mask, to a Gaussian over z, on a residual trunk."""
 
     def __init__(self, config: GeneratorConfig, *, image_channels: int = 3) -> None:
         super().__init__()
@@ -33,5 +33,5 @@ class LatentEncoder(nn.Module):
 def sample_latent(
     mean: Float[Tensor, "n z"], log_variance: Float[Tensor, "n z"], noise: Float[Tensor, "n z"]
 ) -> Float[Tensor, "n z"]:
-    """A draw that slopes pass through, from standard normal noise."""
+    """Sample with gradients, from standard normal noise."""
     return mean + noise * (log_variance / 2).exp()

@@ -1,4 +1,4 @@
-"""Networks that were trained elsewhere, read without running anything of theirs."""
+"""Networks that were trained elsewhere, read without running any of their code."""
 
 from blemish.interop.foreign import Foreign, write_bundle
 from blemish.interop.read import read

@@ -1,11 +1,11 @@
-"""A bundle's networks as state dicts that StyleGAN2-ADA's own networks load.
+"""A bundle's networks as state dicts for StyleGAN2-ADA's own networks.
 
     OUT.safetensors           the generator that draws good parts: `mapping.*`, `synthesis.*`
     OUT.critic.safetensors    its critic, if the bundle has one of that kind: `b64.*` ... `b4.*`
 
-Names, shapes and values are those of the published networks, with the buffers they expect
-(`w_avg`, `noise_const`, `resample_filter`); the header of each file says how to build them. The
-defect branch has no counterpart there and is left out: what is exported draws the good twin.
+Names, shapes and values are those of the published networks, with the buffers they expect (`w_avg`,
+`noise_const`, `resample_filter`); the header of each file describes how to build them. The defect
+branch has no counterpart there and is left out: the exported generator draws the good twin.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from blemish.generator.restore import critic_of, load_critic, load_generator, sh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A file that was written, and what is in it."""
+    """Written file, and its contents."""
 
     path: Path
     contents: str
@@ -33,16 +33,16 @@ def export_state(bundle: Bundle, out: Path) -> list[Exported]:
     """Write the backbone, and the critic beside it, for StyleGAN2-ADA.
 
     Args:
-        bundle: With a defect branch or without.
-        out: A file that ends in .safetensors.
+        bundle: Bundle with or without a defect branch.
+        out: File that ends in .safetensors.
 
     Returns:
-        What was written.
+        The written files.
 
     Raises:
         BundleError: The bundle is broken.
-        OptionError: `out` ends in something else.
-        OutputError: It can't be written.
+        OptionError: `out` has another ending.
+        OutputError: The file can't be written.
     """
     if out.suffix != ".safetensors":
         raise OptionError(
@@ -67,7 +67,7 @@ def _backbone(bundle: Bundle) -> _State:
     tensors = {k: v for k, v in generator.state_dict().items() if not k.startswith(BRANCH)}
     contents = "the generator, which draws good parts"
     if generator.config.defect is not None:
-        contents += "; the defect branch is left out, StyleGAN2-ADA has none"
+        contents += "; the defect branch is left out, because StyleGAN2-ADA has none"
     return contents, _header(generator.config, bundle), tensors
 
 
@@ -77,7 +77,7 @@ def _critic(bundle: Bundle) -> _State:
 
 
 def _header(config: GeneratorConfig, bundle: Bundle) -> dict[str, str]:
-    """How the published networks are built that take these tensors, under their options' names."""
+    """Constructor options of the published networks that take these tensors."""
     numbers = {
         "img_resolution": config.resolution,
         "img_channels": 3,

@@ -1,4 +1,4 @@
-"""A model from elsewhere, as a bundle holds it."""
+"""Imported model in the form of a bundle."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,11 +21,11 @@ class Foreign:
 
     Attributes:
         config: Shape of the generator.
-        generator: Its tensors.
-        critic: Those of its critic of images, if the file has one.
-        match_critic: Those of its critic of images with masks, if the file has one.
-        source: The file's name, format and SHA-256, and the options it was made with.
-        notes: What a user should know: what was left out, what was filled in.
+        generator: Tensors of the generator.
+        critic: Tensors of its critic of images, if the file has one.
+        match_critic: Tensors of its critic of images with masks, if the file has one.
+        source: The file's name, format and SHA-256, and the options of its networks.
+        notes: Remarks for the user: what was left out or filled in.
     """
 
     config: GeneratorConfig
@@ -36,7 +36,7 @@ class Foreign:
     notes: tuple[str, ...] = ()
 
     def missing(self) -> tuple[str, ...]:
-        """What the bundle will lack of a complete one."""
+        """Parts of a complete bundle that are missing."""
         lacks = {
             "critic": self.critic is None,
             "defects": self.config.defect is None,
@@ -49,7 +49,7 @@ Learn = Callable[[Generator], State]
 
 
 def write_bundle(foreign: Foreign, out: Path, *, learn: Learn | None = None) -> Bundle:
-    """Write a new bundle; its `config.json` comes last, so that half of one is none.
+    """Write a new bundle; its `config.json` comes last, so that an incomplete one does not count.
 
     Args:
         foreign: The networks.
@@ -57,11 +57,11 @@ def write_bundle(foreign: Foreign, out: Path, *, learn: Learn | None = None) -> 
         learn: Makes the bundle's statistics from its generator, which is frozen.
 
     Raises:
-        OutputError: A bundle is there already, or the folder can't be written into.
+        OutputError: The folder has a bundle already, or can't be written to.
     """
     if (out / "config.json").exists():
         raise OutputError(
-            got=f"{out}, which holds a bundle",
+            got=f"{out}, which contains a bundle",
             expected="a new folder",
             todo="Choose another folder with --out.",
         )

@@ -1,7 +1,7 @@
-"""The globals that a checkpoint may name, and what stands for them here.
+"""Globals that a checkpoint may name, and their replacements here.
 
-Each function takes what the pickle would have called the real one with, which anyone may have
-written: it trusts no type, and whatever it trips over is told as damage.
+Each function gets the arguments that the pickle gives the real one. Anyone may have written these,
+so the function trusts no type, and every error is reported as damage.
 """
 
 import struct
@@ -47,12 +47,12 @@ def _array(*_: Any) -> NumberArray:
 
 def _number_kind(code: Any, *_: Any) -> NumberKind:
     if not isinstance(code, str) or code not in _NUMPY:
-        raise Refused("holds numbers of a kind that no network needs")
+        raise Refused("holds numbers of a kind that networks do not use")
     return NumberKind(code)
 
 
 def _number(kind: Any, data: Any) -> float | int:
-    """A numpy scalar, as Python has it."""
+    """Python number from a numpy scalar."""
     (value,) = struct.unpack(f"<{_NUMPY[kind.code]}", data)
     return value
 
@@ -68,7 +68,7 @@ def _parameter(data: Any, *_: Any) -> Stored:
 
 
 def _mapping(*arguments: Any) -> dict[str | int, Any]:
-    """A dict, or one that keeps an order or gives its values as attributes."""
+    """Dict, or one that keeps an order or gives its values as attributes."""
     (pairs,) = arguments or ((),)
     return {plain_key(key): value for key, value in pairs}
 
@@ -78,9 +78,9 @@ def _set(values: Any = ()) -> set[str | int]:
 
 
 def _bytes(text: Any, encoding: Any) -> bytes:
-    """As protocol 2 spells bytes."""
+    """Bytes as protocol 2 writes them."""
     if encoding != "latin1":
-        raise ValueError("bytes in an unusual spelling")
+        raise ValueError("bytes in an unusual form")
     return text.encode("latin1")
 
 
@@ -89,7 +89,7 @@ def _device(*parts: Any) -> str:
 
 
 def _persistent_object(meta: Any, *_: Any) -> Record:
-    """An object that brings the source of its class along, which is passed over."""
+    """Object that contains the source of its class, which is ignored."""
     if meta["type"] != "class" or not isinstance(meta["class_name"], str):
         raise Refused("holds a persistent object of a kind that StyleGAN2-ADA does not write")
     record = Record(meta["class_name"])
@@ -117,17 +117,17 @@ TENSORS: dict[str, Meaning] = {
 
 
 def is_module(name: str) -> bool:
-    """Whether an object of that class is recorded, not refused."""
+    """Whether an object of that class is recorded instead of refused."""
     return name.startswith(_MODULES) or name in _OBJECTS
 
 
 def checkpoint_language() -> Language:
-    """Of torch's own files, whose references to storages the reader of such a file adds."""
+    """Language of torch's own files; their reader adds references to storages."""
     return Language(TENSORS, is_module, frozenset({*_DTYPES, *DTYPES}))
 
 
 def snapshot_language(budget: Budget) -> Language:
-    """Of StyleGAN2-ADA's snapshots: plain pickles in which each storage is a torch file inside."""
+    """Language of StyleGAN2-ADA's snapshots: plain pickles whose storages are torch files."""
     inner = Language(words=frozenset(DTYPES))  # no file inside a file inside a file
 
     def storage(data: Any) -> Storage:

@@ -1,4 +1,4 @@
-"""A bundle's networks as ONNX graphs, which run where there is no PyTorch.
+"""A bundle's networks as ONNX graphs, for use without PyTorch.
 
     mapping.onnx           z                  -> w
     good.onnx              w                  -> image
@@ -7,11 +7,10 @@
     placed.onnx            w, w_defect, mask  -> image, mask_logits
 
 z `n z`, w `n layers d`, w_defect `n defect_layers d`, mask `n 1 h w` in [0, 1], image `n 3 h w` RGB
-in about [-1, 1] and not clamped, mask_logits `n 1 h w` with the defect where ≥ 0; n is free. An
-input that a graph may or may not be given makes two graphs, since ONNX has none that is optional.
-The last three come of a bundle with a defect branch; `type` (or a mapping's `label`) is the
-integer of the name in `config.json`, absent where the network knows but one. Noise is the layers'
-own.
+in about [-1, 1] and not clamped, mask_logits `n 1 h w` with the defect where ≥ 0; n is free. ONNX
+has no optional inputs, so an optional input gives two graphs. The last three need a bundle with a
+defect branch; `type` (or a mapping's `label`) is the index of the name in `config.json`, absent if
+the network knows only one. Noise is the layers' own.
 """
 
 import logging
@@ -35,11 +34,11 @@ from blemish.generator.restore import load_generator
 from blemish.interop.export import Exported
 from blemish.types import Codes
 
-_EXAMPLES = 2  # torch.export takes a batch of one for a constant
+_EXAMPLES = 2  # torch.export treats a batch of one as a constant
 
 
 class MappingGraph(nn.Module):
-    """A latent, and its kind where there are several, to rows of w."""
+    """Graph from a latent, and its kind if there are several, to rows of w."""
 
     def __init__(self, mapping: Mapping, rows: int) -> None:
         super().__init__()
@@ -52,7 +51,7 @@ class MappingGraph(nn.Module):
 
 
 class GoodGraph(nn.Module):
-    """Rows of w to the good part."""
+    """Graph from rows of w to the good part."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class GoodGraph(nn.Module):
 
 
 class DefectGraph(nn.Module):
-    """Rows of w and w_defect, and a mask where one is given, to the defective part."""
+    """Graph from rows of w and w_defect, and optionally a mask, to the defective part."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -82,7 +81,7 @@ class DefectGraph(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Graph:
-    """A network with the inputs it is traced with."""
+    """Network with the inputs of its tracing."""
 
     name: str
     network: nn.Module
@@ -100,17 +99,17 @@ def export_onnx(bundle: Bundle, out: Path, *, track: Track = iter) -> list[Expor
     """Write the graphs of a bundle; none is written unless all could be made.
 
     Args:
-        bundle: With a defect branch or without.
-        out: A folder, created if it is missing.
-        track: Hands on the graphs one by one, and may show how far it is; a graph takes seconds.
+        bundle: Bundle with or without a defect branch.
+        out: Output folder, created if it is missing.
+        track: Wrapper of an iterable that shows progress; a graph takes seconds.
 
     Returns:
-        What was written.
+        The written files.
 
     Raises:
         BundleError: The bundle is broken.
         OptionError: The packages of the extra 'onnx' are not installed.
-        OutputError: The folder can't be written.
+        OutputError: The folder can't be written to.
     """
     _need("onnx", "onnxscript")
     generator = load_generator(bundle)
@@ -127,7 +126,7 @@ def export_onnx(bundle: Bundle, out: Path, *, track: Track = iter) -> list[Expor
 
 
 def graphs(generator: Generator) -> list[Graph]:
-    """What there is to export, each with inputs of the right shape."""
+    """Graphs to export, each with inputs of the right shape."""
     config = generator.config
     z = torch.zeros(_EXAMPLES, config.z_dim)
     w = torch.zeros(_EXAMPLES, config.layers, config.w_dim)
@@ -191,7 +190,7 @@ def _need(*packages: str) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """What the exporter has to say of its own insides concerns no user of ours."""
+    """Suppress the exporter's messages about its internals."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

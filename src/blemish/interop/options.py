@@ -1,7 +1,7 @@
-"""The arguments of the published networks: which matter, and which values ours can compute.
+"""Arguments of the published networks: the relevant ones, and the values that ours support.
 
-Names and defaults are those of StyleGAN2-ADA's constructors. What the tensors tell is passed over;
-for the rest ours knows one value, or reads it.
+Names and defaults are those of StyleGAN2-ADA's constructors. Arguments that follow from the tensors
+are ignored; of the rest our networks support one value, or read it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -55,20 +55,20 @@ CRITIC: Arguments = {
         "activation": "lrelu",
     },
 }
-# Of DFMGAN: logits above it are a defect.
+# DFMGAN's: logits above it are a defect
 _BRANCH: Arguments = {"mask_threshold": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What arguments tell of a network.
+    """Facts about a network from its arguments.
 
     Attributes:
-        clamp: Of its activations.
-        group: Samples that a critic compares.
+        clamp: Limit of its activations.
+        group: Number of samples that a critic compares.
         halves: Whether some blocks were made for float16.
         newer: Whether StyleGAN3's repository made the network, which has other defaults.
-        strange: Arguments that are known to nobody here, with their values.
+        strange: Unknown arguments, with their values.
     """
 
     clamp: float | None
@@ -82,7 +82,7 @@ def of_generator(given: Arguments) -> Told:
     """Read a generator's arguments.
 
     Raises:
-        Refused: They ask for what ours can't compute.
+        Refused: They require something that our networks can't compute.
     """
     strange = tuple(_strange(given, GENERATOR))
     newer = any(name in given for name in _SYNTHESIS)
@@ -98,7 +98,7 @@ def of_critic(given: Arguments, *, newer: bool = False) -> Told:
         newer: Whether StyleGAN3's repository made the generator.
 
     Raises:
-        Refused: They ask for what ours can't compute.
+        Refused: They require something that our networks can't compute.
     """
     strange = tuple(_strange(given, CRITIC))
     group = (given.get("epilogue_kwargs") or {}).get("mbstd_group_size", 4)
@@ -108,22 +108,22 @@ def of_critic(given: Arguments, *, newer: bool = False) -> Told:
 
 
 def plain(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
-    """Arguments as JSON has them: tuples become lists.
+    """Arguments as JSON values: tuples become lists.
 
     Raises:
-        Refused: They hold anything but numbers, words, lists and dicts, or too many of them.
+        Refused: They contain anything but numbers, strings, lists and dicts, or too many of them.
     """
     left = [MOST_VALUES] if left is None else left
     left[0] -= 1
     if left[0] < 0 or depth > 4:
-        raise Refused("was made with more arguments than a network has")
+        raise Refused("has more arguments than a network has")
     if isinstance(value, dict):
         return {str(k): plain(v, left, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v, left, depth + 1) for v in value]
     if (isinstance(value, int) and abs(value) < 2**60) or isinstance(value, str | float | None):
         return value
-    raise Refused(f"was made with {shown(value)} as an argument")
+    raise Refused(f"has {shown(value)} as an argument")
 
 
 def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str]:
@@ -135,8 +135,8 @@ def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str
             yield f"{shown(f'{path}{name}')[1:-1]}={shown(value)}"
         elif wanted is not _ANY and value != wanted:
             raise Refused(
-                f"was made with {path}{name} = {_text(value)}",
-                expected=f"{path}{name} = {_text(wanted)}, the only one that Blemish computes",
+                f"was built with {path}{name} = {_text(value)}",
+                expected=f"{path}{name} = {_text(wanted)}, the only one that Blemish supports",
                 todo="Train a generator with 'blemish train generator', or import another one.",
             )
 

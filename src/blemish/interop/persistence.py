@@ -1,7 +1,7 @@
-"""Networks that StyleGAN2-ADA pickles: records with their tensors and constructor arguments.
+"""Networks in StyleGAN2-ADA's pickles: records with their tensors and constructor arguments.
 
-A module's state holds `_parameters`, `_buffers` and `_modules` as PyTorch has them, and the
-arguments that it was made with as `_init_args` and `_init_kwargs`.
+A module's state has `_parameters`, `_buffers` and `_modules` as in PyTorch, and its constructor
+arguments as `_init_args` and `_init_kwargs`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,13 +15,13 @@ DEEPEST = 8
 
 
 def tensors_in(module: Record, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Stored]]:
-    """A network's tensors by their names in a state dict.
+    """Tensors of a network by their names in a state dict.
 
     Raises:
-        Refused: It is nested too deeply, or holds something else in a tensor's place.
+        Refused: It is nested too deeply, or has something else in a tensor's place.
     """
     if depth > DEEPEST:
-        raise Refused(f"has modules inside modules, more than {DEEPEST} deep")
+        raise Refused(f"has modules nested more than {DEEPEST} deep")
     for name, value in [*_dict(module, "_parameters"), *_dict(module, "_buffers")]:
         if value is not None and not isinstance(value, Stored):
             raise Refused(f"holds {shown(value)} where a tensor must be")
@@ -34,22 +34,22 @@ def tensors_in(module: Record, prefix: str = "", depth: int = 0) -> Iterator[tup
 
 
 def arguments_of(module: Record, order: tuple[str, ...]) -> dict[str, Any]:
-    """What a network was made with.
+    """Constructor arguments of a network.
 
     Args:
-        module: Its record.
-        order: Names of what may be given by position.
+        module: Record of the network.
+        order: Names of positional arguments.
     """
     given, named = module.state.get("_init_args", ()), module.state.get("_init_kwargs")
     if not isinstance(given, tuple | list) or len(given) > len(order):
-        raise Refused(f"has a {shown(module.name)} with arguments that can't be understood")
+        raise Refused(f"has a {shown(module.name)} with invalid arguments")
     if not isinstance(named, Mapping):
-        raise Refused(f"has a {shown(module.name)} without the arguments it was made with")
+        raise Refused(f"has a {shown(module.name)} without constructor arguments")
     return {**dict(zip(order, given, strict=False)), **named}
 
 
 def _dict(module: Record, name: str) -> list[tuple[str, Any]]:
     values = module.state.get(name, {})
     if not isinstance(values, dict):
-        raise Refused(f"has a {shown(module.name)} whose {name} is no dict")
+        raise Refused(f"has a {shown(module.name)} whose {name} is not a dict")
     return [(str(key), value) for key, value in values.items()]

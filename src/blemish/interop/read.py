@@ -1,7 +1,7 @@
-"""The door for networks that were trained elsewhere: one file in, names and shapes proven.
+"""Entry point for networks that were trained elsewhere: reads one file and checks names and shapes.
 
-Which format it is, its first bytes say. Whatever the file holds, nothing in it is run; whatever is
-wrong with it becomes one `BundleError`.
+The first bytes give the format. No code from the file is run; every problem becomes one
+`BundleError`.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ MOST_BYTES = 8 * 2**30
 
 
 def read(file: Path, *, label: int = 0, types: tuple[str, ...] = ("defect",)) -> Foreign:
-    """Read a generator that was trained elsewhere, with its critics where it has them.
+    """Read a generator that was trained elsewhere, with its critics if it has them.
 
     Args:
-        file: A snapshot of StyleGAN2-ADA or DFMGAN, a checkpoint of rosinality's
-            stylegan2-pytorch, or a safetensors state dict under the published names.
-        label: For a conditional generator: the class that is drawn where none is named.
-        types: Names for the types of defects that a branch draws; DFMGAN's draws one.
+        file: Snapshot of StyleGAN2-ADA or DFMGAN, checkpoint of rosinality's stylegan2-pytorch, or
+            safetensors state dict under the published names.
+        label: Default class of a conditional generator.
+        types: Names for the defect types of a branch; DFMGAN's has one.
 
     Raises:
-        BundleError: The file is missing, damaged, of another kind, asks to run something, or holds
-            a network that ours can't compute.
+        BundleError: The file is missing, damaged or of another kind, needs to run code, or has a
+            network that ours can't compute.
     """
     data = _bytes(file)
     try:
@@ -48,7 +48,7 @@ def read(file: Path, *, label: int = 0, types: tuple[str, ...] = ("defect",)) ->
 
 
 def _read(file: Path, data: bytes, facts: Facts) -> tuple[str, Foreign]:
-    """The format's name, and what the file holds."""
+    """Name of the format, and content of the file."""
     if data[:4] == b"PK\x03\x04":
         value = read_zip(memoryview(data), checkpoint_language(), Budget())
         return "stylegan2-pytorch", from_checkpoint(value, facts, nbytes=len(data))
@@ -56,7 +56,7 @@ def _read(file: Path, data: bytes, facts: Facts) -> tuple[str, Foreign]:
         return _read_pickle(data, facts)
     if data[8:9] == b"{":
         return "safetensors", from_safetensors(file, facts)
-    raise Refused("is of no format that Blemish knows", todo="Check that it is the right file.")
+    raise Refused("has a format that Blemish does not know", todo="Check that the file is right.")
 
 
 def _read_pickle(data: bytes, facts: Facts) -> tuple[str, Foreign]:
@@ -75,7 +75,7 @@ def _bytes(file: Path) -> bytes:
         size = file.stat().st_size if file.is_file() else -1
         if 0 <= size <= MOST_BYTES:
             return file.read_bytes()
-        what = "which is no file" if size < 0 else f"a file of {size / 2**30:.0f} GiB"
+        what = "which is not a file" if size < 0 else f"a file of {size / 2**30:.0f} GiB"
     except OSError as error:
         what = f"which can't be read ({error.strerror})"
     raise BundleError(got=f"{file}, {what}", expected=KNOWN, todo="Check the path.")

@@ -1,4 +1,4 @@
-"""Why a file is not taken, before anyone knows its name."""
+"""Error raised while parsing; `read` adds the file name."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ KNOWN = (
     "rosinality's stylegan2-pytorch, pSp or e4e, or a safetensors state dict under "
     "StyleGAN2-ADA's names"
 )
-SPOILT = "Fetch the file again from where it was made; nothing of this one was used."
+SPOILT = "Download the file again from its source; nothing of this one was used."
 
 
 @dataclass(frozen=True)
 class Refused(Exception):
-    """Raised inside this room; `of` says the rest at its door.
+    """Error inside this package; `of` completes it with the file name.
 
     Attributes:
-        why: What is wrong with the file, to be read behind "which".
-        expected: What could have been taken.
-        todo: The next step that a stranger could take.
+        why: Problem of the file, to be read after "which".
+        expected: Accepted input.
+        todo: Next step for the user.
     """
 
     why: str
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 def shown(value: object, most: int = 80) -> str:
-    """A value from the file, fit to be read: strangers choose their names long and odd."""
+    """Value from the file in printable form; strangers may choose long and odd names."""
     if not isinstance(value, str | int | float | bool | None):
         return f"a {type(value).__name__}"
     # An integer of a million digits takes minutes to print.

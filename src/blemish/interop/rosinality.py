@@ -1,10 +1,10 @@
-"""Checkpoints of rosinality's stylegan2-pytorch (MIT), another telling of StyleGAN2.
+"""Checkpoints of rosinality's stylegan2-pytorch (MIT), another implementation of StyleGAN2.
 
 The mathematics is the same, term by term: dense layers scale by 1/√inputs (the mapping's by a
-hundredth of it, biases too), demodulation takes the scale of the weight out again, noise is one map
-times one number ahead of the bias, up-sampling is a transposed convolution with the weight as it
-is, then the filter at gain 4. What differs is names, an axis of one here and there, and that z is
-as wide as w.
+hundredth of it, biases too), demodulation cancels the scale of the weight, noise is one map times
+one number before the bias, up-sampling is a transposed convolution with the weight as it is, then
+the filter with gain 4. The differences are names, some axes of length one, and that z is as wide as
+w.
 """
 
 import re
@@ -68,12 +68,12 @@ def from_checkpoint(checkpoint: Any, facts: Facts, *, nbytes: int) -> Foreign:
     """Read a checkpoint.
 
     Args:
-        checkpoint: What the file holds.
-        facts: The user's wishes.
+        checkpoint: Content of the file.
+        facts: Options of the user.
         nbytes: Length of the file.
 
     Raises:
-        Refused: It is none, or one that ours can't compute.
+        Refused: It is not a checkpoint, or one that our networks can't compute.
     """
     found = _parts(checkpoint, nbytes)
     theirs = {} if found.critic is None else {"d": dict(_critic(found.critic))}
@@ -131,7 +131,7 @@ def _decoder(checkpoint: dict[Any, Any], nbytes: int) -> _Parts:
 def _tensors(checkpoint: dict[Any, Any], key: str, nbytes: int) -> State:
     found = checkpoint[key]
     if not isinstance(found, dict) or not all(isinstance(v, Stored) for v in found.values()):
-        raise Refused(f"holds something else than tensors in '{key}'")
+        raise Refused(f"has something other than tensors in '{key}'")
     return unwrapped(tensors_of({str(k): v for k, v in found.items()}, most_bytes=nbytes))
 
 
@@ -149,7 +149,7 @@ def _tensor(checkpoint: dict[Any, Any], key: str, nbytes: int) -> Tensor | None:
 
 
 def _generator(theirs: State) -> Iterator[tuple[str, Tensor]]:
-    """The generator's tensors under the published names; what has none there keeps its own."""
+    """Tensors of the generator under the published names; others keep their own."""
     for name, tensor in theirs.items():
         if re.fullmatch(r".*(blur|upsample)\.kernel", name):
             _check_filter(name, tensor / 4)
@@ -159,7 +159,7 @@ def _generator(theirs: State) -> Iterator[tuple[str, Tensor]]:
 
 
 def _name_of(name: str) -> str:
-    """A tensor of the generator under its published name."""
+    """Published name of a generator's tensor."""
     head, _, rest = name.partition(".")
     index, _, inner = rest.partition(".")
     k = int(index) if re.fullmatch(r"\d{1,2}", index) else 0
@@ -183,7 +183,7 @@ def _name_of(name: str) -> str:
 
 
 def _critic(theirs: State) -> Iterator[tuple[str, Tensor]]:
-    """The critic's tensors under the published names; what has none there keeps its own."""
+    """Tensors of the critic under the published names; others keep their own."""
     blocks = [re.match(r"convs\.(\d{1,2})\.", name) for name in theirs]
     finest = 4 << max((int(match[1]) for match in blocks if match), default=0)
     for name, tensor in theirs.items():
@@ -206,7 +206,7 @@ def _critic_name(name: str, finest: int) -> str:
 
 
 def _slim(tensor: Tensor, name: str) -> Tensor:
-    """Without the axes of one that theirs has beyond ours."""
+    """Tensor without the extra axes of length one."""
     axes = next((n for end, n in _AXES.items() if name.endswith(end)), 4)
     while tensor.ndim > axes and tensor.shape[0] == 1:
         tensor = tensor.squeeze(0)
@@ -220,12 +220,12 @@ def _check_filter(name: str, kernel: Tensor) -> None:
     if kernel.shape != usual.shape or not torch.allclose(kernel.float(), usual, atol=1e-6):
         raise Refused(
             f"resamples with another filter in {shown(name)}",
-            expected="the filter [1, 3, 3, 1], which Blemish has",
+            expected="the filter [1, 3, 3, 1] of Blemish",
         )
 
 
 def _with_filters(state: State, network: nn.Module) -> State:
-    """The state with a filter wherever the network has one: theirs are all alike, as checked."""
+    """State with a filter wherever the network has one: theirs are all the same, as checked."""
     names = [name for name in network.state_dict() if name.endswith("resample_filter")]
     return {name: binomial_filter() for name in names} | state
 
@@ -243,4 +243,4 @@ def _mean_of(state: State, config: GeneratorConfig, n: int = 10_000) -> Float[Te
 def _left(keys: Iterable[Any]) -> Iterator[str]:
     left = sorted(shown(str(key))[1:-1] for key in keys)
     if left:
-        yield f"Left out, as not needed to draw: {', '.join(left[:8])}."
+        yield f"Left out, because generation does not need them: {', '.join(left[:8])}."

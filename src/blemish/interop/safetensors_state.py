@@ -1,8 +1,8 @@
-"""State dicts of StyleGAN2-ADA's names as safetensors, as Blemish and others export them.
+"""State dicts under StyleGAN2-ADA's names as safetensors, as Blemish and others export them.
 
-The generator's names stand alone, or behind `G_ema.` or `G.`; the critic's behind `D.`, or alone in
-the file `NAME.critic.safetensors` beside `NAME.safetensors`. The header may say what tensors can't:
-`conv_clamp` and `mbstd_group_size`.
+The generator's names are plain, or have the prefix `G_ema.` or `G.`; the critic's have the prefix
+`D.`, or are plain in the file `NAME.critic.safetensors` beside `NAME.safetensors`. The header may
+give what tensors can't: `conv_clamp` and `mbstd_group_size`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ def from_safetensors(file: Path, facts: Facts) -> Foreign:
     """Read a state dict.
 
     Raises:
-        BundleError: The file is torn, or holds numbers that are not finite.
-        Refused: It holds no generator, or one that ours can't compute.
+        BundleError: The file is damaged, or has values that are not finite.
+        Refused: It has no generator, or one that our networks can't compute.
     """
     tensors, header = _load(file)
     generator, critic = _split(unwrapped(tensors), unwrapped(_beside(file)))
@@ -39,7 +39,7 @@ def from_safetensors(file: Path, facts: Facts) -> Foreign:
 
 
 def _split(tensors: State, beside: State) -> tuple[State, State]:
-    """Generator and critic."""
+    """Tensors of generator and critic."""
     critic = _under("D.", tensors)
     rest = {k: v for k, v in tensors.items() if not k.startswith("D.")}
     prefix = next((p for p in _PREFIXES if any(k.startswith(p) for k in rest)), "")
@@ -62,7 +62,7 @@ def _load(file: Path) -> tuple[State, dict[str, str]]:
     try:
         return load_tensors(file)
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
-        # Kinds of numbers that one of torch and safetensors knows, and the other does not.
+        # Number formats that only one of torch and safetensors knows.
         raise Refused(f"holds numbers that can't be read ({str(error)[:80]})") from error
 
 
@@ -72,9 +72,9 @@ def _told(header: Mapping[str, str], facts: Facts) -> Facts:
         group = int(header.get("mbstd_group_size", "4"))
         number = None if clamp.lower() == "none" else float(clamp)
     except ValueError as error:
-        raise Refused(f"has a header that can't be understood ({error})") from error
+        raise Refused(f"has an invalid header ({error})") from error
     if group < 1 or not (number is None or 0 < number < float("inf")):
-        raise Refused("has a header with a conv_clamp or mbstd_group_size that makes no sense")
+        raise Refused("has a header with an invalid conv_clamp or mbstd_group_size")
     return replace(facts, conv_clamp=number, critic_group=group)
 
 

@@ -1,9 +1,9 @@
-"""From tensors under the published names to a network of ours that takes them all.
+"""From tensors under the published names to a network of ours that uses all of them.
 
-The shape is read off the tensors: `synthesis.b{r}.conv1.weight` has channels(r) rows, the finest r
-is the resolution, `mapping.fc{k}` count its layers, `mapping.embed` has a column for each class,
-`synthesis.res_b{r}` is the defect branch. A network of that shape, without memory behind it, then
-says which names and shapes belong.
+The tensors give the shape: `synthesis.b{r}.conv1.weight` has channels(r) rows, the finest r is the
+resolution, `mapping.fc{k}` count its layers, `mapping.embed` has a column for each class,
+`synthesis.res_b{r}` is the defect branch. A network of that shape, without allocated memory, then
+gives the valid names and shapes.
 """
 
 import re
@@ -26,13 +26,13 @@ MOST_LAYERS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What tensors do not tell.
+    """Facts that tensors do not give.
 
     Attributes:
-        conv_clamp: What activations are clamped to.
-        critic_group: Samples that the critic compares.
-        label: The class to draw where none is named.
-        types: Names for the defects of a branch, as many as it tells apart.
+        conv_clamp: Limit of activations.
+        critic_group: Number of samples that the critic compares.
+        label: Default class.
+        types: Names for the defect types of a branch, as many as it has.
     """
 
     conv_clamp: float | None = None
@@ -44,15 +44,15 @@ class Facts:
 def config_of(
     generator: Mapping[str, Tensor], critic: Collection[str], facts: Facts
 ) -> GeneratorConfig:
-    """The shape of a generator.
+    """Shape of a generator.
 
     Args:
-        generator: Its tensors under the published names.
+        generator: Tensors under the published names.
         critic: Names of its critic's tensors.
-        facts: What neither tells.
+        facts: Facts that neither gives.
 
     Raises:
-        Refused: There is none of that shape.
+        Refused: No generator has that shape.
     """
     channels = _channels(generator)
     base, most = _law(channels)
@@ -60,9 +60,7 @@ def config_of(
     classes = _size(generator, "mapping.embed.weight", 2)[1] if _conditional(generator) else 0
     colours = _size(generator, f"synthesis.b{max(channels)}.torgb.weight", 4)[0]
     if colours != 3:
-        raise Refused(
-            f"draws pictures of {colours} channels", expected="one that draws RGB or grey"
-        )
+        raise Refused(f"draws images of {colours} channels", expected="one that draws RGB or grey")
     if classes and inputs <= w_dim:
         raise Refused(f"has a mapping of {inputs} inputs, none of them for z")
     try:
@@ -85,13 +83,13 @@ def config_of(
 
 
 def fit_generator(found: Mapping[str, Tensor], config: GeneratorConfig) -> State:
-    """The tensors in float32, if they are just those of a generator of that shape."""
+    """Tensors in float32, if they are exactly those of a generator of that shape."""
     with torch.device("meta"):
         return _fit(found, Generator(config), "generator")
 
 
 def fit_critic(found: Mapping[str, Tensor], config: GeneratorConfig, *, channels: int = 3) -> State:
-    """The tensors in float32, if they are just those of a critic of that shape."""
+    """Tensors in float32, if they are exactly those of a critic of that shape."""
     with torch.device("meta"):
         critic = build_critic(ResidualConfig(), config, image_channels=channels)
         return _fit(found, critic, "critic")
@@ -99,7 +97,7 @@ def fit_critic(found: Mapping[str, Tensor], config: GeneratorConfig, *, channels
 
 def _fit(found: Mapping[str, Tensor], network: nn.Module, what: str) -> State:
     wanted = network.state_dict()
-    _refuse_names(found.keys() - wanted.keys(), what, "that ours has no place for")
+    _refuse_names(found.keys() - wanted.keys(), what, "that Blemish does not use")
     _refuse_names(wanted.keys() - found.keys(), what, "missing", "lacks tensors")
     for name, tensor in found.items():
         _check(name, tensor, wanted[name], what)
@@ -116,7 +114,7 @@ def _refuse_names(names: Collection[str], what: str, why: str, how: str = "has t
 def _check(name: str, tensor: Tensor, wanted: Tensor, what: str) -> None:
     if tensor.shape != wanted.shape:
         sizes = f"{list(tensor.shape)}, not {list(wanted.shape)}"
-        raise Refused(f"has a {what} with {name} of {sizes}, as its other tensors want it")
+        raise Refused(f"has a {what} with {name} of {sizes}, as its other tensors require")
     if not tensor.is_floating_point() or not tensor.isfinite().all():
         raise Refused(f"has a {what} with NaN, infinite or whole numbers in {name}")
     with torch.device("cpu"):
@@ -124,12 +122,12 @@ def _check(name: str, tensor: Tensor, wanted: Tensor, what: str) -> None:
     if name.endswith("resample_filter") and not torch.allclose(tensor.float(), usual, atol=1e-6):
         raise Refused(
             f"has a {what} that resamples with another filter in {name}",
-            expected="the filter [1, 3, 3, 1], which Blemish has",
+            expected="the filter [1, 3, 3, 1] of Blemish",
         )
 
 
 def _channels(generator: Mapping[str, Tensor]) -> dict[int, int]:
-    """Of each resolution of the backbone."""
+    """Number of channels at each resolution of the backbone."""
     found = {}
     for name in generator:
         if match := re.fullmatch(r"synthesis\.b([1-9]\d{0,3})\.conv1\.weight", name):
@@ -146,10 +144,10 @@ def _channels(generator: Mapping[str, Tensor]) -> dict[int, int]:
 
 
 def _law(channels: Mapping[int, int]) -> tuple[int, int]:
-    """`channel_base` and `channel_max` of min(base / r, max).
+    """Values `channel_base` and `channel_max` of min(base / r, max).
 
     Raises:
-        Refused: The channels follow no such law.
+        Refused: The channels do not follow this rule.
     """
     most = channels[4]
     below = [r * n for r, n in channels.items() if n < most]
@@ -164,7 +162,7 @@ def _law(channels: Mapping[int, int]) -> tuple[int, int]:
 
 
 def _branch(generator: Mapping[str, Tensor], facts: Facts) -> DefectConfig | None:
-    """The defect branch, drawing as DFMGAN does unless it takes masks, which only ours can."""
+    """Defect branch, with DFMGAN's drawing unless it takes masks, which only ours can."""
     names = [re.fullmatch(r"synthesis\.res_b([1-9]\d{0,3})\.conv1\.weight", k) for k in generator]
     sides = [int(match[1]) for match in names if match]
     if not sides:
@@ -173,7 +171,7 @@ def _branch(generator: Mapping[str, Tensor], facts: Facts) -> DefectConfig | Non
     known = _size(generator, "defect_mapping.embed.weight", 2)[1] if conditional else 1
     if known != len(facts.types):
         raise Refused(
-            f"has a branch that tells {known} type(s) of defects apart",
+            f"has a branch with {known} defect type(s)",
             expected=f"as many names, not {len(facts.types)}",
             todo="Name them with --types.",
         )

@@ -1,7 +1,7 @@
-"""Tensors as files hold them: a stretch of bytes, and how to walk over it.
+"""Tensors in files: ranges of bytes, and their strides.
 
 Element (i, j, …) of a tensor is number `offset + i·stride₀ + j·stride₁ + …` of its storage. Nothing
-is copied before `Stored.tensor`, and nothing can be declared that the file has no bytes for.
+is copied before `Stored.tensor`, and a declaration needs bytes in the file.
 """
 
 from math import prod
@@ -28,11 +28,11 @@ MOST_AXES = 8
 
 
 class Storage:
-    """A stretch of numbers of one kind.
+    """Range of numbers of one type.
 
     Attributes:
-        dtype: Of each.
-        numel: How many there are.
+        dtype: Type of each number.
+        numel: Number of numbers.
         data: Their bytes, filled in when they are reached.
     """
 
@@ -42,23 +42,23 @@ class Storage:
         self.dtype, self.numel, self.data = dtype, numel, memoryview(b"")
 
     def fill(self, data: memoryview) -> None:
-        """Take the bytes; `data` may not be shorter or longer than declared."""
+        """Set the bytes; `data` must have the declared length."""
         if len(data) != self.numel * self.dtype.itemsize:
             raise Refused("declares tensors larger or smaller than the bytes it has for them")
         self.data = data
 
 
 class Stored:
-    """A tensor that was not made yet.
+    """Tensor that is not created yet.
 
     Args:
-        storage: Where its numbers are; what comes from the file is trusted in nothing.
-        offset: Of its first element.
+        storage: Storage of its numbers; nothing from the file is trusted.
+        offset: Index of its first element.
         shape: Elements along each axis.
         stride: Elements of the storage from one to the next along each axis.
 
     Raises:
-        Refused: It reaches beyond its storage, or counts some element twice.
+        Refused: It exceeds its storage, or counts some element twice.
     """
 
     __slots__ = ("offset", "shape", "storage", "stride")
@@ -78,9 +78,9 @@ class Stored:
             and all(type(number) is int and 0 <= number < 2**48 for number in numbers)
         )
         if not sound:
-            raise Refused("holds a tensor whose shape or stride makes no sense")
+            raise Refused("has a tensor with an invalid shape or stride")
         if self.numel and self.offset + self.span > self.storage.numel:
-            raise Refused("declares a tensor that reaches beyond its bytes")
+            raise Refused("declares a tensor that exceeds its bytes")
         if self.numel > self.span:
             raise Refused("declares a tensor larger than the bytes it has for it")
 
@@ -90,14 +90,14 @@ class Stored:
 
     @property
     def span(self) -> int:
-        """Elements from the first to the last."""
+        """Number of elements from the first to the last."""
         if not self.numel:
             return 0
         return 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
 
     @property
     def nbytes(self) -> int:
-        """Bytes from the first element to the last."""
+        """Number of bytes from the first element to the last."""
         return self.span * self.storage.dtype.itemsize
 
     def tensor(self) -> Tensor:
@@ -107,7 +107,7 @@ class Stored:
             Refused: It has no element.
         """
         if not self.numel:
-            raise Refused("holds a tensor without a number in it")
+            raise Refused("has an empty tensor")
         first = self.offset * self.storage.dtype.itemsize
         data = bytearray(self.storage.data[first : first + self.nbytes])
         flat = torch.frombuffer(data, dtype=self.storage.dtype)
@@ -115,11 +115,11 @@ class Stored:
 
 
 def storage_of(known: dict[str, Storage], reference: Any) -> Storage:
-    """What torch writes for a storage: ("storage", its type, its key, its device, its length).
+    """Storage from torch's reference: ("storage", its type, its key, its device, its length).
 
     Args:
         known: Storages by key, to which a new one is added.
-        reference: From the pickle.
+        reference: Reference from the pickle.
     """
     kind, name, key, _, numel, *views = reference
     usual = kind == "storage" and isinstance(key, str) and type(numel) is int and numel >= 0
@@ -133,14 +133,14 @@ def storage_of(known: dict[str, Storage], reference: Any) -> Storage:
 
 
 def tensors_of(found: dict[str, Stored], *, most_bytes: int) -> dict[str, Tensor]:
-    """Make the tensors.
+    """Create the tensors.
 
     Args:
-        found: By name.
-        most_bytes: Of all together; more than the length of the file can't be meant.
+        found: Stored tensors by name.
+        most_bytes: Limit of their total size: the length of the file.
 
     Raises:
-        Refused: They take more.
+        Refused: They exceed the limit.
     """
     if sum(stored.nbytes for stored in found.values()) > most_bytes:
         raise Refused("declares more tensors than it has bytes for")

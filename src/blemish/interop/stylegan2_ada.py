@@ -3,10 +3,10 @@
 The repository of StyleGAN3 trains the same networks with `--cfg=stylegan2`; it hands a generator's
 options over in another place, and has other defaults.
 
-A snapshot is a dict: `G` and its average `G_ema`, `D`, how pictures were augmented and which they
-were. DFMGAN's second stage adds the defect branch to the generators, and a critic that looks at
-four channels, image and mask. Most of a network is told by its tensors; the arguments that it was
-made with tell the rest.
+A snapshot is a dict: `G` and its average `G_ema`, `D`, the augmentation, and the training set's
+options. DFMGAN's second stage adds the defect branch to the generators, and a critic with four
+channels, image and mask. The tensors describe most of a network; its constructor arguments give the
+rest.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _BY_POSITION = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Network:
-    """A network of the snapshot: its tensors, and the arguments that it was made with."""
+    """Network of the snapshot: its tensors, and its constructor arguments."""
 
     state: State
     made: Mapping[str, Any]
@@ -41,12 +41,12 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
     """Read a snapshot.
 
     Args:
-        snapshot: What the pickle holds.
-        facts: The user's wishes; what the snapshot tells is filled in.
+        snapshot: Content of the pickle.
+        facts: Options of the user; facts from the snapshot are filled in.
         nbytes: Length of the file.
 
     Raises:
-        Refused: It is none, or one that ours can't compute.
+        Refused: It is not a snapshot, or one that our networks can't compute.
     """
     networks, added = _completed(dict(_networks(snapshot, nbytes)))
     generator = networks["G_ema"]
@@ -74,7 +74,7 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
 
 
 def _networks(snapshot: Any, nbytes: int) -> Iterator[tuple[str, _Network]]:
-    """The averaged generator and the critics."""
+    """Averaged generator and critics."""
     if not isinstance(snapshot, dict) or not isinstance(snapshot.get("G_ema"), Record):
         raise Refused("is a pickle without the averaged generator 'G_ema'")
     if snapshot["G_ema"].name != "Generator":
@@ -96,15 +96,15 @@ def _completed(networks: dict[str, _Network]) -> tuple[dict[str, _Network], list
 
 
 def _critics(networks: Mapping[str, _Network]) -> dict[int, str]:
-    """Keys of the critics by the channels that they look at."""
+    """Keys of the critics by their number of channels."""
     found: dict[int, str] = {}
     for key in networks.keys() - {"G_ema"}:
         taken = [v for k, v in networks[key].state.items() if k.endswith("fromrgb.weight")]
         channels = taken[0].shape[1] if len(taken) == 1 and taken[0].ndim == 4 else 0
         if channels not in (3, 4) or channels in found:
             raise Refused(
-                f"has a critic {shown(key)} that Blemish has no place for",
-                expected="one that takes in the image, and one that takes in image and mask, both "
+                f"has a critic {shown(key)} that Blemish does not use",
+                expected="one for the image, and one for image and mask, both "
                 "of the architecture 'resnet'",
             )
         found[channels] = key
@@ -116,17 +116,17 @@ def _facts(told: Mapping[str, Told], facts: Facts) -> Facts:
     groups = {each.group for key, each in told.items() if key != "G_ema"}
     if len(groups) > 1 or any(each.clamp != clamp for each in told.values()):
         raise Refused(
-            "clamps activations, or compares samples, in one network otherwise than in another",
+            "clamps activations, or compares samples, differently in two networks",
             expected="networks with the same conv_clamp and mbstd_group_size",
         )
     return replace(facts, conv_clamp=clamp, critic_group=groups.pop() if groups else 4)
 
 
 def _refuse_strange(told: Mapping[str, Told], config: GeneratorConfig) -> None:
-    # What stage 2 was trained with is DFMGAN's own affair; the branch is known by its tensors.
+    # The training options of stage 2 are DFMGAN's own; the branch is known by its tensors.
     strange = [text for each in told.values() for text in each.strange]
     if strange and config.defect is None:
-        raise Refused(f"was made with options unknown to Blemish: {', '.join(strange[:6])}")
+        raise Refused(f"has options unknown to Blemish: {', '.join(strange[:6])}")
 
 
 def _notes(
@@ -134,9 +134,9 @@ def _notes(
 ) -> Iterator[str]:
     left = sorted(shown(str(key))[1:-1] for key in snapshot if str(key) not in networks)
     if left:
-        yield f"Left out, as not needed to draw: {', '.join(left[:8])}."
+        yield f"Left out, because generation does not need them: {', '.join(left[:8])}."
     if any(each.halves for each in told.values()):
-        yield "Blocks that were made for float16 are drawn in float32, which is finer."
+        yield "Blocks of float16 are computed in float32, which is more precise."
     for key, each in told.items():
         if each.strange:
             yield f"Options of {key} that Blemish does not know: {', '.join(each.strange[:8])}."

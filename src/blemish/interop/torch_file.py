@@ -1,9 +1,9 @@
-"""What torch.save writes, read without torch.load.
+"""Files of torch.save, read without torch.load.
 
-Two layouts. Since 2020 a zip archive, nothing in it compressed: `data.pkl`, and `data/<key>` for
-each storage. Before, and still for a single storage inside a plain pickle: five pickles behind each
-other (a magic number, a version, facts of the machine, the value, the keys of its storages), then
-for each key the number of elements (int64) and their bytes.
+There are two layouts. Since 2020 it is an uncompressed zip archive: `data.pkl`, and `data/<key>`
+for each storage. Before that, and still for a single storage inside a plain pickle: five
+consecutive pickles (a magic number, a version, facts of the machine, the value, the keys of its
+storages), then for each key the number of elements (int64) and their bytes.
 """
 
 import struct
@@ -34,17 +34,17 @@ _DAMAGE = (
 
 
 def read_legacy(stream: BytesIO, whole: memoryview, language: Language, budget: Budget) -> Any:
-    """Read five pickles and the storages behind them.
+    """Read five pickles and the storages after them.
 
     Args:
-        stream: At the magic number.
-        whole: The bytes that `stream` reads.
-        language: Of the value.
-        budget: Shared by all pickles of the file.
+        stream: Stream at the magic number.
+        whole: All bytes of `stream`.
+        language: Language of the value.
+        budget: Budget shared by all pickles of the file.
     """
     magic, _version, machine = (unpickle(stream, PLAIN, budget) for _ in range(3))
     if magic != MAGIC or not isinstance(machine, dict) or not machine.get("little_endian", True):
-        raise Refused("is no torch file of this machine's byte order")
+        raise Refused("is not a torch file of this machine's byte order")
     storages: dict[str, Storage] = {}
     value = unpickle(stream, language, budget, partial(storage_of, storages))
     keys = unpickle(stream, PLAIN, budget)
@@ -56,11 +56,11 @@ def read_legacy(stream: BytesIO, whole: memoryview, language: Language, budget: 
 
 
 def read_zip(whole: memoryview, language: Language, budget: Budget) -> Any:
-    """Read a zip archive that torch wrote."""
+    """Read a zip archive written by torch."""
     stored = _entries(whole)
     pickles = [name for name in stored if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(pickles) != 1:
-        raise Refused("is a zip archive, but none that torch wrote")
+        raise Refused("is a zip archive that torch did not write")
     root = pickles[0].removesuffix("data.pkl")
     if bytes(stored.get(f"{root}byteorder", b"little")) != b"little":
         raise Refused("holds numbers of the other byte order")
@@ -87,7 +87,7 @@ def _stretches(
 
 
 def _entries(whole: memoryview) -> dict[str, memoryview]:
-    """The bytes of each entry, where they lie in the file; the file is never unpacked."""
+    """Bytes of each entry at its place in the file; the file is never unpacked."""
     try:
         with zipfile.ZipFile(BytesIO(whole)) as archive:
             entries = archive.infolist()
@@ -100,7 +100,7 @@ def _entries(whole: memoryview) -> dict[str, memoryview]:
 
 def _bytes_of(entry: zipfile.ZipInfo, whole: memoryview) -> memoryview:
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-        raise Refused("is a zip archive with compressed or locked entries, as torch writes none")
+        raise Refused("is a zip archive with compressed or locked entries, unlike torch's")
     header = whole[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
     if len(header) < _LOCAL_HEADER:
         raise Refused("is a damaged zip archive (an entry begins beyond its end)")

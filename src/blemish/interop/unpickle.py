@@ -1,11 +1,11 @@
-"""Pickles, read without running anything.
+"""Pickles, read without running code.
 
 A pickle is a program for a stack machine. Python's own reader imports whatever the program names
 and calls it, which is how a checkpoint takes over a computer. Here the same program builds plain
-containers and inert values: a global is a `Name`, an object a `Record` of its class name and its
-state; a call is made only where `meanings` holds a function of ours under that very name, and any
-other name is refused. Values are shared, never copied, and steps are counted, so that the work is
-bounded by the length of the file.
+containers and inert values: a global becomes a `Name`, an object a `Record` of its class name and
+its state. A call is made only if `meanings` has a function of ours under that exact name; any other
+name is refused. Values are shared, never copied, and steps are counted, so that the work is limited
+by the length of the file.
 """
 
 import pickletools
@@ -20,7 +20,7 @@ from blemish.interop.refusal import KNOWN, Refused, shown
 MOST_STEPS = 500_000  # a snapshot of 1024² takes a fifth of it
 Meaning = Callable[..., Any]
 
-# What a torn or doctored program trips over; each is told as damage.
+# exceptions of a damaged or manipulated file; each is reported as damage
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -55,7 +55,7 @@ _MARK = object()
 
 
 class Name:
-    """A global that the pickle names; nothing was imported."""
+    """Global named in the pickle; nothing was imported."""
 
     __slots__ = ("text",)
 
@@ -64,11 +64,11 @@ class Name:
 
 
 class Record:
-    """An object that was not made: its class name, and what it would have held.
+    """Object that was not created: its class name, and its state.
 
     Attributes:
-        name: Of the class; with its module, unless the pickle brings the source along.
-        state: Its attributes.
+        name: Name of the class; with its module, unless the pickle contains the source.
+        state: Attributes of the object.
     """
 
     __slots__ = ("name", "state")
@@ -83,19 +83,19 @@ class Record:
 
 @dataclass(slots=True)
 class Budget:
-    """The steps that a file has left, over all pickles inside it."""
+    """Steps that a file has left, over all pickles inside it."""
 
     steps: int = MOST_STEPS
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """What a pickle may say.
+    """Allowed content of a pickle.
 
     Attributes:
         meanings: Functions for the globals that may be called, by name.
-        classes: Whether objects of the class of that name may be recorded.
-        words: Globals that may be named, and no more.
+        classes: Predicate: whether objects of the class of that name may be recorded.
+        words: Globals that may be named but not called.
     """
 
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
@@ -110,27 +110,27 @@ class Language:
 
 
 def forbidden(text: str) -> Refused:
-    """The refusal of a global."""
+    """Error for a forbidden global."""
     return Refused(
-        f"is a pickle that calls for {shown(text)}, which no network is made of; it was not run",
+        f"is a pickle that calls {shown(text)}, which no network needs; it was not run",
         expected=KNOWN,
-        todo="If you trust its maker, ask for a safetensors file of its tensors; else delete it.",
+        todo="If you trust its author, ask for a safetensors file of its tensors; else delete it.",
     )
 
 
 def unpickle(
     stream: BytesIO, language: Language, budget: Budget, persistent: Meaning | None = None
 ) -> Any:
-    """Read one pickle; the stream is left behind its end.
+    """Read one pickle; the stream is left after its end.
 
     Args:
-        stream: At its beginning.
-        language: What it may say.
-        budget: Shared by all pickles of the file.
-        persistent: What its references to something outside of it stand for.
+        stream: Stream at the beginning of the pickle.
+        language: Allowed content.
+        budget: Budget shared by all pickles of the file.
+        persistent: Function that resolves its references to external data.
 
     Raises:
-        Refused: It names what it may not, is damaged, or is too long.
+        Refused: It names a forbidden global, is damaged, or is too long.
     """
     try:
         return _Machine(language, persistent).run(stream, budget)
@@ -139,7 +139,7 @@ def unpickle(
 
 
 def _opcodes(stream: BytesIO) -> Iterator[tuple[str, Any]]:
-    """Each opcode's name with its argument, which is not even read if the opcode is not known."""
+    """Name of each opcode with its argument, which is not read for an unknown opcode."""
     while code := stream.read(1):
         opcode = _OPCODES[code.decode("latin1")]
         if opcode.name not in _KNOWN:
@@ -150,9 +150,9 @@ def _opcodes(stream: BytesIO) -> Iterator[tuple[str, Any]]:
             yield opcode.name, None if opcode.arg is None else opcode.arg.reader(stream)
 
 
-@no_type_check  # called for each opcode: with checks at runtime the tests take four times as long
+@no_type_check  # called for each opcode: with runtime checks the tests take four times as long
 class _Machine:
-    """The stack, the memo, and what each opcode does to them."""
+    """Stack, memo, and the effect of each opcode on them."""
 
     def __init__(self, language: Language, persistent: Meaning | None) -> None:
         self.language, self.persistent = language, persistent
@@ -160,12 +160,12 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, stream: BytesIO, budget: Budget) -> Any:
-        """Up to the end; what is asked for most is done here, without a call."""
+        """Run to the end; the most frequent opcodes are handled here, without a call."""
         stack, memo = self.stack, self.memo
         for name, argument in _opcodes(stream):
             budget.steps -= 1
             if budget.steps < 0:
-                raise Refused(f"is a pickle of more than {MOST_STEPS:,} steps, as no network needs")
+                raise Refused(f"is a pickle of more than {MOST_STEPS:,} steps, too many")
             if name in _LITERALS:
                 stack.append(argument)
             elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -208,7 +208,7 @@ class _Machine:
                 self._fill(name)
 
     def _fill(self, name: str) -> None:
-        """What puts values into others, or calls."""
+        """Handle opcodes that put values into others, or call."""
         match name:
             case "APPEND":
                 value = self.pop()
@@ -251,7 +251,7 @@ class _Machine:
 
     def _build(self, state: Any) -> None:
         target = self._top(object)
-        # Attributes of a dict, such as the versions that torch hangs on state dicts, hold nothing.
+        # Attributes of a dict, such as torch's versions of state dicts, contain nothing.
         if not isinstance(target, dict):
             target.build(state)
 
@@ -280,10 +280,9 @@ def _plain(value: Any, kind: type) -> Any:
 
 @no_type_check
 def plain_key(key: Any) -> str | int:
-    """The key, if a dict takes no longer over it than over others.
+    """The key, if hashing it takes no longer than usual.
 
-    A tuple of tuples of tuples takes exponential time to hash, and multiples of 2⁶¹ - 1 all have
-    the same hash.
+    Hashing nested tuples takes exponential time, and multiples of 2⁶¹ - 1 all have the same hash.
     """
     if not (isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**60)):
         raise TypeError(f"a key of type {type(key).__name__}")

@@ -1,6 +1,7 @@
-"""From a starting point downhill: what the methods of inversion share.
+"""Gradient descent from a starting point: the part that all inversion methods share.
 
-Each hands over a point, weights, and what its loss has beside the likeness; the loop is `search`.
+Each method supplies a point, weights, and loss terms in addition to the likeness; the loop is
+`search`.
 """
 
 from collections.abc import Callable
@@ -17,18 +18,18 @@ from blemish.inversion.search import Search, Terms, search
 from blemish.inversion.space import Point
 from blemish.types import Codes
 
-# Hears the time in [0, 1], the unweighted terms and the drawing: at each step, and once at time 1.
+# Callback with the time in [0, 1], the unweighted terms and the image: at each step, and at time 1.
 Watch = Callable[[float, Terms, Tensor], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """What one step drew.
+    """Output of one step.
 
     Attributes:
-        codes: That drove the generator.
-        mask_logits: Of the mask that was handed over; None if there was none.
-        image: In about [-1, 1].
+        codes: Input of the generator.
+        mask_logits: Logits of the mask given to the branch; None without one.
+        image: Generated image, in about [-1, 1].
     """
 
     codes: Codes
@@ -38,15 +39,15 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a method found for each photograph.
+    """Result of a method for each photograph.
 
     Attributes:
-        codes: With `w_defect` if a defect was looked for.
-        mask: To hand to the generator with the codes, of zeros and ones; None without a defect, or
-            where the branch draws its own.
-        terms: Of the loss at the end, unweighted.
-        steps: That each item took.
-        converged: As `search.Outcome` has it.
+        codes: Codes, with `w_defect` if a defect was searched for.
+        mask: Mask to give to the generator with the codes, of zeros and ones; None without a
+            defect, or if the branch draws its own.
+        terms: Loss terms at the end, unweighted.
+        steps: Number of steps of each item.
+        converged: Same as in `search.Outcome`.
     """
 
     codes: Codes
@@ -57,7 +58,7 @@ class Found:
 
 
 def no_terms(_: Drawn) -> Terms:
-    """Nothing beside the likeness."""
+    """No terms in addition to the likeness."""
     return {}
 
 
@@ -72,21 +73,21 @@ def descend(
     shake: Callable[[float], Tensor | float] = lambda _: 0,
     watch: Watch | None = None,
 ) -> Found:
-    """Search from a point on.
+    """Search from a point.
 
     Args:
-        generator: Frozen.
-        point: Where to begin; it is moved.
-        likeness: To the photographs.
-        weights: Of each term.
+        generator: Frozen generator.
+        point: Start of the search; it is changed.
+        likeness: Likeness to the photographs.
+        weights: Weight of each term.
         how: Steps and rates.
         beside: Further terms.
-        shake: What is added to the part's code at a time in [0, 1].
-        watch: Hears the terms and sees what was drawn.
+        shake: Function that gives the noise on the part's code at a time in [0, 1].
+        watch: Callback with the terms and the generated image.
     """
 
     def terms(time: float) -> Terms:
-        # The last look is at what is handed on, whose mask is binary.
+        # The last evaluation is of the returned result, whose mask is binary.
         drawn = _draw(generator, point, shake(time), binary=time == 1)
         found = likeness.terms(drawn.image) | beside(drawn)
         if point.noise:
@@ -116,7 +117,7 @@ def _draw(generator: Generator, point: Point, shake: Tensor | float, *, binary: 
 
 
 def _still(codes: Codes) -> Codes:
-    """The codes without their leaves' slopes."""
+    """The codes, detached from the search variables."""
     w_defect = None if codes.w_defect is None else codes.w_defect.detach()
     noise = {name: map.detach() for name, map in (codes.noise or {}).items()}
     return replace(codes, w=codes.w.detach(), w_defect=w_defect, noise=noise or None)

@@ -1,20 +1,19 @@
-r"""The domain of a generator's codes: what its own look like, and where among them a code stands.
+r"""Domain of a generator's codes: their statistics, and the position of a code among them.
 
-Rows w_1 … w_L of d numbers are judged by three distances, in units of the generator's own codes:
+Rows w_1 … w_L of d numbers are measured by three distances, in units of the generator's own codes:
 
     cycle        \lVert w - E(G(w)) \rVert^2 / (L d \sigma^2)              (Zhu et al., 2020),
     mahalanobis  (mean_{l,k} (b_k \cdot (\lambda^{-1}(w_l) - \mu))^2 / s_k^2)^{1/2},
     spread       mean_l \lVert w_l - \bar w \rVert^2 / (d \sigma^2),
 
-with σ² the mean variance of an element of w and λ the mapping's last leaky ReLU: before it, codes
+with σ² the mean variance of an element of w and λ the mapping's last leaky ReLU. Before it, codes
 are nearly Gaussian (Wulff and Torralba, 2020), with the centre μ, the axes b_k and deviations s_k,
-the least of them bounded.
-Each distance becomes a percentile among fresh samples, drawn as in training. The largest of them is
-ranked among fresh samples again, which makes it a percentile too: one fresh code in a hundred
-stands above 99.
+which have a lower bound. Each distance becomes a percentile among fresh samples, generated as in
+training. The largest of them is ranked among fresh samples again, which gives a calibrated
+percentile: one fresh code in a hundred is above 99.
 
-All that is kept is rounded to half precision before it is used, so that a bundle that was packed
-gives the same percentiles.
+All stored values are rounded to half precision before use, so that a bundle in half precision gives
+the same percentiles.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -35,9 +34,9 @@ from blemish.types import Codes
 PREFIX = "domain."
 GRID = torch.cat([torch.arange(0, 100, 0.5), torch.tensor([99.9, 100])])
 LARGEST_HALF = 65504
-# Of the largest deviation: what varies less counts as if it varied so much. The mapping leaves many
-# axes with next to no variance. Unbounded, they would put the mean of w outside the domain, and any
-# code that is two hundredths of a deviation away from a fresh one.
+# Fraction of the largest deviation: the lower bound of each deviation. The mapping leaves many axes
+# with almost no variance. Unbounded, they would put the mean of w outside the domain, and any code
+# that is two hundredths of a deviation away from a fresh one.
 LEAST_SHARE = 0.1
 LEAST_DEVIATION = 1e-6
 
@@ -50,19 +49,21 @@ Encode = Callable[[Float[Tensor, "n 3 h w"]], Encoding]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where codes stand among fresh ones: distances, and percentiles in 0..100.
+    """Position of codes among fresh ones: distances, and percentiles in 0..100.
 
-    A percentile is the share of fresh samples that are nearer. At 100 a code is farther than all
-    of them, and only the distance tells how far; a code that is not finite stands there too.
+    A percentile is the fraction of fresh samples with a smaller distance. At 100 a code is farther
+    than all of them, and only the distance tells how far; a code that is not finite gets 100, too.
 
     Attributes:
-        cycle: To what the encoder reads in their picture; None without an encoder.
-        mahalanobis: From the centre of the codes; about 1 for fresh ones.
-        spread: Of the rows around their mean; 0 in z and w.
-        cycle_percentile: None where the domain was learnt without an encoder, too.
-        mahalanobis_percentile: Of that distance.
-        spread_percentile: Of that distance.
-        percentile: The overall one: of the largest of the others.
+        cycle: Distance to the encoder's prediction for the generated image; None without an
+            encoder.
+        mahalanobis: Distance from the centre of the codes; about 1 for fresh ones.
+        spread: Spread of the rows around their mean; 0 in z and w.
+        cycle_percentile: Percentile of the cycle; None if the statistics were computed without an
+            encoder, too.
+        mahalanobis_percentile: Percentile of the Mahalanobis distance.
+        spread_percentile: Percentile of the spread.
+        percentile: Overall percentile, of the largest of the others.
     """
 
     cycle: Float[Tensor, " n"] | None
@@ -76,16 +77,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """What is known of a generator's own codes.
+    """Statistics of a generator's own codes.
 
     Attributes:
-        mean: Of w.
+        mean: Mean of w.
         deviation: Root of the mean variance of an element of w: the unit of distances.
         centre: Mean of w before the mapping's last leaky ReLU.
         basis: Principal axes there, in columns.
-        deviations: Along each axis, bounded below, and scaled so that fresh codes are at 1.
-        tables: Of each distance its quantiles among fresh samples, at the percentiles `GRID`;
-            of the largest percentile too, "worst", and "worst_with_cycle" where cycle is known.
+        deviations: Deviation along each axis, with a lower bound, scaled so that fresh codes are at
+            1.
+        tables: Quantiles of each distance among fresh samples, at the percentiles `GRID`; also of
+            the largest percentile, as "worst", and as "worst_with_cycle" if the cycle is known.
     """
 
     mean: Float[Tensor, " d"]
@@ -97,10 +99,10 @@ class Domain:
 
     @classmethod
     def read(cls, tensors: Mapping[str, Tensor]) -> "Domain | None":
-        """The domain among the statistics of a bundle; None if it was never learnt.
+        """Domain from a bundle's statistics; None if it was never computed.
 
         Raises:
-            BundleError: Something is missing, of another shape or out of range.
+            BundleError: A tensor is missing, has another shape or is out of range.
         """
         known = {k.removeprefix(PREFIX): v for k, v in tensors.items() if k.startswith(PREFIX)}
         if not known:
@@ -110,12 +112,12 @@ class Domain:
         return cls(**{name: known[name] for name in _DIMENSIONS}, tables=tables)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What `read` takes, to be kept among the statistics of a bundle."""
+        """Tensors for a bundle's statistics; `read` is the inverse."""
         known = {PREFIX + name: getattr(self, name) for name in _DIMENSIONS}
         return known | {PREFIX + _TABLES + name: table for name, table in self.tables.items()}
 
     def to(self, device: torch.device | str) -> "Domain":
-        """The same on another device."""
+        """A copy on another device."""
         moved = {name: getattr(self, name).to(device) for name in _DIMENSIONS}
         tables = {name: table.to(device) for name, table in self.tables.items()}
         return Domain(**moved, tables=tables)
@@ -134,11 +136,11 @@ class Domain:
     def standing(
         self, w: Float[Tensor, "n layers d"], cycle: Float[Tensor, " n"] | None = None
     ) -> Standing:
-        """Where codes stand among fresh ones.
+        """Position of codes among fresh ones.
 
         Args:
             w: Rows for the backbone.
-            cycle: Their `cycle_distance`, if there is an encoder to measure it with.
+            cycle: Their `cycle_distance`, if there is an encoder.
         """
         values = _distances(self, w, cycle)
         shares = _percentiles(values, self.tables)
@@ -151,7 +153,7 @@ class Domain:
             cycle_percentile=shares.get("cycle"),
             mahalanobis_percentile=shares["mahalanobis"],
             spread_percentile=shares["spread"],
-            # Rounded, the last quantiles may be one; who is beyond all samples stays beyond them.
+            # Rounding may turn the last quantiles into 1; a code beyond all stays beyond.
             percentile=percentile(largest, worst).where(largest < 100, 100.0),
         )
 
@@ -166,12 +168,12 @@ def cycle_distance(
     again: Float[Tensor, "n layers d"],
     deviation: Float[Tensor, ""] | float,
 ) -> Float[Tensor, " n"]:
-    """Mean squared difference of codes to those that the encoder reads in their picture.
+    """Mean squared difference of codes and the encoder's prediction for their image.
 
     Args:
         w: Codes.
-        again: Read from their picture, E(G(w)).
-        deviation: Of w, per element; the result is in units of its square.
+        again: Prediction for their image, E(G(w)).
+        deviation: Deviation of w, per element; the result is in units of its square.
     """
     return (w - again).square().mean(dim=(1, 2)) / deviation**2
 
@@ -179,17 +181,17 @@ def cycle_distance(
 def read_again(
     generator: Generator, encoder: Encode, w: Float[Tensor, "n layers d"]
 ) -> Float[Tensor, "n layers d"]:
-    """What the encoder reads in the picture of a good part, E(G(w))."""
+    """Encoder's prediction for the image of a good part, E(G(w))."""
     return encoder(generator(Codes(w=w)).image).w
 
 
 def percentile(values: Float[Tensor, " n"], table: Float[Tensor, " q"]) -> Float[Tensor, " n"]:
-    """Share of the fresh samples below each value, in 0..100.
+    """Percentage of the fresh samples below each value, in 0..100.
 
     Args:
         values: Distances.
-        table: Their quantiles at `GRID`; linear between them. What many samples share, such as no
-            spread at all, stands at its lower end.
+        table: Quantiles at `GRID`; linear between them. A value that many samples share, such as a
+            spread of 0, gets its lowest percentile.
     """
     grid = GRID.to(values.device)
     above = torch.searchsorted(table, values.contiguous()).clamp(1, len(table) - 1)
@@ -209,19 +211,19 @@ def fit_domain(
     batch: int = 50,
     tell: Step | None = None,
 ) -> Domain:
-    """Learn the domain of a generator's codes.
+    """Compute the domain of a generator's codes.
 
-    Axes and percentiles come from separate samples: those that gave the axes lie nearer to them
-    than others do.
+    Axes and percentiles come from separate samples, because the samples that gave the axes are
+    closer to them than others.
 
     Args:
-        generator: Frozen.
-        encoder: Of the same bundle, in evaluation mode; without one there is no cycle.
-        n: Samples of each kind.
-        seed: Of the samples.
-        mixing: As in `fresh_rows`.
-        batch: Samples that are drawn at a time; it changes nothing but rounding.
-        tell: Called behind each batch with the number of samples so far.
+        generator: Frozen generator.
+        encoder: Encoder of the same bundle, in evaluation mode; without one there is no cycle.
+        n: Number of samples of each kind.
+        seed: Random seed of the samples.
+        mixing: Same as in `fresh_rows`.
+        batch: Samples per batch; it changes only rounding.
+        tell: Callback after each batch, called with the number of samples so far.
     """
     assert n > 1
     rng = torch.Generator().manual_seed(seed)
@@ -253,7 +255,7 @@ def _axes(generator: Generator, n: int, rng: torch.Generator) -> Domain:
     mean, straight = _halved(w.mean(dim=0)), straighten(w)
     centre = _halved(straight.mean(dim=0))
     basis = _halved(torch.linalg.eigh(torch.cov(straight.T)).eigenvectors)
-    # Measured along the rounded axes, so that their error is in the deviations already.
+    # Measured along the rounded axes, so that the deviations include the rounding error.
     along = (straight - centre) @ basis.double()
     deviations = along.square().mean(dim=0).sqrt()
     deviations = deviations.clamp(min=max(LEAST_DEVIATION, LEAST_SHARE * deviations.max().item()))
@@ -299,20 +301,20 @@ def _table(values: Float[Tensor, " n"]) -> Float[Tensor, " q"]:
 
 
 def _halved(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Rounded to half precision, too large numbers to the largest."""
+    """Values rounded to half precision, clipped to its largest numbers."""
     return x.clamp(-LARGEST_HALF, LARGEST_HALF).half().float()
 
 
 def _refuse_torn(known: Mapping[str, Tensor]) -> None:
-    """Check what `Domain.read` was given, names without their prefix."""
+    """Check the input of `Domain.read`, names without their prefix."""
     axes = {name: tensor for name, tensor in known.items() if not name.startswith(_TABLES)}
     tables = {name: tensor for name, tensor in known.items() if name.startswith(_TABLES)}
     finite = all(tensor.isfinite().all() for tensor in known.values())
     if not (finite and _are_axes(axes) and _are_tables(tables)):
         raise BundleError(
-            got="statistics of a bundle whose domain of codes is torn, or of another release",
-            expected=f"'{PREFIX}…' as Blemish wrote it: finite, complete, quantiles that grow",
-            todo="Fetch the bundle again, or train its encoder again.",
+            got="statistics of a bundle with a damaged or outdated domain of codes",
+            expected=f"'{PREFIX}…' as Blemish writes it: finite, complete, increasing quantiles",
+            todo="Download the bundle again, or train its encoder again.",
         )
 
 

@@ -1,6 +1,6 @@
-"""The encoder alone: codes at one look, E(x), without any search.
+"""Encoder alone: codes in one forward pass, E(x), without a search.
 
-In w its rows are averaged. In z there is nothing that it could give: the mapping has no inverse.
+In w its rows are averaged. In z it gives nothing, because the mapping has no inverse.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Encode:
     """Options of the encoder alone.
 
     Attributes:
-        space: w+, or w for the mean of its rows.
+        space: w+, or w for the mean of the rows.
     """
 
     space: Space = "w+"
@@ -33,8 +33,8 @@ class Encode:
         if self.space == "z":
             raise OptionError(
                 got="--space z for the encoder alone",
-                expected="w or w+: the encoder gives w, and the way from z to w has no inverse",
-                todo="Choose one of them, or a method that searches in z.",
+                expected="w or w+: the encoder predicts w, and the mapping from z has no inverse",
+                todo="Choose one of these spaces, or a method that searches in z.",
             )
 
     def find(
@@ -56,17 +56,17 @@ class Encode:
 
 
 def the_encoder(model: Model) -> Encoder:
-    """The model's encoder.
+    """Encoder of the model.
 
     Raises:
-        BundleError: It has none.
+        BundleError: The model has none.
     """
     if model.encoder is None:
         raise BundleError(
             got="a bundle without an encoder",
-            expected="one that has learnt to encode",
+            expected="one with a trained encoder",
             todo="Run 'blemish train encoder DATA --bundle BUNDLE', or choose a method and a start "
-            "that need none, such as project.",
+            "that need no encoder, such as project.",
         )
     return model.encoder
 
@@ -77,7 +77,7 @@ def read(
     target: Float[Tensor, "n 3 h w"],
     where: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Encoding:
-    """What the encoder reads from photographs, but for the places that do not count.
+    """Encoder's prediction for photographs, without the pixels that do not count.
 
     Raises:
         BundleError: The model has no encoder.

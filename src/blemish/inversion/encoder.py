@@ -1,9 +1,9 @@
-"""The encoder: a picture to rows of w, and where there is a defect to its code, type and mask.
+"""Encoder from an image to rows of w, and with a defect to its code, type and mask.
 
 The trunk is idinvert's (Zhu et al., 2020): a 5×5 stem, residual blocks with batch normalisation
 that halve the size by average pooling down to 4², and one dense layer to all rows of w+. For
-bundles that know defects a decoder climbs back along the trunk's features to mask logits, and what
-it sees under that mask gives the defect's code and type.
+bundles with defects a decoder upsamples the trunk's features to mask logits, and the features under
+that mask give the defect's code and type.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from blemish.generator.restore import load_network, shape_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """What an encoder reads from pictures.
+    """Prediction of an encoder.
 
     Attributes:
         w: Rows for the backbone: the part without its defect.
-        w_defect: Rows for the defect branch; None where the bundle has none.
-        mask_logits: Defect where ≥ 0.
-        kind_logits: Of each type of defect.
+        w_defect: Rows for the defect branch; None if the bundle has none.
+        mask_logits: Logits of the mask; ≥ 0 is defect.
+        kind_logits: Logits of the defect types.
     """
 
     w: Float[Tensor, "n layers d"]
@@ -37,13 +37,13 @@ class Encoding:
 
 
 def _convolution(inputs: int, outputs: int, *, kernel: int = 3) -> nn.Sequential:
-    """A convolution without a bias, normalised over the batch."""
+    """Convolution without a bias, with batch normalisation."""
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut, then half the size."""
+    """Two convolutions and a shortcut, then half the size."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ResidualBlock(nn.Module):
 
 
 class DefectReader(nn.Module):
-    """From the trunk's features, fine to coarse, to mask logits, a defect's rows and its type."""
+    """Decoder from the trunk's features, fine to coarse, to a defect's mask, rows and type."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ class DefectReader(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures in [-1, 1] to an `Encoding`; frozen ones must be in evaluation mode.
+    """Network from images in [-1, 1] to an `Encoding`; frozen ones must be in evaluation mode.
 
     Args:
-        config: Of the generator whose codes it gives.
+        config: Configuration of the generator whose codes it predicts.
     """
 
     w_mean: Tensor
@@ -124,12 +124,12 @@ class Encoder(nn.Module):
         )
 
     def part_rows(self, features: list[Tensor]) -> Float[Tensor, "n layers d"]:
-        """Rows for the backbone, from what `features` gave."""
+        """Rows for the backbone, from the result of `features`."""
         rows = self.torows(features[-1].flatten(1))
         return self.w_mean + rows.unflatten(1, (self.config.layers, self.config.w_dim)).float()
 
     def features(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """What each block is given, from fine to coarse; the last is `n c 4 4`."""
+        """Input of each block, from fine to coarse; the last is `n c 4 4`."""
         image = image.contiguous(memory_format=torch.channels_last)
         found = [F.leaky_relu(self.stem(image), 0.2)]
         for r in self.resolutions:
@@ -141,14 +141,14 @@ def load_encoder(bundle: Bundle, device: torch.device | str = "cpu") -> Encoder:
     """The bundle's encoder, frozen.
 
     Raises:
-        BundleError: It has none, or one that does not fit.
+        BundleError: The bundle has none, or one that does not fit.
     """
     if not bundle.has("encoder"):
         raise BundleError(
             got=f"{bundle.path}, a bundle without an encoder",
-            expected="one that has learnt to encode",
+            expected="one with a trained encoder",
             todo=f"Run 'blemish train encoder DATA --bundle {bundle.path}', or choose the method "
-            "project, which needs none.",
+            "project, which needs no encoder.",
         )
     config = shape_of(bundle)
     return load_network(bundle, "encoder", lambda: Encoder(config), device)
@@ -157,6 +157,6 @@ def load_encoder(bundle: Bundle, device: torch.device | str = "cpu") -> Encoder:
 def mean_under(
     features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 p q"]
 ) -> Float[Tensor, "n c"]:
-    """Mean of features where the mask is."""
+    """Mean of features inside the mask."""
     weight = F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3]))
     return (features * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1e-4)

@@ -1,8 +1,8 @@
-"""Growing an encoder: one for a finer generator begins as the coarser one that was trained.
+"""Growing an encoder: one for a finer generator starts from a trained coarser one.
 
-A picture of twice the side passes a stem and a block more, and from there on what the coarser
-encoder had learnt is kept. First the new layers learn alone, to give it what its own stem did of
-the picture at half the side, and masks at the whole; no picture need be drawn for that.
+An image of twice the side passes one more stem and block, and then the layers of the coarser
+encoder. First the new layers are trained alone, to reproduce the output of the coarser stem for the
+image at half the side, and masks at full size; no image is generated for that.
 """
 
 import torch
@@ -20,14 +20,14 @@ from blemish.inversion.lessons import Lessons
 
 WARM_BATCH, WARM_RATE = 16, 3e-3
 OF_ROWS = ("torows.", "defect.torows.")
-OF_FINEST = ("stem.", "defect.tomask.")  # alike in shape, and not in what they are given
+OF_FINEST = ("stem.", "defect.tomask.")  # same shapes, but different inputs
 
 
 def refuse_other_codes(config: GeneratorConfig, coarse: Bundle) -> None:
-    """Refuse a bundle whose codes are not a finer generator's, less the rows of its finest blocks.
+    """Refuse a bundle whose codes are not the finer generator's without its last rows.
 
     Raises:
-        OptionError: It is no coarser form by one octave, or its branch is another.
+        OptionError: The bundle is not coarser by one octave, or its branch differs.
     """
     refuse_unlike(config, coarse)
     other = shape_of(coarse)
@@ -42,18 +42,18 @@ def refuse_other_codes(config: GeneratorConfig, coarse: Bundle) -> None:
 def grow_encoder(
     encoder: Encoder, coarse: Bundle, lessons: Lessons, *, seed: int, steps: int
 ) -> None:
-    """Begin as a coarser bundle's encoder.
+    """Start from a coarser bundle's encoder.
 
     Args:
-        encoder: Fresh, for a generator of twice the side.
-        coarse: With an encoder.
-        lessons: Whose photographs, with real defects on them, the new layers learn from.
-        seed: Of these.
-        steps: For which they learn alone.
+        encoder: Fresh encoder, for a generator of twice the side.
+        coarse: Bundle with an encoder.
+        lessons: Source of photographs, with real defects on them, for the new layers.
+        seed: Random seed of these.
+        steps: Number of steps that train the new layers alone.
 
     Raises:
-        OptionError: It is for another generator; see `refuse_other_codes`.
-        BundleError: It has no encoder.
+        OptionError: The encoder is for another generator; see `refuse_other_codes`.
+        BundleError: The bundle has no encoder.
     """
     refuse_other_codes(encoder.config, coarse)
     known = load_encoder(coarse, lessons.device)
@@ -77,12 +77,12 @@ def grow_encoder(
 
 
 def more_rows(layer: Tensor, count: int, width: int) -> Tensor:
-    """The weights of a layer that gives rows of w, its last row's repeated for the finer ones.
+    """Weights of a layer that outputs rows of w, with the last row's repeated for the finer ones.
 
     Args:
         layer: Weights or biases of n rows, `n·width …`.
-        count: Rows that are wanted.
-        width: Of a row.
+        count: Number of rows of the result.
+        width: Width of a row.
     """
     rows = layer.unflatten(0, (-1, width))
     last = rows[-1:].expand(count - len(rows), *rows.shape[1:])
@@ -98,7 +98,7 @@ def _take(encoder: Encoder, known: Encoder) -> None:
         if name.startswith(OF_ROWS):
             width = encoder.config.w_dim
             mine[name].copy_(more_rows(value, len(mine[name]) // width, width))
-        elif name == "defect.look.weight":  # what it sees at the finest resolution comes last
+        elif name == "defect.look.weight":  # features of the finest resolution come last
             mine[name].zero_()[:, : value.shape[1]] = value
         else:
             mine[name].copy_(value)

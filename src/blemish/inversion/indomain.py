@@ -1,19 +1,20 @@
-r"""In-domain inversion (Zhu et al., 2020, §3.2): optimisation that the encoder holds in the domain.
+r"""In-domain inversion (Zhu et al., 2020, §3.2): optimisation that the encoder keeps in domain.
 
-Starts at w = E(x) and minimises, with G the generator and σ² the mean variance of an element of w,
+It starts at w = E(x) and minimises, with G the generator and σ² the mean variance of an element of
+w,
 
     \lambda_p \lVert G(w) - x \rVert^2 + \lambda_f d_F(G(w), x)
         + \lambda_d \lVert w - E(G(w)) \rVert^2 / \sigma^2 + \lambda_m \max(0, m(w)^2 - 1).
 
-An encoder that has learnt the generator's codes finds a code in the domain again in what it draws;
-one that has left it, it doesn't. An encoder of a few dozen photographs does not know all that is
-outside, so the last term (ours, after Wulff and Torralba, 2020) holds the Mahalanobis distance m of
-the codes to that of fresh ones, where the bundle knows them. With a defect the same is asked of the
-defect's code and mask: ‖w_d - E_d(G)‖² in its own variance, and the cross-entropy of the mask to
-the one that E sees in G. That is the mask of the *drawn* picture, not of the photograph: what is
-labelled must be what is to be seen, and where the encoder errs on the photograph the likeness may
-still correct it. No slope goes through E's verdict on the mask, lest the picture be bent to please
-it.
+An encoder that knows the generator's codes predicts the code again from its image if the code is in
+domain, and fails if it is not. An encoder trained on a few dozen photographs does not know
+everything outside, so the last term (ours, after Wulff and Torralba, 2020) keeps the Mahalanobis
+distance m of the codes at that of fresh ones, if the bundle knows them. A defect has the same terms
+for its code and mask: ‖w_d - E_d(G)‖² in its own variance, and the cross-entropy of the mask and
+the mask that E predicts from G. The prediction is for the *generated* image, not for the
+photograph: the label must match what is visible, and if the encoder errs on the photograph the
+likeness may still correct it. No gradients flow through E's mask prediction, to avoid that the
+image is distorted to satisfy it.
 """
 
 from dataclasses import dataclass, field
@@ -39,15 +40,16 @@ class InDomain:
     """Options of in-domain inversion.
 
     Attributes:
-        space: Where to search.
+        space: Search space.
         search: Steps and rates; the paper's rate is 0.01.
-        pixel_weight: Of the squared error.
-        feature_weight: Of the distance in the critic's features.
-        domain_weight: Of the distance to what the encoder reads from the drawing. The paper's 2
-            goes with a pixel weight of 1 and an encoder of seventy thousand photographs.
-        prior_weight: Of what the squared Mahalanobis distance exceeds that of fresh codes by; 0
-            leaves the paper's loss.
-        mask_weight: Of the mask's disagreement with the one that the encoder sees.
+        pixel_weight: Weight of the squared error.
+        feature_weight: Weight of the distance in the critic's features.
+        domain_weight: Weight of the distance to the encoder's prediction for the generated image.
+            The paper's 2 belongs to a pixel weight of 1 and an encoder of seventy thousand
+            photographs.
+        prior_weight: Weight of the excess of the squared Mahalanobis distance over that of fresh
+            codes; 0 gives the paper's loss.
+        mask_weight: Weight of the mask's difference from the encoder's prediction.
     """
 
     space: Space = "w+"
@@ -70,7 +72,7 @@ class InDomain:
         )
 
     def weights(self) -> dict[str, float]:
-        """Of each term of the loss."""
+        """Weight of each term of the loss."""
         return {
             "pixels": self.pixel_weight,
             "features": self.feature_weight,
@@ -106,7 +108,7 @@ class InDomain:
 
 
 class _Bonds:
-    """What holds codes: what the encoder reads in their drawing, and what fresh codes are."""
+    """Terms that keep codes in domain: the encoder's prediction, and fresh codes."""
 
     def __init__(self, model: Model, *, defect: bool) -> None:
         self.encoder, self.domain = the_encoder(model), model.domain
@@ -126,7 +128,7 @@ class _Bonds:
 
 
 def _doubt(logits: Float[Tensor, "n 1 h w"], seen: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    """Cross-entropy of a mask to the one that is seen, in nats per pixel."""
+    """Cross-entropy of a mask and the predicted one, in nats per pixel."""
     verdict = seen.detach().sigmoid()
     far = F.binary_cross_entropy_with_logits(logits, verdict, reduction="none")
     return far.mean(dim=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""Photographs to codes, and what became of each: in a batch, failure is a value."""
+"""Inversion of photographs, with an outcome for each: in a batch, failure is a value."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -41,21 +41,21 @@ MOST_EXTREME = 99.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inversion:
-    """The result for one photograph.
+    """Result for one photograph.
 
     Attributes:
-        outcome: What became of it; all but "ok" have a reason.
-        reason: In words; empty where all is well.
-        method: What found the codes.
-        codes: Of a single item; the defect branch is off unless a defect was looked for.
-        mask: Of the defect, zeros and ones, to hand to the generator; None without.
-        target: The photograph at the generator's resolution, in [-1, 1].
-        image: What the codes draw.
-        terms: Of the search's loss at its end, unweighted.
-        steps: That the search took.
-        standing: Where the codes stand among fresh ones: distances and percentiles by name; empty
-            where the bundle does not know the domain of its codes.
-        strangeness: The photograph's; None where the bundle has no encoder.
+        outcome: Outcome; all but "ok" have a reason.
+        reason: Reason in words; empty if the outcome is "ok".
+        method: Name of the inversion method.
+        codes: Codes of a single item, without a defect unless one was searched for.
+        mask: Mask of the defect, zeros and ones, to give to the generator; None without a defect.
+        target: Photograph at the generator's resolution, in [-1, 1].
+        image: Image that the codes generate.
+        terms: Loss terms at the end of the search, unweighted.
+        steps: Number of steps of the search.
+        standing: Position of the codes among fresh ones, distances and percentiles by name; empty
+            if the bundle has no statistics of its codes.
+        strangeness: Reconstruction distance of the photograph; None if the bundle has no encoder.
     """
 
     outcome: Outcome
@@ -76,7 +76,7 @@ class Inversion:
         return 10 * log10(4 / max(squared_error(self.image, self.target).item(), 1e-12))
 
     def facts(self) -> dict[str, Any]:
-        """The figures, as JSON holds them."""
+        """Figures as JSON values."""
         return {
             "outcome": self.outcome,
             "reason": self.reason,
@@ -90,9 +90,9 @@ class Inversion:
         }
 
     def save(self, out: Path, bundle: Bundle) -> dict[str, Any]:
-        """Write codes, pictures and figures into a folder, the figures last; returns them."""
+        """Write codes, images and figures into a folder, the figures last; returns them."""
         ensure_writable(out)
-        for stale in ("inversion.json", "mask.png"):  # of an inversion that was here before
+        for stale in ("inversion.json", "mask.png"):  # of an earlier inversion
             (out / stale).unlink(missing_ok=True)
         save_codes(out / "codes.safetensors", self.codes)
         pictures = [to_picture(self.target[0]), to_picture(self.image[0])]
@@ -112,7 +112,7 @@ class Inversion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """What became of a file that is no photograph."""
+    """Outcome for a file that is not a photograph."""
 
     error: DataError
 
@@ -121,7 +121,7 @@ class Unreadable:
         return "unreadable"
 
     def facts(self) -> dict[str, Any]:
-        """As those of an `Inversion`."""
+        """Same keys as those of an `Inversion`."""
         return {"outcome": self.outcome, "reason": f"got {self.error.got}"}
 
 
@@ -137,12 +137,12 @@ def invert(
     """Find the codes of photographs, all in one batch.
 
     Args:
-        model: A bundle's networks; the search is on their device.
-        pictures: Of any sizes; they are resized to the generator's square.
-        how: The method with its options.
-        seed: Of the search's randomness, the same for each photograph.
-        defect: Look for a defect too, its code and its mask.
-        watch: Hears of each step, such as a `Trajectory`.
+        model: Networks of a bundle; the search uses their device.
+        pictures: Images of any size; they are resized to the generator's square.
+        how: Method with its options.
+        seed: Random seed of the search, the same for each photograph.
+        defect: Search for a defect as well, its code and its mask.
+        watch: Callback for each step, such as a `Trajectory`.
 
     Raises:
         BundleError: The bundle lacks what the method or `defect` needs.
@@ -159,7 +159,7 @@ def invert(
 def judge(
     model: Model, target: Float[Tensor, "n 3 h w"], found: Found, method: str
 ) -> list[Inversion]:
-    """What became of each item of a batch."""
+    """Outcome of each item of a batch."""
     image = model.generator(found.codes, mask=found.mask).image
     strange = (
         None
@@ -193,7 +193,7 @@ def judge(
 
 @torch.no_grad()
 def stand(model: Model, codes: Codes) -> Standing | None:
-    """Where codes stand among the generator's own; None where the bundle does not know these."""
+    """Position of codes among the generator's own; None without statistics of these."""
     if model.domain is None:
         return None
     cycle = None
@@ -213,16 +213,16 @@ def invert_files(
     batch: int = BATCH,
     watches: Sequence[Watch] | None = None,
 ) -> Iterator[tuple[Path, Inversion | Unreadable]]:
-    """The inversion of each file, in order; one that can't be read spoils no other.
+    """Inversion of each file, in order; an unreadable file does not affect others.
 
     Args:
-        model: A bundle's networks.
+        model: Networks of a bundle.
         files: Photographs.
-        how: The method with its options.
-        seed: As in `invert`.
-        defect: As in `invert`.
-        batch: Photographs that are searched for at a time; it changes nothing but rounding.
-        watches: One for each batch, which hears of its steps.
+        how: Method with its options.
+        seed: Same as in `invert`.
+        defect: Same as in `invert`.
+        batch: Photographs per search batch; it changes only rounding.
+        watches: Callbacks for steps, one per batch.
     """
     for number, first in enumerate(range(0, len(files), batch)):
         here = files[first : first + batch]
@@ -237,10 +237,10 @@ def invert_files(
 
 
 def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture that is large enough to be a photograph.
+    """Read an image that is large enough to be a photograph.
 
     Raises:
-        DataError: It can't be read, or is smaller than `pictures.LEAST_SIDE` squared.
+        DataError: The file can't be read, or is smaller than `pictures.LEAST_SIDE` squared.
     """
     picture = read_picture(path)
     refuse_small(path, picture)
@@ -259,11 +259,11 @@ def _outcome(
     model: Model, converged: bool, standing: dict[str, float], strange: float | None
 ) -> tuple[Outcome, str]:
     if not converged:
-        return "did not converge", "the search ran out of time, or found nothing better"
+        return "did not converge", "the search reached its time limit, or found nothing better"
     if strange is not None and strange > model.limit:
         return "out of domain", (
-            f"the photograph shows something else than the part: its strangeness is {strange:.2f}, "
-            f"and up to {model.limit:.2f} was expected"
+            f"the photograph does not show the part: its reconstruction distance is {strange:.2f}, "
+            f"at most {model.limit:.2f} is expected"
         )
     if standing.get("percentile", 0) > MOST_EXTREME:
         return "out of domain", (

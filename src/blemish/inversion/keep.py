@@ -1,4 +1,4 @@
-"""Inversions that were saved, for others to build on."""
+"""Saved inversions, for reuse."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from blemish.types import Codes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An inversion that was saved, as far as others build on it.
+    """Reusable part of a saved inversion.
 
     Attributes:
-        codes: Of a single item.
-        mask: Of its defect; None without.
-        photograph: What it was found for, at the generator's resolution, in [-1, 1].
-        facts: The figures.
+        codes: Codes of a single item.
+        mask: Mask of its defect; None without a defect.
+        photograph: Inverted photograph, at the generator's resolution, in [-1, 1].
+        facts: Figures.
         digest: SHA-256 of the codes.
     """
 
@@ -36,11 +36,11 @@ class Kept:
 
 
 def load_inversion(folder: Path, bundle: Bundle) -> Kept:
-    """Read what `Inversion.save` wrote.
+    """Read the result of `Inversion.save`.
 
     Raises:
-        DataError: The folder holds no inversion, or a torn one.
-        BundleError: The codes were found for another bundle, or are torn.
+        DataError: The folder contains no inversion, or a damaged one.
+        BundleError: The codes belong to another bundle, or are damaged.
     """
     file = folder / "inversion.json"
     try:
@@ -49,7 +49,7 @@ def load_inversion(folder: Path, bundle: Bundle) -> Kept:
     except (KeyError, TypeError) as error:
         raise DataError(
             got=f"{file}, which can't be read as an inversion ({error})",
-            expected="a folder that 'blemish invert' wrote",
+            expected="a folder written by 'blemish invert'",
             todo="Invert the photograph again.",
         ) from error
     if digest != bundle.digest:

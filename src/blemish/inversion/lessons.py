@@ -1,7 +1,7 @@
-"""What an encoder learns from: photographs, and pictures that the generator drew from known codes.
+"""Training batches of an encoder: photographs, and images generated from known codes.
 
-Either kind may show a defect whose mask and type are known: a real one stitched onto the photograph
-of another part, or one that the branch drew under a drawn mask.
+Both kinds may show a defect with known mask and type: a real one stitched onto the photograph of
+another part, or one that the branch generated under a drawn mask.
 """
 
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ GOOD = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """A batch: photographs of good parts, then photographs with defects, then drawn pictures.
+    """Batch: photographs of good parts, then photographs with defects, then generated images.
 
     Attributes:
-        image: What the encoder is shown.
-        mask: Where the defect is; empty for good parts.
+        image: Input of the encoder.
+        mask: Mask of the defect; empty for good parts.
         kind: Index of the defect's type, `GOOD` for good parts.
-        good: So many, the first, are photographs of good parts.
-        w: The codes of the last pictures, those that were drawn.
-        w_defect: Their defect codes; meaningless where `kind` is `GOOD`.
+        good: Number of photographs of good parts, which come first.
+        w: Codes of the generated images, which come last.
+        w_defect: Their defect codes; meaningless if `kind` is `GOOD`.
     """
 
     image: Float[Tensor, "n 3 h w"]
@@ -48,13 +48,13 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where lessons come from.
+    """Source of training batches.
 
     Attributes:
-        photographs: Of good parts, at the generator's resolution.
-        defects: Real ones, cut from photographs; None where there are none to learn from.
-        symmetries: What may be done to a photograph.
-        placements: What may be done to a defect.
+        photographs: Photographs of good parts, at the generator's resolution.
+        defects: Real defects, cut from photographs; None if there are none to learn from.
+        symmetries: Augmentation of photographs.
+        placements: Augmentation of defects.
     """
 
     photographs: UInt8[ndarray, "n h w 3"]
@@ -72,15 +72,15 @@ def read_source(
     placements: Symmetries,
     everything: bool,
 ) -> Source:
-    """Read what a training learns from.
+    """Read the data of a training.
 
     Args:
         data: Photographs of good parts and of defects.
-        types: Of the defects, in the order of their indices; none leaves them out.
-        resolution: The generator's.
-        symmetries: What may be done to a photograph.
-        placements: What may be done to a defect.
-        everything: Learn from `test/good` and from all defects, not from the first third by name.
+        types: Defect types, in the order of their indices; without any, defects are left out.
+        resolution: Resolution of the generator.
+        symmetries: Augmentation of photographs.
+        placements: Augmentation of defects.
+        everything: Train on `test/good` and on all defects, not on the first third by name.
 
     Raises:
         DataError: There is no good photograph, or a file can't be read.
@@ -95,13 +95,13 @@ def read_source(
 
 
 class Lessons:
-    """Draws lessons.
+    """Sampler of training batches.
 
     Args:
-        generator: Frozen.
-        source: Of photographs and defects.
-        pairs: Share of a lesson that the generator draws.
-        defects: Share of either kind that shows a defect.
+        generator: Frozen generator.
+        source: Source of photographs and defects.
+        pairs: Fraction of a batch that is generated.
+        defects: Fraction of either kind that shows a defect.
     """
 
     def __init__(
@@ -120,12 +120,12 @@ class Lessons:
             self.w_defect_mean, self.defect_variance = of_defects.mean, of_defects.unit**2
 
     def data(self) -> list[Tensor]:
-        """All that is learnt from."""
+        """All training data."""
         real = self.source.defects
         return [self.images] if real is None else [self.images, real.image, real.mask, real.kind]
 
     def draw(self, n: int, rng: torch.Generator) -> Lesson:
-        """A lesson of `n` pictures."""
+        """Batch of `n` images."""
         drawn = round(n * self.pairs)
         flawed = round((n - drawn) * self.defects) if self.source.defects else 0
         good = n - drawn - flawed
@@ -135,7 +135,7 @@ class Lessons:
         return Lesson(image=image, mask=mask, kind=kind, good=good, w=w, w_defect=w_defect)
 
     def photographs(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Photographs of good parts, with masks and kinds that say so."""
+        """Photographs of good parts, with empty masks and the kind `GOOD`."""
         chosen = self.images[choose(n, len(self.images), rng)]
         image = augment_stack(chosen, self.source.symmetries, generator=rng).to(self.device)
         return image, torch.zeros_like(image[:, :1]), self._kinds(n)
@@ -157,7 +157,7 @@ class Lessons:
     def _drawn(
         self, n: int, rng: torch.Generator
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor | None]:
-        """Pictures that the generator drew, the first of them with defects, and their codes."""
+        """Generated images, the first of them with defects, and their codes."""
         w = fresh_rows(self.generator, n, rng).to(self.device)
         drawing = self.generator.draw(Codes(w=w))
         image, mask = drawing.image, torch.zeros_like(drawing.image[:, :1])
@@ -177,7 +177,7 @@ class Lessons:
     def _flaw(
         self, w: Tensor, w_defect: Tensor, twin: Tensor, kind: Tensor, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Draw defects: under drawn masks where the branch takes them, else under its own."""
+        """Generate defects: under drawn masks if the branch takes them, else under its own."""
         assert self.generator.config.defect is not None
         mask = None
         if self.generator.config.defect.takes_mask and len(w):
@@ -197,9 +197,9 @@ class Lessons:
 def draw_flaws(
     twin: Float[Tensor, "n 3 h w"], kind: Int[Tensor, " n"], source: Source, rng: torch.Generator
 ) -> Float[Tensor, "n 1 h w"]:
-    """Masks on the parts of drawn twins, for defects of given types.
+    """Masks on the parts of generated twins, for defects of given types.
 
-    They are real ones of the type, moved, where there are some, and drawn ones.
+    They are real ones of the type, moved, if there are some, and drawn ones.
     """
     real = torch.zeros_like(twin[:, :1]).cpu()
     if source.defects is not None:

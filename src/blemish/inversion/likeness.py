@@ -1,8 +1,8 @@
-r"""How near a drawing is to the photograph: its pixels, and features of the bundle's critic.
+r"""Likeness of a generated image and the photograph: pixels, and features of the bundle's critic.
 
     d(y, x) = \lambda_p \lVert y - x \rVert^2 + \lambda_f d_F(y, x),
 
-with d_F the distance in the critic's features, the domain's own perceptual space. Places that do
+with d_F the distance in the critic's features, the domain's own perceptual space. Pixels that do
 not count are left out of both.
 """
 
@@ -19,13 +19,13 @@ from blemish.inversion.search import Terms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
-    """Distance to photographs, whose features are taken once.
+    """Distance to photographs, whose features are computed once.
 
     Attributes:
-        critic: Of images.
+        critic: Critic of images.
         target: Photographs in [-1, 1].
-        where: What of them counts, in [0, 1]; all of it if absent.
-        wanted: The target's features.
+        where: Weight of each pixel, in [0, 1]; by default all count.
+        wanted: Features of the target.
     """
 
     critic: Critic
@@ -46,7 +46,7 @@ class Likeness:
         return cls(critic=critic, target=target, where=where, wanted=wanted)
 
     def terms(self, image: Float[Tensor, "n 3 h w"]) -> Terms:
-        """The squared error of pixels, and the distance of features."""
+        """Squared error of pixels, and distance of features."""
         features = self.critic.features(_counted(image, self.where))
         return {
             "pixels": squared_error(image, self.target, self.where),
@@ -57,9 +57,9 @@ class Likeness:
 def filled(
     image: Float[Tensor, "n 3 h w"], where: Float[Tensor, "n 1 h w"] | None
 ) -> Float[Tensor, "n 3 h w"]:
-    """Photographs whose left-out places take the mean colour of the rest.
+    """Photographs in which ignored pixels have the mean colour of the rest.
 
-    An encoder would take a black or grey hole for a part of the picture.
+    An encoder would treat a black or grey hole as part of the image.
     """
     if where is None:
         return image
@@ -71,5 +71,5 @@ def filled(
 def _counted(
     image: Float[Tensor, "n 3 h w"], where: Float[Tensor, "n 1 h w"] | None
 ) -> Float[Tensor, "n 3 h w"]:
-    # Features look beyond their place: what does not count must be gone before they are taken.
+    # Features depend on their surroundings, so ignored pixels must be replaced first.
     return image if where is None else image * where

@@ -1,4 +1,4 @@
-"""Terms of code search: functions of tensors, a value per item."""
+"""Terms of code search: functions of tensors that return one value per item."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,12 @@ def squared_error(
     b: Float[Tensor, "n c h w"],
     where: Float[Tensor, "n 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """Mean squared difference, over the places that count.
+    """Mean squared difference, over the pixels that count.
 
     Args:
-        a: Pictures in about [-1, 1].
-        b: The same.
-        where: Weight of each place, in [0, 1]; all alike if absent.
+        a: Images in about [-1, 1].
+        b: Images in about [-1, 1].
+        where: Weight of each pixel, in [0, 1]; equal by default.
     """
     far = (a - b).square().mean(dim=1, keepdim=True)
     if where is None:
@@ -46,10 +46,11 @@ def feature_error(
 def mask_error(
     logits: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, " n"]:
-    """Euclidean distance of a drawn binary mask to the target, as a share of the target's norm.
+    """Euclidean distance of a drawn binary mask to the target, as a fraction of the target's norm.
 
-    The mask is binary forward and sigmoid backward, so that logits which are far from their cut
-    still feel it; the cross-entropy beside it keeps slopes where the sigmoid is flat.
+    The mask is binary in the forward pass and sigmoid in the backward pass, so that logits far from
+    the threshold still get gradients; the added cross-entropy has gradients where the sigmoid is
+    flat.
     """
     soft = logits.sigmoid()
     binary = (logits >= 0).to(logits.dtype) + soft - soft.detach()
@@ -76,7 +77,7 @@ def noise_regularity(maps: Mapping[str, Float[Tensor, "n 1 _h _w"]]) -> Float[Te
 
 @torch.no_grad()
 def renormalise(maps: Mapping[str, Float[Tensor, "n 1 _h _w"]]) -> None:
-    """Bring each map back to mean zero and deviation one, in place."""
+    """Normalise each map to mean zero and deviation one, in place."""
     for noise in maps.values():
         noise -= noise.mean(dim=(1, 2, 3), keepdim=True)
         noise *= noise.square().mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12).rsqrt()

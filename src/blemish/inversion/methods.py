@@ -1,4 +1,4 @@
-"""The methods of inversion, a file each: whoever is on this list is under every test."""
+"""Registry of inversion methods, one file each; every entry runs through the shared tests."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -19,11 +19,11 @@ from blemish.names import InversionChoice, InversionMethod, Space
 
 @runtime_checkable  # for the tests, which check types
 class Method(Protocol):
-    """A way from photographs to codes; what implements it holds the options."""
+    """Method from photographs to codes; an implementation holds its options."""
 
     @property
     def space(self) -> Space:
-        """Where codes are searched."""
+        """Search space of the codes."""
         ...
 
     def find(
@@ -39,15 +39,15 @@ class Method(Protocol):
         """Find codes.
 
         Args:
-            model: A bundle's networks, frozen.
+            model: Networks of a bundle, frozen.
             target: Photographs at the generator's resolution, in [-1, 1].
-            rngs: One for each item.
-            where: What of the photographs counts, in [0, 1]; all of it if absent.
-            defect: Whether to look for a defect too; otherwise a good part is drawn.
-            watch: Hears the terms and sees what is drawn.
+            rngs: One random generator per item.
+            where: Weight of each pixel of the photographs, in [0, 1]; by default all count.
+            defect: Search for a defect as well; otherwise a good part is generated.
+            watch: Callback with the terms and the generated image.
 
         Raises:
-            BundleError: The bundle lacks the encoder or the defect branch that this needs.
+            BundleError: The bundle lacks the required encoder or defect branch.
         """
         ...
 
@@ -62,18 +62,18 @@ METHODS: dict[InversionMethod, Callable[..., Method]] = {
 
 
 def name_of(method: Method) -> InversionMethod:
-    """The method's name in the list."""
+    """Registered name of the method."""
     return next(name for name, made in METHODS.items() if made is type(method))
 
 
 def options_of(method: Method) -> dict[str, Any]:
-    """The method's name and options."""
+    """Name and options of the method."""
     made: Any = method
     return {"method": name_of(method), **asdict(made)}
 
 
 def usual_name(encoder: bool) -> InversionMethod:
-    """The method that `auto` means, by whether the bundle has an encoder."""
+    """Method that `auto` means, with or without an encoder."""
     return "in-domain" if encoder else "project"
 
 
@@ -84,16 +84,16 @@ def chosen_method(
     space: Space | None = None,
     steps: int | None = None,
 ) -> Method:
-    """The method that inverts a photograph before a defect is placed on it.
+    """Method that inverts a photograph before a defect is placed on it.
 
-    The projector searches in w by default: w is nearer to what the generator knows than w+, where a
-    code that fits every pixel leaves so little of it that defects come out pale.
+    The projector searches in w by default. Codes in w are closer to the domain than codes in w+,
+    which fit every pixel but make defects pale.
 
     Args:
         encoder: Whether the bundle has an encoder.
         choice: A method, or the usual one.
-        space: Space to search in; None is w for the projector and w+ for the others.
-        steps: Steps of the search; None leaves them to the method. The encoder alone takes none.
+        space: Search space; None is w for the projector and w+ for the others.
+        steps: Steps of the search; None leaves them to the method. The method encode takes none.
 
     Raises:
         OptionError: A value is out of range for the method.

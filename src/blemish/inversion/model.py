@@ -1,4 +1,4 @@
-"""A bundle at work: its frozen networks, and what is known of its codes."""
+"""Opened bundle: its frozen networks, and the statistics of its codes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +24,15 @@ SAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The networks of a bundle that inversion needs, frozen.
+    """Frozen networks of a bundle for inversion.
 
     Attributes:
-        generator: Draws pictures from codes.
-        critic: Of images; its features measure likeness.
-        encoder: Pictures to codes; None where the bundle has not learnt to encode.
-        domain: Of the generator's own codes; None where it has not been learnt.
-        strangest: Of the photographs that the encoder has learnt from; None where unknown.
+        generator: Generator from codes to images.
+        critic: Critic of images; its features measure likeness.
+        encoder: Encoder from images to codes; None if the bundle has none.
+        domain: Domain of the generator's own codes; None if it has not been computed.
+        strangest: Maximum reconstruction distance of the encoder's training photographs; None if
+            unknown.
     """
 
     generator: Generator
@@ -42,7 +43,7 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """Device of the networks."""
         return self.generator.mapping.w_avg.device
 
     @property
@@ -67,7 +68,7 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     """The bundle's networks, as far as it has them.
 
     Raises:
-        BundleError: It lacks a generator or a critic, or something in it is torn.
+        BundleError: The generator or the critic is missing, or a part is damaged.
     """
     generator = load_generator(bundle, device)
     statistics = bundle.tensors("statistics") if bundle.has("statistics") else {}
@@ -89,13 +90,13 @@ def learn_domain(
     samples: int = SAMPLES,
     tell: Callable[[int], None] | None = None,
 ) -> None:
-    """Learn the domain of a bundle's codes, and keep it in its statistics.
+    """Compute the domain of a bundle's codes and store it in its statistics.
 
     Args:
-        bundle: With a generator, and an encoder if it has learnt to encode.
-        device: To work on.
-        samples: Fresh ones to learn from.
-        tell: Called with the number of samples so far.
+        bundle: Bundle with a generator, and optionally an encoder.
+        device: Device to compute on.
+        samples: Number of fresh samples.
+        tell: Callback, called with the number of samples so far.
     """
     generator = load_generator(bundle, device)
     encoder = load_encoder(bundle, device) if bundle.has("encoder") else None
@@ -108,7 +109,7 @@ def learn_strangeness(
     symmetries: Symmetries,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Learn how strange photographs of the part are to the bundle, and keep it likewise."""
+    """Compute the largest reconstruction distance of photographs of the part, and store it."""
     model = load_model(bundle, device)
     assert model.encoder is not None
     value = strangest(model.generator, model.critic, model.encoder, photographs, symmetries)
@@ -116,7 +117,7 @@ def learn_strangeness(
 
 
 def forget_domain(bundle: Bundle) -> None:
-    """Drop from a bundle's statistics what was learnt with another encoder."""
+    """Remove from a bundle's statistics the results of another encoder."""
     bundle.forget(PREFIX, STRANGEST)
 
 
@@ -127,8 +128,8 @@ def _refuse_others(
     if not (fits and (strange is None or strange.ndim == 0)):
         raise BundleError(
             got=f"{bundle.path / 'statistics.safetensors'}, of the codes of another generator",
-            expected=f"what is known of codes of {w_dim} numbers a row",
-            todo="Fetch the bundle again, or train its encoder again.",
+            expected=f"statistics of codes of {w_dim} numbers a row",
+            todo="Download the bundle again, or train its encoder again.",
         )
 
 

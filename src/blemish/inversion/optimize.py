@@ -1,11 +1,11 @@
-r"""Plain optimisation of a code (Abdal et al., 2019): no more than a likeness is asked for.
+r"""Plain optimisation of a code (Abdal et al., 2019), for likeness only.
 
-Minimises over a code c, with s the backbone,
+It minimises over a code c, with s the backbone,
 
     \lambda_p \lVert s(c) - x \rVert^2 + \lambda_f d_F(s(c), x).
 
-It comes nearest in pixels, and nothing keeps its codes among those that the generator knows. With a
-defect, its code and its mask are leaves beside c.
+It has the smallest pixel error, and nothing keeps its codes in domain. With a defect, its code and
+its mask are further search variables.
 """
 
 from dataclasses import dataclass, field
@@ -29,11 +29,11 @@ class Optimize:
     """Options of plain optimisation.
 
     Attributes:
-        space: Where to search.
-        start: Where to begin; the encoder is needed only to begin there.
+        space: Search space.
+        start: Start of the search; only the start "encoder" needs an encoder.
         search: Steps and rates.
-        pixel_weight: Of the squared error.
-        feature_weight: Of the distance in the critic's features.
+        pixel_weight: Weight of the squared error.
+        feature_weight: Weight of the distance in the critic's features.
     """
 
     space: Space = "w+"

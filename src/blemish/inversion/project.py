@@ -1,11 +1,11 @@
 r"""The W projector of StyleGAN2 (Karras et al., 2020, appendix D), in z, w or w+.
 
-Minimises, over a code c, noise maps n and with s the backbone,
+It minimises, over a code c and noise maps n and with s the backbone,
 
     \lambda_p \lVert s(c, n) - x \rVert^2 + \lambda_f d_F(s(c, n), x) + \lambda_n R(n),
 
 with d_F the distance in the features of the bundle's critic. The code starts at the mean of w (at
-the best of a few draws in z), and is shaken by Gaussian noise that dies away.
+the best of a few samples in z), with decaying Gaussian noise.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ class Projection:
     """Options of the projector.
 
     Attributes:
-        space: Where to search.
+        space: Search space.
         search: Steps and rates.
-        pixel_weight: Of the squared error.
-        feature_weight: Of the distance in the critic's features.
-        noise_weight: Of the regularity of noise maps, 1e5 in the paper; 0 keeps the constants.
+        pixel_weight: Weight of the squared error.
+        feature_weight: Weight of the distance in the critic's features.
+        noise_weight: Weight of the noise map regularity, 1e5 in the paper; 0 keeps constant maps.
     """
 
     space: Space = "w+"
@@ -56,7 +56,7 @@ class Projection:
         )
 
     def weights(self) -> dict[str, float]:
-        """Of each term of the loss."""
+        """Weight of each term of the loss."""
         return {
             "pixels": self.pixel_weight,
             "features": self.feature_weight,
@@ -108,7 +108,7 @@ def _best_latent(
     where: Float[Tensor, "n 1 h w"] | None,
     rngs: list[torch.Generator],
 ) -> Float[Tensor, "n z"]:
-    """Of a few latents per item the one whose picture is nearest; z has no mean to start from."""
+    """Latent with the nearest image, of a few per item; z has no mean to start from."""
     found = []
     for index, rng in enumerate(rngs):
         z = torch.randn(Z_CANDIDATES, generator.config.z_dim, generator=rng).to(target.device)
@@ -131,7 +131,7 @@ def _noise_start(generator: Generator, rngs: list[torch.Generator]) -> dict[str,
 def _shaker(
     code: Tensor, statistics: WStatistics, space: Space, rngs: list[torch.Generator]
 ) -> Callable[[float], Tensor]:
-    # In z a unit is a deviation already; noise of w's size would drown it.
+    # In z a unit is a deviation already; noise of w's size would dominate.
     deviation = torch.ones([]) if space == "z" else statistics.deviation
     scale = SHAKE * deviation.to(code.device)
 

@@ -1,4 +1,4 @@
-"""How encoders are trained: the options, and the recipes that hold them."""
+"""Recipes of encoder training, and their options."""
 
 from dataclasses import dataclass
 
@@ -15,20 +15,21 @@ DECAY = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderTraining(Game):
-    """Options of the encoder's training, beside those of the game.
+    """Options of the encoder's training, in addition to those of adversarial training.
 
     Attributes:
-        grown_steps: In which the new layers alone learn, where the encoder grew from a coarser one.
-        pairs: Share of a batch that G drew from known codes; the rest are photographs.
-        defects: Share of either that shows a defect, where the bundle knows defects.
-        pixel_weight: Of the squared error.
-        feature_weight: Of the distance in features.
-        features: Whose features.
-        adversarial_weight: Of the critic's displeasure; 0 leaves the critic out.
-        code_weight: Of the distance to known codes, in units of w's variance.
-        spread_weight: Of the rows' variance about their mean, in the same units.
-        mask_weight: Of the mask's disagreement.
-        kind_weight: Of the type's cross-entropy.
+        grown_steps: Number of steps that train the new layers alone, if the encoder grew from a
+            coarser one.
+        pairs: Fraction of a batch that G generated from known codes; the rest are photographs.
+        defects: Fraction of either that shows a defect, if the bundle knows defects.
+        pixel_weight: Weight of the squared error.
+        feature_weight: Weight of the perceptual loss.
+        features: Feature network of the perceptual loss.
+        adversarial_weight: Weight of the adversarial loss; 0 disables the critic.
+        code_weight: Weight of the distance to known codes, in units of w's variance.
+        spread_weight: Weight of the rows' variance around their mean, in the same units.
+        mask_weight: Weight of the mask's cross-entropy.
+        kind_weight: Weight of the type's cross-entropy.
     """
 
     learning_rate: float = 1e-3
@@ -52,13 +53,13 @@ class EncoderTraining(Game):
         for name in ("pairs", "defects"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(
-                    got=f"a share of {name} of {getattr(self, name)}",
+                    got=f"a fraction of {name} of {getattr(self, name)}",
                     expected="a number from 0 to 1",
                     todo="Correct the option.",
                 )
 
     def adam(self, parameters: Parameters, rate: float | None = None) -> torch.optim.Adam:
-        """The optimiser of either side, at `learning_rate` unless another rate is given."""
+        """Optimiser of encoder or critic, at `learning_rate` unless another rate is given."""
         rate = self.learning_rate if rate is None else rate
         return torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99), eps=1e-8)
 
@@ -72,7 +73,7 @@ class EncoderTraining(Game):
         return self.learning_rate * self.decay(index)
 
     def weights(self) -> dict[str, float]:
-        """The weight of each term of the encoder's loss."""
+        """Weight of each term of the encoder's loss."""
         return {
             "pixels": self.pixel_weight,
             "features": self.feature_weight,

@@ -1,9 +1,9 @@
-r"""Whether a photograph shows what the generator draws at all.
+r"""Out-of-domain photographs: does a photograph show the generator's object at all?
 
-Its strangeness is its distance from what its own code draws, x against G(E(x)): the encoder gives
-codes of the domain only, so what the generator can't draw comes out as something else. An optimiser
-would not do, since in w+ it can draw almost anything. How strange is too strange is learnt from
-photographs of the part, moved about as its symmetries allow.
+The strangeness of a photograph x is its reconstruction distance, between x and G(E(x)). The encoder
+gives only codes of the domain, so anything that the generator can't draw is reconstructed as
+something else. An optimiser would not do, because in w+ it can draw almost anything. The limit
+comes from photographs of the part, augmented by its symmetries.
 """
 
 import torch
@@ -18,7 +18,7 @@ from blemish.inversion.likeness import Likeness
 from blemish.types import Codes
 
 PIXEL_WEIGHT = 10
-MARGIN = 4.0  # a part with a large defect is up to three times as strange as the strangest good one
+MARGIN = 4.0  # a part with a large defect has up to three times the largest distance of good ones
 MOVES = 4
 
 
@@ -26,12 +26,12 @@ MOVES = 4
 def strangeness(
     generator: Generator, critic: Critic, encoder: Encoder, target: Float[Tensor, "n 3 h w"]
 ) -> Float[Tensor, " n"]:
-    """How far photographs are from what their codes draw, in pixels and the critic's features.
+    """Reconstruction distance of photographs, in pixels and the critic's features.
 
     Args:
-        generator: Frozen, as the others.
-        critic: Of images.
-        encoder: Whose word for the codes is taken.
+        generator: Frozen generator.
+        critic: Frozen critic of images.
+        encoder: Frozen encoder that predicts the codes.
         target: Photographs at the generator's resolution.
     """
     again = generator(Codes(w=encoder(target).w)).image
@@ -49,7 +49,7 @@ def strangest(
     seed: int = 0,
     batch: int = 16,
 ) -> float:
-    """The strangeness of the strangest photograph, each of them moved `MOVES` times."""
+    """Largest reconstruction distance of the photographs, each of them moved `MOVES` times."""
     rng, found = torch.Generator().manual_seed(seed), []
     device = generator.mapping.w_avg.device
     for images in photographs.repeat(MOVES, 1, 1, 1).split(batch):

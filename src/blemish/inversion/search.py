@@ -1,9 +1,9 @@
-"""The one search for codes: Adam with the ramps of the StyleGAN2 projector.
+"""Search for codes: Adam with the ramps of the StyleGAN2 projector.
 
-Every code search is this loop over other parameters and other terms. Items of a batch do not touch
-each other: Adam works element by element and the loss is a sum over items. So each item may stop
-on its own, where its loss no longer falls or is no number; it then keeps its parameters, and the
-loop ends when none is left.
+Every code search is this loop with other variables and other terms. Items of a batch are
+independent: Adam works element by element and the loss is a sum over items. So each item stops on
+its own when its loss no longer decreases or is not finite. It then keeps its parameters, and the
+loop ends when all items have stopped.
 """
 
 from collections.abc import Callable
@@ -25,16 +25,17 @@ Step = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How long and how fast to search.
+    """Length and speed of a search.
 
     Attributes:
-        steps: Of Adam.
-        learning_rate: At its height (Karras et al., 2020, appendix D: 0.1).
-        ramp_up: Share of the steps over which the rate grows from zero.
-        ramp_down: Share of the steps over which it falls to zero along a cosine.
-        patience: Steps without improvement after which an item stops; 0 never stops early.
-        tolerance: Share by which the loss must fall below its best to count as an improvement.
-        seconds: After which all items stop, done or not; None takes the time that it takes.
+        steps: Steps of Adam.
+        learning_rate: Maximum learning rate (Karras et al., 2020, appendix D: 0.1).
+        ramp_up: Fraction of the steps over which the rate grows from zero.
+        ramp_down: Fraction of the steps over which it falls to zero along a cosine.
+        patience: Number of steps without improvement after which an item stops; 0 never stops
+            early.
+        tolerance: Fraction by which the loss must fall below its best to count as an improvement.
+        seconds: Time limit after which all items stop; None sets no limit.
     """
 
     steps: int = 1000
@@ -50,13 +51,13 @@ class Search:
         if not (0 < self.ramp_up <= 1 and 0 < self.ramp_down <= 1):
             raise OptionError(
                 got=f"ramps over {self.ramp_up} and {self.ramp_down} of the steps",
-                expected="shares above 0 and up to 1",
+                expected="fractions above 0 and up to 1",
                 todo="Correct the option.",
             )
         if self.patience < 0 or not 0 <= self.tolerance < 1:
             raise OptionError(
                 got=f"a patience of {self.patience} steps at a tolerance of {self.tolerance}",
-                expected="no fewer than 0 steps, and a share from 0 to below 1",
+                expected="0 steps or more, and a fraction from 0 to below 1",
                 todo="Correct the option.",
             )
         if self.seconds is not None and not self.seconds > 0:
@@ -67,7 +68,7 @@ class Search:
             )
 
     def rate(self, time: float) -> float:
-        """The learning rate at a time in [0, 1]."""
+        """Learning rate at a time in [0, 1]."""
         down = min(1.0, (1 - time) / self.ramp_down)
         up = min(1.0, time / self.ramp_up)
         return self.learning_rate * (0.5 - 0.5 * cos(down * pi)) * up
@@ -75,14 +76,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a search came to.
+    """Result of a search.
 
     Attributes:
-        terms: At the end, unweighted.
-        steps: That each item took.
-        converged: Whether the item reached a plateau or went through the whole schedule, with a
-            loss no higher than at its start. Others ran out of time, got worse, or met numbers
-            that are not finite.
+        terms: Loss terms at the end, unweighted.
+        steps: Number of steps of each item.
+        converged: Whether the item reached a plateau or finished the schedule, with a loss no
+            higher than at its start. Others reached the time limit, got worse, or met values that
+            are not finite.
     """
 
     terms: Terms
@@ -91,7 +92,7 @@ class Outcome:
 
 
 class _Items:
-    """How far each item of a batch is."""
+    """Progress of each item of a batch."""
 
     def __init__(self, parameters: list[Tensor]) -> None:
         n, device = len(parameters[0]), parameters[0].device
@@ -102,7 +103,7 @@ class _Items:
         self.start = self.best = torch.full((n,), inf, device=device)
 
     def hear(self, loss: Float[Tensor, " n"], sound: Bool[Tensor, " n"], how: Search) -> None:
-        """Stop the items that have come to a plateau, or that are not sound."""
+        """Stop the items that have reached a plateau or are not finite."""
         self.start = torch.where(self.start.isinf(), loss, self.start)
         better = loss < self.best * (1 - how.tolerance)
         self.best = torch.where(better, loss, self.best)
@@ -124,19 +125,19 @@ def search(
     after: Callable[[], None] | None = None,
     tell: Step | None = None,
 ) -> Outcome:
-    """Move parameters downhill.
+    """Minimise a loss over parameters.
 
     Args:
-        parameters: Leaves that track gradients, the items along their first axis; changed in place.
-        terms: From the time in [0, 1] to the terms of the loss, a value per item. The time is 1
-            once, at the end.
-        weights: Of each term.
-        how: Steps, rates and when to stop.
-        after: Called behind each step, to pull parameters back where they belong.
-        tell: Called behind each step with its number.
+        parameters: Leaf tensors with gradients, the items along their first axis; changed in place.
+        terms: Function from the time in [0, 1] to the terms of the loss, one value per item. The
+            time is 1 once, at the end.
+        weights: Weight of each term.
+        how: Steps, rates and stopping rules.
+        after: Callback after each step that projects parameters onto their valid set.
+        tell: Callback after each step, called with its number.
 
     Returns:
-        The terms at the end, and how each item fared.
+        The terms at the end, and the outcome of each item.
     """
     adam = Adam(parameters)
     items, kept = _Items(parameters), _copies(parameters)
@@ -150,7 +151,7 @@ def search(
         loss = _weighed(terms(time), weights)
         slopes = torch.autograd.grad(loss.sum(), parameters)
         items.hear(loss.detach(), _sound(loss, slopes), how)
-        _hold(parameters, kept, loss.isfinite())  # back to where the loss was a number
+        _hold(parameters, kept, loss.isfinite())  # back to the last finite loss
         if not items.moving.any():
             break
         kept = _copies(parameters)
@@ -183,7 +184,7 @@ def _copies(parameters: list[Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def _hold(parameters: list[Tensor], kept: list[Tensor], free: Bool[Tensor, " n"]) -> None:
-    """Put the items that are not free back to where they were."""
+    """Restore the stopped items."""
     for parameter, old in zip(parameters, kept, strict=True):
         here = free.view(-1, *[1] * (parameter.ndim - 1))
         parameter.copy_(torch.where(here, parameter, old))

@@ -1,4 +1,4 @@
-"""Whose features tell how unlike two pictures are: the critic's own, or a classifier's.
+"""Feature networks of the perceptual loss: the bundle's critic, or a classifier.
 
 EfficientNet-Lite0 is always at hand and knows the world; a projected critic's features are the
 same. A residual critic knows the object alone. The weights of SqueezeNet and VGG16 must be there
@@ -27,11 +27,11 @@ LEVELS_PER_DEVIATION = 57.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A frozen network's view of pictures.
+    """Frozen feature network.
 
     Attributes:
-        look: Pictures in [-1, 1] to feature maps.
-        relative: Errors count against the target's own energy; otherwise they are idinvert's mean
+        look: Function from images in [-1, 1] to feature maps.
+        relative: Errors are relative to the target's own energy; otherwise they are idinvert's mean
             squared differences, for colours in 0..255.
     """
 
@@ -40,10 +40,10 @@ class Sight:
 
     @classmethod
     def of(cls, name: FeatureSource, critic: Critic, device: torch.device | str = "cpu") -> "Sight":
-        """The view by name.
+        """Feature network by name.
 
         Raises:
-            BundleError: The weights of a classifier are missing or torn.
+            BundleError: The weights of a classifier are missing or damaged.
         """
         if name == "critic":
             return cls(look=critic.features)
@@ -57,7 +57,7 @@ class Sight:
     def error(
         self, drawn: Float[Tensor, "n 3 h w"], target: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, " n"]:
-        """How unlike the target the drawn pictures are; slopes reach the drawn ones."""
+        """Distance of generated images to the target; gradients flow to the generated ones."""
         with torch.no_grad():
             wanted = self.look(target)
         if self.relative:

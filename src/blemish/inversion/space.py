@@ -1,11 +1,11 @@
-r"""Where codes are searched for, and where the search begins.
+r"""Search spaces, and starting points of a search.
 
 With M the mapping network and L layers, a code becomes the rows that drive the generator:
 
     z :  w_l = M(z)        w :  w_l = w        w+ :  w_l = w_l,        l = 1 … L.
 
-The defect's code lives in the same space behind its own mapping, which knows types. Its mask, where
-the branch takes one, is searched for as logits: soft on the way, binary at the end.
+The defect's code is in the same space with its own mapping, which depends on the type. Its mask, if
+the branch takes one, is searched for as logits: soft during the search, binary at the end.
 """
 
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from blemish.types import Codes
 
 Z_CANDIDATES = 4096
 FAINT = -2.0
-# A logit has further to go than an element of w; moved at the same rate it would not get there.
+# A logit has farther to go than an element of w; at the same rate it would not get there.
 MASK_PACE = 10
 
 
@@ -35,20 +35,20 @@ class WStatistics:
 
     @property
     def unit(self) -> float:
-        """The deviation of a single element."""
+        """Deviation of a single element."""
         return self.deviation.item() / len(self.mean) ** 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Where a search is: the leaves that it moves, and how they drive the generator.
+    """State of a search: its variables, and their mapping to the generator's input.
 
     Attributes:
-        space: Of both codes.
-        code: In z (`n z`), in w (`n d`) or in w+ (`n layers d`).
-        noise: Noise maps that are searched for too.
-        defect: The defect's code; None leaves its branch off.
-        kind: Type of each item's defect; None where the branch knows no types.
+        space: Space of both codes.
+        code: Code in z (`n z`), in w (`n d`) or in w+ (`n layers d`).
+        noise: Noise maps that are search variables.
+        defect: Code of the defect; None disables the branch.
+        kind: Type of each item's defect; None if the branch knows no types.
         mask_leaf: Logits of the mask over `MASK_PACE`; None leaves the mask to the branch.
     """
 
@@ -60,12 +60,12 @@ class Point:
     mask_leaf: Float[Tensor, "n 1 h w"] | None = None
 
     def leaves(self) -> list[Tensor]:
-        """All that is searched for."""
+        """All search variables."""
         parts = [self.code, self.defect, self.mask_leaf]
         return [part for part in parts if part is not None] + [*self.noise.values()]
 
     def codes(self, generator: Generator, shake: Tensor | float = 0) -> Codes:
-        """What drives the generator, tracking slopes; `shake` is added to the part's code."""
+        """Input of the generator, with gradients; `shake` is added to the part's code."""
         config, w_defect = generator.config, None
         w = code_rows(generator.mapping, self.code + shake, config.layers, self.space)
         if self.defect is not None:
@@ -74,11 +74,11 @@ class Point:
         return Codes(w=w, w_defect=w_defect, noise=self.noise or None, space=self.space)
 
     def mask_logits(self) -> Float[Tensor, "n 1 h w"] | None:
-        """Of the mask that is searched for."""
+        """Logits of the searched mask."""
         return None if self.mask_leaf is None else self.mask_leaf * MASK_PACE
 
     def mask(self, *, binary: bool) -> Float[Tensor, "n 1 h w"] | None:
-        """What is handed to the branch, soft or cut at a logit of 0."""
+        """Mask for the branch, soft or cut at a logit of 0."""
         logits = self.mask_logits()
         if logits is None:
             return None
@@ -92,7 +92,7 @@ def code_rows(
     space: Space,
     kind: Int[Tensor, " n"] | None = None,
 ) -> Float[Tensor, "n layers d"]:
-    """The rows that a code stands for."""
+    """Rows that belong to a code."""
     if space == "w+":
         return code
     w = mapping(code, kind) if space == "z" else code
@@ -100,7 +100,7 @@ def code_rows(
 
 
 def draws(shape: tuple[int, ...], rngs: list[torch.Generator]) -> Float[Tensor, "n ..."]:
-    """Standard normal numbers, each item's from its own generator."""
+    """Standard normal numbers, each item's from its own random generator."""
     return torch.stack([torch.randn(shape, generator=rng) for rng in rngs])
 
 
@@ -110,7 +110,7 @@ def w_statistics(generator: Generator, *, n: int = 10_000, seed: int = 0) -> WSt
 
 
 def w_defect_statistics(generator: Generator, *, n: int = 10_000, seed: int = 0) -> WStatistics:
-    """Statistics of the defect's w over `n` mapped latents of all types by turns."""
+    """Statistics of the defect's w over `n` mapped latents, alternating over all types."""
     return _statistics(generator.defect_mapping, generator.config.z_dim, n, seed)
 
 
@@ -123,21 +123,21 @@ def start_point(
     *,
     defect: bool,
 ) -> Point:
-    """Where a search begins.
+    """Starting point of a search.
 
-    In w+ the encoder's rows are taken as they are, in w their mean, and in z the best of
-    `Z_CANDIDATES` latents of each item, whose w is nearest to it; likewise for the mean of w.
+    In w+ the encoder's rows are used as they are, in w their mean, and in z the best of
+    `Z_CANDIDATES` latents of each item, whose w is nearest to it; the same for the mean of w.
 
     Args:
-        generator: Frozen.
-        space: Where to search.
-        start: Where to begin.
-        encoding: What the encoder read, for a start there.
-        rngs: One for each item.
-        defect: Whether a defect is looked for too.
+        generator: Frozen generator.
+        space: Search space.
+        start: Kind of start.
+        encoding: Prediction of the encoder, for the start "encoder".
+        rngs: One random generator per item.
+        defect: Search for a defect as well.
 
     Raises:
-        BundleError: A defect is looked for, and the bundle has no branch for it.
+        BundleError: A defect is searched for, and the bundle has no defect branch.
     """
     assert (encoding is not None) == (start == "encoder")
     code = _start_code(generator, space, start, encoding, rngs)
@@ -153,10 +153,10 @@ def with_defect(
     rngs: list[torch.Generator],
     start: SearchStart = "mean",
 ) -> Point:
-    """The point with leaves for a defect's code and, where the branch takes one, its mask.
+    """Add variables for a defect's code and, if the branch takes one, its mask.
 
-    A start at the encoder takes its word for the code, the mask and the type. Others begin with a
-    faint mask everywhere, and with a type by chance, which matters in z alone.
+    The start "encoder" uses its code, mask and type. Others start with a faint mask everywhere, and
+    with a random type, which matters only in z.
 
     Raises:
         BundleError: The bundle has no defect branch.
@@ -225,7 +225,7 @@ def _near(
     kind: Int[Tensor, " n"] | None,
     rngs: list[torch.Generator],
 ) -> Tensor:
-    """A code near to the goal's rows; where there is no goal, of a fresh latent."""
+    """Code near the goal's rows; without a goal, of a fresh latent."""
     if goal is None:
         z = draws((z_dim,), rngs).to(mapping.w_avg.device)
         if space == "z":

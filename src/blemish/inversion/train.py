@@ -1,12 +1,12 @@
 r"""Training of the encoder, with the critic as its guide (idinvert, Zhu et al., 2020, §3.1).
 
-On photographs x, with the generator G frozen and the critic D trained along,
+On photographs x, with the generator G frozen and the critic D trained as well,
 
     \lambda_p \lVert x - G(E(x)) \rVert^2 + \lambda_f d_F(x, G(E(x))) + \lambda_a f(-D(G(E(x))))
 
-with f softplus: that is idinvert, whose codes stay where G draws what D takes for real. Where there
-are a few dozen photographs only, pictures that G drew from known codes stand beside them in any
-number, and give E the codes themselves, the defects and their masks:
+with f softplus: this is idinvert, which keeps codes where G draws images that D rates real. With
+only a few dozen photographs, images that G generated from known codes are added in any number; they
+train E on the codes themselves, the defects and their masks:
 
     \lambda_c \lVert w - E(G(w)) \rVert^2 / \sigma_w^2 + \lambda_s \operatorname{spread}(E(x))
 """
@@ -53,7 +53,7 @@ ENCODER = "encoder"  # the folder of its training
 
 
 class EncoderStage:
-    """What `loop.run` trains; see the module's docstring."""
+    """Stage that `loop.run` trains; see the module's docstring."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class EncoderStage:
         return {"generator": known, **origin_of(grown_from)}
 
     def warm_up(self) -> None:
-        """Begin as the coarser bundle's encoder, if there is one."""
+        """Start from the coarser bundle's encoder, if there is one."""
         if self.coarse is None:
             return
         seed, steps = self.training.schedule.seed, self.training.grown_steps
@@ -133,7 +133,7 @@ class EncoderStage:
         return how.pixel_weight + how.feature_weight + how.adversarial_weight > 0
 
     def _draw(self, lesson: Lesson, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
-        """What the encoder's codes draw, under the lesson's masks where the branch takes them."""
+        """Images from the encoder's codes, under the batch's masks if the branch takes them."""
         defect = self.generator.config.defect
         takes = defect is not None and defect.takes_mask
         codes = Codes(w=encoding.w, w_defect=encoding.w_defect if takes else None)
@@ -141,7 +141,7 @@ class EncoderStage:
             return self.generator.draw(codes, mask=lesson.mask if takes else None).image.float()
 
     def _compare_codes(self, lesson: Lesson, encoding: Encoding) -> dict[str, Tensor]:
-        """Terms that need no picture."""
+        """Terms that need no generated image."""
         known, flawed = len(lesson.w), lesson.kind >= 0
         w = encoding.w
         centre = w.mean(dim=1, keepdim=True)
@@ -162,15 +162,15 @@ class EncoderStage:
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
-        forget_domain(bundle)  # first: no encoder shall be seen with another's domain,
-        bundle.drop("mapper")  # nor with a mapper that has learnt from another's features
+        forget_domain(bundle)  # first: an encoder must not be used with another one's domain,
+        bundle.drop("mapper")  # nor with a mapper that was trained on another one's features
         bundle.write("encoder", self.average.state_dict())
         about = {**bundle.config.get("training", {}), "encoder": asdict(self.training)}
         bundle.write_config({**bundle.config, "training": about, "encoder_nimg": nimg})
 
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
-        """Rows of pictures and of what the encoder makes of them: photographs, then drawn ones."""
+        """Rows of images and their reconstructions: photographs, then generated ones."""
         lesson = self.lessons.draw(32, torch.Generator().manual_seed(0))
         drawn = self._draw(lesson, self.average(lesson.image))
         both = [*lesson.image[:16], *drawn[:16], *lesson.image[16:], *drawn[16:]]
@@ -192,28 +192,28 @@ def train_encoder(
     coarse: Bundle | None = None,
     tell: Callable[[int], None] | None = None,
 ) -> Ending:
-    """Train an encoder for a bundle, and learn the domain of its codes.
+    """Train an encoder for a bundle, and compute the domain of its codes.
 
     Args:
         data: Photographs of good parts, and of defects of the types that the bundle knows.
-        bundle: Made by stage 1, and by stage 2 where it shall know defects.
-        training: Options; its symmetries are what may be done to photographs.
-        fabric: Launched.
-        placements: What may be done to a defect so that it still could be one.
+        bundle: Bundle from stage 1, and from stage 2 if the encoder should know defects.
+        training: Options; its symmetries apply to photographs.
+        fabric: Launched Fabric.
+        placements: Symmetries of a defect.
         resume: Continue from the state in the bundle.
         minutes: Time limit of the steps; see `loop.run`.
         options: Options of the command, kept in the state; see `loop.run`.
-        everything: Learn from `test/good` and from all defects, not from the first third by name.
-        samples: Fresh samples of the generator that the domain is learnt from.
-        coarse: A bundle of half the side whose encoder to begin as; see `inversion.grow`.
-        tell: Called with the number of these so far.
+        everything: Train on `test/good` and on all defects, not on the first third by name.
+        samples: Number of fresh samples of the generator for the domain.
+        coarse: Bundle of half the side whose encoder to start from; see `inversion.grow`.
+        tell: Callback, called with the number of these so far.
 
     Returns:
         Why and where it ended.
 
     Raises:
         DataError: There is no good photograph, or one can't be read.
-        OptionError: The coarser bundle is of another shape.
+        OptionError: The coarser bundle has another shape.
         BundleError: The bundle lacks its generator or critic, or the weights for `features`.
         TrainingError: The run diverged; the last checkpoint is kept.
     """

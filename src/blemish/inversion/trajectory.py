@@ -1,4 +1,4 @@
-"""The way of an inversion: its terms at every step, and a few of its drawings."""
+"""Course of an inversion: its terms at every step, and a few of its images."""
 
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from blemish.pictures import grid, to_picture
 
 
 class Trajectory:
-    """Keeps what a method lets be watched; pass it as `watch`.
+    """Recorder of a search; pass it as `watch`.
 
     Args:
-        frames: Drawings to keep, evenly over the schedule; the first and the last are among them.
+        frames: Number of images to keep, evenly over the schedule, including the first and the
+            last.
     """
 
     def __init__(self, *, frames: int = 8) -> None:
@@ -27,7 +28,7 @@ class Trajectory:
         self.drawings: list[UInt8[np.ndarray, "n h w 3"]] = []
 
     def __call__(self, time: float, terms: Terms, image: Float[Tensor, "n 3 h w"]) -> None:
-        """Hear of a step; see `descent.Watch`."""
+        """Record a step; see `descent.Watch`."""
         self.times.append(time)
         for name, values in terms.items():
             self.terms.setdefault(name, []).append(values.cpu())
@@ -35,16 +36,16 @@ class Trajectory:
             self.drawings.append(to_picture(image.nan_to_num(-1)))
 
     def curves(self) -> dict[str, Float[Tensor, "steps n"]]:
-        """The unweighted terms, a row for each step and one for the end."""
+        """Unweighted terms, a row for each step and one for the end."""
         return {name: torch.stack(values) for name, values in self.terms.items()}
 
     def strip(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The kept drawings from first to last, a row for each item."""
+        """Recorded images from first to last, a row for each item."""
         items = zip(*self.drawings, strict=True)
         return grid([picture for item in items for picture in item], len(self.drawings))
 
     def draw_curves(self, picture: Path) -> None:
-        """Plot the terms, a panel each with a line for each item.
+        """Plot the terms, one panel each with a line for each item.
 
         Raises:
             OutputError: The file can't be written.
@@ -63,7 +64,7 @@ class Trajectory:
             axis.set_ylabel(name, fontsize=7)
             if (values > 0).all():
                 axis.set_yscale("log")
-        axes[-1, 0].set_xlabel("share of the schedule")
+        axes[-1, 0].set_xlabel("fraction of the schedule")
         figure.tight_layout()
         with replacing(picture) as temporary:
             figure.savefig(temporary, dpi=100, format="png")

@@ -1,11 +1,11 @@
-r"""Real masks where they lay: a defect that sits on a rim sits there on the next part as well.
+r"""Real masks at their own place: a defect on a rim is on the rim of the next part, too.
 
-The part is taken to be photographed alike each time. About the middle of the part the mask is
-mirrored by chance, turned, scaled and shifted a little,
+Parts are assumed to be photographed in the same way. The mask is randomly mirrored about the part's
+centre, rotated, scaled and shifted slightly,
 
     m'(p) = m(c + S^{-1} (p - c - t)),     S = s R(\phi) diag(\pm 1, 1),
 
-and what then lies beside the part is cut off.
+and everything beside the part is cut off.
 """
 
 import cv2
@@ -23,13 +23,13 @@ def laid_again(
     *,
     degrees: float,
 ) -> Bool[np.ndarray, "h w"]:
-    """A real mask on a part, near where it lay on its own.
+    """Place a real mask on a part, near its own place.
 
     Args:
-        mask: Of a photograph that shows its part as `room` does, at any size.
-        room: Where the part is.
-        rng: Source of the move.
-        degrees: The mask is turned by up to so many, either way.
+        mask: Mask of a photograph that shows its part in the same place as `room`, at any size.
+        room: Silhouette of the part.
+        rng: Random generator of the move.
+        degrees: Maximum rotation of the mask in either direction, in degrees.
     """
     h, w = room.shape
     rows, columns = np.nonzero(room)

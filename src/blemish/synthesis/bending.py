@@ -1,28 +1,28 @@
-r"""Shapes bent by a smooth displacement: at random, or until one has the outline of another.
+r"""Shapes warped by a smooth displacement: randomly, or to the outline of another shape.
 
-At random (Simard et al., 2003): a field of independent normal numbers is blurred and scaled, and
-says for every pixel p from where p + u(p) the bent mask is taken.
+Random warp (Simard et al., 2003): a field u of independent normal numbers is blurred and scaled;
+pixel p of the warped mask is sampled at p + u(p).
 
-Until one has the outline of another (demons; Thirion, 1998): with the signed distances s and t to
-the outlines of both, negative inside,
+Warp to an outline (demons; Thirion, 1998): with the signed distances s and t to both outlines,
+negative inside,
 
     u \leftarrow G_\sigma * (u - e^{-(t / w)^2} (d / (|\nabla t|^2 + d^2 / 4)) \nabla t),
     d(p) = s(p + u(p)) - t(p),
 
-so that near the target's outline the field pulls one onto the other, and the blur G carries this
-smoothly to all that is around it. An outline that can't be met without a fold is met in part.
+so the field near the target's outline pulls one onto the other, and the blur G spreads this
+smoothly. An outline that can't be reached without a fold is reached in part.
 """
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-SIDE = 128  # of the longer side, at which fields are found
+SIDE = 128  # longer side in pixels at which fields are computed
 STEPS = 60
-MOST = 2.0  # pixels that a step may move
-SMOOTH = 3.0  # the deviation σ of the blur, in pixels
-NEAR = 8.0  # the band w about the outline that pulls, in pixels
-WAVE = 0.07  # the deviation of the blur of a random field, as a share of the longer side
+MOST = 2.0  # maximum displacement of a step, in pixels
+SMOOTH = 3.0  # standard deviation σ of the blur, in pixels
+NEAR = 8.0  # width w of the band around the outline that pulls, in pixels
+WAVE = 0.07  # standard deviation of a random field's blur, as a fraction of the longer side
 
 Field = Float[np.ndarray, "h w 2"]
 
@@ -30,12 +30,13 @@ Field = Float[np.ndarray, "h w 2"]
 def bent_at_random(
     mask: Bool[np.ndarray, "h w"], share: float, rng: np.random.Generator
 ) -> Bool[np.ndarray, "h w"]:
-    """A mask under a random displacement.
+    """Warp a mask by a random displacement.
 
     Args:
-        mask: To bend.
-        share: The deviation of the displacement, along each axis, as a share of the longer side.
-        rng: Source of the field, which is the same for a picture of any size.
+        mask: Mask to warp.
+        share: Standard deviation of the displacement along each axis, as a fraction of the longer
+            side.
+        rng: Random generator of the field; the field is the same for an image of any size.
     """
     h, w = mask.shape
     noise = rng.standard_normal((SIDE, SIDE, 2)).astype(np.float32)
@@ -49,16 +50,16 @@ def bent_onto(
     shape: Bool[np.ndarray, "h w"],
     target: Bool[np.ndarray, "h w"],
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """A picture with something of one shape, bent so that it has nearly that of a target.
+    """Warp an image so that a shape in it nearly gets the outline of a target.
 
     Args:
-        picture: That shows it.
-        shape: Where it is, not far from the target.
-        target: Where it shall be.
+        picture: Image that contains the shape.
+        shape: Mask of the shape, close to the target.
+        target: Desired mask.
 
     Returns:
-        The picture, and where it now is. Both as they were where one of the masks marks nothing
-        that is seen at `SIDE` pixels.
+        The warped image and the warped mask. Both are unchanged if one of the masks marks nothing
+        visible at `SIDE` pixels.
     """
     field = field_onto(shape, target)
     if field is None:
@@ -84,7 +85,7 @@ def field_onto(shape: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]) 
 
 
 def _field(source: Float[np.ndarray, "h w"], target: Float[np.ndarray, "h w"]) -> Field:
-    """The displacement under which one signed distance is near the other about its zero."""
+    """Displacement that aligns one signed distance with the other near zero."""
     down, right = np.gradient(target)
     slope = np.stack([right, down], axis=-1)
     steep, near = (slope**2).sum(axis=-1), np.exp(-((target / NEAR) ** 2))
@@ -98,7 +99,7 @@ def _field(source: Float[np.ndarray, "h w"], target: Float[np.ndarray, "h w"]) -
 
 
 def _signed(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """The distance in pixels to the outline, which lies between pixels; negative inside."""
+    """Distance in pixels to the outline, which lies between pixels; negative inside."""
     from scipy.ndimage import distance_transform_edt  # slow to import
 
     outside, inside = (np.asarray(distance_transform_edt(m)) for m in (~mask, mask))
@@ -106,7 +107,7 @@ def _signed(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 
 def _pulled(values: np.ndarray, field: Field) -> np.ndarray:
-    """What each pixel finds where the field sends it."""
+    """Values that each pixel samples through the field."""
     y, x = np.mgrid[: field.shape[0], : field.shape[1]].astype(np.float32)
     where = x + field[:, :, 0], y + field[:, :, 1]
     return cv2.remap(values, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

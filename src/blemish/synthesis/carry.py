@@ -1,14 +1,14 @@
-r"""The change that the model drew, carried back to the photograph's own pixels.
+r"""The model's change, added to the photograph's own pixels.
 
-The model works at its own resolution on what may be a larger photograph x. Only its change
-Δ = defective - twin is taken over, so that errors of the inversion stay behind:
+The model has its own resolution, and the photograph x may be larger. Only the change Δ = defective
+- twin is transferred, so that errors of the inversion cancel:
 
     y = x + s · α · up(Δ),
 
-with a strength s in (0, 1], the same all over or not (`fading`), and a cover α that is the mask at
-the photograph's full resolution, its edge softened by a fraction of a model pixel. Before it is
-enlarged, Δ is continued beyond the mask by normalised convolution (Knutsson & Westin, 1993), lest
-its fading at the edge of coarse pixels show as a pale rim.
+with a strength s in (0, 1], constant or local (`fading`), and a cover α: the mask at the
+photograph's full resolution, with an edge softened by a fraction of a model pixel. Before Δ is
+enlarged, normalised convolution (Knutsson & Westin, 1993) extends it beyond the mask to avoid a
+pale rim at the edge of coarse pixels.
 """
 
 from collections.abc import Callable
@@ -29,14 +29,14 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """A defective photograph, and the exact mask of the pixels that differ from the good one."""
+    """Defective photograph, and the exact mask of the pixels that differ from the good one."""
 
     picture: UInt8[np.ndarray, "h w 3"]
     changed: Bool[np.ndarray, "h w"]
 
 
 def reach_px(height: int, width: int) -> int:
-    """How far beyond the requested mask a pixel may change: 1/64 of the longer side, at least 2."""
+    """Reach beyond the requested mask, in pixels: 1/64 of the longer side, at least 2."""
     return max(2, ceil(max(height, width) * REACH_SHARE))
 
 
@@ -62,23 +62,23 @@ def carry(
     grey: bool = False,
     detail: Detail | None = None,
 ) -> Carried:
-    """Put the model's change onto the photograph.
+    """Add the model's change to the photograph.
 
     Args:
         picture: The good photograph.
         change: Defective minus twin, in levels of 0..255.
-        drawn: Where the model means the defect to be, in [0, 1].
+        drawn: Mask that the model intends for the defect, in [0, 1].
         cover: The same at the photograph's resolution.
-        requested: What the user asked for; nothing changes beyond its reach.
-        strength: How much of the change is put on, in [0, 1], all over or at each pixel.
+        requested: Mask that the user requested; nothing changes beyond its reach.
+        strength: Fraction of the change to apply, in [0, 1], constant or per pixel.
         grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
-        detail: Gives the enlarged change what the model is too coarse to draw. Detail crosses zero
-            all over; so that the mask has no holes there, every pixel inside it is moved by
-            `LEAST_LEVELS` or more, which nobody sees.
+        detail: Function that adds detail to the enlarged change, finer than the model draws. Detail
+            crosses zero everywhere; to avoid holes in the mask, every pixel inside it moves by at
+            least `LEAST_LEVELS`, which is invisible.
 
     Returns:
-        The photograph with its defect. Any other pixel that would change by less than
-        `VISIBLE_LEVELS` in every channel is left as it was, so that the mask is exactly where bytes
+        The photograph with its defect. Other pixels that would change by less than
+        `VISIBLE_LEVELS` in every channel stay unchanged, so that the mask is exactly where bytes
         differ.
     """
     h, w = picture.shape[:2]
@@ -124,17 +124,18 @@ def _moved_everywhere(
     picture: UInt8[np.ndarray, "h w 3"],
     inside: Bool[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "h w 3"]:
-    """Steps that land on other levels wherever they would not have inside."""
-    room = np.where(picture >= 128, -1.0, 1.0)  # away from the end of the levels that is nearer
+    """Add a minimal step inside wherever rounding would leave a pixel unchanged."""
+    room = np.where(picture >= 128, -1.0, 1.0)  # away from the nearer end of the range
     landed = np.rint(picture + step).clip(0, 255)
     still = np.abs(landed - picture).max(axis=2) < LEAST_LEVELS
     return np.where((still & inside)[:, :, None], room * LEAST_LEVELS, step)
 
 
 def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """A mask with its edge softened as a lens would, less so where it would wipe out a scratch.
+    """Soften the edge of a mask as a lens would, less if that would erase a scratch.
 
-    The faint skirt of the blur is cut off: it would be seen, and widen the label beyond the mask.
+    The faint skirt of the blur is cut off: it would be visible and extend the label beyond the
+    mask.
     """
     depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
     sigma = max(0.5, min(depth / 2, max(mask.shape) * EDGE_SHARE))
@@ -144,13 +145,13 @@ def soft_cover(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 def enlarged_cover(
     drawn: Float[np.ndarray, "r r"], height: int, width: int
 ) -> Float[np.ndarray, "h w"]:
-    """A mask at the model's resolution, enlarged and its edge steepened."""
+    """Enlarge a mask from the model's resolution and steepen its edge."""
     wide = cv2.resize(drawn.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     return _steepened(wide)
 
 
 def _steepened(cover: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """From a quarter to three quarters; the edge at one half stays where it is."""
+    """Rescale from a quarter to three quarters; the edge at one half stays in place."""
     return np.clip((cover - 0.25) * 2, 0, 1)
 
 
@@ -158,9 +159,9 @@ def _continued(
     change: Float[np.ndarray, "r r 3"], drawn: Float[np.ndarray, "r r"]
 ) -> Float[np.ndarray, "r r 3"]:
     weight = drawn.astype(np.float32)
-    weight = weight * cv2.blur(weight, (3, 3)) ** 2  # half-covered pixels know little of the inside
+    weight = weight * cv2.blur(weight, (3, 3)) ** 2  # half-covered ones know little
     outside = np.zeros_like(change)
-    for sigma in (4.0, 1.5, 0.7):  # coarse fills what fine leaves empty
+    for sigma in (4.0, 1.5, 0.7):  # coarse levels fill the gaps of fine ones
         total = cv2.GaussianBlur(weight, (0, 0), sigma)
         mean = cv2.GaussianBlur(change * weight[:, :, None], (0, 0), sigma)
         trust = np.clip(total * 20, 0, 1)[:, :, None]

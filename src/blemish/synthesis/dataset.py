@@ -1,18 +1,17 @@
-"""A folder of made items in MVTec AD layout, that can be added to and carried on.
+"""Folder of synthetic items in MVTec AD layout, which can be extended and resumed.
 
 test/<type>/<name>.png                 the part with its defect
-ground_truth/<type>/<name>_mask.png    the exact mask of what changed
+ground_truth/<type>/<name>_mask.png    the exact mask of the changed pixels
 twin/<name>.png                        the same photograph without it
-requested/<name>.png                   the mask that was asked for
-codes/<name>.safetensors               what the generator was driven by
-manifest.jsonl                         a line for each item, written behind its files
-contact_sheet.png                      the last items at a glance
+requested/<name>.png                   the requested mask
+codes/<name>.safetensors               the generator's codes
+manifest.jsonl                         one line per item, written after its files
+contact_sheet.png                      an overview of the last items
 
-Pictures and masks lie in their files as the photograph does in its own, at its depth and in its
-mode. A line's outcome is "kept", "refused" or "failed", with the reasons; lines of older releases
-have none and were kept. An item in which nothing changed is refused, and has twin and codes, but no
-picture and no mask: they would teach a detector that a good part is a bad one. What failed has a
-line alone.
+Images and masks have the photograph's stored orientation, depth and mode. The outcome of a line is
+"kept", "refused" or "failed", with reasons; lines of older releases have no outcome and count as
+kept. An item in which nothing changed is refused and has a twin and codes, but no image and no
+mask: these would teach a detector that a good part is defective. A failed item has only its line.
 """
 
 from collections import deque
@@ -42,18 +41,18 @@ FOLDERS = ("twin", "requested", "codes")  # beside those of each type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synthetic:
-    """One made item.
+    """One synthetic item.
 
     Attributes:
-        name: Of its files.
+        name: Name of its files.
         kind: Type of the defect.
-        picture: The part with its defect.
-        changed: Exactly the pixels in which `picture` and `twin` differ, upright.
+        picture: Image of the part with its defect.
+        changed: Exact mask of the pixels in which `picture` and `twin` differ, upright.
         twin: The untouched photograph.
-        requested: The mask that was asked for, upright.
-        codes: Codes of this one item; None if it was made without a generator.
-        facts: What the manifest says of it: seed, origin, options, scores.
-        reasons: Why it should not be trained on; empty where nothing speaks against it.
+        requested: Requested mask, upright.
+        codes: Codes of this item; None if it was made without a generator.
+        facts: Manifest entries: seed, origin, options, scores.
+        reasons: Reasons against training on it; empty if there are none.
     """
 
     name: str
@@ -68,34 +67,34 @@ class Synthetic:
 
 
 class Dataset:
-    """The folder; items are known by name.
+    """Folder of items, which are identified by name.
 
-    To go through it is to go through the rows of its manifest, oldest first, as they are read.
+    Iterating over it reads the rows of its manifest, oldest first.
 
     Raises:
-        DataError: It holds a manifest that is not of ours.
-        OutputError: It can't be written into.
+        DataError: The folder contains a manifest of another program.
+        OutputError: The folder can't be written to.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.manifest = root / MANIFEST
-        deque(self, maxlen=0)  # whatever is not of ours is told now
+        deque(self, maxlen=0)  # foreign content is reported now
         ensure_writable(root)
 
     def __iter__(self) -> Iterator[Row]:
         return read_rows(self.manifest)
 
     def rows(self) -> list[Row]:
-        """The manifest, an item a row, oldest first.
+        """Rows of the manifest, one per item, oldest first.
 
         Raises:
-            DataError: A line of it is not of ours.
+            DataError: A line is not a valid item record.
         """
         return [*self]
 
     def paths(self, kind: str, name: str) -> dict[str, Path]:
-        """Where the files of an item are, relative to the folder.
+        """Paths of an item's files, relative to the folder.
 
         Raises:
             DataError: The type or the name can't be a part of a path.
@@ -110,18 +109,18 @@ class Dataset:
         }
 
     def add(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
-        """Write an item's files, then its line: an item with a line is whole.
+        """Write an item's files, then its line: an item with a line is complete.
 
         Args:
-            item: What was made.
-            keep_all: Write the picture and the mask of a refused item too, if anything changed.
+            item: Item to write.
+            keep_all: Write image and mask of a refused item too, if anything changed.
         """
         row = self.write(item, keep_all=keep_all)
         self.append(row)
         return row
 
     def write(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
-        """Write an item's files, the picture last; several processes may do so at once.
+        """Write an item's files, the image last; several processes may write at the same time.
 
         Returns:
             The item's line, for `append`.
@@ -131,7 +130,7 @@ class Dataset:
         writers = _writers(item)
         paths = {k: v for k, v in self.paths(item.kind, item.name).items() if k in writers}
         if unchanged or (reasons and not keep_all):
-            for kind in ("image", "mask"):  # an earlier run may have kept them
+            for kind in ("image", "mask"):  # files of an earlier run
                 (self.root / paths.pop(kind)).unlink(missing_ok=True)
         paths = {kind: path for kind, path in paths.items() if kind in writers}
         for kind in (kind for kind in writers if kind in paths):
@@ -142,13 +141,13 @@ class Dataset:
         return _line(item.name, item.kind, outcome, reasons, files) | {**item.facts}
 
     def fail(self, name: str, kind: str, facts: Mapping[str, Any], reason: str) -> dict[str, Any]:
-        """Add a line that says why an item could not be made; it has no files."""
+        """Add a line with the reason why an item failed; it has no files."""
         row = _line(name, kind, "failed", (reason,), {}) | {**facts}
         self.append(row)
         return row
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a line behind its files; only one process may."""
+        """Add a line after its files; only one process may do so."""
         append_row(self.manifest, row)
 
     def sweep(self) -> None:
@@ -158,7 +157,7 @@ class Dataset:
             sweep(folder)
 
     def contact_sheet(self) -> Path:
-        """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
+        """Draw the last items: good, requested, synthetic, changed; dark if a file is missing."""
         path = self.root / "contact_sheet.png"
         last = deque((row for row in self if row["files"]), maxlen=SHEET_ROWS)
         cells = [cell for row in last or [{"name": "", "files": {}}] for cell in self._cells(row)]
@@ -179,7 +178,7 @@ class Dataset:
 
 
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
-    """In the order in which files are written."""
+    """Writers of the files, in writing order."""
     codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
     return {
         **codes,

@@ -1,16 +1,16 @@
-"""The experiment of the brief: the generator is frozen, the codes of a defect are searched for.
+"""Search for the codes of a defect with a frozen generator.
 
-Terms: (a) the drawn mask meets the target mask; (b) outside the defect the image stays the given
-photograph; (c) inside, it looks like a reference. In four steps:
+Terms: (a) the drawn mask matches the target mask; (b) outside the defect the image matches the
+given photograph; (c) inside, it matches a reference. Four steps:
 
     A  invert the photograph with the defect branch off            (`inversion.project`)
     B  freeze w, fit the defect code to the mask and the reference
     C  polish both together, the mask term on
     D  put the photograph's own pixels back where the reach ends   (`carry`)
 
-The mask is met by searching codes, codes and the branch's noise maps, or by handing it to the
-branch (`condition`), which leaves nothing to be searched for unless there is a reference. Where
-codes are known already, as a mapper gives them, a few steps polish all of them together.
+The mask is met by searching codes, or codes and the branch's noise maps, or by giving it to the
+branch (`condition`), which needs no search unless there is a reference. Known codes, such as a
+mapper's, are refined together in a few steps.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,25 +31,25 @@ from blemish.types import Codes
 
 @runtime_checkable  # for the tests, which check types
 class Reference(Protocol):
-    """What the inside of the defect shall look like (term c)."""
+    """Target for the inside of the defect (term c)."""
 
     def error(
         self, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
     ) -> Float[Tensor, " n"]:
-        """How far the inside of each picture is from the reference."""
+        """Distance of each image's inside to the reference."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """Defects on one part, before they are carried back.
+    """Defects on one part, before they are added to the photograph.
 
     Attributes:
-        codes: With the defect's.
-        defective: As the generator drew it.
-        twin: The same without the defect.
+        codes: Codes including the defect's.
+        defective: Image with the defect, as generated.
+        twin: Image without the defect.
         mask_logits: The branch's own mask.
-        terms: Of the search, at its end; empty where nothing was searched.
+        terms: Loss terms at the end of the search; empty without a search.
     """
 
     codes: Codes
@@ -61,7 +61,7 @@ class Placed:
 
 @dataclass(slots=True)
 class _Leaves:
-    """What is searched for: the defect's code, the part's rows, noise maps."""
+    """Search variables: the defect's code, the part's rows, noise maps."""
 
     latent: Tensor
     w: Tensor
@@ -69,7 +69,7 @@ class _Leaves:
 
 
 class _Hunt:
-    """A search for defects on one part: what it draws, and the terms of its loss."""
+    """Search for defects on one part: its images and the terms of its loss."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class _Hunt:
         self.start = self.rows().detach().clone()
 
     def rows(self) -> Float[Tensor, "n defect_layers d"]:
-        """The defect's rows."""
+        """Rows of the defect."""
         latent, layers = self.leaves.latent, self.generator.config.defect_layers
         kinds = torch.full((len(latent),), self.kind, device=latent.device)
         return code_rows(
@@ -96,7 +96,7 @@ class _Hunt:
         )
 
     def draw(self) -> tuple[Drawing, Tensor]:
-        """What the leaves draw, and the defect's rows."""
+        """Image that the variables give, and the defect's rows."""
         rows = self.rows()
         codes = Codes(w=self.leaves.w, w_defect=rows, noise=self.leaves.noise)
         return self.generator.draw(codes, mask=self.given), rows
@@ -116,7 +116,7 @@ class _Hunt:
         return found
 
     def search(self, how: Search, *, part: bool, tell: Step | None) -> Terms:
-        """Search the defect's code, and the part's rows if asked to."""
+        """Search the defect's code, and the part's rows if requested."""
         branch = {n: map for n, map in self.leaves.noise.items() if n.startswith("res_")}
         free = list(branch.values()) if self.how.mask_control == "noise" else []
         after = (lambda: renormalise(branch)) if free else None
@@ -129,7 +129,7 @@ class _Hunt:
 
     @torch.no_grad()
     def placed(self, twin: Codes, terms: Terms) -> Placed:
-        """What was found."""
+        """Result of the search."""
         drawing, rows = self.draw()
         noise = {name: map.detach() for name, map in self.leaves.noise.items()}
         w = self.leaves.w.detach()
@@ -156,18 +156,18 @@ def place_defects(
     reference: Reference | None = None,
     tell: Step | None = None,
 ) -> Placed:
-    """Steps B and C: one defect for each generator of random numbers, all on one part.
+    """Run steps B and C: one defect per random generator, all on one part.
 
     Args:
-        generator: Frozen, with a defect branch.
-        twin: Codes of the photograph, a single item, the branch off.
-        photograph: At the generator's resolution.
-        mask: The target, at the generator's resolution.
+        generator: Frozen generator with a defect branch.
+        twin: Codes of the photograph, a single item, without a defect.
+        photograph: Photograph at the generator's resolution.
+        mask: Target at the generator's resolution.
         kind: Index of the defect's type.
         how: Options.
-        rngs: One per item.
-        reference: Of the defect's look; none leaves it to the branch.
-        tell: Called behind each step with its number.
+        rngs: One random generator per item.
+        reference: Reference for the defect's appearance; None leaves it to the branch.
+        tell: Callback after each step, called with its number.
     """
     leaves = _start(generator, twin, kind, how.defect_space, rngs)
     hunt = _Hunt(generator, leaves, (photograph, mask), kind, how, reference)
@@ -189,17 +189,17 @@ def polish_defects(
     reference: Reference | None = None,
     tell: Step | None = None,
 ) -> Placed:
-    """From codes that are known already, all rows together; none of `how`'s steps leaves them.
+    """Refine known codes, all rows together, for all of `how`'s steps.
 
     Args:
-        generator: As in `place_defects`.
-        codes: Of parts with their defects.
-        photograph: As in `place_defects`.
-        mask: As in `place_defects`.
-        kind: As in `place_defects`.
-        how: Options; all of its steps are taken at its full rate, in w+.
-        reference: As in `place_defects`.
-        tell: As in `place_defects`.
+        generator: Same as in `place_defects`.
+        codes: Codes of parts with their defects.
+        photograph: Same as in `place_defects`.
+        mask: Same as in `place_defects`.
+        kind: Same as in `place_defects`.
+        how: Options; all steps run at the full rate, in w+.
+        reference: Same as in `place_defects`.
+        tell: Same as in `place_defects`.
     """
     assert codes.w_defect is not None
     leaves = _Leaves(latent=codes.w_defect.clone(), w=codes.w, noise=dict(codes.noise or {}))
@@ -210,7 +210,7 @@ def polish_defects(
 
 
 def _weights(how: SearchOptions) -> dict[str, float]:
-    """The weight of each term."""
+    """Weight of each term."""
     return {
         "mask": how.mask_weight,
         "image": how.image_weight,

@@ -1,20 +1,20 @@
-r"""What the model is too coarse to draw: the fine detail of real defects.
+r"""Fine detail of real defects, where the model is too coarse.
 
-On a photograph much larger than the model's pictures the inside of a defect is soft. The model's
-change Δ keeps what is coarse in it: the part's light, the defect's colour. What is fine is taken
-from S, a real defect of the type laid under the mask of the photograph x,
+On a photograph much larger than the model's images the inside of a defect is soft. The model's
+change Δ supplies the coarse band: the part's light, the defect's colour. The fine band comes from
+S, a real defect of the type placed under the mask of the photograph x,
 
     \Delta' = B_\sigma \Delta + (1 - B_\sigma)(S - x),
 
-two bands of a Laplacian pyramid (Burt and Adelson, 1983). B is a Gaussian blur inside the mask,
-normalised, so that nothing leaks in over its edge; σ is a few of the model's pixels.
+two bands of a Laplacian pyramid (Burt and Adelson, 1983). B is a normalised Gaussian blur inside
+the mask, so that nothing leaks in over its edge; σ is a few of the model's pixels.
 
-A model of few photographs draws defects of a type in much the same tone: what lies in a bottle
-is brown, grey or white, and comes out as a pale mean of these. With the tone of the real defect,
-Δ' = S - x, and what that one does not cover is the model's, moved by the mean of S - x - Δ. With a
-drawn tone S is moved in CIELAB before, so that its mean inside its mask comes from a normal
-distribution, which has the mean and the covariance of the means of the real ones of its type: grey
-ones and brown ones bring forth whatever lies between and a little beyond.
+A model trained on few photographs draws defects of a type in similar tones: objects in a bottle are
+brown, grey or white, and become a pale mean of these. With the tone of the real defect, Δ' = S - x,
+and the part that S does not cover keeps the model's change, shifted by the mean of S - x - Δ. With
+a drawn tone, S is first shifted in CIELAB so that its mean inside its mask is a sample of a normal
+distribution with the mean and covariance of the means of the type's real defects: grey and brown
+ones give everything between them and slightly beyond.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +34,9 @@ from blemish.pictures import read_picture
 from blemish.synthesis.laying import Outline, best_laid, outline_of
 from blemish.synthesis.stitched import laid_under
 
-SIGMA_PX = 6.0  # of the model's pixels
+SIGMA_PX = 6.0  # in pixels of the model
 SEAM_PX = 1.0
-# Of the best overlap: what a real defect leaves uncovered of the mask looks sound, and is labelled.
+# Fraction of the best overlap. Uncovered mask area looks sound but is labelled.
 ENOUGH = 0.85
 
 Change = Float[np.ndarray, "h w 3"]
@@ -45,12 +45,12 @@ Mask = Bool[np.ndarray, "h w"]
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A real defect.
+    """Real defect.
 
     Attributes:
         photograph: With its mask.
-        outline: Where it is on its part.
-        tone: Its mean colour in CIELAB.
+        outline: Outline of the defect on its part.
+        tone: Mean colour in CIELAB.
     """
 
     photograph: Photograph
@@ -59,13 +59,13 @@ class Real:
 
 
 class Details:
-    """Real defects whose detail is put on.
+    """Real defects that supply detail.
 
     Args:
-        folder: With photographs of defects and their masks, in the layout of MVTec AD.
-        first_third: Take only the first third of each type by name.
-        side: Of the model's pictures.
-        tone: Whose change is kept where it is coarse; "drawn" is the real one's in another tone.
+        folder: Folder with photographs of defects and their masks, in the layout of MVTec AD.
+        first_third: Use only the first third of each type by name.
+        side: Side of the model's images, in pixels.
+        tone: Source of the coarse band; "drawn" is the real defect's in another tone.
     """
 
     def __init__(self, folder: Path, *, first_third: bool, side: int, tone: Tone = "model") -> None:
@@ -74,10 +74,10 @@ class Details:
         self.known = lru_cache(None)(self._read)
 
     def prepare(self, kind: str) -> None:
-        """Find those of a type.
+        """Find the real defects of a type.
 
         Raises:
-            OptionError: There are none.
+            OptionError: The type has none.
             DataError: The folder or a mask can't be read.
         """
         self.known(kind)
@@ -85,16 +85,16 @@ class Details:
     def under(
         self, picture: UInt8[np.ndarray, "h w 3"], mask: Mask, kind: str, seed: int
     ) -> Callable[[Change], Change]:
-        """What gives a change its detail.
+        """Function that adds detail to a change.
 
         Args:
             picture: The good photograph.
-            mask: Where the defect shall be.
-            kind: Its type.
-            seed: Chooses among the real defects that are nearest in shape.
+            mask: Mask of the new defect.
+            kind: Type of the defect.
+            seed: Selects among the real defects with the most similar shapes.
 
         Raises:
-            DataError: The chosen one can't be read.
+            DataError: The selected one can't be read.
         """
         reals = self.known(kind)
         outlines = [r.outline for r in reals]
@@ -117,9 +117,9 @@ class Details:
         marked = [real for real in read if real is not None]
         if not marked:
             raise OptionError(
-                got=f"{self.folder}, which holds no '{kind}' to take detail from",
+                got=f"{self.folder}, which has no '{kind}' for detail",
                 expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
-                todo="Point to a folder that has some, or leave the detail out.",
+                todo="Use a folder that has some, or leave the detail out.",
             )
         return marked
 
@@ -127,15 +127,15 @@ class Details:
 def detailed(
     change: Change, *, fine: Change, mask: Mask, covered: Mask, sigma: float | None
 ) -> Change:
-    """What is coarse of one change with what is fine of another, inside a mask.
+    """Combine the coarse band of one change with the fine band of another, inside a mask.
 
     Args:
-        change: The model's, in levels of 0..255.
-        fine: The real defect's.
-        mask: Where the first is meant; elsewhere it is left as it is.
-        covered: Where inside it the second is known.
-        sigma: Of the blur between coarse and fine, in pixels; None takes all of the second, and
-            moves the first, where the second is not known, by the mean of what parts them.
+        change: Model's change, in levels of 0..255.
+        fine: Real defect's change.
+        mask: Mask of the model's change; it stays unchanged elsewhere.
+        covered: Part of the mask where the real defect is known.
+        sigma: Blur between coarse and fine, in pixels; None takes both bands from the real defect
+            and shifts the model's change, where the real defect is unknown, by the mean difference.
     """
     known = covered.astype(np.float32)
     if sigma is None:
@@ -153,21 +153,21 @@ def detailed(
 def moved_by(
     picture: UInt8[np.ndarray, "h w 3"], shift: Float[np.ndarray, "3"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture whose colours are all moved alike in CIELAB, and clipped to what sRGB can show."""
+    """Shift all colours of an image equally in CIELAB, clipped to the gamut of sRGB."""
     return of_lab(lab(picture) + shift.astype(np.float32))
 
 
 def _drawn(
     tones: Sequence[Float[np.ndarray, "3"]], rng: np.random.Generator
 ) -> Float[np.ndarray, "3"]:
-    """A tone from the normal distribution of others; of one alone, that one."""
+    """Sample a tone from the normal distribution of the given ones; a single one is returned."""
     every = np.stack(tones)
     spread = np.cov(every, rowvar=False) if len(every) > 1 else np.zeros((3, 3))
     return rng.multivariate_normal(every.mean(axis=0), spread)
 
 
 def _real(photograph: Photograph) -> Real | None:
-    """One whose mask marks something."""
+    """A real defect whose mask marks something."""
     pixels, marked = read_picture(photograph.path), photograph.read_mask()
     if not marked.any():
         return None

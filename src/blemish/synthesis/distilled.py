@@ -1,4 +1,4 @@
-"""A reference distilled from real defects: statistics of a critic's features inside masks."""
+"""Reference distilled from real defects: statistics of a critic's features inside masks."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from blemish.generator.critic import Critic, inside_statistics
 
 @dataclass(frozen=True, slots=True)
 class Distilled:
-    """Feature statistics of real defects of a type.
+    """Feature statistics of a type's real defects.
 
     Attributes:
-        critic: That judges images with masks.
-        mean: Of `inside_statistics` over real defects.
-        deviation: Of the same.
+        critic: Critic of images with masks.
+        mean: Mean of `inside_statistics` over real defects.
+        deviation: Standard deviation of the same.
     """
 
     critic: Critic
@@ -26,7 +26,7 @@ class Distilled:
     def error(
         self, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
     ) -> Float[Tensor, " n"]:
-        """Mean squared distance to the statistics in units of their deviation."""
+        """Mean squared distance to the statistics, in units of their deviation."""
         found = inside_statistics(self.critic, image, mask)
         return ((found - self.mean) / (self.deviation + 1e-2)).square().mean(dim=1)
 
@@ -35,6 +35,6 @@ class Distilled:
 def distil(
     critic: Critic, image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
 ) -> Distilled:
-    """Take the statistics of real defects."""
+    """Compute the statistics of real defects."""
     found = inside_statistics(critic, image, mask)
     return Distilled(critic, found.mean(dim=0), found.std(dim=0, unbiased=False))

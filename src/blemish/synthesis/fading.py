@@ -1,22 +1,21 @@
-r"""A strength that differs from place to place, as dirt and light do.
+r"""Local strength of a defect, varying as dirt and light do.
 
-What lies in a bottle is seen where light falls on it and fades away where none does, and yet
-whoever labels it outlines the whole. A field of independent normal numbers, blurred and scaled to a
-deviation of 1, is n; then
+An object in a bottle is visible where light falls on it and fades elsewhere, but people label all
+of it. Let n be a field of independent normal numbers, blurred and scaled to a deviation of 1; then
 
     f(p) = 1 - u (1 - s(p) / max_{q \in M} s(q)),     s = \sigma(g (n + o)),
 
 which is 1 where the defect under the mask M is strongest and never below 1 - u inside. The gain g
-makes its passages soft or steep, the offset o leaves more or less of it faint, and the blur is a
-share of the mask's own size; all three are drawn for each defect.
+makes transitions soft or steep, the offset o controls how much is faint, and the blur is a fraction
+of the mask's size; all three are sampled for each defect.
 """
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-SIDE = 128  # of the longer side, at which fields are drawn
-WAVE = (0.15, 0.5)  # the deviation of the blur, as a share of the root of the mask's area
+SIDE = 128  # longer side in pixels at which fields are sampled
+WAVE = (0.15, 0.5)  # deviation of the blur, as a fraction of the root of the mask's area
 GAIN = (1.0, 4.0)
 OFFSET = (-0.5, 1.2)
 
@@ -24,14 +23,14 @@ OFFSET = (-0.5, 1.2)
 def faded(
     mask: Bool[np.ndarray, "h w"], most: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "h w"]:
-    """The share of its full strength that a defect has at each place.
+    """Fraction of the full strength at each place of a defect.
 
     Args:
-        mask: Where it is; it marks something.
-        most: How much of it is gone where it is weakest, in [0, 1].
-        rng: Source of the field, which is nearly the same for a picture of any size.
+        mask: Mask of the defect; it must not be empty.
+        most: Fraction of the strength that is lost where the defect is weakest, in [0, 1].
+        rng: Random generator of the field, which is nearly the same for an image of any size.
     """
-    if not most:  # as nearly always: nothing need be drawn
+    if not most:  # the usual case, which needs no random numbers
         return np.ones(mask.shape, np.float32)
     h, w = mask.shape
     scale = SIDE / max(h, w)

@@ -1,14 +1,14 @@
-r"""How a real defect is laid under a mask: by the move after which both cover each other best.
+r"""Placement of a real defect under a mask, by the transform with the best overlap.
 
-Two families of moves are tried. In one the defect's ellipse comes over the mask's, as it is, turned
-by half, and mirrored. In the other the defect stays where it sits on its part: it is mirrored by
-chance, turned about the middle of the part, and made a little smaller or larger, so that what broke
-off a rim lies on the rim again,
+Two families of transforms are tried. One aligns the defect's ellipse with the mask's: as it is,
+rotated by half a turn, and mirrored. The other keeps the defect at its place on the part: it is
+randomly mirrored, rotated about the part's centre and slightly scaled, so that a piece broken off a
+rim stays on the rim,
 
     p' = c' + s R(\phi) diag(\pm 1, 1) (p - c),
 
-with the middles c and c' of both parts. The overlap is that of areas, |a ∩ b| / |a ∪ b|, at a few
-dozen pixels a side; a move that leaves the part's middle where it is wins unless another overlaps
+with the centres c and c' of both parts. The overlap is that of areas, |a ∩ b| / |a ∪ b|, at a few
+dozen pixels a side. A transform that keeps the part's centre in place wins unless another overlaps
 by a tenth more.
 """
 
@@ -23,23 +23,23 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.masks import silhouette
 
-SIDE = 64  # at which overlaps are measured
+SIDE = 64  # side in pixels at which overlaps are measured
 TURNS = 36
 SCALES = (0.85, 1.0, 1.0 / 0.85)
-TRIED = 16  # real defects, those most alike in shape
+TRIED = 16  # number of real defects, the ones with the most similar shape
 TAKEN = 3
-ASTRAY = 0.9  # what an overlap counts for where the defect leaves its place on the part
+ASTRAY = 0.9  # factor on an overlap whose transform moves the defect off its place on the part
 
 Affine = Float[np.ndarray, "2 3"]
 
 
 @dataclass(frozen=True)
 class Outline:
-    """A mask on its part, small; see `outline_of`.
+    """Small outline of a mask on its part; see `outline_of`.
 
     Attributes:
-        mask: Share of each pixel that is marked.
-        middle: Of the part, x and y.
+        mask: Marked fraction of each pixel.
+        middle: Centre of the part, x and y.
     """
 
     mask: Float[np.ndarray, "h w"]
@@ -47,7 +47,7 @@ class Outline:
 
     @cached_property
     def ellipse(self) -> tuple[float, float, float, float, float]:
-        """Centre x and y, deviations along both axes, and the angle of the longer."""
+        """Centre x and y, standard deviations along both axes, and the angle of the longer axis."""
         y, x = np.nonzero(self.mask)
         weight = self.mask[y, x]
         points = np.stack([x, y])
@@ -65,7 +65,7 @@ class Outline:
 
 
 def outline_of(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> Outline:
-    """The outline of a mask that marks something on a photograph, `SIDE` pixels on the longer."""
+    """Outline of a non-empty mask on a photograph, with `SIDE` pixels on the longer side."""
     small = cv2.resize(picture, _size(*mask.shape), interpolation=cv2.INTER_AREA)
     return outline_on(silhouette(small), mask)
 
@@ -82,13 +82,13 @@ def outline_on(part: Bool[np.ndarray, "_h _w"], mask: Bool[np.ndarray, "h w"]) -
 
 
 def best_laid(target: Outline, candidates: list[Outline], seed: int, *, enough: float = 0.0) -> int:
-    """The index of one of the candidates that can be laid best; seeds take them in turn.
+    """Index of one of the candidates with the best overlap; seeds use them in turn.
 
     Args:
-        target: The mask that they are laid under.
+        target: Mask under which they are placed.
         candidates: Real defects.
-        seed: Chooses among `TAKEN`.
-        enough: Those are left out whose overlap is less than this share of the best one's.
+        seed: Selects among `TAKEN`.
+        enough: Candidates below this fraction of the best overlap are left out.
     """
     far = [np.abs(np.subtract(c.shape, target.shape)).sum() for c in candidates]
     alike = np.argsort(far, kind="stable")[:TRIED]
@@ -99,7 +99,7 @@ def best_laid(target: Outline, candidates: list[Outline], seed: int, *, enough: 
 
 
 def lay(source: Outline, target: Outline, *, turning: bool = True) -> tuple[Affine, float]:
-    """The best move from one mask to another of a photograph of the same size, and its overlap.
+    """Best transform from one mask to another of a photograph of the same size, and its overlap.
 
     Args:
         source: The mask that is moved.
@@ -115,7 +115,7 @@ def lay(source: Outline, target: Outline, *, turning: bool = True) -> tuple[Affi
 
 
 def overlap(source: Outline, target: Outline, move: Affine) -> float:
-    """The share that both masks have in common, in [0, 1], once the first is moved."""
+    """Intersection over union of both masks, in [0, 1], after the first is transformed."""
     h, w = target.mask.shape
     moved = cv2.warpAffine(source.mask, move, (w, h))
     return float(np.minimum(moved, target.mask).sum() / np.maximum(moved, target.mask).sum())
@@ -147,7 +147,7 @@ def _moves(source: Outline, target: Outline, turning: bool) -> Iterator[tuple[Af
     tx, ty, major, minor, angle = target.ellipse
     scale = (major * minor / (source_major * source_minor)) ** 0.5
     for mirrored in (1, -1):
-        # A mirror across the upright axis turns the angle of an ellipse into its negative.
+        # A mirror across the upright axis negates the angle of an ellipse.
         turn = angle - mirrored * source_angle
         for phi in (turn, turn + pi):
             yield _about((sx, sy), (tx, ty), scale, phi, mirrored), ASTRAY

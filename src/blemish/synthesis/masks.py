@@ -1,4 +1,4 @@
-"""Masks for a part: drawn by kind, size and place, or brought along and held to the part."""
+"""Masks for a part: drawn by kind, size and place, or given by the user and checked."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -42,21 +42,21 @@ def draw_mask(
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]] = (),
 ) -> Bool[np.ndarray, "h w"]:
-    """A mask on the part, whose area is within a fifth of what the plan says.
+    """Draw a mask on the part, with an area within a fifth of the plan's.
 
-    Of several places the first is taken where most of the shape is on the part, or all of it if
-    clipping is refused. At another resolution the same generator draws the same but for a pixel or
-    two, unless the first place was a near miss there.
+    Of several places, the first one is used where most of the shape is on the part (all of it if
+    clipping is refused). At another resolution the same random generator draws the same mask up to
+    a pixel or two, unless the first place was a near miss there.
 
     Args:
-        plan: What kind, how large and where.
-        part: Where the part is.
-        rng: Source of everything random.
+        plan: Kind, size and place of the mask.
+        part: Silhouette of the part.
+        rng: Random generator.
         real: Masks of real defects of any size, for the kind real; see `choose_real`.
 
     Raises:
-        DataError: There is no part.
-        OptionError: The part or the box has no place for such a mask, or there is no real one.
+        DataError: The image shows no part.
+        OptionError: The part or the box has no room for such a mask, or there is no real mask.
     """
     assert plan.mask_kind is not None, "nothing is drawn"
     if plan.where == "there":
@@ -81,7 +81,7 @@ def _laid_again(
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]],
 ) -> Bool[np.ndarray, "h w"]:
-    """The first of several tries of which enough is on the part."""
+    """First of several tries with enough of the mask on the part."""
     _refuse_partless(part)
     mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
@@ -99,17 +99,17 @@ def place_mask(
     *,
     name: str = "a mask",
 ) -> Bool[np.ndarray, "h w"]:
-    """Hold a mask that was brought along to the part.
+    """Restrict a mask that the user gave to the part.
 
     Args:
-        mask: Where the defect shall be.
-        part: Where the part is.
-        off_part: Cut off what lies beside the part, or refuse a mask that leaves it by more than
-            `carry.reach_px`; less than that is in doubt, and is cut off.
-        name: Of the mask, for the message.
+        mask: Mask of the new defect.
+        part: Silhouette of the part.
+        off_part: Cut off what is beside the part, or refuse a mask that leaves the part by more
+            than `carry.reach_px`; less is uncertain and is cut off.
+        name: Name of the mask, for the message.
 
     Raises:
-        DataError: Nothing of the mask is on the part, or some of it is off and that is refused.
+        DataError: No part of the mask is on the part, or some of it is off and that is refused.
     """
     placed = mask & part
     strays = off_part == "refuse" and (mask & ~within_reach(part)).any()
@@ -126,12 +126,12 @@ def place_mask(
 def read_real(
     folder: Path, defect: str, *, first_third: bool = False
 ) -> list[Bool[np.ndarray, "_ _"]]:
-    """The masks of a type of defect in a folder of photographs, those left out that are empty.
+    """Masks of a type of defect in a folder of photographs, without empty ones.
 
     Args:
-        folder: In the layout of MVTec AD.
-        defect: The type.
-        first_third: Read the first third by name alone.
+        folder: Folder in the layout of MVTec AD.
+        defect: Type of the defects.
+        first_third: Read only the first third by name.
 
     Raises:
         DataError: The folder or a mask can't be read, or it has no mask of this type.
@@ -146,10 +146,10 @@ def read_real(
 def choose_real(
     folder: Path, defect: str, rng: np.random.Generator, *, first_third: bool = False
 ) -> Bool[np.ndarray, "_ _"]:
-    """One of `read_real`, drawn by chance; none but those on the way to it is read.
+    """One random mask of `read_real`; only masks tried on the way are read.
 
     Raises:
-        DataError: As there, as far as it is read.
+        DataError: Same as in `read_real`, for the masks that are read.
     """
     found = _real_ones(folder, defect, first_third)
     for k in rng.permutation(len(found)):
@@ -165,9 +165,9 @@ def _real_ones(folder: Path, defect: str, first_third: bool) -> list[Photograph]
 
 def _no_real(folder: Path, defect: str) -> DataError:
     return DataError(
-        got=f"{folder}, which holds no mask of a '{defect}'",
+        got=f"{folder}, which has no mask of a '{defect}'",
         expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
-        todo="Point to a folder that has some, or draw masks of another kind.",
+        todo="Use a folder that has some, or draw masks of another kind.",
     )
 
 
@@ -188,7 +188,7 @@ def _one_of(
         raise OptionError(
             got="the mask kind 'real' without masks of real defects",
             expected="a folder with photographs of such defects and their masks",
-            todo="Name one, or choose scratch, blob or spots.",
+            todo="Give one, or choose scratch, blob or spots.",
         )
     chosen = marked[rng.integers(len(marked))]
     bent = bent_at_random(chosen, plan.mask_elastic, rng) if plan.mask_elastic else chosen
@@ -206,20 +206,20 @@ def _target(
     room: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
 ) -> float:
-    """The area in pixels, when there is room for it."""
+    """Area in pixels, if there is room for it."""
     _refuse_partless(part)
     target = float(rng.uniform(*plan.areas) * part.sum())
     if target < LEAST_PIXELS:
-        raise _no_place(plan, f"a part of {part.sum()} pixels, which makes {target:.1f}")
+        raise _no_place(plan, f"a part of {part.sum()} pixels, which gives {target:.1f}")
     if target > MOST_OF_ROOM * room.sum():
-        raise _no_place(plan, f"{room.sum()} pixels of part in the box, which is too few")
+        raise _no_place(plan, f"{room.sum()} pixels of the part in the box, which is too few")
     return target
 
 
 def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:
     if not part.any():
         raise DataError(
-            got="a photograph on which no part is seen",
+            got="a photograph in which no part was found",
             expected="a part that stands out from its background",
             todo="Photograph it on a plain background.",
         )
@@ -231,5 +231,5 @@ def _no_place(plan: MaskOptions, where: str) -> OptionError:
     return OptionError(
         got=f"a mask ({plan.mask_kind}) of {share} of the part, and {where}",
         expected=f"a place on the part for it, and {LEAST_PIXELS} pixels or more",
-        todo="Ask for another area or another place, or take a larger photograph.",
+        todo="Choose another area or place, or use a larger photograph.",
     )

@@ -1,7 +1,7 @@
-"""Names of items: those of their photographs, made plain, so that every system and tool takes them.
+"""Names of items: those of their photographs, made valid for every system and tool.
 
-What `files.check_name` refuses is replaced here: characters that a path can't hold everywhere,
-spaces other than the plain one, dots and spaces at the ends, names that Windows reserves.
+Everything that `files.check_name` refuses is replaced: characters that are not valid in every path,
+unusual spaces, dots and spaces at the ends, names reserved by Windows.
 """
 
 from pathlib import Path
@@ -13,14 +13,14 @@ STEM_LENGTH = 40
 
 
 def plain_stem(path: Path, length: int | None = STEM_LENGTH) -> str:
-    """The name of a photograph without its suffix, as it may begin the name of a file.
+    """Name of a photograph without its suffix, in a form that may start a file name.
 
     Args:
-        path: The photograph's file.
-        length: Characters to keep; None keeps all.
+        path: File of the photograph.
+        length: Maximum number of characters; None keeps all.
 
     Returns:
-        A name that `files.check_name` takes, or an empty one.
+        A name that `files.check_name` accepts, or an empty one.
     """
     stem = path.stem[:length].lstrip(".")
     plain = "".join(map(_plain, stem)).strip(" ").rstrip(".")

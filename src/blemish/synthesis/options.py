@@ -47,7 +47,7 @@ def _numbers(option: str, text: str, *counts: int) -> tuple[float, ...]:
     if len(found) not in counts:
         raise OptionError(
             got=f"--{option} {text}",
-            expected=f"{' or '.join(map(str, counts))} number(s), with commas between them",
+            expected=f"{' or '.join(map(str, counts))} number(s), separated by commas",
             todo="See 'blemish synthesize --help'.",
         )
     return found
@@ -84,25 +84,24 @@ WHERE = PrimitiveConstructorSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOptions:
-    """Masks that are drawn where none is given.
+    """Masks to draw if none is given.
 
     Attributes:
-        mask_kind: A thin tapering scratch, a ragged blob, several spots, or the mask of a real
-            defect of the type from the folder of real defects, moved, turned and scaled.
+        mask_kind: Kind of mask to draw: a thin tapering scratch, a ragged blob, several spots, or
+            the mask of a real defect of the type from the folder of real defects, moved, rotated
+            and scaled.
         area: Mask area as a fraction of the part; two values give a range.
-        where: Place of the mask: its middle anywhere on the part, deep inside it (centre) or near
+        where: Place of the mask: its centre anywhere on the part, deep inside it (centre) or near
             its outline (edge); all of it in a box, x,y,width,height as fractions of the photograph;
-            or a real mask where it lay (there), turned about the middle of the part, in its own
+            or a real mask near its own place (there), rotated about the part's centre, in its own
             size.
-        off_part: What to do with the part of a mask that lies off the part: cut it off, or refuse
-            the mask. Without this option a mask that is given is used as it is, if at least half
-            of it is on the part.
-        mask_degrees: Largest angle by which a real mask that lies where it lay is turned.
-        mask_elastic: Random bending of a real mask: how far its points move, as a fraction of the
-            longer side of its photograph.
+        off_part: Treatment of mask pixels off the part: cut them off, or refuse the mask. Without
+            this option a given mask is used unchanged if at least half of it is on the part.
+        mask_degrees: Maximum rotation of a real mask near its own place, in degrees.
+        mask_elastic: Random warp of a real mask, as a fraction of its photograph's longer side.
 
     Raises:
-        OptionError: A value is out of range, or an option for real masks comes with another kind.
+        OptionError: A value is out of range, or an option for real masks is used with another kind.
     """
 
     mask_kind: Annotated[MaskKind | None, arg(help_behavior_hint="")] = None
@@ -122,33 +121,33 @@ class MaskOptions:
             got = "the place 'there'" if self.where == "there" else "mask_elastic"
             raise OptionError(
                 got=f"{got} for masks of the kind {self.mask_kind}",
-                expected="the mask kind 'real' with it",
-                todo="Choose real masks, or leave it out.",
+                expected="the mask kind 'real' as well",
+                todo="Choose real masks, or leave this out.",
             )
         _refuse_outside("mask_elastic", self.mask_elastic, MOST_ELASTIC)
         _refuse_outside("mask_degrees", self.mask_degrees, 180)
 
     @property
     def areas(self) -> tuple[float, float]:
-        """The least and the most."""
+        """Minimum and maximum area."""
         return self.area if isinstance(self.area, tuple) else (self.area, self.area)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """How a search for the code of a defect goes.
+    """Options of a search for the code of a defect.
 
     Attributes:
-        mask_control: How the mask is met: given to the defect branch, or by searching codes, or
+        mask_control: Method to meet the mask: give it to the defect branch, or search codes, or
             codes and noise maps.
-        defect_space: Space in which the code of the defect is searched, where a search is needed.
+        defect_space: Search space of the defect's code, if it is searched for.
         defect_steps: Steps of that search.
         defect_learning_rate: Learning rate of that search.
         mask_weight: Weight of the distance between the drawn mask and the target.
         image_weight: Weight of the distance to the photograph outside the mask.
         reference_weight: Weight of the distance to the reference inside the mask.
-        stay_weight: Weight of the distance between the code of the defect and its start.
-        noise_weight: Weight of the regularity of noise maps, where they are searched.
+        stay_weight: Weight of the distance between the defect's code and its start.
+        noise_weight: Weight of the noise map regularity, if noise maps are searched.
 
     Raises:
         OptionError: A value is out of range.
@@ -171,21 +170,21 @@ class SearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementOptions:
-    """How a defect is placed.
+    """Options of the placement of a defect.
 
     Attributes:
-        method: window draws into the photograph at its own scale; one-pass takes the codes of the
-            mapper, without a search; hybrid then refines them by a short search; optimize inverts
-            the photograph and searches for the defect where the mask or the reference needs it;
-            paste lays a real defect under the mask and needs no bundle; auto is optimize if an
-            option needs a search, else window if the bundle has a window generator, else one-pass
-            if it has a mapper.
+        method: Placement method. window draws into the photograph at its own scale; one-pass uses
+            the codes of the mapper, without a search; hybrid refines them with a short search;
+            optimize inverts the photograph and searches for the defect if the mask or the reference
+            needs it; paste lays a real defect under the mask and needs no bundle; auto is optimize
+            if an option needs a search, else window if the bundle has a window generator, else
+            one-pass if it has a mapper.
         polish: Steps of the short search of hybrid.
         invert: Inversion method of optimize, as in 'blemish invert'; auto is in-domain if the
             bundle has an encoder, else project.
-        space: Space in which the photograph is inverted.
-        steps: Steps of inverting it.
-        inverted: Folder that 'blemish invert' wrote for this photograph, which is then not inverted
+        space: Search space of the photograph's inversion.
+        steps: Steps of the photograph's inversion.
+        inverted: Folder written by 'blemish invert' for this photograph, to avoid inverting it
             again.
     """
 
@@ -202,14 +201,14 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
     """Options of a synthesis.
 
     Attributes:
-        reference: Look of the inside: none leaves it to the model, stitch is a real defect warped
-            under the mask, distil the statistics of real defects.
-        detail: Add the fine detail of real defects, for which the model's resolution is too low;
-            what is coarse stays the model's.
-        tone: With detail: whose coarse colours the defect has; drawn are random ones like those of
-            the real defects of its type.
-        uneven: Loss of strength where the defect is weakest, from 0 (equally strong everywhere) to
-            1 (fades out). With detail the mask stays whole.
+        reference: Target for the inside: none leaves it to the model, stitch is a real defect
+            warped under the mask, distil the statistics of real defects.
+        detail: Add fine detail of real defects, which the model's resolution is too low for; the
+            coarse band stays the model's.
+        tone: Source of the coarse colours with detail: the model, the real defect, or colours drawn
+            from the distribution of the type's real defects.
+        uneven: Loss of strength where the defect is weakest, from 0 (constant strength) to 1 (fades
+            out). With detail the mask stays whole.
         real: Folder with real defects, for the method paste, reference, detail and masks of the
             kind real; distil needs none if the bundle has the statistics.
         first_third: Use only the first third of the real defects of each type, by name.
@@ -238,7 +237,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
 
     @property
     def asks_inversion(self) -> bool:
-        """Whether an option says how the photograph is inverted."""
+        """Whether an option affects the inversion of the photograph."""
         named = (self.invert, self.space, self.steps) != ("auto", None, None)
         return named or self.inverted is not None
 
@@ -254,7 +253,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
 
     @property
     def shows_real(self) -> bool:
-        """Whether a made defect depends on the folder of real defects, its mask aside."""
+        """Whether a defect depends on the folder of real defects, apart from its mask."""
         return self.detail or self.reference != "none" or self.pastes
 
     @property
@@ -264,11 +263,11 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
 
     @property
     def needs_bundle(self) -> bool:
-        """Whether items are made by a bundle."""
+        """Whether a bundle makes the items."""
         return self.method == "auto" or PLACEMENT_METHODS[self.method].needs_bundle
 
     def without_masks(self) -> Self:
-        """The same options without those that only say which masks are drawn."""
+        """The same options without those that only affect drawn masks."""
         usual: dict[str, Any] = {option.name: option.default for option in fields(MaskOptions)}
         if not self.shows_real:
             usual |= {"real": None, "first_third": False}
@@ -284,7 +283,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
             raise OptionError(
                 got="both a mask and a mask kind" if given else "neither a mask nor a mask kind",
                 expected="one of them",
-                todo="Give a mask, or choose the kind to draw with --mask-kind.",
+                todo="Give a mask, or choose a kind to draw with --mask-kind.",
             )
 
 
@@ -320,7 +319,7 @@ def _refuse_method(options: SynthesisOptions) -> None:
         raise OptionError(
             got=f"{options.steps} steps for the inversion method encode",
             expected="none: it does not search",
-            todo="Leave 'steps' out, or choose another method to invert.",
+            todo="Leave 'steps' out, or choose another inversion method.",
         )
     if options.method == "auto":
         return
@@ -334,14 +333,14 @@ def _refuse_method(options: SynthesisOptions) -> None:
     if options.needs_search and not traits.searches:
         raise OptionError(
             got=f"the method {options.method} with a reference, or with noise that meets the mask",
-            expected=f"neither: {options.method} searches for nothing",
+            expected=f"neither, because {options.method} does not search",
             todo="Choose the method hybrid or optimize, or leave these options out.",
         )
     if options.asks_inversion and not traits.inverts:
         raise OptionError(
             got=f"the method {options.method} with a way to invert the photograph",
-            expected="the method optimize with it: no other one inverts the photograph",
-            todo="Choose the method optimize, or leave out how to invert.",
+            expected="the method optimize, because no other one inverts the photograph",
+            todo="Choose the method optimize, or leave the options of inversion out.",
         )
 
 
@@ -352,24 +351,24 @@ def _refuse_real(options: SynthesisOptions) -> None:
         use = "detail" if options.detail else f"the method {options.method}"
         raise OptionError(
             got=f"{'masks of the kind real' if masks else use} without real defects",
-            expected="'real' with it, a folder with real defects and their masks",
-            todo='Name the folder with --real FOLDER; in a recipe, real = "FOLDER".',
+            expected="'real' as well, a folder with real defects and their masks",
+            todo='Add --real FOLDER; in a recipe, real = "FOLDER".',
         )
     if options.tone != "model" and not options.detail:
         raise OptionError(
             got=f"the tone {options.tone} without detail",
-            expected="detail with it, since one real defect gives both",
-            todo="Ask for detail as well, or leave the tone to the model.",
+            expected="detail as well, because one real defect gives both",
+            todo="Add detail as well, or leave the tone to the model.",
         )
     if options.real is not None and not (options.shows_real or masks):
         raise OptionError(
             got=f"real = {options.real} without a use for it",
-            expected="the method paste, a reference, detail, or masks of the kind real with it",
+            expected="the method paste, a reference, detail, or masks of the kind real as well",
             todo="Add one of them, or leave it out.",
         )
     if options.first_third and options.real is None:
         raise OptionError(
             got="first_third without real defects",
-            expected="'real' with it, a folder with real defects and their masks",
-            todo="Name the folder, or leave it out.",
+            expected="'real' as well, a folder with real defects and their masks",
+            todo="Give the folder, or leave first_third out.",
         )

@@ -1,4 +1,4 @@
-"""What a user asks for: this defect, on this photograph, under this mask."""
+"""User's request: a defect on a photograph, under a mask."""
 
 import hashlib
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ LEAST_ON_PART = 0.5
 
 
 class Part:
-    """The part's silhouette on a photograph, computed once for each size.
+    """Silhouette of the part on a photograph, computed once for each size.
 
     Args:
-        picture: The photograph, upright.
+        picture: Photograph, upright.
     """
 
     def __init__(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -40,12 +40,12 @@ class Part:
 
     @property
     def mask(self) -> Bool[np.ndarray, "h w"]:
-        """The silhouette, at the photograph's size."""
+        """Silhouette at the photograph's size."""
         h, w = self.picture.shape[:2]
         return self.at((w, h))
 
     def at(self, size: tuple[int, int]) -> Bool[np.ndarray, "p q"]:
-        """The silhouette on the photograph at another size.
+        """Silhouette at another size.
 
         Args:
             size: Width and height.
@@ -58,16 +58,16 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A photograph of a good part, and where which defect shall be.
+    """Request for a defect: the photograph of a good part, the mask and the type.
 
     Attributes:
-        normal: The photograph's file.
-        mask: The mask's file.
+        normal: File of the photograph.
+        mask: File of the mask.
         kind: Type of the defect.
-        original: The photograph as its file holds it.
-        requested: The mask, upright.
-        part: Where the part is.
-        strength: How much of the model's change is put on, in (0, 1].
+        original: Photograph as stored in its file.
+        requested: Requested mask, upright.
+        part: Silhouette of the part.
+        strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
         OptionError: The strength is out of range.
@@ -85,7 +85,7 @@ class Order:
         if not 0 < self.strength <= 1:
             raise OptionError(
                 got=f"the strength {self.strength}",
-                expected="more than 0 and up to 1, the change as the model drew it",
+                expected="more than 0 and at most 1 (the model's full change)",
                 todo="Try 0.5 for a fainter defect.",
             )
 
@@ -96,7 +96,7 @@ class Order:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that the result depends on, by content and not by file name."""
+        """SHA-256 of everything that the result depends on, by content and not by file name."""
         own, levels = self.original, self.original.levels
         facts = (levels.shape, levels.dtype.name, own.orientation, len(own.profile))
         facts += () if own.fills_range else (own.white,)
@@ -115,18 +115,18 @@ def read_order(
     *,
     strength: float = 1.0,
 ) -> Order:
-    """Read and check what a user asks for.
+    """Read and check a request.
 
     How the mask lies on the photograph is decided in `pairs`.
 
     Args:
-        normal: The photograph's file.
-        mask: The mask's file.
+        normal: File of the photograph.
+        mask: File of the mask.
         kind: Type of the defect.
-        types: Those that the bundle knows.
-        off_part: What of the mask lies beside the part is cut off, or refused; None takes the mask
-            as it is, if at least half of it is on the part.
-        strength: How much of the model's change is put on, in (0, 1].
+        types: Types that the bundle knows.
+        off_part: Cut off or refuse what is beside the part; None accepts the mask unchanged if at
+            least half of it is on the part.
+        strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
         DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
@@ -147,10 +147,10 @@ def read_orders(
     *,
     strength: float = 1.0,
 ) -> list[Order]:
-    """As `read_order`, for a mask, or for each of a folder of masks by name.
+    """Call `read_order` for a mask, or for each mask of a folder, by name.
 
     Raises:
-        DataError: As there, or the folder holds no picture.
+        DataError: Same as in `read_order`, or the folder has no image.
     """
     kind = _known(kind, types)
     files = pictures_in(masks) if masks.is_dir() else [masks]
@@ -158,7 +158,7 @@ def read_orders(
         raise DataError(
             got=f"{masks}, a folder without a mask",
             expected=f"{KNOWN} of a mask",
-            todo="Name a mask, or a folder that has some.",
+            todo="Give a mask, or a folder that has some.",
         )
     return _orders(normal, files, kind, off_part, strength)
 
@@ -173,23 +173,23 @@ def draw_order(
     folder: Path,
     strength: float = 1.0,
 ) -> Order:
-    """An order whose mask is drawn, and written into a folder under a name of its content.
+    """Request with a drawn mask, written to a folder under a name that depends on its content.
 
-    The mask's file lies as the photograph's does, with the same EXIF orientation.
+    The mask's file has the photograph's EXIF orientation.
 
     Args:
-        normal: The photograph's file.
-        plan: What mask to draw.
+        normal: File of the photograph.
+        plan: Options of the mask.
         kind: Type of the defect.
-        types: Those that the bundle knows.
-        seed: Of the mask.
-        folder: For the mask; it is made.
-        strength: How much of the model's change is put on, in (0, 1].
+        types: Types that the bundle knows.
+        seed: Random seed of the mask.
+        folder: Folder for the mask, created if missing.
+        strength: Fraction of the model's change to apply, in (0, 1].
 
     Raises:
-        DataError: The photograph, or a real mask, can't be read, or shows no part.
-        OptionError: The bundle does not know the type, the part has no place for such a mask, or
-            the strength is out of range.
+        DataError: The photograph, or a real mask, can't be read or shows no part.
+        OptionError: The bundle does not know the type, the part has no room for such a mask, or the
+            strength is out of range.
     """
     kind = _known(kind, types)
     original = _read_normal(normal)
@@ -216,7 +216,7 @@ def draw_order(
 def _orders(
     normal: Path, masks: Sequence[Path], kind: str, off_part: OffPart | None, strength: float
 ) -> list[Order]:
-    """An order for each mask; the photograph is read once, and its part found once."""
+    """One request per mask; the photograph is read once, and its part found once."""
     original = _read_normal(normal)
     known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
     part, orders = Part(original.picture), []
@@ -257,13 +257,13 @@ def _refuse_unfit(path: Path, requested: Bool[np.ndarray, "h w"], part: Part) ->
     if not requested.any() or requested.all():
         raise DataError(
             got=f"{path}, a mask with {'every' if requested.all() else 'no'} pixel marked",
-            expected="a mask that is brighter where the defect shall be",
-            todo="Paint the place of the defect white, all else black.",
+            expected="a mask that is brighter where the defect should be",
+            todo="Paint the place of the defect white and everything else black.",
         )
     on_part = (requested & part.mask).sum() / requested.sum()
     if on_part < LEAST_ON_PART:
         raise DataError(
             got=f"{path}, a mask with {on_part:.0%} of its area on the part",
             expected=f"at least {LEAST_ON_PART:.0%}",
-            todo="Move the mask onto the part; a defect in the background is none.",
+            todo="Move the mask onto the part; Blemish draws no defects on the background.",
         )

@@ -1,9 +1,9 @@
-"""Where on a part a mask comes to lie, and how large it is drawn.
+"""Place and size of a mask on a part.
 
-Its middle falls evenly on the region where it is wanted, by the conditional quantiles of Rosenblatt
-(1952): its row is the u-quantile of the region's rows by their length, its place in that row the
-v-quantile of the row. At twice the resolution the same (u, v) give the same place, which no point
-that is tried and thrown away would do. The scale is then bisected until the area is met.
+The mask's centre is distributed uniformly over the allowed region, by the conditional quantiles of
+Rosenblatt (1952): its row is the u-quantile of the region's rows weighted by their length, its
+place in that row the v-quantile of the row. The same (u, v) give the same place at twice the
+resolution, which rejection sampling would not. The scale is then found by bisection on the area.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ DOUBLINGS, HALVINGS = 6, 14
 
 
 def point_on(region: Bool[np.ndarray, "h w"], u: float, v: float) -> Point:
-    """A point on the region, for u and v in [0, 1)."""
+    """Point in the region for u and v in [0, 1)."""
     y = _quantile(region.sum(axis=1), u)
     return _quantile(region[int(y)].astype(int), v), y
 
 
 def _quantile(weights: Int[np.ndarray, " n"], share: float) -> float:
-    """Where a share in [0, 1) of the weights lies behind, in steps; in one that has weight."""
+    """Fractional index below which the given fraction, in [0, 1), of all weights lies."""
     behind = np.cumsum(weights) / weights.sum()
     step = int(np.searchsorted(behind, share, side="right"))
     within = 1 - (behind[step] - share) * weights.sum() / weights[step]
@@ -38,7 +38,7 @@ def _quantile(weights: Int[np.ndarray, " n"], share: float) -> float:
 
 
 def inside_box(part: Bool[np.ndarray, "h w"], where: Where) -> Bool[np.ndarray, "h w"]:
-    """The part, or what of it is in the box, where one is named."""
+    """The part, or its intersection with a box if one is given."""
     if isinstance(where, str):
         return part
     (h, w), (x, y, width, height) = part.shape, where
@@ -52,16 +52,16 @@ def inside_box(part: Bool[np.ndarray, "h w"], where: Where) -> Bool[np.ndarray, 
 def laid_out(
     shape: Shape, room: Bool[np.ndarray, "h w"], where: Where, shares: Float[np.ndarray, "n 3"]
 ) -> list[Draw]:
-    """The shape at places and turns that still lack a canvas and a scale.
+    """The shape at candidate places and rotations, without canvas and scale.
 
-    The first lies where it fell, the last at the deepest point of the room, where a shape that is
-    too long for most places fits best; those between have moved towards it, late ones further.
+    The first is at the sampled place and the last at the deepest point of the room, where a shape
+    that is too long for most places fits best; those between move towards it step by step.
 
     Args:
-        shape: What to draw.
-        room: Where it may be.
-        where: Where its middle shall be.
-        shares: Two for the place and one for the turn, in [0, 1) each.
+        shape: Shape to draw.
+        room: Allowed pixels.
+        where: Allowed place of its centre.
+        shares: Two numbers for the place and one for the rotation, in [0, 1) each.
     """
     depth = _depth(room)
     region = _region(room, depth, where)
@@ -78,7 +78,7 @@ def laid_out(
 
 
 def _depth(room: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Below the outline; the photograph's edge is one."""
+    """Depth below the outline; the photograph's edge is one."""
     padded = np.pad(room, 1).astype(np.uint8)
     return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
 
@@ -86,7 +86,7 @@ def _depth(room: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 def _region(
     room: Bool[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"], where: Where
 ) -> Bool[np.ndarray, "h w"]:
-    """Where the middle may lie."""
+    """Allowed region of the centre."""
     if where == "centre":
         return depth >= DEEP * depth.max()
     if where == "edge":
@@ -100,13 +100,13 @@ def _between(start: Point, end: Point, share: float) -> Point:
 
 
 def share_kept(draw: Draw, room: Bool[np.ndarray, "h w"], scale: float) -> float:
-    """How much of a drawing is left where there is no more than this room."""
+    """Fraction of a drawing that remains inside this room."""
     whole = draw(np.ones_like(room), scale=scale)
     return (whole & room).sum() / max(1, whole.sum())
 
 
 def sized(draw: Draw, target: float, guess: float) -> Bool[np.ndarray, "h w"]:
-    """The drawing that comes nearest to an area among those that a bisection goes through."""
+    """Drawing with the area closest to the target, among those of a bisection."""
     low, high = guess / 4, guess
     for _ in range(DOUBLINGS):
         if draw(scale=high).sum() >= target:

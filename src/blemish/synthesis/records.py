@@ -1,8 +1,8 @@
-"""How items and batches record the options that they are made with.
+"""Records of the options of items and batches.
 
-Records keep the tables and the names of release 0.1, so that a folder begun then can be carried on.
-An option that came later stands in a record only where it is used: a new option leaves the records
-and the names of other items as they are.
+Records keep the tables and the names of release 0.1, so that older folders can be resumed. A newer
+option is recorded only where it is used, so it does not change the records and names of other
+items.
 """
 
 from collections.abc import Mapping, Set
@@ -48,14 +48,14 @@ FIRST = frozenset(new for table in TABLES.values() for new in table.values()) | 
 
 
 def table_of(options: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Options as a table of release 0.1 holds them."""
+    """Options as a table of release 0.1."""
     return {old: options[new] for old, new in TABLES[name].items()}
 
 
 def record_of(options: SynthesisOptions) -> dict[str, Any]:
-    """The options that an item depends on, its mask and strength aside.
+    """Options that an item depends on, without its mask and strength.
 
-    Items of `blemish synthesize` are named by a digest of this.
+    The names of `blemish synthesize`'s items are digests of this.
     """
     known = asdict(options.without_masks())
     return {
@@ -72,7 +72,7 @@ def record_of(options: SynthesisOptions) -> dict[str, Any]:
 
 
 def later(options: SynthesisOptions, first: Set[str] = FIRST) -> dict[str, Any]:
-    """The options beyond the `first` ones that differ from their defaults."""
+    """Options after the first `first` that differ from their defaults."""
     return {
         option.name: getattr(options, option.name)
         for option in fields(SynthesisOptions)

@@ -1,4 +1,4 @@
-"""From a reference's name to the reference: what a bundle carries, or a folder of real defects."""
+"""References from their names: from a bundle's statistics, or a folder of real defects."""
 
 from functools import cache
 from pathlib import Path
@@ -21,14 +21,14 @@ from blemish.synthesis.stitched import Stitched, stitch_defect
 
 
 class References:
-    """References of one kind, for any type of defect; what they need is read once.
+    """References of one kind for any type of defect; their data is read once.
 
     Args:
-        bundle: That makes the items.
-        name: Of the reference.
+        bundle: Bundle that makes the items.
+        name: Name of the reference.
         real: Folder with real defects.
         first_third: Use only the first third of each type there, by name.
-        device: To work on.
+        device: Device to compute on.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class References:
         self.outlines = cache(self._outlined)
 
     def prepare(self, kind: str) -> None:
-        """Read what is needed for a type; see `Synthesizer.prepare`."""
+        """Read the data of a type; see `Synthesizer.prepare`."""
         if self.name == "distil":
             self.distilled(kind)
         elif self.name == "stitch":
@@ -59,7 +59,7 @@ class References:
         mask: Float[Tensor, "1 1 h w"],
         seed: int,
     ) -> Reference | None:
-        """The reference for a defect under a mask."""
+        """Reference for a defect under a mask."""
         if self.name == "none":
             return None
         if self.name == "distil":
@@ -67,7 +67,7 @@ class References:
         return self._stitched(kind, photograph, mask, seed)
 
     def _stitched(self, kind: str, photograph: Tensor, mask: Tensor, seed: int) -> Stitched:
-        """One of the real defects that can be laid best, another for each seed, and pasted."""
+        """One of the best-placed real defects, selected by the seed, and pasted."""
         pictures, masks = self.real(kind)
         picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
         k = best_laid(outline_of(picture, target), self.outlines(kind), seed)
@@ -87,7 +87,7 @@ class References:
         return Distilled(critic, *(known[name].to(self.device) for name in names))
 
     def _load(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures and masks of real defects, those left out whose mask is empty."""
+        """Images and masks of real defects, without those with an empty mask."""
         if self.folder is None:
             raise self._no_real()
         side = shape_of(self.bundle).resolution
@@ -96,9 +96,9 @@ class References:
         marked = masks.any(axis=(1, 2))
         if not marked.any():
             raise OptionError(
-                got=f"--real {self.folder}, which holds no '{kind}'",
+                got=f"--real {self.folder}, which has no '{kind}'",
                 expected=f"photographs under test/{kind}/ with masks under ground_truth/{kind}/",
-                todo="Point it to a folder that has some.",
+                todo="Use a folder that has some.",
             )
         return pictures[marked], masks[marked]
 

@@ -1,12 +1,12 @@
-r"""Shapes without a size, from which masks are drawn at whatever resolution.
+r"""Shapes without a size, from which masks are drawn at any resolution.
 
-A shape is a union of discs. On a grid of its own it is held as two fields, the distance γ to the
-nearest disc's rim, negative inside, and the distance δ to its centre; drawn s times as large it is
+A shape is a union of discs. It is stored on its own grid as two fields: the distance γ to the
+nearest disc's rim, negative inside, and the distance δ to its centre. Drawn s times as large it is
 
     { x : s γ(x / s) <= 0  or  s δ(x / s) <= 1/√2 }.
 
 The bound is half a pixel's diagonal: the pixel nearest to a centre is always on, so that a scratch
-that gets thinner than a pixel becomes a line, and does not fall to pieces.
+thinner than a pixel becomes a line instead of falling to pieces.
 """
 
 from dataclasses import dataclass, replace
@@ -29,11 +29,11 @@ Point = tuple[float, float]  # x and y, in pixels from the upper left corner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A union of discs, on a grid whose unit means nothing.
+    """Union of discs, on a grid with an arbitrary unit.
 
     Attributes:
-        fields: The distance to the nearest disc's rim, negative inside, and to its centre.
-        in_one_piece: Of a drawing that is cut apart only the largest piece is kept.
+        fields: Distance to the nearest disc's rim, negative inside, and distance to its centre.
+        in_one_piece: Keep only the largest piece of a drawing that is cut apart.
     """
 
     fields: Float32[np.ndarray, "rows columns 2"]
@@ -41,19 +41,19 @@ class Shape:
 
     @property
     def area(self) -> int:
-        """In squares of its own grid."""
+        """Area in squares of its own grid."""
         return int((self.fields[..., 0] <= 0).sum())
 
     def draw(
         self, room: Bool[np.ndarray, "h w"], *, middle: Point, turn: float, scale: float
     ) -> Bool[np.ndarray, "h w"]:
-        """The shape on a canvas, cut off where there is no room.
+        """Draw the shape on a canvas, cut off outside the room.
 
         Args:
-            room: The canvas, true where something may be drawn.
-            middle: A point on the canvas, where the grid's middle comes to lie.
-            turn: In radians, clockwise as the picture is seen.
-            scale: Pixels for a unit of the grid.
+            room: Canvas, true where drawing is allowed.
+            middle: Point on the canvas for the centre of the grid.
+            turn: Rotation in radians, clockwise as displayed.
+            scale: Pixels per unit of the grid.
         """
         window = self._window(room.shape, middle, scale)
         near = middle[0] - window[1].start, middle[1] - window[0].start
@@ -73,7 +73,7 @@ class Shape:
         return max(components(drawn, least=1), key=np.sum) if self.in_one_piece else drawn
 
     def _window(self, room: tuple[int, ...], middle: Point, scale: float) -> tuple[slice, ...]:
-        """Of the canvas, so that a small shape on a large photograph costs little."""
+        """Window of the canvas, so that a small shape on a large photograph is cheap."""
         reach = scale * np.hypot(*self.fields.shape[:2]) / 2 + 1
         return tuple(
             slice(int(max(0, at - reach)), int(min(side, at + reach + 1)))
@@ -81,7 +81,7 @@ class Shape:
         )
 
     def _inverse(self, middle: Point, turn: float, scale: float) -> Float[np.ndarray, "2 3"]:
-        """From pixels of the canvas to those of the grid; a pixel's centre is half a step in."""
+        """Transform from canvas pixels to grid pixels; a pixel's centre is half a step in."""
         rows, columns = self.fields.shape[:2]
         cos, sin = np.cos(turn) / scale, np.sin(turn) / scale
         linear = np.array([[cos, sin], [-sin, cos]])
@@ -90,7 +90,7 @@ class Shape:
 
 
 def shape_of_discs(points: Float[np.ndarray, "n 2"], radii: Float[np.ndarray, " n"]) -> Shape:
-    """The shape of discs around points (x, y), which should lie apart or have like radii."""
+    """Shape of discs around points (x, y), which should be far apart or have similar radii."""
     from scipy.spatial import KDTree  # slow to import
 
     low, high = (points - radii[:, None]).min(axis=0), (points + radii[:, None]).max(axis=0)
@@ -102,7 +102,7 @@ def shape_of_discs(points: Float[np.ndarray, "n 2"], radii: Float[np.ndarray, " 
 
 
 def shape_of_mask(mask: Bool[np.ndarray, "h w"]) -> Shape:
-    """The shape of a mask that is not empty: of the largest discs that it holds."""
+    """Shape of a non-empty mask: the union of its largest inscribed discs."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     tight = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     wide = np.pad(tight, 2 + round(MARGIN * max(tight.shape)))
@@ -118,7 +118,7 @@ def _distance_to(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
 
 
 def scratch(rng: np.random.Generator) -> Shape:
-    """A thin stroke that wanders along its way and tapers towards both ends."""
+    """Thin wandering stroke that tapers towards both ends."""
     time = np.linspace(0, 1, SIDE)
     waves = np.arange(1, 6)
     swings = rng.normal(0, 0.5, 5) / waves
@@ -133,7 +133,7 @@ def scratch(rng: np.random.Generator) -> Shape:
 
 
 def blob(rng: np.random.Generator) -> Shape:
-    """A ragged patch in one piece: log r(φ) is a sum of waves whose amplitudes fall as 1/k."""
+    """Ragged patch in one piece: log r(φ) is a sum of waves with amplitudes falling as 1/k."""
     angle = np.linspace(0, 2 * np.pi, 2 * SIDE, endpoint=False)
     waves = np.arange(2, 25)
     swings = rng.normal(0, 0.35, waves.size) / waves

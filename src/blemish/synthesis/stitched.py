@@ -1,4 +1,4 @@
-"""A reference stitched from real defects: one of them, laid under the mask, in the photograph."""
+"""Reference stitched from a real defect, placed under the mask in the photograph."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from blemish.inversion.losses import squared_error
 from blemish.synthesis.bending import bent_onto
 from blemish.synthesis.laying import enlarged, lay, outline_of
 
-# Pixels around the mask from which a blended defect's gradients are put in, of which OpenCV takes
-# three away again; those that are left must hold the step from the part to the defect.
+# Width in pixels around the mask from which a defect's gradients are blended. OpenCV removes
+# three of them again; the rest must contain the step from the part to the defect.
 RIM = 5
 MOSTLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Stitched:
-    """Real defects, warped and pasted, one for each item."""
+    """Real defects, warped and pasted, one per item."""
 
     target: Float[Tensor, "n 3 h w"]
 
@@ -39,20 +39,20 @@ def stitch_defect(
     *,
     blend: bool = True,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay a real defect under the target mask (see `laying`), and put it into the photograph.
+    """Place a real defect under the target mask (see `laying`) in the photograph.
 
-    What the moved defect does not cover of the target takes the colour of its nearest pixel.
+    Uncovered pixels of the target take the colour of the nearest covered pixel.
 
     Args:
-        photograph: Of a good part.
-        mask: The target.
-        source: A photograph with a real defect.
-        source_mask: Where that is.
-        blend: Whether the defect's gradients are put in, from its own surroundings on (Pérez et
-            al., 2003), so that it takes on the light of its new place; or its colours as they are.
+        photograph: Photograph of a good part.
+        mask: Target mask.
+        source: Photograph with a real defect.
+        source_mask: Mask of that defect.
+        blend: Blend the defect's gradients, starting in its surroundings (Pérez et al., 2003), so
+            that it takes on the light of its new place; otherwise paste its colours.
 
     Returns:
-        The photograph, changed inside the mask alone.
+        The photograph, changed only inside the mask.
     """
     moved, covered = laid_under(photograph, mask, source, source_mask)
     if not covered.any():
@@ -69,10 +69,10 @@ def laid_under(
     source: UInt8[np.ndarray, "h w 3"],
     source_mask: Bool[np.ndarray, "h w"],
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """A photograph of a defect, moved and bent so that this lies under a mask of another.
+    """Photograph of a defect, moved and warped so that the defect is under a mask of another.
 
     Returns:
-        The photograph, and where it shows the defect.
+        The photograph, and the mask of its defect.
     """
     h, w = mask.shape
     move, _ = lay(outline_of(source, source_mask), outline_of(photograph, mask))
@@ -87,9 +87,9 @@ def laid_under(
 def _off_ground(
     source: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """A defect without what its mask takes in of the ground around the part.
+    """A defect without the background pixels inside its mask.
 
-    That is little, or else the part was not found, or the defect sticks out.
+    These are few; otherwise the part was not found, or the defect sticks out.
     """
     kept = mask & spanned(silhouette(source))
     return kept if kept.sum() > MOSTLY * mask.sum() else mask
@@ -98,7 +98,7 @@ def _off_ground(
 def _spread(
     picture: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """What is not known takes the colour of the nearest pixel that is, where any is."""
+    """Unknown pixels take the colour of the nearest known pixel, if there is one."""
     from scipy.ndimage import distance_transform_edt  # slow to import
 
     if not known.any():
@@ -113,9 +113,9 @@ def _blended(
     mask: Bool[np.ndarray, "h w"],
     patch: UInt8[np.ndarray, "h w 3"],
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Poisson blending of a patch from a rim around the mask on, in which it shows a good part.
+    """Blend a patch by Poisson's equation, from a rim of good part around the mask inwards.
 
-    The pictures are padded, since the solver wants its region inside of them.
+    The images are padded, because the solver needs its region inside of them.
     """
     wide = [
         cv2.copyMakeBorder(picture, RIM + 2, RIM + 2, RIM + 2, RIM + 2, cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""From an order to items in a dataset: the four steps, an item by itself."""
+"""From a request to items in a dataset: the four steps, for one item at a time."""
 
 import hashlib
 import json
@@ -36,12 +36,12 @@ from blemish.types import Codes
 
 
 class Synthesizer:
-    """A placement method at work: an item is a function of what is ordered and of its seed.
+    """Opened placement method that makes items; an item depends only on the request and its seed.
 
     Args:
-        bundle: The bundle that makes the items; None for a method that needs none.
-        options: How defects are placed.
-        device: The device to work on.
+        bundle: Bundle that makes the items; None for a method that needs none.
+        options: Options of the placement.
+        device: Device to compute on.
 
     Attributes:
         method: Name of the placement method.
@@ -49,7 +49,7 @@ class Synthesizer:
     Raises:
         BundleError: The bundle lacks what the method or an option needs.
         OptionError: The options contradict each other.
-        DataError: A folder that the options name can't be read.
+        DataError: A folder of the options can't be read.
     """
 
     def __init__(
@@ -66,37 +66,37 @@ class Synthesizer:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of defects that can be placed."""
+        """Types of defects that can be placed."""
         return self.way.types
 
     @cached_property
     def generator(self) -> Generator:
-        """The bundle's generator, which may draw parts as well."""
+        """Generator of the bundle, which may draw parts as well."""
         if isinstance(self.way, Drawn):
             return self.way.generator
         assert self.bundle is not None, "parts are drawn by a bundle"
         return load_generator(self.bundle, self.device)
 
     def prepare(self, kind: str) -> None:
-        """Read what a type of defect needs, before any time is spent; see `job.Way.prepare`."""
+        """Read the data of a type of defect before the work starts; see `job.Way.prepare`."""
         self.way.prepare(kind)
 
     @one_thread()
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """Step A: the codes of the part, which all items on it share; see `job.Way.invert`."""
+        """Step A: the codes of the part, shared by all items on it; see `job.Way.invert`."""
         return self.way.invert(order, tell=tell)
 
     @one_thread()
     def make(
         self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
     ) -> Synthetic:
-        """One item.
+        """Make one item.
 
         Args:
-            order: What is asked for.
-            seed: Another seed is another defect.
-            twin: What `invert` gave for this photograph, so that it is not inverted again.
-            tell: Called behind each step of a search with its number.
+            order: Request.
+            seed: Random seed; another seed gives another defect.
+            twin: Result of `invert` for this photograph, to avoid inverting it again.
+            tell: Callback after each step of a search, called with its number.
         """
         if twin is None:
             twin = self.invert(order)
@@ -106,13 +106,13 @@ class Synthesizer:
         return self._item(order, seed, made, strength)
 
     def name(self, order: Order, seed: int) -> str:
-        """Of an item: the same order, options, bundle and seed give the same name."""
+        """Name of an item: the same request, options, bundle and seed give the same name."""
         digest = None if self.bundle is None else self.bundle.digest
         asked = json.dumps([order.digest, self.record(), digest, seed])
         return f"{plain_stem(order.normal)}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def record(self) -> dict[str, Any]:
-        """The options that items depend on, as JSON holds them."""
+        """Options that items depend on, as JSON values."""
         known = record_of(self.options) | {"way": self.method} | self.way.record()
         return json.loads(json.dumps(known, default=str))
 
@@ -164,7 +164,7 @@ class Synthesizer:
     def _judge(
         self, order: Order, carried: Carried, strength: Float[np.ndarray, "h w"]
     ) -> tuple[tuple[str, ...], dict[str, float]]:
-        """Why the item should not be used, and its scores; nothing of a bundle that has no idea."""
+        """Reasons against the item, and its scores; empty if the bundle has no curation bounds."""
         if self.curator is None:
             return (), {}
         found = self.curator.judge(
@@ -188,22 +188,22 @@ def synthesize(
     seed: int,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """Make items for seeds `seed … seed + count - 1` and add those that are not there yet.
+    """Make items for seeds `seed … seed + count - 1` and add those that are missing.
 
     Args:
-        synthesizer: Of a bundle.
-        orders: What is asked for, all on one photograph; seeds take them in turn.
-        dataset: Where items go.
-        count: So many.
-        seed: Of the first.
-        tell: Told in words how it goes.
+        synthesizer: Synthesizer of a bundle.
+        orders: Requests, all on one photograph; seeds use them in turn.
+        dataset: Data set for the items.
+        count: Number of items.
+        seed: Random seed of the first item.
+        tell: Callback for progress messages.
 
     Returns:
         The manifest's rows of these items, made now or before.
 
     Raises:
         OptionError: `count` is below one, or a seed out of range.
-        OutputError: The folder can't be written into.
+        OutputError: The folder can't be written to.
     """
     refuse_seeds(seed, count)
     known = {row["name"]: row for row in dataset.rows()}
@@ -223,7 +223,7 @@ def synthesize(
 
 
 def _named_from(root: Path, item: Synthetic) -> Synthetic:
-    """The item, its files in the data set's folder named from there, wherever that lies."""
+    """Row of the item, with files relative to the data set's folder."""
     here, facts = root.absolute(), dict(item.facts)
     for key in ("normal", "requested"):
         path = Path(facts[key]).absolute()

@@ -1,4 +1,4 @@
-"""The four answers in a sentence each, as the figures have it."""
+"""Four answers, one sentence each, from the figures."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 Row = dict[str, Any]
 Look = Callable[[Row], float | None]
 QUESTIONS = {
-    "in_domain": "Does the code lie in the domain of the generator's own latent space?",
-    "meaning": "Does it represent the target's meaning, not only its pixels?",
-    "editing": "Does it support editing, by reusing what the generator has learnt?",
-    "arbitrary": "Can the generator take an arbitrary photograph, and does it say when it can't?",
+    "in_domain": "Does the code lie in the domain of the generator's latent space?",
+    "meaning": "Does it represent the meaning of the target, not only its pixels?",
+    "editing": "Does it support editing, by reusing the knowledge of the generator?",
+    "arbitrary": "Can the generator invert any photograph, and does it report when it can't?",
 }
-NOTHING = "Nothing was there to measure it on."
+NOTHING = "There was no data to measure this."
 
 
 def answers(rows: Sequence[Row]) -> dict[str, str]:
-    """A sentence or two for each question."""
+    """One or two sentences for each question."""
     told = {
         "in_domain": _in_domain(rows),
         "meaning": _meaning(rows),
@@ -26,7 +26,7 @@ def answers(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def look(*path: str) -> Look:
-    """What stands at a path in a row; None where a step of it is missing."""
+    """Value at a path in a row; None if a step of it is missing."""
 
     def found(row: Row) -> float | None:
         value: Any = row
@@ -38,7 +38,7 @@ def look(*path: str) -> Look:
 
 
 def name(row: Row) -> str:
-    """The method with its space."""
+    """Method with its space."""
     return f"{row['method']} in {row['space']}"
 
 
@@ -51,38 +51,37 @@ def _in_domain(rows: Sequence[Row]) -> list[str]:
 def _meaning(rows: Sequence[Row]) -> list[str]:
     good, defective = ("groups", "good", "meaning"), ("groups", "defective", "meaning")
     return [
-        *_best(rows, look(*good, "psnr_db"), "Nearest in pixels on held-out good parts", _db),
+        *_best(rows, look(*good, "psnr_db"), "Smallest pixel error on held-out good parts", _db),
         *_best(rows, look(*good, "kernel_distance"), "nearest as a set", _plain, lowest=True),
         *_best(rows, look(*defective, "mask_iou"), "Best defect masks (median IoU)", _plain),
-        *_best(rows, look(*defective, "type_agreement"), "Type told rightly most often", _percent),
+        *_best(rows, look(*defective, "type_agreement"), "Best type accuracy", _percent),
     ]
 
 
 def _editing(rows: Sequence[Row]) -> list[str]:
     return [
-        *_best(
-            rows, look("editing", "moved_iou"), "Moved defects fall under their mask best", _plain
-        ),
+        *_best(rows, look("editing", "moved_iou"), "Moved defects match their mask best", _plain),
         *_best(
             rows,
             look("editing", "midpoint_realism"),
-            "Midpoints are most real to the critic (percentile among fresh samples)",
+            "Most realistic midpoints (critic's percentile among fresh samples)",
             _plain,
         ),
         *_best(
-            rows, look("editing", "share_monotone"), "Defects most often grow one way", _percent
+            rows,
+            look("editing", "share_monotone"),
+            "Most defects that grow monotonically",
+            _percent,
         ),
     ]
 
 
 def _arbitrary(rows: Sequence[Row]) -> list[str]:
-    told = _best(
-        rows, look("recovery", "share_recovered"), "Own samples are recovered most often", _percent
-    )
+    told = _best(rows, look("recovery", "share_recovered"), "Most own samples recovered", _percent)
     first = rows[0]["refusal"] if rows else None
     if first is not None and first["auroc_strangeness"] is not None:
         told.append(
-            f"Strangeness tells other objects from held-out good parts with an AUROC of "
+            f"Reconstruction distances separate other objects from held-out good parts: AUROC "
             f"{first['auroc_strangeness']:.3f}."
         )
     refused = look("refusal", "foreign_refused")
@@ -117,7 +116,7 @@ def _extremes(
 
 
 def _ranked(rows: Sequence[Row], value: Look) -> list[tuple[float, Row]]:
-    """From the lowest to the highest; of equal ones the first row counts as the highest."""
+    """From lowest to highest; of equal ones the first row counts as the highest."""
     known = [(found, row) for row in reversed(rows) if (found := value(row)) is not None]
     return sorted(known, key=lambda pair: pair[0])
 

@@ -1,7 +1,6 @@
-"""Question 4: can the generator take any photograph, and does it say when it can't?
+"""Question 4: can the generator invert any photograph, and does it report when it can't?
 
-Its own samples must be recovered, their codes with them; of photographs of other objects it must
-say that they are none of its own.
+Its own samples must be recovered with their codes; photographs of other objects must be refused.
 """
 
 from collections import Counter
@@ -22,15 +21,16 @@ Trials = Mapping[Group, Trial]
 
 
 def outcomes(trial: Trial) -> dict[str, int]:
-    """How many subjects came to which outcome."""
+    """Number of subjects per outcome."""
     return dict(sorted(Counter(inversion.outcome for inversion in trial.inversions).items()))
 
 
 def refusal(trials: Trials) -> dict[str, Any] | None:
-    """How well other objects are told from held-out good parts; None where either is missing.
+    """Separation of other objects from held-out good parts; None if either is missing.
 
-    The areas under the curve are of three scores: the photograph's strangeness, by which `invert`
-    refuses, the code's percentile in the domain, and the reconstruction's error.
+    The areas under the curve are for three scores: the reconstruction distance of the photograph,
+    by which `invert` refuses, the in-domain percentile of the code, and the error of the
+    reconstruction.
     """
     if "good" not in trials or "foreign" not in trials:
         return None
@@ -45,11 +45,11 @@ def refusal(trials: Trials) -> dict[str, Any] | None:
 
 
 def recovery(trials: Trials, statistics: WStatistics) -> dict[str, Any] | None:
-    """How well own samples are found again; None where there are none.
+    """Recovery of own samples; None without any.
 
     Args:
-        trials: By group.
-        statistics: Of w, whose variance is the unit of the distance to the true code.
+        trials: Trials by group.
+        statistics: Statistics of w, whose variance is the unit of the distance to the true code.
     """
     own = [trials[group] for group in ("own", "own defective") if group in trials]
     if not own:

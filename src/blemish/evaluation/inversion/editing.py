@@ -1,10 +1,10 @@
-"""Question 3: do the codes of photographs support editing, by what the generator has learnt?
+"""Question 3: do the codes of photographs support editing, using the generator's knowledge?
 
-Three trials on inverted photographs of good parts. A defect is *moved*: the defect code of an own
-sample is added to the photograph's, and what changes shall be where the sample's mask is and
-nowhere else. Codes of two photographs are *mixed* half and half, which shall look as real as the
-generator's own samples do. And a defect *grows* along the line from the mean of all defect codes to
-the sample's own, its area, or under a given mask its strength, never turning back.
+There are three trials on inverted photographs of good parts. A defect is *moved*: the defect code
+of an own sample is added to the photograph's, and only the pixels inside the sample's mask should
+change. Codes of two photographs are *mixed* half and half, which should look as real as the
+generator's own samples. And a defect *grows* along the line from the mean of all defect codes to
+the sample's own: its area, or under a given mask its strength, should never decrease.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from blemish.inversion.model import Model
 from blemish.inversion.space import w_defect_statistics
 from blemish.types import Codes, Sample
 
-VISIBLE = 6 / 127.5  # levels of a channel that an eye may see
+VISIBLE = 6 / 127.5  # levels of a channel that are visible
 GROWTH_STEPS = 6
 FRESH = 200
 BATCH = 16
@@ -33,12 +33,12 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yardstick:
-    """What edits are held against; made once for all methods.
+    """Reference for edits, computed once for all methods.
 
     Attributes:
-        model: A bundle's networks.
-        donors: Own samples with defects, whose codes are moved; None where there are none.
-        logits: The critic's verdicts on fresh samples of the generator.
+        model: Networks of a bundle.
+        donors: Own samples with defects, whose codes are moved; None without any.
+        logits: Critic's scores of fresh samples of the generator.
         centre: Mean of all defect codes; None without donors.
     """
 
@@ -52,7 +52,7 @@ class Yardstick:
     def of(
         cls, model: Model, donors: Subjects | None, *, seed: int = 0, fresh: int = FRESH
     ) -> "Yardstick":
-        """Draw fresh samples and judge them."""
+        """Generate fresh samples and score them."""
         rng = torch.Generator().manual_seed(seed + OWN_SEEDS - 1)
         rows = fresh_rows(model.generator, fresh, rng).split(BATCH)
         judged = [verdicts(model.critic, model.generator(Codes(w=w)).image) for w in rows]
@@ -61,7 +61,7 @@ class Yardstick:
 
 
 def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-    """The critic's logits, each picture by itself: in a batch it compares the pictures."""
+    """Critic's logits for each image alone, because it compares the images of a batch."""
     return torch.cat([critic(one) for one in image.split(1)])
 
 
@@ -107,7 +107,7 @@ def _moved(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
 
 
 def _grown(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
-    """Along the line to a defect's code."""
+    """Steps along the line to a defect's code."""
     ways = []
     for batch in _pairs(codes, yardstick):
         twin = batch.twin()
@@ -140,13 +140,13 @@ class _Pairs:
         return self.model.generator(self.codes).image
 
     def draw(self, time: float) -> Sample:
-        """With the defect, at a time in [0, 1] along the line from the mean of defect codes."""
+        """Images with the defect, at a time in [0, 1] on the line from the mean defect code."""
         rows = self.centre.lerp(self.w_defect, time)
         given = self.mask if self.takes_mask else None
         return self.model.generator(replace(self.codes, w_defect=rows), mask=given)
 
     def size(self, sample: Sample, twin: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """Area of the mask; of a given one, which stays, the mean change inside."""
+        """Area of the mask; for a given mask, which is constant, the mean change inside."""
         if not self.takes_mask:
             return sample.mask.mean(dim=(1, 2, 3))
         change = (sample.image - twin).abs().mean(dim=1, keepdim=True) * self.mask
@@ -154,7 +154,7 @@ class _Pairs:
 
 
 def _pairs(codes: Codes, yardstick: Yardstick) -> Iterator[_Pairs]:
-    """Each photograph with the next donor, again from the first when they are used up."""
+    """Each photograph with the next donor, starting again after the last one."""
     donors = yardstick.donors
     assert donors is not None and donors.codes is not None and donors.mask is not None
     assert donors.codes.w_defect is not None and yardstick.centre is not None

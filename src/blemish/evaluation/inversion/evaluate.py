@@ -1,4 +1,4 @@
-"""The four questions for every method and space, side by side."""
+"""Four questions for every method and space, side by side."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,15 +24,15 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A few reconstructions to look at.
+    """A few reconstructions for display.
 
     Attributes:
-        method: What found their codes.
-        space: Where.
-        group: Whose they are.
-        target: What was to be drawn.
-        drawn: What was drawn.
-        difference: Between the two, from black to white over half the range.
+        method: Method of their codes.
+        space: Search space.
+        group: Group of the subjects.
+        target: Target images.
+        drawn: Reconstructed images.
+        difference: Absolute difference, from black to white over half the range.
     """
 
     method: str
@@ -45,11 +45,11 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was measured.
+    """Measurements.
 
     Attributes:
         rows: Figures of each method in each space.
-        shown: Pictures of each row's groups.
+        shown: Images of each row's groups.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -66,16 +66,16 @@ def evaluate(
     batch: int = 8,
     tell: Tell = lambda _: None,
 ) -> Findings:
-    """Try every method on every group.
+    """Run every method on every group.
 
     Args:
-        model: A bundle's networks.
-        methods: Each with its space and options.
-        groups: One of a kind at most.
-        sights: What looks at pictures.
-        seed: Of the searches.
-        batch: Subjects that are searched for at a time; it changes nothing but rounding.
-        tell: Hears how many subjects are done, over all methods.
+        model: Networks of a bundle.
+        methods: Methods with their space and options.
+        groups: Groups, at most one of each kind.
+        sights: Feature networks and classifier.
+        seed: Random seed of the searches.
+        batch: Subjects per search batch; it changes only rounding.
+        tell: Callback, called with the number of finished subjects over all methods.
 
     Raises:
         BundleError: The bundle lacks what a method needs.
@@ -125,7 +125,7 @@ def _figures(trial: Trial, sights: Sights) -> dict[str, Any]:
 
 
 def _items(trial: Trial) -> list[dict[str, Any]]:
-    """A line for each subject."""
+    """One line for each subject."""
     met = overlaps(trial) or [None] * len(trial)
     return [
         {

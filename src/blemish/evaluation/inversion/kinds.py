@@ -1,11 +1,12 @@
-r"""A classifier of defect types that has seen real photographs alone.
+r"""Classifier of defect types, trained on real photographs only.
 
-Multinomial logistic regression on features f of frozen eyes, standardised over the photographs,
+It is a multinomial logistic regression on features f of a frozen network, standardised over the
+photographs,
 
     p(k | f) \propto \exp(w_k \cdot f + b_k),
 
-with a penalty on the weights w, each kind counting alike however many photographs it has. It learns
-from train/good and from the first third of each type, and from their mirror images.
+with a penalty on the weights w; each kind has the same weight, whatever its number of photographs.
+It is trained on train/good, the first third of each type, and their mirror images.
 """
 
 from dataclasses import dataclass
@@ -25,13 +26,13 @@ STEPS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regression:
-    """Fitted by `fit`.
+    """Result of `fit`.
 
     Attributes:
-        mean: Of the features.
-        deviation: Of the features.
-        weight: Of each feature for each kind.
-        bias: Of each kind.
+        mean: Mean of the features.
+        deviation: Deviation of the features.
+        weight: Weight of each feature for each kind.
+        bias: Bias of each kind.
     """
 
     mean: Float[Tensor, " d"]
@@ -40,7 +41,7 @@ class Regression:
     bias: Float[Tensor, " k"]
 
     def __call__(self, features: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
-        """The likeliest kind of each row."""
+        """Most likely kind of each row."""
         standard = (features.double() - self.mean) / self.deviation
         return (standard @ self.weight + self.bias).argmax(dim=1)
 
@@ -69,13 +70,13 @@ def fit(features: Float[Tensor, "n d"], kind: Int[Tensor, " n"], kinds: int) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindReader:
-    """Tells the type of a defect, or that there is none.
+    """Classifier of defect types and good parts.
 
     Attributes:
-        eyes: What it looks with.
-        kinds: That it knows, "good" the first.
-        regression: From their features to kinds.
-        seen: So many photographs of each kind it has learnt from.
+        eyes: Feature network.
+        kinds: Known kinds, with "good" as the first.
+        regression: Regression from features to kinds.
+        seen: Number of training photographs of each kind.
     """
 
     eyes: Eyes
@@ -84,14 +85,14 @@ class KindReader:
     seen: dict[str, int]
 
     def read(self, images: Float[Tensor, "n 3 h w"]) -> tuple[str, ...]:
-        """The kind of each picture."""
+        """Kind of each image."""
         return tuple(self.kinds[k] for k in self.regression(self.eyes.described(images)).tolist())
 
 
 def learn_kinds(
     folder: DefectFolder, eyes: Eyes, resolution: int, device: torch.device | str = "cpu"
 ) -> KindReader | None:
-    """Learn from a folder's photographs; None where it has no good parts, or no defects.
+    """Train on a folder's photographs; None if it has no good parts, or no defects.
 
     Raises:
         DataError: A file can't be read, or a mask is missing.
@@ -112,5 +113,5 @@ def learn_kinds(
 
 
 def _mirrored(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "m 3 h w"]:
-    """The pictures and their mirror images, along either axis and both."""
+    """Images and their mirror images, along either axis and both."""
     return torch.cat([image, image.flip(3), image.flip(2), image.flip(2, 3)])

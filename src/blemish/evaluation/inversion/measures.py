@@ -1,9 +1,9 @@
-"""Questions 1 and 2 for one trial: is the code in the domain, and does it hold the meaning?
+"""Questions 1 and 2 for one trial: is the code in domain, and does it represent the meaning?
 
-The measures are those of the papers: distances of the code with their percentiles among fresh ones
+The metrics are those of the papers: distances of the code with their percentiles among fresh ones
 (`inversion.domain`); PSNR, structural similarity, perceptual distances, distances of the sets of
 targets and reconstructions, overlap of defect masks, and the type that a classifier of real
-photographs gives to what was drawn.
+photographs predicts for the reconstruction.
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ OUTLINE_PX = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sights:
-    """What looks at pictures.
+    """Feature networks and classifier.
 
     Attributes:
-        eyes: For perceptual distances; the last are those for distances of sets.
-        reader: Of defect types; None where there is nothing to learn it from.
+        eyes: Networks for perceptual distances; the last ones give distances of sets.
+        reader: Classifier of defect types; None without training data.
     """
 
     eyes: Sequence[Eyes]
@@ -47,9 +47,9 @@ class Sights:
 
 
 def in_domain(trial: Trial) -> dict[str, Any]:
-    """Question 1: medians of the distances and percentiles, and how many codes are in the domain.
+    """Question 1: medians of the distances and percentiles, and the fraction of codes in domain.
 
-    A share of 0.99 of the generator's own codes stands at or below its 99th percentile.
+    Of the generator's own codes, a fraction of 0.99 is at or below the 99th percentile.
     """
     overall = trial.standing("percentile")
     found: dict[str, Any] = {name: middle(trial.standing(name)) for name in DISTANCES}
@@ -62,7 +62,7 @@ def in_domain(trial: Trial) -> dict[str, Any]:
 
 
 def meaning(trial: Trial, sights: Sights) -> dict[str, Any]:
-    """Question 2: how much of the target is in what the codes draw."""
+    """Question 2: how much of the target the codes reconstruct."""
     drawn, target = trial.image, trial.subjects.image
     found: dict[str, Any] = {
         "mse": fmean(squared_error(drawn, target).tolist()),
@@ -75,7 +75,7 @@ def meaning(trial: Trial, sights: Sights) -> dict[str, Any]:
 
 
 def overlaps(trial: Trial) -> list[float]:
-    """The mask's intersection over union of each subject; none where no defect was looked for."""
+    """The mask's intersection over union of each subject; empty without a search for defects."""
     if trial.mask is None or trial.subjects.mask is None:
         return []
     return mask_iou(trial.mask, trial.subjects.mask).tolist()
@@ -84,9 +84,9 @@ def overlaps(trial: Trial) -> list[float]:
 def paired_kernel_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> float:
     """`kernel_distance` of two sets whose rows belong together in pairs.
 
-    A reconstruction is nearer to its own target than chance would have it. So pairs are left out of
-    the kernel across the sets (Gretton et al., 2012, eq. 4), lest their likeness make the distance
-    negative; it is 0 for equal sets.
+    A reconstruction is closer to its own target than by chance. So pairs are left out of the kernel
+    across the sets (Gretton et al., 2012, eq. 4), to avoid negative distances; it is 0 for equal
+    sets.
     """
     across = (x.double() @ y.double().T / x.shape[1] + 1) ** 3
     n = len(across)
@@ -95,7 +95,7 @@ def paired_kernel_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> 
 
 
 def accuracy(reader: KindReader | None, groups: Sequence[Subjects]) -> dict[str, Any] | None:
-    """How often the classifier is right on real photographs that it has not seen."""
+    """Accuracy of the classifier on real photographs outside its training set."""
     if reader is None:
         return None
     right: dict[str, list[bool]] = {}
@@ -113,7 +113,7 @@ def accuracy(reader: KindReader | None, groups: Sequence[Subjects]) -> dict[str,
 
 
 def _of_sets(trial: Trial, eyes: Eyes) -> dict[str, Any]:
-    """Distances of the set of reconstructions to that of targets; they need two at least."""
+    """Distances of the set of reconstructions to that of targets; both need at least two."""
     if len(trial) < 2:
         return {"sliced_wasserstein": None, "sliced_wasserstein_at": {}, "kernel_distance": None}
     drawn, target = trial.image, trial.subjects.image
@@ -134,7 +134,7 @@ def _of_defects(trial: Trial) -> dict[str, Any]:
 
 
 def _of_kinds(trial: Trial, sights: Sights) -> dict[str, Any]:
-    """Whether the classifier sees the true type in what was drawn, and in the target itself."""
+    """Accuracy of the predicted types for the reconstructions, and for the targets."""
     kinds = trial.subjects.kinds
     if sights.reader is None or kinds is None or not {*kinds} <= {*sights.reader.kinds}:
         return {}

@@ -1,4 +1,4 @@
-"""The report as a page: an answer to each question, tables of methods and measures, pictures."""
+"""The report as a page: an answer to each question, tables of methods and metrics, images."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ MEANING = {
     "kernel_distance": "kernel distance",
     "mask_iou": "mask IoU",
     "boundary_f": "boundary F",
-    "type_agreement": "type told rightly",
+    "type_agreement": "type accuracy",
     "type_agreement_of_targets": "in the target",
 }
 EDITING = {
@@ -38,17 +38,17 @@ EDITING = {
     "changed_outside": "change outside",
     "midpoint_realism": "midpoints: realism percentile",
     "midpoint_percentile": "midpoints: domain percentile",
-    "share_monotone": "share that grows one way",
+    "share_monotone": "fraction that grows monotonically",
 }
 RECOVERY = {
     "n": "samples",
-    "share_psnr": "share ≥ 30 dB",
+    "share_psnr": "fraction ≥ 30 dB",
     "share_iou": "of defects, IoU ≥ 0.9",
-    "share_recovered": "share recovered",
+    "share_recovered": "fraction recovered",
     "code_distance": "distance to the true code",
 }
 REFUSAL = {
-    "auroc_strangeness": "AUROC of strangeness",
+    "auroc_strangeness": "AUROC of reconstruction distance",
     "auroc_percentile": "of percentile",
     "auroc_psnr": "of −PSNR",
     "foreign_refused": "others refused",
@@ -57,12 +57,12 @@ REFUSAL = {
 
 
 def write_page(report: Report, shown: Sequence[Shown], out: Path) -> None:
-    """Write `report.html`, and beside it the pictures that it holds.
+    """Write `report.html` and the images beside it.
 
     Args:
-        report: As `report.json` has it.
+        report: Content of `report.json`.
         shown: A few reconstructions of each method, space and group.
-        out: A folder that is there.
+        out: Existing folder.
     """
     page = Page(f"Inversion with the bundle '{report['bundle']['name']}'")
     _facts(page, report)
@@ -71,7 +71,7 @@ def write_page(report: Report, shown: Sequence[Shown], out: Path) -> None:
         page.text(report["answers"][name])
         _TABLES[name](page, report["rows"])
     if draw_fidelity(report["rows"], out / "fidelity.png"):
-        page.picture(out / "fidelity.png", "Fidelity against the percentile in the domain")
+        page.picture(out / "fidelity.png", "Fidelity and in-domain percentile")
     _strips(page, shown, out)
     page.write(out / "report.html")
 
@@ -81,27 +81,27 @@ def _facts(page: Page, report: Report) -> None:
     networks = report["networks"]
     page.text(f"{report['date']}, {report['machine']}; bundle {report['bundle']['digest'][:12]}.")
     page.text(
-        f"Tried on, at {report['resolution']}²: {counts}. 'good' and 'defective' are held-out "
+        f"Evaluated at {report['resolution']}²: {counts}. 'good' and 'defective' are held-out "
         "photographs, 'own' are the generator's samples, 'foreign' photographs of other objects."
     )
     page.text(
         f"Perceptual distances by {' and '.join(networks['perceptual'])}; the kernel distance by "
         f"{networks['sets']}, of as many reconstructions as targets. Figures of photographs and "
-        "codes are medians but for MSE, a mean."
+        "codes are medians except MSE, a mean."
     )
     if report["classifier"] is not None:
         known = report["classifier"]
         seen = ", ".join(f"{n} {kind}" for kind, n in known["learnt_from"].items())
-        page.text(f"The classifier of types has seen {seen}, through {known['network']}.")
+        page.text(f"The type classifier was trained on {seen}, on features of {known['network']}.")
         kinds = known["right"]
         rows = [(kind, known["tested_on"][kind], _cell(kinds[kind])) for kind in kinds]
-        page.table(("real photographs it has not seen", "n", "share told rightly"), rows)
+        page.table(("real photographs outside its training set", "n", "accuracy"), rows)
     for note in report["notes"]:
         page.text(note)
 
 
 def _of_groups(page: Page, rows: Sequence[Report], part: str, columns: dict[str, str]) -> None:
-    """A line for each group, method and space, so that methods stand below each other."""
+    """A line for each group, method and space, so that methods are below each other."""
     groups = dict.fromkeys(group for row in rows for group in row["groups"])
     known = {
         name: title
@@ -142,14 +142,14 @@ def _editing(page: Page, rows: Sequence[Report]) -> None:
     _of_rows(page, rows, "editing", EDITING)
     grown = {row["editing"].get("growth_of") for row in rows if row["editing"]} - {None}
     for what in grown:
-        page.text(f"What grows is the {what}.")
+        page.text(f"Growing: {what}.")
 
 
 def _arbitrary(page: Page, rows: Sequence[Report]) -> None:
     outcomes = dict.fromkeys(
         outcome for r in rows for found in r["groups"].values() for outcome in found["outcomes"]
     )
-    header = ("group", "method", "space", *outcomes, "median strangeness")
+    header = ("group", "method", "space", *outcomes, "median reconstruction distance")
     groups = dict.fromkeys(group for row in rows for group in row["groups"])
     body = [
         (
@@ -175,7 +175,7 @@ _TABLES = {
 
 
 def _strips(page: Page, shown: Sequence[Shown], out: Path) -> None:
-    """A picture for each group and space."""
+    """An image for each group and space."""
     for group, space in dict.fromkeys((one.group, one.space) for one in shown):
         here = [one for one in shown if (one.group, one.space) == (group, space)]
         file = out / f"{group.replace(' ', '-')}-{space.replace('+', '-plus')}.png"

@@ -1,4 +1,4 @@
-"""What reconstructions look like, and how near they are against how far from the domain."""
+"""Plots of reconstructions, and of fidelity over the in-domain percentile."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,16 +25,16 @@ def strip(shown: Sequence[Shown]) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def draw_fidelity(rows: Sequence[dict[str, Any]], picture: Path) -> bool:
-    """Plot PSNR against the percentile in the domain, a panel for each space.
+    """Plot PSNR over the in-domain percentile, one panel per space.
 
-    Colours are methods, shapes are groups, and each mark is a picture.
+    Colours are methods, shapes are groups, and each mark is an image.
 
     Args:
         rows: Figures of each method in each space.
-        picture: The PNG to write.
+        picture: PNG file to write.
 
     Returns:
-        Whether there was anything to plot; nothing is written otherwise.
+        Whether there was anything to plot; otherwise nothing is written.
     """
     points = [(row, group, *_points(found)) for row in rows for group, found in _groups(row)]
     if not any(x for *_, x, _ in points):
@@ -54,7 +54,7 @@ def draw_fidelity(rows: Sequence[dict[str, Any]], picture: Path) -> bool:
         axis = axes[0, spaces.index(row["space"])]
         axis.scatter(x, y, s=14, alpha=0.7, color=colours[row["method"]], marker=MARKS[group])
     for axis, space in zip(axes[0], spaces, strict=True):
-        axis.set(title=space, xlabel="percentile in the domain", xlim=(-3, 103))
+        axis.set(title=space, xlabel="in-domain percentile", xlim=(-3, 103))
     axes[0, 0].set_ylabel("PSNR in dB")
     groups = dict.fromkeys(group for _, group, *_ in points)
     figure.legend(handles=_keys(colours, groups), loc="outside right center", fontsize=8)
@@ -65,7 +65,7 @@ def draw_fidelity(rows: Sequence[dict[str, Any]], picture: Path) -> bool:
 
 
 def _keys(colours: dict[str, str], groups: Iterable[str]) -> list[Any]:
-    """What colours and shapes mean."""
+    """Legend of colours and shapes."""
     from matplotlib.lines import Line2D
 
     known = [Line2D([], [], ls="", marker="o", color=c, label=m) for m, c in colours.items()]
@@ -83,6 +83,6 @@ def _points(found: dict[str, Any]) -> tuple[list[float], list[float]]:
 
 
 def _enlarged(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Small pictures by whole pixels, so that they can be seen."""
+    """Small images enlarged by whole pixels."""
     times = -(-LEAST_SIDE // picture.shape[0])
     return picture.repeat(times, axis=0).repeat(times, axis=1)

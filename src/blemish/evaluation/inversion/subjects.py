@@ -1,8 +1,8 @@
-"""Whom the methods are tried on, told apart in groups.
+"""Subjects of the evaluation, in groups.
 
-Held-out photographs of good parts; defective ones with their masks, but for the first third of each
-type, from which bundles learn; the generator's own samples, whose codes are known; and photographs
-of other objects. A group that a folder lacks is left out, and a note says so.
+The groups are held-out photographs of good parts; defective ones with their masks, without the
+first third of each type, which is training data; the generator's own samples, with known codes; and
+photographs of other objects. A group that a folder lacks is left out with a note.
 """
 
 from collections.abc import Sequence
@@ -25,22 +25,22 @@ from blemish.inversion.lessons import Source, draw_flaws
 from blemish.types import Codes, Sample
 
 Group = Literal["good", "defective", "own", "own defective", "foreign"]
-# Searches draw from the run's own seed; a sample from the same one would hand them its latent.
+# Searches use the run's own seed; a sample with the same seed would have the same latent.
 OWN_SEEDS = 1_000_003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subjects:
-    """A group of pictures at the generator's resolution.
+    """Group of images at the generator's resolution.
 
     Attributes:
-        group: Its name.
-        names: Of the files, or of the samples.
-        image: In [-1, 1].
-        mask: Where their defects are, zeros and ones; None where nobody knows.
+        group: Name of the group.
+        names: Names of the files or samples.
+        image: Images in [-1, 1].
+        mask: Masks of their defects, zeros and ones; None if unknown.
         kinds: "good" or the type of the defect; None for other objects.
-        codes: What drew them; None for photographs.
-        defect: Whether a defect is looked for.
+        codes: True codes; None for photographs.
+        defect: Whether the methods search for a defect.
     """
 
     group: Group
@@ -58,7 +58,7 @@ class Subjects:
 def held_out_good(
     folder: DefectFolder, generator: Generator, limit: int | None = None
 ) -> Subjects | None:
-    """Photographs of good parts that are kept for testing; None where there are none."""
+    """Held-out photographs of good parts; None if there are none."""
     chosen = _some(folder.good("test"), limit)
     if not chosen:
         return None
@@ -69,13 +69,13 @@ def held_out_good(
 def held_out_defects(
     folder: DefectFolder, generator: Generator, limit: int | None = None, *, look: bool = True
 ) -> Subjects | None:
-    """Photographs of defects but for the first third of each type; None where none are left.
+    """Photographs of defects without the first third of each type; None if none are left.
 
     Args:
-        folder: With the defects' masks.
-        generator: Gives resolution and device.
-        limit: At most so many.
-        look: Look for the defect; a bundle without a branch or an encoder can't.
+        folder: Folder with the defects' masks.
+        generator: Generator that sets resolution and device.
+        limit: Maximum number.
+        look: Search for the defect; this needs a defect branch and an encoder.
 
     Raises:
         DataError: A file can't be read, or a mask is missing.
@@ -95,10 +95,10 @@ def held_out_defects(
 
 
 def foreign_objects(path: Path, generator: Generator, limit: int | None = None) -> Subjects:
-    """Photographs of other objects: a plain folder of pictures, or the good parts of a layout.
+    """Photographs of other objects: a plain folder of images, or the good parts of a data set.
 
     Raises:
-        DataError: The folder is missing or holds no photographs, or a file can't be read.
+        DataError: The folder is missing or has no photographs, or a file can't be read.
     """
     plain = [Photograph(path=file, kind=GOOD, split="test") for file in pictures_in(path)]
     chosen = _some(plain or DefectFolder(path).good(), limit)
@@ -107,7 +107,7 @@ def foreign_objects(path: Path, generator: Generator, limit: int | None = None) 
 
 
 def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Source:
-    """Where masks for own samples come from: the defects that the bundle has learnt from."""
+    """Source of masks for own samples: the defects that the bundle was trained on."""
     defect = generator.config.defect
     types, side = () if defect is None else defect.types, generator.config.resolution
     real = read_defects(folder, types, side, third=True)
@@ -124,14 +124,14 @@ def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Sou
 def own_samples(
     generator: Generator, source: Source, n: int, *, seed: int = 0, look: bool = True
 ) -> list[Subjects]:
-    """The generator's own, half of them with a defect where it knows defects.
+    """The generator's own samples, half of them with a defect if it knows defects.
 
     Args:
-        generator: Frozen.
-        source: Of masks, where the branch takes them.
-        n: So many in all.
-        seed: Of the samples; each is a function of it and of its number.
-        look: Whether defects can be looked for; otherwise all samples are good parts.
+        generator: Frozen generator.
+        source: Source of masks, if the branch takes them.
+        n: Total number.
+        seed: Random seed; each sample depends on it and on its own number.
+        look: Whether the methods can search for defects; otherwise all samples are good parts.
     """
     flawed = n // 2 if look and generator.config.defect is not None else 0
     good = _own(generator, source, range(n - flawed), seed, defect=False)
@@ -161,7 +161,7 @@ def _own(
 
 
 def joined(parts: Sequence[Codes]) -> Codes:
-    """Codes of one kind, one behind the other."""
+    """Codes of one kind, concatenated."""
     first = parts[0]
     names = first.noise or {}
     noise = {k: torch.cat([(part.noise or {})[k] for part in parts]) for k in names}
@@ -182,7 +182,7 @@ def _draw_good(generator: Generator, _: Source, rng: torch.Generator) -> tuple[S
 def _draw_flawed(
     generator: Generator, source: Source, rng: torch.Generator
 ) -> tuple[Sample, Codes, str]:
-    """Under a drawn mask where the branch takes one, else under its own."""
+    """Samples under a drawn mask if the branch takes one, else under its own."""
     twin, codes, _ = _draw_good(generator, source, rng)
     config, defect = generator.config, generator.config.defect
     assert defect is not None
@@ -198,7 +198,7 @@ def _draw_flawed(
 
 
 def _some(photographs: Sequence[Photograph], limit: int | None) -> Sequence[Photograph]:
-    """At most so many, evenly over all, since they are sorted by type."""
+    """At most the given number, evenly spread, because they are sorted by type."""
     n = len(photographs)
     if limit is None or limit >= n:
         return photographs
@@ -219,5 +219,5 @@ def _kinds(photographs: Sequence[Photograph]) -> tuple[str, ...]:
 
 
 def _placements(bundle: Bundle) -> Symmetries:
-    """What may be done to a defect, as the branch was trained; a foreign bundle may not say."""
+    """Symmetries of a defect in the branch's training; an imported bundle may lack them."""
     return trained_symmetries(bundle, "defects", "placements") or Symmetries()

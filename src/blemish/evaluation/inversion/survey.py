@@ -1,4 +1,4 @@
-"""What is asked for: gather the subjects and the eyes, put the questions, write the answers."""
+"""Evaluation of inversion: gathers subjects and networks, runs the questions, writes the report."""
 
 import json
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ from blemish.seeds import refuse_seeds
 
 UNITS = {
     "cycle": "variance of an element of w",
-    "mahalanobis": "deviations of fresh codes, about 1 for these",
+    "mahalanobis": "deviations of fresh codes; about 1 for these",
     "spread": "variance of an element of w",
-    "percentile": "of fresh samples that stand lower, 0 to 100",
+    "percentile": "percentage of fresh samples below, 0 to 100",
     "share": "of 1",
     "mse": "on [-1, 1]",
     "psnr_db": "dB, 10·log10(4/MSE) on [-1, 1]",
@@ -51,16 +51,16 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Who is tried.
+    """Options of the evaluation.
 
     Attributes:
-        images: Folder in the layout of MVTec AD; the bundle shall not have seen its test/good, and
-            of each type of defect no more than the first third.
+        images: Folder in the layout of MVTec AD; the bundle should not have seen its test/good, nor
+            more than the first third of each defect type.
         foreign: Folder of other objects; None leaves them out.
-        samples: Of the generator's own.
-        limit: At most so many photographs of a group, evenly over all; None takes all.
-        seed: Of samples and searches.
-        batch: Subjects that are searched for at a time; it changes nothing but rounding.
+        samples: Number of the generator's own samples.
+        limit: Maximum number of photographs per group, evenly spread; None takes all.
+        seed: Random seed of samples and searches.
+        batch: Subjects per search batch; it changes only rounding.
     """
 
     images: Path
@@ -76,21 +76,23 @@ class Plan:
         for name, (value, lowest) in least.items():
             if value is not None and value < lowest:
                 raise OptionError(
-                    got=f"--{name} {value}", expected=f"{lowest} or more", todo="Ask for some."
+                    got=f"--{name} {value}",
+                    expected=f"{lowest} or more",
+                    todo="Correct the option.",
                 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """Everything that the questions are put to.
+    """Data and networks of the evaluation.
 
     Attributes:
-        bundle: Which is evaluated.
-        model: Its networks.
-        plan: What was asked for.
-        groups: Of subjects.
-        sights: What looks at pictures.
-        notes: What is missing, and what to bear in mind.
+        bundle: Evaluated bundle.
+        model: Networks of the bundle.
+        plan: Options of the evaluation.
+        groups: Groups of subjects.
+        sights: Feature networks and classifier.
+        notes: Missing data, and other remarks.
     """
 
     bundle: Bundle
@@ -102,25 +104,25 @@ class Survey:
 
     @property
     def total(self) -> int:
-        """So many subjects are tried with each method."""
+        """Number of subjects per method."""
         return sum(map(len, self.groups))
 
     def put(
         self, methods: Sequence[Method], out: Path, tell: Tell = lambda _: None
     ) -> dict[str, Any]:
-        """Ask, and write `report.html` with its pictures and `report.json`, this last.
+        """Run the evaluation; write `report.html` with its images, and `report.json` last.
 
         Args:
-            methods: Each with its space and options.
-            out: A folder; it is made.
-            tell: Hears how many subjects are done, over all methods.
+            methods: Methods with their space and options.
+            out: Output folder, created if missing.
+            tell: Callback, called with the number of finished subjects over all methods.
 
         Returns:
-            What the JSON holds.
+            Content of the JSON file.
 
         Raises:
             BundleError: The bundle lacks what a method needs.
-            OutputError: The folder can't be written.
+            OutputError: The folder can't be written to.
         """
         ensure_writable(out)
         plan = self.plan
@@ -160,10 +162,10 @@ class Survey:
 
 
 def prepare(bundle: Bundle, model: Model, plan: Plan) -> Survey:
-    """Gather subjects and eyes.
+    """Gather subjects and networks.
 
     Raises:
-        DataError: A folder or a file can't be read, or there is nobody to try.
+        DataError: A folder or a file can't be read, or there are no subjects.
     """
     folder = DefectFolder(plan.images)
     notes: list[str] = []
@@ -172,7 +174,7 @@ def prepare(bundle: Bundle, model: Model, plan: Plan) -> Survey:
         raise DataError(
             got=f"{plan.images}, without photographs to test on, and --samples {plan.samples}",
             expected="test/good, more than one defect of a type, or samples of the generator's own",
-            todo="Add photographs, or ask for samples.",
+            todo="Add photographs, or use --samples.",
         )
     eyes = _eyes(model, notes)
     side = model.generator.config.resolution
@@ -187,13 +189,13 @@ def _gather(
     generator, defect = model.generator, model.generator.config.defect
     look = defect is not None and model.encoder is not None
     if not look:
-        notes.append("Defects were not looked for: that takes a defect branch and an encoder.")
+        notes.append("Defects were not searched for: this needs a defect branch and an encoder.")
     found: list[Subjects] = []
     _add(found, held_out_good(folder, generator, plan.limit), "test/good", notes)
     defective = held_out_defects(folder, generator, plan.limit, look=look)
     _add(found, defective, "defects beyond the first third of a type", notes)
     if model.domain is None:
-        notes.append("The bundle does not know the domain of its codes: nothing is said of it.")
+        notes.append("The bundle has no statistics of its codes, so domain figures are missing.")
     source = source_of(bundle, folder, generator)
     found += own_samples(generator, source, plan.samples, seed=plan.seed, look=look)
     if plan.foreign is not None:
@@ -214,11 +216,11 @@ def _add(found: list[Subjects], group: Subjects | None, what: str, notes: list[s
 
 
 def _eyes(model: Model, notes: list[str]) -> list[Eyes]:
-    """The critic's, and SqueezeNet's where its weights are found and pictures are large enough."""
+    """The critic, and SqueezeNet if its weights are available and images are large enough."""
     eyes = [Eyes.of_critic(model.critic)]
     side = model.generator.config.resolution
     if side < LEAST_SIDE:
-        notes.append(f"SqueezeNet was left out: pictures of {side}² are too small for it.")
+        notes.append(f"SqueezeNet was left out: images of {side}² are too small for it.")
         return eyes
     try:
         network = load_features("squeezenet").to(model.device)

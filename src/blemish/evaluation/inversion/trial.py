@@ -1,4 +1,4 @@
-"""One method in one space, tried on a group of subjects."""
+"""One method in one space, run on a group of subjects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from blemish.inversion.methods import Method, name_of
 from blemish.inversion.model import Model
 from blemish.types import Codes
 
-Tell = Callable[[float], None]  # hears how many subjects are done, and parts of them
+Tell = Callable[[float], None]  # called with the number of finished subjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What became of a group.
+    """Result of one method on a group.
 
     Attributes:
-        subjects: Who was tried.
-        inversions: Of each of them.
-        mask: Of the defect in what was drawn; None where none was looked for.
-        seconds: That it took.
+        subjects: Subjects of the trial.
+        inversions: Inversion of each subject.
+        mask: Mask of the defect in the reconstruction; None without a search for defects.
+        seconds: Time of the trial, in seconds.
     """
 
     subjects: Subjects
@@ -39,27 +39,27 @@ class Trial:
 
     @property
     def image(self) -> Float[Tensor, "n 3 h w"]:
-        """What the codes draw."""
+        """Images that the codes generate."""
         return torch.cat([inversion.image for inversion in self.inversions])
 
     @property
     def codes(self) -> Codes:
-        """Of all subjects."""
+        """Codes of all subjects."""
         return joined([inversion.codes for inversion in self.inversions])
 
     @property
     def psnr(self) -> list[float]:
-        """In dB, of each subject."""
+        """PSNR in dB, of each subject."""
         return [inversion.psnr for inversion in self.inversions]
 
     def standing(self, name: str) -> list[float]:
-        """A distance or a percentile of each subject; none where the domain is not known."""
+        """Distance or percentile of each subject; empty if the domain is unknown."""
         found = [inversion.standing.get(name) for inversion in self.inversions]
         return [value for value in found if value is not None]
 
     @property
     def strangeness(self) -> list[float]:
-        """Of each subject; none where there is no encoder."""
+        """Reconstruction distance of each subject; empty without an encoder."""
         found = [inversion.strangeness for inversion in self.inversions]
         return [value for value in found if value is not None]
 
@@ -73,15 +73,15 @@ def attempt(
     batch: int = 8,
     tell: Tell = lambda _: None,
 ) -> Trial:
-    """Try a method on a group.
+    """Run a method on a group.
 
     Args:
-        model: A bundle's networks.
-        how: The method with its space and options.
-        subjects: On the model's device.
-        seed: Of the search, the same for each subject.
-        batch: Subjects that are searched for at a time; it changes nothing but rounding.
-        tell: Hears how many are done.
+        model: Networks of a bundle.
+        how: Method with its space and options.
+        subjects: Subjects, on the model's device.
+        seed: Random seed of the search, the same for each subject.
+        batch: Subjects per search batch; it changes only rounding.
+        tell: Callback, called with the number of finished subjects.
     """
     began, inversions, masks = monotonic(), [], []
     for first in range(0, len(subjects), batch):
@@ -102,7 +102,7 @@ def attempt(
 
 @torch.no_grad()
 def _masks(model: Model, found: Found) -> list[Tensor]:
-    """The mask that was handed over, or that the branch has drawn."""
+    """Mask that was given to the branch, or that the branch has drawn."""
     return [found.mask if found.mask is not None else model.generator(found.codes).mask]
 
 

@@ -1,4 +1,4 @@
-"""Whether labels are true: what the files say has changed, held against the masks beside them."""
+"""Label accuracy: changed pixels in the files, compared with the masks beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from blemish.pictures import read_mask, read_picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Of one item: overlaps of its label, and pixels where none should have changed.
+    """Overlaps of an item's label, and number of pixels that should not have changed.
 
     Attributes:
         changed: IoU of the label with the pixels that differ from the good twin.
-        visible: IoU of the label with those that differ noticeably.
-        requested: IoU of the label with the mask that was asked for; None without one of its size.
-        outside_label: Pixels that differ outside the label.
-        outside_reach: Pixels that differ beyond the reach of the mask that was asked for; None
-            where that mask or its reach is not known.
+        visible: IoU of the label with the pixels that differ visibly.
+        requested: IoU of the label with the requested mask; None without one of its size.
+        outside_label: Number of pixels that differ outside the label.
+        outside_reach: Number of pixels that differ beyond the reach of the requested mask; None if
+            mask or reach is unknown.
     """
 
     changed: float
@@ -37,7 +37,7 @@ class Drift:
 def drift_of(
     item: Item, picture: UInt8[np.ndarray, "h w 3"], label: Bool[np.ndarray, "h w"]
 ) -> Drift | None:
-    """From an item's files; None where it has no good twin of its size."""
+    """Drift from an item's files; None without a good twin of the same size."""
     if item.twin is None or not item.twin.is_file():
         return None
     twin = read_picture(item.twin)
@@ -59,7 +59,7 @@ def drift_of(
 
 
 def summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
-    """Over items; None where none has a good twin."""
+    """Summary over items; None if none has a good twin."""
     known = [drift for drift in drifts if drift is not None]
     if not known:
         return None
@@ -77,7 +77,7 @@ def summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
 
 
 def _asked(item: Item, label: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
-    """The mask that was asked for; None where there is none of the label's size."""
+    """Requested mask; None without one of the label's size."""
     if item.requested is None or not item.requested.is_file():
         return None
     asked = read_mask(item.requested)

@@ -1,9 +1,8 @@
-"""Made items held against real ones, type by type, from nothing but the files.
+"""Comparison of synthetic items with real ones by type, from the files alone.
 
-Real defects are parted by the field's few-shot protocol: the first third of each type by name is
-what a bundle may have learnt from, and what items may be copies of; the rest is what they are
-compared with. How far these two are from each other stands beside every distance, as what a set
-that small can come to at best.
+Real defects are split by the field's few-shot protocol. The first third of each type by name counts
+as training data, which items may copy; the rest is compared with. The distance between these two is
+given beside every distance, as the best value that so small a set can reach.
 """
 
 import hashlib
@@ -42,20 +41,20 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Made items of one type, and the real ones that they are held against.
+    """Synthetic items of one type, and the real ones to compare with.
 
     Attributes:
-        kind: The type.
-        items: Those that were made.
-        made: How they look.
+        kind: Type of the defects.
+        items: Synthetic items.
+        made: Views of the synthetic items.
         known: All real ones.
-        real: How these look.
-        learnt: Those that may have been learnt from.
-        compared: Those to be compared with.
-        neighbours: Of each made item, indices of the nearest real ones.
-        distances: To these, in the features of the surroundings.
-        drifts: Whether labels are true.
-        groups: Items on one photograph under one mask share a name.
+        real: Views of the real ones.
+        learnt: Possible training data.
+        compared: Held-out ones to compare with.
+        neighbours: Indices of the nearest real ones of each synthetic item.
+        distances: Distances to these, in the features of the surroundings.
+        drifts: Label accuracy of each item.
+        groups: Group name of each item; items on one photograph under one mask share it.
         made_near: Close-ups of made items at their photographs' own scale.
         real_near: Those of all real ones.
         made_masks: Shapes of the masks of made items.
@@ -79,7 +78,7 @@ class Subject:
     real_masks: list[MaskView]
 
     def figures(self, eyes: Eyes) -> dict[str, Any]:
-        """Everything that is measured of the type."""
+        """All figures of the type."""
         turns = [look_again(eyes, squares) for squares in turned(self.learnt.painted)]
         found = {
             "made": len(self.made),
@@ -96,7 +95,7 @@ class Subject:
         return found | {"unknown": _unknown(found)}
 
     def files(self, real: Path) -> dict[str, list[str]]:
-        """Names of the real ones that may have been learnt from, and of those compared with."""
+        """Names of the real ones that count as training data, and of those compared with."""
         names = [item.image.relative_to(real).as_posix() for item in self.known]
         return {
             "learnt": names[: len(self.learnt)],
@@ -104,7 +103,7 @@ class Subject:
         }
 
     def lines(self) -> list[dict[str, Any]]:
-        """A line for each item: the nearest real ones, and whether its label is true."""
+        """A line for each item: the nearest real ones, and the label accuracy."""
         return [
             {
                 "name": item.image.stem,
@@ -145,7 +144,7 @@ class Subject:
 
 @dataclass(slots=True)
 class _Watched:
-    """Views of items as they are read, and what else was seen on the way."""
+    """Views of items as they are read, with their label accuracy."""
 
     drifts: list[Drift | None] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
@@ -171,15 +170,15 @@ def compare(
     everything: bool = False,
     tell: Tell = lambda _: None,
 ) -> list[Subject]:
-    """Look at all items of the types that there are real ones of.
+    """Measure all items of the types with real defects.
 
     Args:
-        eyes: What looks at them.
-        made: From a folder.
-        real: From another.
-        everything: The bundle has learnt from all real ones: items are compared with all of them,
+        eyes: Feature network.
+        made: Synthetic items of a folder.
+        real: Real defects of another folder.
+        everything: The bundle was trained on all real ones: items are compared with all of them,
             and may be copies of any.
-        tell: Hears how many items have been looked at.
+        tell: Callback, called with the number of finished items.
 
     Raises:
         DataError: A file can't be read.
@@ -218,23 +217,23 @@ def compare(
 
 
 def look_again(eyes: Eyes, squares: UInt8[np.ndarray, "n s s 3"]) -> Tensor:
-    """Features of squares that were turned."""
+    """Features of transformed squares."""
     return eyes.pooled(to_tensor(np.ascontiguousarray(squares)))
 
 
 def _unknown(found: dict[str, Any]) -> dict[str, str]:
-    """Why a figure is missing."""
+    """Reason for a missing figure."""
     distances, spread = found["distances"]["whole"], found["diversity"]
     figures = {
-        "distance of made ones": (distances["made"], "fewer than two made, or to compare with"),
-        "distance of learnt ones": (distances["learnt"], "fewer than two in the first third"),
-        "diversity of made ones": (spread["made"], "fewer than two"),
+        "distance of synthetic ones": (distances["made"], "fewer than two synthetic or real"),
+        "distance of training ones": (distances["learnt"], "fewer than two in the first third"),
+        "diversity of synthetic ones": (spread["made"], "fewer than two"),
         "diversity of real ones": (spread["real"], "fewer than two"),
         "diversity under one mask": (
             spread["under_one_mask"],
             "no two items are known to share photograph and mask",
         ),
-        "share of copies": (found["memorised"], "fewer than two in the first third"),
+        "fraction of copies": (found["memorised"], "fewer than two in the first third"),
         "drift": (found["drift"], "no item has a good twin of its size"),
         "realism of masks": (found["masks"], "fewer than two made, or real ones"),
     }

@@ -1,9 +1,9 @@
-"""What is compared: made items, and real defects that are held against them.
+"""Data to compare: synthetic items, and real defects.
 
-Both are read from folders as their users get them, in the layout of MVTec AD; where Blemish made
-the items, its manifest says which were kept and where their good twins are. A manifest may come
-from a stranger: types become names of files, so they must be plain, and no file outside the folder
-is read.
+Both are read from folders as users receive them, in the layout of MVTec AD. If Blemish made the
+items, its manifest says which were kept and where their good twins are. A manifest may come from a
+stranger: types become names of files, so they must be plain, and no file outside the folder is
+read.
 """
 
 from collections import Counter
@@ -26,15 +26,16 @@ MORE = ("twin", "requested")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A defect with its mask.
+    """Defect with its mask.
 
     Attributes:
-        kind: Its type.
-        image: Its picture's file.
-        mask: Its mask's file.
-        twin: The file of the same part without it; None where there is none.
-        requested: The file of the mask that was asked for; None where nobody asked.
-        reach_px: How far beyond that a pixel may change; None where nobody knows.
+        kind: Type of the defect.
+        image: File of the image.
+        mask: File of the mask.
+        twin: File of the same part without the defect; None without one.
+        requested: File of the requested mask; None without one.
+        reach_px: Distance beyond the requested mask within which pixels may change; None if
+            unknown.
     """
 
     kind: str
@@ -45,10 +46,10 @@ class Item:
     reach_px: int | None = None
 
     def read(self) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-        """Picture and mask.
+        """Image and mask.
 
         Raises:
-            DataError: One can't be read, they differ in size, or nothing is marked.
+            DataError: A file can't be read, they differ in size, or the mask is empty.
         """
         picture, mask = read_picture(self.image), read_mask_for(self.image, self.mask, self.kind)
         if not mask.any():
@@ -62,12 +63,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a folder holds.
+    """Synthetic items of a folder.
 
     Attributes:
-        items: Those that were kept, by type.
-        outcomes: How many of each type were kept, refused, or failed; empty without a manifest.
-        reasons: Why, how often, over all types.
+        items: Kept items, by type.
+        outcomes: Number of kept, refused and failed items by type; empty without a manifest.
+        reasons: Number of items by reason, over all types.
     """
 
     items: dict[str, list[Item]]
@@ -76,12 +77,13 @@ class Made:
 
 
 def read_made(root: Path) -> Made:
-    """The made items of a folder.
+    """Read the synthetic items of a folder.
 
-    Of two lines under one name in its manifest the later counts, as for `blemish synthesize`.
+    If two lines of its manifest have the same name, the later one counts, as for `blemish
+    synthesize`.
 
     Raises:
-        DataError: It holds none, or its manifest can't be understood.
+        DataError: The folder has no items, or its manifest is invalid.
     """
     manifest = root / MANIFEST
     made = _by_manifest(manifest) if manifest.is_file() else Made(items=_items(root))
@@ -89,8 +91,8 @@ def read_made(root: Path) -> Made:
         why = "".join(f"; {reason}: {count}" for reason, count in made.reasons.items())
         raise DataError(
             got=f"{root}, in which no item was kept{why}",
-            expected="a folder as 'blemish synthesize' or 'blemish batch' leaves it",
-            todo="Name another folder, or make some items.",
+            expected="a folder written by 'blemish synthesize' or 'blemish batch'",
+            todo="Give another folder, or make some items.",
         )
     return made
 
@@ -106,14 +108,14 @@ def read_real(root: Path, kinds: Sequence[str]) -> dict[str, list[Item]]:
     if not items:
         raise DataError(
             got=f"{root}, without any {' or '.join(kinds)}",
-            expected="real defects of the types that were made",
-            todo="Name a folder that has some.",
+            expected="real defects of the types of the synthetic items",
+            todo="Give a folder that has some.",
         )
     return items
 
 
 def _refuse_maskless(root: Path, kinds: Sequence[str]) -> None:
-    """Left out, it would move the others from one third into the next."""
+    """Refuse photographs without a mask: skipping one would move others to another third."""
     for p in DefectFolder(root).defects():
         if p.kind in kinds and p.mask_path is None:
             raise DataError(

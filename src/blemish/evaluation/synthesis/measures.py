@@ -1,4 +1,4 @@
-"""Figures of sets of defects: how near to real ones, how diverse, how many are copies."""
+"""Metrics of sets of defects: distance to real ones, diversity, fraction of copies."""
 
 from statistics import fmean, pstdev
 from typing import Any
@@ -15,7 +15,7 @@ QUANTILE = 0.05
 
 
 def subset_size(*sets: int) -> int:
-    """Nine tenths of the smallest set, so that seeds differ; two at least."""
+    """Nine tenths of the smallest set, so that seeds differ; at least two."""
     return max(FEWEST, round(0.9 * min(sets)))
 
 
@@ -27,11 +27,11 @@ def set_distances(
     Args:
         x: Features of one set.
         y: Features of the other.
-        frechet_rows: At most so many for the Fréchet distance, which depends on their number:
-            only figures of as many rows compare.
+        frechet_rows: Maximum number of rows for the Fréchet distance, which depends on it: only
+            figures with the same number are comparable.
 
     Returns:
-        The figures with the sizes of the subsets; None where a set has fewer than two rows.
+        The figures with the sizes of the subsets; None if a set has fewer than two rows.
     """
     if min(len(x), len(y)) < FEWEST:
         return None
@@ -55,9 +55,9 @@ def set_distances(
 
 
 def diversity(features: Float[Tensor, "n d"]) -> float | None:
-    """Mean squared distance of pairs over the mean squared length; None of fewer than two rows.
+    """Mean squared distance of pairs over the mean squared length; None for fewer than two rows.
 
-    0 where all look alike, and 2 where they have nothing in common.
+    0 if all are alike, and 2 if they have nothing in common.
     """
     n = len(features)
     if n < FEWEST:
@@ -69,17 +69,17 @@ def diversity(features: Float[Tensor, "n d"]) -> float | None:
 def memorised(
     made: Float[Tensor, "n d"], training: Float[Tensor, "m d"], turned: Float[Tensor, "k d"]
 ) -> float | None:
-    """The share of made defects that lie as near to a training defect as hardly two of these do.
+    """Fraction of synthetic defects that are suspiciously close to a training defect.
 
     Args:
-        made: Features of what was made.
-        training: Features of what was learnt from.
-        turned: The same, mirrored and turned in every way: all of them in one position, then all
-            in the next.
+        made: Features of synthetic defects.
+        training: Features of training defects.
+        turned: Features of the training defects in every rotation and reflection: all in one
+            position, then all in the next.
 
     Returns:
-        The share that is nearer than the nearest twentieth of the training defects are to each
-        other in any position; None where fewer than two are known.
+        The fraction that is closer than the closest twentieth of the training defects are to each
+        other in any position; None if fewer than two are known.
     """
     if len(training) < FEWEST or not len(made):
         return None

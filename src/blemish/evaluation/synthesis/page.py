@@ -1,4 +1,4 @@
-"""The report as a page: figures by type, and items with the real ones that they come nearest to."""
+"""The report as a page: figures by type, and items with their nearest real defects."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ DRIFT = {
     "items": "items with a twin",
     "iou_changed_median": "IoU of label and changed bytes, median",
     "iou_changed_least": "least",
-    "iou_visible_median": "IoU of label and what is seen to change, median",
+    "iou_visible_median": "IoU of label and visible change, median",
     "iou_requested_median": "IoU of label and request, median",
     "pixels_changed_outside_label": "pixels changed outside labels",
     "pixels_changed_beyond_reach": "beyond the request's reach",
@@ -40,14 +40,14 @@ DRIFT = {
 
 
 def write_page(report: Report, subjects: Sequence[Subject], out: Path) -> None:
-    """Write `report.html`, and beside it the pictures that it holds.
+    """Write `report.html` and the images beside it.
 
     Args:
-        report: As `report.json` has it.
-        subjects: What was compared.
-        out: A folder that is there.
+        report: Content of `report.json`.
+        subjects: Compared sets.
+        out: Existing folder.
     """
-    page = Page("Made defects beside real ones")
+    page = Page("Synthetic defects compared with real ones")
     _facts(page, report)
     for subject in subjects:
         page.heading(subject.kind)
@@ -57,8 +57,8 @@ def write_page(report: Report, subjects: Sequence[Subject], out: Path) -> None:
         write_picture(file, _rows(subject, chosen))
         page.picture(
             file,
-            "Good part, mask that was asked for, made item, label, its surroundings; then the "
-            "surroundings of the nearest real ones, whose distances stand below",
+            "Good part, requested mask, synthetic item, label, its surroundings; then the "
+            "surroundings of the nearest real ones, whose distances are given below",
         )
         _neighbours(page, [report["types"][subject.kind]["items"][index] for index in chosen])
     page.write(out / "report.html")
@@ -86,13 +86,13 @@ def _facts(page: Page, report: Report) -> None:
 
 def _figures(page: Page, found: Report) -> None:
     page.text(
-        f"{found['made']} made; {found['real_learnt']} real ones that may have been learnt from, "
-        f"{found['real_compared']} to be compared with."
+        f"{found['made']} synthetic; {found['real_learnt']} real ones that count as training data, "
+        f"{found['real_compared']} to compare with."
     )
     for use, names in found["files"].items():
         page.text(f"{use.capitalize()}: {', '.join(names) or 'none'}.")
     for figure, why in found["unknown"].items():
-        page.text(f"Not known, the {figure}: {why}.")
+        page.text(f"The {figure} is unknown: {why}.")
     header = ("distance to real ones", "rows", "kernel", "±", "rows", "Fréchet", "±")
     rows = [
         (f"{look}: {who}", *_cells(found["distances"][look][who], DISTANCES))
@@ -102,7 +102,7 @@ def _figures(page: Page, found: Report) -> None:
     page.table(header, rows)
     spread = found["diversity"]
     page.table(
-        ("diversity inside", "real ones", "under one mask", "share of copies"),
+        ("diversity inside", "real ones", "under one mask", "fraction of copies"),
         [
             tuple(
                 map(
@@ -135,12 +135,12 @@ def _masks(page: Page, found: Report | None) -> None:
 
 
 def _chosen(n: int) -> list[int]:
-    """Items to show, evenly over all."""
+    """Items for display, evenly spread."""
     return np.linspace(0, n - 1, min(SHOWN, n)).astype(int).tolist()
 
 
 def _neighbours(page: Page, items: Sequence[Report]) -> None:
-    """The nearest real ones by name, with their distances."""
+    """Names of the nearest real ones, with their distances."""
     count = len(items[0]["nearest"])
     header = ("item", *(cell for _ in range(count) for cell in ("near", "distance")))
     rows = [

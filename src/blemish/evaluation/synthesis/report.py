@@ -1,4 +1,4 @@
-"""The evaluation of a set of made items, from two folders to a page and its JSON."""
+"""Evaluation of a synthetic set, from two folders to a page and its JSON."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -27,16 +27,16 @@ TRAINED_WITH: NetworkName = "efficientnet-lite0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to compare.
+    """Options of the comparison.
 
     Attributes:
-        real: A folder with real defects.
-        synthetic: A folder with made ones.
-        features: What looks at them; auto is SqueezeNet where its weights are found, else the
-            critic of `bundle`.
-        bundle: Whose critic looks, where one does.
-        everything: The bundle has learnt from all real ones.
-        device: To look on.
+        real: Folder with real defects.
+        synthetic: Folder with synthetic defects.
+        features: Feature network; auto is SqueezeNet if its weights are available, else the critic
+            of `bundle`.
+        bundle: Bundle whose critic is used.
+        everything: The bundle was trained on all real ones.
+        device: Device to compute on.
     """
 
     real: Path
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything that was read for a plan.
+    """Data and network of a comparison.
 
     Attributes:
         judge: SqueezeNet, which looks at close-ups; None where its weights are not found.
@@ -63,23 +63,23 @@ class Comparison:
 
     @property
     def total(self) -> int:
-        """So many pictures are looked at."""
+        """Number of images to read."""
         kinds = [kind for kind in self.made.items if kind in self.real]
         return sum(len(self.made.items[kind]) + len(self.real[kind]) for kind in kinds)
 
     def run(self, out: Path, tell: Tell = lambda _: None) -> dict[str, Any]:
-        """Compare, and write `report.html` with its pictures and `report.json`, this last.
+        """Compare, and write `report.html` with its images and `report.json`, which comes last.
 
         Args:
-            out: A folder; it is made.
-            tell: Hears how many pictures have been looked at.
+            out: Output folder, created if missing.
+            tell: Callback, called with the number of finished images.
 
         Returns:
-            What the JSON holds.
+            Content of the JSON file.
 
         Raises:
             DataError: A file can't be read.
-            OutputError: The folder can't be written.
+            OutputError: The folder can't be written to.
         """
         ensure_writable(out)
         everything = self.plan.everything
@@ -115,7 +115,7 @@ class Comparison:
             "machine": hardware(torch.device(plan.device)),
             "network": self.eyes.name,
             "bundle": self._bundle(),
-            "pooling": "mean of the deepest feature map, brought to length √d",
+            "pooling": "mean of the deepest feature map, scaled to length √d",
             "side": SIDE,
             "outcomes": self.made.outcomes,
             "refusal_rate": {k: _refusal_rate(found) for k, found in self.made.outcomes.items()},
@@ -124,7 +124,7 @@ class Comparison:
         }
 
     def _bundle(self) -> dict[str, str] | None:
-        """Whose critic looks."""
+        """Bundle whose critic is used."""
         if self.eyes.name != "critic" or self.plan.bundle is None:
             return None
         bundle = find_bundle(self.plan.bundle)
@@ -132,26 +132,26 @@ class Comparison:
 
     def _notes(self) -> list[str]:
         lone = sorted({*self.made.items} - {*self.real})
-        notes = [f"There is no real one of {', '.join(lone)}: left out."] if lone else []
+        notes = [f"There are no real defects of {', '.join(lone)}: left out."] if lone else []
         if self.plan.everything:
-            notes.append("All real ones count as learnt from: distances to them flatter.")
+            notes.append("All real ones count as training data, so distances are too small.")
         if self.eyes.name == TRAINED_WITH:
             notes.append(
                 "Generators are trained with EfficientNet-Lite0, which flatters them here. "
                 "Use --features squeezenet for an independent judgement."
             )
         if not self.made.outcomes:
-            notes.append("No manifest: every item counts as kept, and nothing has a good twin.")
+            notes.append("No manifest: every item counts as kept, and no item has a good twin.")
         return notes
 
 
 def prepare(plan: Plan) -> Comparison:
-    """Read the folders' contents, not yet their pictures, and open the eyes.
+    """Read the folders' contents, without their images, and load the network.
 
     Raises:
-        DataError: A folder can't be read, or holds nothing to compare.
-        OptionError: There is no network to look with.
-        BundleError: The weights that are asked for are missing or torn.
+        DataError: A folder can't be read, or has nothing to compare.
+        OptionError: There is no feature network.
+        BundleError: The required weights are missing or damaged.
     """
     made = read_made(plan.synthetic)
     real = read_real(plan.real, tuple(made.items))
@@ -193,11 +193,11 @@ def _of(name: NetworkName, device: str) -> Eyes:
 
 
 def _on(eyes: Eyes, device: str) -> Eyes:
-    """They look on a device at pictures from the processor, and hand their features back to it."""
+    """Networks on a device for images on the processor; features return to the processor."""
     return replace(eyes, look=lambda image: [f.cpu() for f in eyes.look(image.to(device))])
 
 
 def _refusal_rate(outcomes: dict[str, int]) -> float | None:
-    """Of those that could be made; None where there were none."""
+    """Fraction refused of those that did not fail; None without any."""
     made = outcomes.get("kept", 0) + outcomes.get("refused", 0)
     return outcomes.get("refused", 0) / made if made else None

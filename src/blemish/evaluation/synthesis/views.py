@@ -1,8 +1,8 @@
-"""How items are looked at: whole, by the surroundings of their defect, and by its inside alone.
+"""Views of an item: the whole image, the surroundings of its defect, and its inside alone.
 
-Whole pictures are dominated by what all photographs share. So a square of one and a half times the
-defect's extent is looked at too, and the same square with its outside painted over by the mean
-colour of the inside, where only the defect is left to compare.
+Whole images are dominated by what all photographs share. So a square of one and a half times the
+defect's extent is measured, too, and the same square with its outside in the mean colour of the
+inside, in which only the defect is left to compare.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Of one defect, `s` pixels wide and high.
+    """Views of one defect, `s` pixels wide and high.
 
     Attributes:
-        whole: The picture.
-        around: The defect's surroundings.
+        whole: Whole image.
+        around: Surroundings of the defect.
         inside: The same with its outside in the mean colour of the inside.
     """
 
@@ -40,9 +40,9 @@ class Views:
     """Features of a set of defects, a row for each.
 
     Attributes:
-        whole: Of whole pictures.
-        around: Of the surroundings.
-        inside: Of the insides.
+        whole: Features of whole images.
+        around: Features of the surroundings.
+        inside: Features of the insides.
         shown: The surroundings themselves.
         painted: The insides themselves.
     """
@@ -67,13 +67,13 @@ class Views:
 
 
 def view(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], side: int) -> View:
-    """Look at a defect whose mask is not empty."""
+    """Views of a defect with a non-empty mask."""
     around, marked = close_up(picture, mask, side)
     return View(whole=fit(picture, side), around=around, inside=bare(around, marked))
 
 
 def look(eyes: Eyes, views: Iterable[View], side: int) -> Views:
-    """Features of views, a batch at a time: of the pictures only the small squares are held."""
+    """Features of views, in batches; only the small squares of the images are kept."""
     rows: dict[str, list[Tensor]] = {"whole": [], "around": [], "inside": []}
     shown: list[np.ndarray] = []
     painted: list[np.ndarray] = []

@@ -1,8 +1,8 @@
-"""The arms: what a detector is trained on, alike in everything but where its defects come from.
+"""Arms: training sets of a detector that differ only in the source of their defects.
 
-A batch is half good photographs, the same ones at the same step of every arm, and half defective
-ones, which an arm's sources share evenly; types are drawn evenly too, since a real set has more of
-one than of another. Then all of it is moved by the same symmetries.
+Half of a batch are good photographs, the same at the same step of every arm. The other half is
+defective, from the arm's sources in equal shares; types are sampled equally often, because a real
+set has more of one than of another. Then everything is augmented by the same symmetries.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,16 +33,16 @@ AUGMENT = Symmetries(
     scale_by=0.25,
     colour_by=0.2,
 )
-OFTEN = 0.75  # how likely each symmetry is drawn: test photographs are upright and unblurred
+OFTEN = 0.75  # probability of each symmetry: test photographs are upright and unblurred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One way to train a detector.
+    """Training set of a detector.
 
     Attributes:
-        name: Of the arm.
-        sources: Where its defects come from, in even shares.
+        name: Name of the arm.
+        sources: Sources of its defects, in equal shares.
     """
 
     name: ArmName
@@ -51,11 +51,11 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a step learns from.
+    """Training batch.
 
     Attributes:
-        image: In [-1, 1], or a little beyond.
-        mask: Zeros, and ones on defects.
+        image: Images in [-1, 1], or slightly beyond.
+        mask: Masks, 1 on defects and 0 elsewhere.
         kind: Index of the defect's type; `GOOD_KIND` for a good part.
     """
 
@@ -65,7 +65,7 @@ class Batch:
 
 
 def make_arms(names: Sequence[ArmName], real: Protocol, made: Source | None) -> list[Arm]:
-    """The named arms; those with made defects need some."""
+    """The named arms; those with synthetic defects need some."""
     learnt = Real(real.learnt)
     return [Arm(name=name, sources=_sources(name, real, learnt, made)) for name in names]
 
@@ -89,11 +89,11 @@ class Batches:
     """All batches of a training; batch k depends on (seed, k) alone.
 
     Attributes:
-        arm: Where defects come from.
-        real: Where good photographs come from, and the order of types.
-        steps: So many batches.
-        batch: Pictures in each, of which the lesser half is defective.
-        seed: Of the training.
+        arm: Source of defects.
+        real: Source of good photographs, and the order of types.
+        steps: Number of batches.
+        batch: Images per batch; the smaller half is defective.
+        seed: Random seed of the training.
     """
 
     arm: Arm
@@ -109,7 +109,7 @@ class Batches:
         return (self.at(index) for index in range(self.steps))
 
     def at(self, index: int) -> Batch:
-        """The batch of a step."""
+        """Batch of a step."""
         good_dice, dice, moves = self._randomness(index)
         chosen = good_dice.integers(len(self.real.good), size=self.batch - self.batch // 2)
         good = [(self.real.good.pictures[k], self.real.good.masks[k]) for k in chosen]
@@ -140,5 +140,5 @@ def _moved(pairs: Sequence[Pair], kinds: Sequence[int], moves: torch.Generator) 
 
 
 def about_batches() -> dict[str, Any]:
-    """How they are made, as a report has it."""
+    """Description of the batches for a report."""
     return {"augment": asdict(AUGMENT), "augment_probability": OFTEN, "defective_share": 0.5}

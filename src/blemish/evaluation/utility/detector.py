@@ -1,8 +1,8 @@
-"""The detector: a U-Net that marks defects, and a small residual network that tells their type.
+"""Detector: a U-Net that segments defects, and a small residual network that classifies their type.
 
-Both are small enough for a processor and strong enough that what they learn from decides. They
-normalise over the batch while they learn (Ioffe and Szegedy, 2015), and by what they have seen on
-average where they are asked.
+Both are small enough for a processor and strong enough that the training data decides. They use
+batch normalisation (Ioffe and Szegedy, 2015): batch statistics in training, running averages in
+evaluation.
 """
 
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64, 128)
-RARE = -3.0  # the logit to begin with: of all pixels few are on a defect
-STRIDE = 2 ** (len(WIDTHS) - 1)  # a side must be a multiple of it
+RARE = -3.0  # initial logit: few of all pixels are on a defect
+STRIDE = 2 ** (len(WIDTHS) - 1)  # sides must be a multiple of it
 
 
 class Stage(nn.Module):
-    """Two convolutions of 3×3, each normalised and rectified."""
+    """Two convolutions of 3×3, each with normalisation and rectifier."""
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """Where defects are (Ronneberger et al., 2015), with half a million parameters."""
+    """Segmentation network (Ronneberger et al., 2015), with half a million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class UNet(nn.Module):
         nn.init.constant_(self.head.bias, RARE)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
-        """The logits of a mask, for images in [-1, 1] with sides of a multiple of `STRIDE`."""
+        """Mask logits, for images in [-1, 1] with sides of a multiple of `STRIDE`."""
         levels = [self.stem(image.contiguous(memory_format=torch.channels_last))]
         for stage in self.down:
             levels.append(stage(F.max_pool2d(levels[-1], 2)))
@@ -56,7 +56,7 @@ class UNet(nn.Module):
 
 
 class Residual(nn.Module):
-    """A block of half the resolution that adds to what it is given (He et al., 2016)."""
+    """Residual block at half the resolution (He et al., 2016)."""
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ class Residual(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Which type a defect is of, from the whole picture.
+    """Classifier of the defect's type, from the whole image.
 
-    Mean and maximum of every feature map go into the verdict, so that small defects are not
-    averaged away.
+    Mean and maximum of every feature map are its input, so that small defects are not averaged
+    away.
     """
 
     def __init__(self, types: int) -> None:
@@ -81,7 +81,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(2 * WIDTHS[-1], types)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n types"]:
-        """The logits of each type, for images in [-1, 1] of 32 pixels a side or more."""
+        """Logits of each type, for images in [-1, 1] of 32 pixels a side or more."""
         maps = self.blocks(self.stem(image.contiguous(memory_format=torch.channels_last)))
         return self.head(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))
 
@@ -94,13 +94,13 @@ class Detector:
     classifier: Classifier
 
     def to(self, device: torch.device) -> Self:
-        """The same on another device."""
+        """A copy on another device."""
         return replace(
             self, segmenter=self.segmenter.to(device), classifier=self.classifier.to(device)
         )
 
     def train(self, learning: bool = True) -> Self:
-        """Put both into the mode for learning, or for being asked."""
+        """Switch both networks to training or evaluation mode."""
         self.segmenter.train(learning)
         self.classifier.train(learning)
         return self
@@ -110,7 +110,7 @@ class Detector:
 
 
 def fresh_detector(types: int, *, seed: int) -> Detector:
-    """One that has learnt nothing; a seed gives the same one."""
+    """Untrained detector; a seed always gives the same one."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Detector(segmenter=UNet(), classifier=Classifier(types))

@@ -1,8 +1,8 @@
-"""The trial of a set: detectors trained with it and without, tested on the same photographs.
+"""Trial of a set: detectors trained with and without it, tested on the same photographs.
 
-Every arm is trained under every seed, by the same number of steps on batches that are alike but for
-where their defects come from. Maps and masks are compared at the detector's own size. On one
-machine and one number of threads, a plan gives the same figures each time.
+Every arm is trained with every seed, for the same number of steps on batches that differ only in
+the source of their defects. Maps and masks are compared at the detector's own size. On one machine
+with one number of threads, the same options give the same figures each time.
 """
 
 from collections.abc import Callable
@@ -37,13 +37,13 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Everything that was read for a plan.
+    """Data of a trial.
 
     Attributes:
-        plan: What to do.
-        real: Photographs, parted.
-        made: Defects to learn from; None for the baselines alone.
-        foreign: Types of made ones that no real one has.
+        plan: Options of the trial.
+        real: Photographs, split by the protocol.
+        made: Synthetic defects; None for the baselines alone.
+        foreign: Types of synthetic defects that have no real ones.
     """
 
     plan: Plan
@@ -52,17 +52,17 @@ class Trial:
     foreign: tuple[str, ...] = ()
 
     def put(self, out: Path, device: torch.device, tell: Tell = lambda _: None) -> list[Outcome]:
-        """Train and test every arm under every seed, but what `out` has already.
+        """Train and test every arm with every seed, except finished ones in `out`.
 
         Args:
-            out: A folder; each training is kept there once it is done.
-            device: To work on.
-            tell: Hears how many steps of all have been done.
+            out: Output folder; each finished training is saved there.
+            device: Device to compute on.
+            tell: Callback, called with the number of finished steps of all.
 
         Raises:
-            DataError: A made item can't be read.
+            DataError: A synthetic item can't be read.
             TrainingError: A detector diverged.
-            OutputError: Another run is at work in `out`, or it can't be written into.
+            OutputError: Another run uses `out`, or it can't be written to.
         """
         plan = self.plan
         arms = make_arms(plan.chosen, self.real, self.made)
@@ -88,7 +88,7 @@ class Trial:
         return Outcome(arm=arm.name, seed=seed, figures=figures, maps=likely)
 
     def shown(self) -> list[int]:
-        """Which of the photographs that are tested on are shown: some of each kind."""
+        """Indices of the test photographs to show: some of each kind."""
         kinds = dict.fromkeys(self.real.tested.kinds)
         rounds = zip_longest(*(self.real.tested.of(kind).tolist() for kind in kinds))
         some = [index for one in rounds for index in one if index is not None]
@@ -100,10 +100,10 @@ def _further(tell: Tell, before: int, done: int) -> None:
 
 
 def prepare(plan: Plan) -> Trial:
-    """Read the real photographs, and what there is of made ones.
+    """Read the real photographs and the synthetic items.
 
     Raises:
-        DataError: A folder can't be read or lacks something, or made ones are test photographs.
+        DataError: A folder can't be read or is incomplete, or synthetic items are test photographs.
     """
     real = read_protocol(plan.real, plan.size, plan.limit_good)
     if plan.synthetic is None:
@@ -112,9 +112,9 @@ def prepare(plan: Plan) -> Trial:
     known = {kind: items for kind, items in found.items() if kind in real.types}
     if not known:
         raise DataError(
-            got=f"{plan.synthetic}, with {', '.join(sorted(found))} alone",
+            got=f"{plan.synthetic}, with only {', '.join(sorted(found))}",
             expected=f"some of {', '.join(real.types)}, as {plan.real} has",
-            todo="Make defects of these types, or name another folder.",
+            todo="Make defects of these types, or give another folder.",
         )
     made = Made(known, plan.size)
     refuse_leaks(made.files(), real.tested.paths)
@@ -124,7 +124,7 @@ def prepare(plan: Plan) -> Trial:
 def examine(
     detector: Detector, real: Protocol, device: torch.device
 ) -> tuple[Figures, Float[np.ndarray, "n s s"]]:
-    """Figures of a detector on what is tested on, and its maps as logits."""
+    """Figures of a detector on the test photographs, and its maps as logits."""
     tested = real.tested
     maps = maps_of(detector, tested.pictures, device)
     odd = [index for index, kind in enumerate(tested.kinds) if kind in real.types]
@@ -135,7 +135,7 @@ def examine(
 
 
 def _by_type(maps: Float[np.ndarray, "n s s"], real: Protocol) -> Figures:
-    """AP on the photographs of each type and the good ones, where any pixel of these is sound."""
+    """AP on the photographs of each type and the good ones, if these have any sound pixel."""
     tested, found = real.tested, {}
     for kind in real.types:
         some = [index for index, other in enumerate(tested.kinds) if other in (kind, GOOD)]
@@ -146,13 +146,13 @@ def _by_type(maps: Float[np.ndarray, "n s s"], real: Protocol) -> Figures:
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
-    """Of each arm: its runs, and mean and deviation over seeds; one seed has no deviation."""
+    """Runs of each arm, and mean and deviation over seeds; one seed has no deviation."""
     arms = dict.fromkeys(outcome.arm for outcome in outcomes)
     return {arm: _over_seeds([o for o in outcomes if o.arm == arm]) for arm in arms}
 
 
 def _over_seeds(outcomes: list[Outcome]) -> dict[str, Any]:
-    # Trainings that an earlier version kept have no AP by type.
+    # Trainings saved by an earlier version have no AP by type.
     names = [n for n in outcomes[0].figures if all(n in outcome.figures for outcome in outcomes)]
     columns = {name: [o.figures[name] for o in outcomes] for name in names}
     return {

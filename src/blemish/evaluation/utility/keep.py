@@ -1,7 +1,8 @@
-"""Trainings that are done are kept, so that a trial which was interrupted goes on where it was.
+"""Storage of finished trainings, so that an interrupted trial resumes.
 
-Each is a file of its own, named by its arm and seed, which tells what it came of: the options, and
-a digest of the photographs and made items. One that came of anything else is trained anew.
+Each is a file of its own, named by its arm and seed, which records what it depends on: the options,
+and a digest of the photographs and synthetic items. If any of these differs, the training is run
+again.
 """
 
 import hashlib
@@ -25,14 +26,14 @@ FOLDER = "trainings"
 
 
 class Kept:
-    """The trainings that a report's folder holds.
+    """Stored trainings of a report's folder.
 
     Args:
-        out: That folder.
-        plan: What is trained.
-        real: Photographs, parted.
-        made: Made defects, if any.
-        device: What is trained on.
+        out: Folder of the report.
+        plan: Options of the trainings.
+        real: Photographs, split by the protocol.
+        made: Synthetic defects, if any.
+        device: Device of the trainings.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Kept:
         self.with_made = digest([self.baseline.encode(), *_contents(made)])
 
     def load(self, arm: str, seed: int) -> Outcome | None:
-        """What came of a training, if it is there and came of the same."""
+        """Result of a training, if it is stored and depends on the same data."""
         file = self._file(arm, seed)
         if not file.is_file():
             return None
@@ -54,12 +55,12 @@ class Kept:
             if about.get("came_of") != self._origin(arm):
                 return None
             figures, maps = parse_json(about["figures"]), tensors["maps"].numpy()
-        except (BundleError, KeyError, ValueError):  # torn by a stranger: as good as absent
+        except (BundleError, KeyError, ValueError):  # damaged by a stranger: treated as missing
             return None
         return Outcome(arm=arm, seed=seed, figures=figures, maps=maps)
 
     def save(self, outcome: Outcome) -> None:
-        """Keep what came of a training, whole or not at all."""
+        """Save the result of a training, whole or not at all."""
         about = {"came_of": self._origin(outcome.arm), "figures": json.dumps(outcome.figures)}
         maps = {"maps": torch.from_numpy(outcome.maps)}
         save_tensors(self._file(outcome.arm, outcome.seed), maps, metadata=about)

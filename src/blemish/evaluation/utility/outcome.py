@@ -1,4 +1,4 @@
-"""What came of a training."""
+"""Result of a training."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one training.
+    """Result of one training.
 
     Attributes:
-        arm: Its name.
-        seed: Of it.
-        figures: By name, each in [0, 1].
-        maps: How likely a defect is at each pixel of the photographs that are shown.
+        arm: Name of the arm.
+        seed: Random seed of the training.
+        figures: Figures by name, each in [0, 1].
+        maps: Probability of a defect at each pixel of the displayed photographs.
     """
 
     arm: str
@@ -26,5 +26,5 @@ class Outcome:
 
 
 def ap_of(kind: str) -> str:
-    """The name of the figure that is a type's AP."""
+    """Name of the figure for a type's AP."""
     return f"ap: {kind}"

@@ -24,9 +24,9 @@ NAMES = {
 MEANING = {
     "real": "the first third of each type's real defects",
     "copy-paste": "the same, half of the time pasted onto good photographs",
-    "synthetic": "made defects alone",
-    "real+synthetic": "the first third of the real ones and made ones, half and half",
-    "copy-paste+synthetic": "real ones, the same pasted, and made ones, a third each",
+    "synthetic": "synthetic defects alone",
+    "real+synthetic": "the first third of the real ones and synthetic ones, half and half",
+    "copy-paste+synthetic": "real ones, the same pasted, and synthetic ones, a third each",
 }
 
 
@@ -37,19 +37,19 @@ def write_page(
     outcomes: Sequence[Outcome],
     out: Path,
 ) -> None:
-    """Write `report.html`, and beside it the picture that it holds.
+    """Write `report.html` and the image beside it.
 
     Args:
-        report: As `report.json` has it.
-        tested: What was tested on.
-        shown: Which of it the outcomes have maps of.
-        outcomes: Of all trainings.
-        out: A folder that is there.
+        report: Content of `report.json`.
+        tested: Test photographs.
+        shown: Indices of the photographs with maps in the outcomes.
+        outcomes: Results of all trainings.
+        out: Existing folder.
     """
     page = Page("Does the data help a detector?")
     _facts(page, report)
     page.heading("Arms")
-    page.table(("arm", "defects learnt from"), [(arm, MEANING[arm]) for arm in report["arms"]])
+    page.table(("arm", "training defects"), [(arm, MEANING[arm]) for arm in report["arms"]])
     _figures(page, report["arms"])
     _types(page, report["arms"], [*report["counts"]["types"]])
     page.heading("Maps")
@@ -61,7 +61,7 @@ def write_page(
 
 
 def told(found: dict[str, Any], name: str) -> str:
-    """A figure of an arm in percent, with its spread where it is known."""
+    """Figure of an arm in percent, with its spread if it is known."""
     mean, spread = found["mean"][name], found["spread"][name]
     return f"{100 * mean:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
 
@@ -74,20 +74,20 @@ def _facts(page: Page, report: dict[str, Any]) -> None:
     page.text(
         f"A U-Net of {sizes['segmenter']:,} parameters and a residual classifier of "
         f"{sizes['classifier']:,}, trained for {options['steps']} steps of {options['batch']} "
-        f"pictures, half of them good, under {options['seeds']} seeds; squares of "
-        f"{options['size']} pixels. Tested on what is behind the first third of each type and on "
+        f"images, half of them good, with {options['seeds']} seeds; squares of "
+        f"{options['size']} pixels. Tested on each type without its first third and on "
         "test/good."
     )
     for note in report["notes"]:
         page.text(note)
     counts = report["counts"]
     rows = [(kind, *found.values()) for kind, found in counts["types"].items()]
-    header = ("photographs", "learnt from", "tested on", "made")
+    header = ("photographs", "trained on", "tested on", "made")
     page.table(header, [("good", *counts["good"].values(), "–"), *rows])
 
 
 def _figures(page: Page, arms: dict[str, Any]) -> None:
-    page.text("In percent, mean and standard deviation over seeds; the higher the better.")
+    page.text("In percent, mean and standard deviation over seeds; higher is better.")
     rows = [(arm, *(told(found, name) for name in NAMES)) for arm, found in arms.items()]
     page.table(("arm", *NAMES.values()), rows)
     runs = [
@@ -118,6 +118,6 @@ def _rows(
 
 
 def _heat(likely: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s 3"]:
-    """Black where there is no defect, pale yellow where there surely is one."""
+    """Black without a defect, pale yellow with a certain one."""
     levels = (255 * likely).round().astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[:, :, ::-1])

@@ -1,13 +1,13 @@
-"""Copy and paste: real defects, cut out by their masks and moved onto photographs of good parts.
+"""Copy-paste: real defects, cut out by their masks and moved onto photographs of good parts.
 
-The strongest thing that can be had without any model. A defect keeps its colours; it is mirrored,
-turned, scaled and shifted, kept on the part, and its edge is feathered outside the mask, where the
+This is the strongest baseline without a model. A defect keeps its colours; it is mirrored, rotated,
+scaled and shifted, kept on the part, and its edge is feathered outside the mask, where the
 cut-out's own surroundings fade into the photograph,
 
     y = x + a (d - x),   a = min(1, 2 (G_s * m)),
 
 with the good photograph x, the moved photograph of the defect d, its moved mask m and a Gaussian
-G_s: inside of straight edges a is 1, so that what is labelled is the defect itself.
+G_s: inside of straight edges a is 1, so that the labelled pixels are the defect itself.
 """
 
 from functools import cached_property
@@ -36,7 +36,7 @@ MOVES = Symmetries(
 )
 FEATHER = 1.0  # deviation of the blur in pixels
 TRIES = 4
-LEAST_SHARE = 0.5  # of a moved defect that must lie on the part
+LEAST_SHARE = 0.5  # minimum fraction of a moved defect on the part
 
 
 class Pasted(Source):
@@ -56,7 +56,7 @@ class Pasted(Source):
 
     @cached_property
     def parts(self) -> Bool[np.ndarray, "n s s"]:
-        """Where the part is on each good photograph."""
+        """Silhouette of the part on each good photograph."""
         return np.stack([silhouette(picture) for picture in self.good.pictures])
 
     def draw(self, kind: str, dice: np.random.Generator) -> Pair:
@@ -72,10 +72,10 @@ def moved_onto(
     part: Bool[np.ndarray, "s s"],
     dice: np.random.Generator,
 ) -> Pair:
-    """A photograph, moved at random so that its defect lies on a part.
+    """Photograph, moved randomly so that its defect is on a part.
 
     Returns:
-        The photograph and the defect's mask there, not empty; unmoved where no try fell on the
+        The photograph and the defect's mask there, not empty; unmoved if no try was on the
         part.
     """
     rng = torch.Generator().manual_seed(int(dice.integers(2**62)))
@@ -94,7 +94,7 @@ def pasted(
     defect: UInt8[np.ndarray, "s s 3"],
     label: UInt8[np.ndarray, "s s"],
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The good photograph with what lies under the label, its edge feathered."""
+    """Good photograph with the labelled defect, its edge feathered."""
     blurred = cv2.GaussianBlur(label.astype(np.float32), (0, 0), FEATHER)
     weight = np.maximum(label, np.minimum(2 * blurred, 1))[:, :, None]
     return (good + weight * (defect.astype(np.float32) - good)).round().astype(np.uint8)

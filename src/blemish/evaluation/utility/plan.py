@@ -1,4 +1,4 @@
-"""What to find out: the arms, how often, and for how long each is trained."""
+"""Options of a trial: the arms, their seeds and the length of each training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +17,22 @@ LEAST_SIZE = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to train and to test.
+    """Options of training and test.
 
     Attributes:
-        real: A folder of photographs with defects, which are parted by the protocol.
-        synthetic: A folder of made ones; None for the baselines alone.
-        arms: By name; empty for the usual ones that these folders can be used for.
-        seeds: Trainings of each arm, under the seeds from 0 up.
-        steps: Of each training.
-        batch: Pictures in each step.
-        size: Of the squares that the detector sees, and is tested on.
-        precision: Of the detector's insides while it learns; bfloat16 is faster where a processor
-            has it.
-        limit_good: At most so many good photographs to learn from; None for all.
+        real: Folder of photographs with defects, which are split by the protocol.
+        synthetic: Folder of synthetic defects; None for the baselines alone.
+        arms: Names of the arms; empty for the usual ones that these folders allow.
+        seeds: Trainings of each arm, with seeds from 0 up.
+        steps: Steps of each training.
+        batch: Images per step.
+        size: Side of the square images that the detector sees; tests use it, too.
+        precision: Number format of the detector's training; bfloat16 is faster on hardware that has
+            it.
+        limit_good: Maximum number of good training photographs; None for all.
 
     Raises:
-        OptionError: One of these can't be done.
+        OptionError: An option is out of range, or arms and folders don't fit.
     """
 
     real: Path
@@ -54,24 +54,24 @@ class Plan:
             raise OptionError(
                 got=f"--size {self.size}",
                 expected=f"a multiple of {STRIDE} from {LEAST_SIZE} up",
-                todo="Choose another, 128 for example.",
+                todo="Choose another, for example 128.",
             )
         if not {*self.arms} <= {*ARMS}:
             raise OptionError(
                 got=f"--arms {','.join(self.arms)}",
-                expected=f"some of {', '.join(ARMS)}, with commas between them",
+                expected=f"some of {', '.join(ARMS)}, separated by commas",
                 todo="Correct the option.",
             )
         if self.synthetic is None and not {*self.arms} <= {*BASELINES}:
             raise OptionError(
                 got=f"--arms {','.join(self.arms)} without --synthetic",
-                expected="a folder of made defects for arms that learn from them",
-                todo="Name one, or leave these arms out.",
+                expected="a folder of synthetic defects for arms that train on them",
+                todo="Give one, or leave these arms out.",
             )
 
     @property
     def chosen(self) -> tuple[ArmName, ...]:
-        """The arms to be trained, each once."""
+        """Arms to train, without duplicates."""
         able = BASELINES if self.synthetic is None else USUAL
         return cast(tuple[ArmName, ...], tuple(dict.fromkeys(self.arms))) or able
 

@@ -1,8 +1,8 @@
-"""What a detector may learn from and what it is tested on, after the field's few-shot protocol.
+"""Training and test data of a detector, by the field's few-shot protocol.
 
-Learnt from are train/good and the first third of each type by name; tested on are the other two
-thirds of each type and test/good. Whatever is tested on stays out of every arm: a made set that
-holds one of these files is refused.
+Training data are train/good and the first third of each type by name; test data are the other two
+thirds of each type and test/good. No arm trains on test data: a synthetic set that contains one of
+these files is refused.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ class Labelled:
     """Photographs, as squares of `s` pixels, with their masks.
 
     Attributes:
-        pictures: RGB.
-        masks: 0, and 1 on defects.
+        pictures: RGB images.
+        masks: Masks, 0 and 1 on defects.
         kinds: "good", or the type of the defect.
-        paths: Of the files.
+        paths: Paths of the files.
     """
 
     pictures: UInt8[np.ndarray, "n s s 3"]
@@ -37,24 +37,24 @@ class Labelled:
         return len(self.kinds)
 
     def of(self, kind: str) -> Int[np.ndarray, " k"]:
-        """Where those of a kind are."""
+        """Indices of one kind."""
         return np.flatnonzero(np.array(self.kinds) == kind)
 
     @property
     def marked(self) -> Bool[np.ndarray, "n s s"]:
-        """The masks as booleans."""
+        """Masks as booleans."""
         return self.masks.astype(bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """Real photographs, parted.
+    """Real photographs, split by the protocol.
 
     Attributes:
-        types: Of defects, sorted.
-        good: Good ones to learn from.
-        learnt: The first third of each type.
-        tested: The rest of each type, and good ones that are kept for testing.
+        types: Defect types, sorted.
+        good: Good ones for training.
+        learnt: First third of each type.
+        tested: Rest of each type, and held-out good ones.
     """
 
     types: tuple[str, ...]
@@ -67,13 +67,13 @@ def read_protocol(root: Path, size: int, limit_good: int | None = None) -> Proto
     """Read a folder in the layout of MVTec AD.
 
     Args:
-        root: With train/good, test/<type> and ground_truth/<type>.
-        size: Of the squares that photographs are resized to.
-        limit_good: At most so many of train/good, evenly over all.
+        root: Folder with train/good, test/<type> and ground_truth/<type>.
+        size: Side of the squares to which photographs are resized.
+        limit_good: Maximum number of photographs of train/good, evenly spread.
 
     Raises:
-        DataError: A file can't be read, a mask is missing or empty, there are no good parts to
-            learn from, or no defects to test on.
+        DataError: A file can't be read, a mask is missing or empty, there are no good parts for
+            training, or no defects for tests.
     """
     folder = DefectFolder(root)
     good = _evenly(folder.good_to_learn(everything=False), limit_good)
@@ -82,8 +82,8 @@ def read_protocol(root: Path, size: int, limit_good: int | None = None) -> Proto
     held_out = [photograph for _, rest in parted for photograph in rest]
     if not held_out:
         raise DataError(
-            got=f"{root}, of whose defects none is left to test on",
-            expected="two or more photographs of a type with their masks; a third is learnt from",
+            got=f"{root}, with no defects left for tests",
+            expected="two or more photographs of a type with their masks; a third is for training",
             todo="Add some to test/<type>/ and ground_truth/<type>/.",
         )
     return Protocol(
@@ -95,10 +95,10 @@ def read_protocol(root: Path, size: int, limit_good: int | None = None) -> Proto
 
 
 def refuse_leaks(files: Iterable[Path], tested: Sequence[Path]) -> None:
-    """Refuse to learn from a file that is tested on, under whatever name it lies there.
+    """Refuse training files that are test files, under whatever name.
 
     Raises:
-        DataError: Two files are the same to the byte.
+        DataError: Two files have the same bytes.
     """
     known: dict[int, dict[bytes, Path]] = {}
     for path in tested:
@@ -107,9 +107,9 @@ def refuse_leaks(files: Iterable[Path], tested: Sequence[Path]) -> None:
         twins = known.get(path.stat().st_size, {})  # most need not be opened
         if twins and _digest(path) in twins:
             raise DataError(
-                got=f"{path}, the same as {twins[_digest(path)]}, which is tested on",
-                expected="made items to learn from that are none of the test photographs",
-                todo="Name the folder of made items, or leave that one out of it.",
+                got=f"{path}, the same as the test file {twins[_digest(path)]}",
+                expected="synthetic items for training that are not test photographs",
+                todo="Give the folder of synthetic items, or remove this item from it.",
             )
 
 
@@ -139,7 +139,7 @@ def _with_defects(photographs: Labelled) -> Labelled:
     ):
         if kind != GOOD and not mask.any():
             raise DataError(
-                got=f"{path}, whose mask marks nothing",
+                got=f"{path}, an empty mask",
                 expected="a mask of its defect",
                 todo="Draw it, or move the photograph away; `blemish data check` lists such files.",
             )

@@ -1,4 +1,4 @@
-"""What a trial leaves: `report.json`, and `report.html` to look at."""
+"""Output of a trial: `report.json`, and `report.html` for display."""
 
 import json
 from dataclasses import asdict
@@ -24,20 +24,20 @@ SEEDS_WANTED = 3
 def report(
     trial: Trial, out: Path, device: torch.device, tell: Tell = lambda _: None
 ) -> dict[str, Any]:
-    """Put a trial, and write `report.html` with its picture and `report.json`, this last.
+    """Run a trial, and write `report.html` with its image and `report.json`, which comes last.
 
     Args:
-        trial: As `prepare` has read it.
-        out: A folder; it is made.
-        device: To work on.
-        tell: Hears how many of `trial.plan.total` steps have been done.
+        trial: Result of `prepare`.
+        out: Output folder, created if missing.
+        device: Device to compute on.
+        tell: Callback, called with the number of finished steps of `trial.plan.total`.
 
     Returns:
-        What the JSON holds.
+        Content of the JSON file.
 
     Raises:
-        DataError: A made item can't be read.
-        OutputError: The folder can't be written.
+        DataError: A synthetic item can't be read.
+        OutputError: The folder can't be written to.
         TrainingError: A detector diverged.
     """
     ensure_writable(out)
@@ -89,22 +89,22 @@ def _counts(trial: Trial) -> dict[str, Any]:
 def _notes(trial: Trial) -> list[str]:
     plan, notes = trial.plan, []
     if trial.foreign:
-        notes.append(f"There is no real one of {', '.join(trial.foreign)}: left out.")
+        notes.append(f"There are no real defects of {', '.join(trial.foreign)}: left out.")
     if trial.made:
         lacking = [kind for kind in trial.real.types if kind not in trial.made.kinds]
         if lacking:
-            notes.append(f"No made one of {', '.join(lacking)} was kept.")
+            notes.append(f"No synthetic defect of {', '.join(lacking)} was kept.")
         notes.append(
-            "What the bundle has learnt from can't be seen here: one that knows more than the "
-            "first third of each type has seen photographs that are tested on."
+            "The bundle's training data can't be checked here: a bundle trained on more than the "
+            "first third of each type has seen test photographs."
         )
     if plan.seeds < SEEDS_WANTED:
-        notes.append("Under fewer than three seeds, differences may be chance.")
+        notes.append("With fewer than three seeds, differences may be chance.")
     return notes
 
 
 def _answer(arms: dict[str, Any]) -> str | None:
-    """How much the best arm with made defects gains on the best without, if there are both."""
+    """Gain of the best arm with synthetic defects over the best without, if there are both."""
     with_made = [name for name in arms if name not in BASELINES]
     without = [name for name in arms if name in BASELINES]
     if not with_made or not without:
@@ -115,4 +115,4 @@ def _answer(arms: dict[str, Any]) -> str | None:
 
     best, baseline = max(with_made, key=precision), max(without, key=precision)
     gain = 100 * (precision(best) - precision(baseline))
-    return f"The best with made defects, {best}, is {gain:+.1f} points of AP from {baseline}."
+    return f"The best with synthetic defects, {best}, is {gain:+.1f} points of AP from {baseline}."

@@ -1,17 +1,17 @@
-r"""How well maps of scores find defects, over all pixels of all test pictures at once.
+r"""Scores of defect maps, over all pixels of all test images at once.
 
-At a threshold the pixels above it are taken for defects: TP of the P that are, FP of the N that are
-not. Walking the threshold down over all values that occur gives
+At a threshold, the pixels above it count as defects: TP of the P true ones, FP of the N others.
+Lowering the threshold over all occurring values gives
 
     AUROC = \int TP/P  d(FP/N),      AP = \sum (R_k - R_{k-1}) TP/(TP + FP),  R = TP/P,
     F1-max = max 2 TP / (P + TP + FP),
 
-and the overlap per region (Bergmann et al., 2020), in which each connected defect counts alike
-however large it is: the share of it that is found, averaged over all, against FP/N,
+and the overlap per region (Bergmann et al., 2020), in which each connected defect has the same
+weight whatever its size: the found fraction of it, averaged over all, against FP/N,
 
     PRO = 1/0.3 \int_0^{0.3} mean_r |found \cap r| / |r|  d(FP/N).
 
-Pixels of equal score are taken together, so that no figure depends on their order.
+Pixels of equal score are grouped, so that no figure depends on their order.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ PRO_LIMIT = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelScores:
-    """Each in [0, 1], the higher the better.
+    """Scores, each in [0, 1]; higher is better.
 
     Attributes:
         auroc: Area under the curve of hits over false alarms.
         ap: Average precision.
-        f1_max: The best F1 of any threshold.
+        f1_max: Best F1 of any threshold.
         pro: Overlap per region up to a false positive rate of 0.3.
     """
 
@@ -43,10 +43,10 @@ class PixelScores:
 
 
 def pixel_scores(maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"]) -> PixelScores:
-    """Score maps against masks of which some pixels are marked and some are not.
+    """Compare score maps with masks, which must have marked and unmarked pixels.
 
     Args:
-        maps: The higher, the likelier a defect; only their order counts.
+        maps: Score maps; higher is more likely a defect, and only the order counts.
         masks: True on defects.
     """
     assert masks.any() and not masks.all()
@@ -62,9 +62,9 @@ def pixel_scores(maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h 
 
 
 def region_shares(masks: Bool[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
-    """What each pixel adds to the mean overlap: 1 / (its region's pixels · all regions).
+    """Weight of each pixel in the mean overlap: 1 / (its region's pixels · all regions).
 
-    Regions are connected along sides and corners; elsewhere it is zero.
+    Regions are connected along sides and corners; elsewhere the weight is zero.
     """
     shares, regions = np.zeros(masks.shape), 0
     for share, mask in zip(shares, masks, strict=True):
@@ -77,9 +77,9 @@ def region_shares(masks: Bool[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"
 def _walk(
     scores: Float[np.ndarray, " n"], weights: Sequence[np.ndarray]
 ) -> list[Float[np.ndarray, " k"]]:
-    """Sums of weights over the pixels above each threshold, from above them all downwards."""
+    """Sums of weights over the pixels above each threshold, from the highest down."""
     order = np.argsort(-scores, kind="stable")
-    falls = np.flatnonzero(np.diff(scores[order]))  # the last of each run of ties but the lowest
+    falls = np.flatnonzero(np.diff(scores[order]))  # ends of runs of ties, but the last
     ends = np.append(falls, len(scores) - 1)
     sums = [np.cumsum(weight[order], dtype=np.float64)[ends] for weight in weights]
     return [np.concatenate([[0.0], total]) for total in sums]
@@ -90,7 +90,7 @@ def _area(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> float:
 
 
 def _area_to(limit: float, x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> float:
-    """The mean of a curve up to a limit, between whose points it is straight."""
+    """Mean of a curve up to a limit, linear between its points."""
     near = x < limit
     end = np.interp(limit, x, y)
     return _area(np.append(x[near], limit), np.append(y[near], end)) / limit

@@ -1,7 +1,8 @@
-"""Where defects to learn from come from: real ones, those that a folder of made ones holds.
+"""Sources of training defects: real ones, and those of a folder of synthetic ones.
 
-A source knows some types, and draws a picture with its mask of one of them. Made sets may be large,
-so their files are read when they are drawn, and only small squares of a bounded number are kept.
+A source knows some types, and draws an image of one of them with its mask. Synthetic sets may be
+large, so their files are read when they are drawn, and only a limited number of small squares is
+kept.
 """
 
 from abc import ABC, abstractmethod
@@ -22,20 +23,20 @@ Pair = tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s"]]
 
 
 class Source(ABC):
-    """Something that defects are drawn from."""
+    """Source of defects."""
 
     @property
     @abstractmethod
     def kinds(self) -> tuple[str, ...]:
-        """The types that it has, sorted."""
+        """Its types, sorted."""
 
     @abstractmethod
     def draw(self, kind: str, dice: np.random.Generator) -> Pair:
-        """A picture with a defect of a type, and its mask of 0 and 1."""
+        """Random image with a defect of a type, and its mask of 0 and 1."""
 
 
 class Real(Source):
-    """Real ones, as they are."""
+    """Real defects, unchanged."""
 
     def __init__(self, photographs: Labelled) -> None:
         self.photographs = photographs
@@ -50,14 +51,14 @@ class Real(Source):
 
 
 class Made(Source):
-    """Made ones, from their files.
+    """Synthetic defects, from their files.
 
     Args:
-        items: By type; none is empty.
-        size: Of the squares that they are resized to.
+        items: Items by type; none is empty.
+        size: Side of the squares to which they are resized.
 
     Raises:
-        DataError: A file is not there.
+        DataError: A file is missing.
     """
 
     def __init__(self, items: dict[str, list[Item]], size: int) -> None:
@@ -71,11 +72,11 @@ class Made(Source):
         return tuple(sorted(self.items))
 
     def draw(self, kind: str, dice: np.random.Generator) -> Pair:
-        """As every source; a file that can't be read raises a DataError."""
+        """Same as for every source; an unreadable file raises a DataError."""
         return self._read(kind, int(dice.integers(len(self.items[kind]))))
 
     def files(self) -> Iterator[Path]:
-        """Of all items, pictures and masks."""
+        """Files of all items, images and masks."""
         for item in (item for found in self.items.values() for item in found):
             yield from (item.image, item.mask)
 
@@ -89,5 +90,5 @@ def _refuse_missing(path: Path) -> None:
         raise DataError(
             got=f"{path}, which does not exist",
             expected="the files that the manifest names",
-            todo="Bring them back, or make the set again.",
+            todo="Restore them, or make the set again.",
         )

@@ -1,10 +1,10 @@
-r"""How a detector is trained and asked; every arm in the same way.
+r"""Training and evaluation of a detector, the same in every arm.
 
     L = BCE(s, m) + 1 - (2 \sum p m + 1) / (\sum p + \sum m + 1) + CE(t, k),   p = \sigma(s)
 
 with the U-Net's logits s and the masks m over the whole batch, where the second term (Milletari et
-al., 2016) keeps a small defect from drowning in background, and the classifier's logits t and the
-types k of the defective half.
+al., 2016) keeps small defects from being outweighed by background, and the classifier's logits t
+and the types k of the defective half.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ from blemish.names import Precision
 from blemish.pictures import to_tensor
 
 RATE = 3e-3  # of the U-Net
-TYPE_RATE = 3e-4  # of the classifier, which at a higher one answers the same to everything
+TYPE_RATE = 3e-4  # of the classifier; with a higher rate it gives the same answer to everything
 DECAY = 1e-2
 WARM_UP = 0.1
-ASKED = 16  # pictures at a time
-SURE = 1e-12  # likelihoods nearer to 0 or 1 have no finite logit
+ASKED = 16  # images per batch
+SURE = 1e-12  # probabilities closer to 0 or 1 have no finite logit
 
 
 def train(
@@ -41,17 +41,17 @@ def train(
     precision: Precision = "32-true",
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Train both networks in place, by AdamW under a rate that rises and falls once.
+    """Train both networks in place, by AdamW with a rate that rises and falls once.
 
     Args:
-        detector: On the device.
-        batches: One for each step.
-        device: To work on.
-        precision: Of the networks' insides.
-        tell: Hears how many steps have been done.
+        detector: Detector, on the device.
+        batches: Batches, one for each step.
+        device: Device to compute on.
+        precision: Number format inside the networks.
+        tell: Callback, called with the number of finished steps.
 
     Raises:
-        TrainingError: The loss ceased to be finite.
+        TrainingError: The loss is no longer finite.
     """
     groups: list[dict[str, Any]] = [
         {"params": detector.segmenter.parameters(), "lr": RATE},
@@ -73,7 +73,7 @@ def train(
 
 
 def rate_at(index: int, steps: int) -> float:
-    """The share of the highest rate: up along a line, down along half a cosine."""
+    """Fraction of the maximum rate: linear rise, then half a cosine down."""
     warm = max(1, round(WARM_UP * steps))
     if index < warm:
         return (index + 1) / warm
@@ -94,7 +94,7 @@ def loss_of(
 
 
 def overlap_loss(logits: Float[Tensor, "n 1 h w"], mask: Float[Tensor, "n 1 h w"]) -> Tensor:
-    """One less Dice's coefficient of the whole batch."""
+    """One minus Dice's coefficient of the whole batch."""
     found = logits.sigmoid()
     return 1 - (2 * (found * mask).sum() + 1) / (found.sum() + mask.sum() + 1)
 
@@ -103,7 +103,7 @@ def overlap_loss(logits: Float[Tensor, "n 1 h w"], mask: Float[Tensor, "n 1 h w"
 def maps_of(
     detector: Detector, pictures: UInt8[np.ndarray, "n s s 3"], device: torch.device
 ) -> Float[np.ndarray, "n s s"]:
-    """The logits of a defect at every pixel: of the mean likelihood over all `VIEWS`."""
+    """Logits of a defect at every pixel, from the mean probability over all `VIEWS`."""
 
     def likely(images: Tensor) -> Tensor:
         seen = [view.back(detector.segmenter(view.of(images)))[:, 0] for view in VIEWS]
@@ -116,7 +116,7 @@ def maps_of(
 def types_of(
     detector: Detector, pictures: UInt8[np.ndarray, "n s s 3"], device: torch.device
 ) -> Int[np.ndarray, " n"]:
-    """The likeliest type of each over all `VIEWS`, by its index."""
+    """Index of the most likely type over all `VIEWS`."""
 
     def likely(images: Tensor) -> Tensor:
         seen = [detector.classifier(view.of(images)) for view in VIEWS]
@@ -127,29 +127,29 @@ def types_of(
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A square picture turned by quarters, and mirrored before that or not."""
+    """Rotation of a square image by quarter turns, after an optional reflection."""
 
     quarters: int
     mirrored: bool
 
     def of(self, images: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
-        """Pictures as they are seen so."""
+        """Images in this view."""
         images = images.flip(3) if self.mirrored else images
         return torch.rot90(images, self.quarters, (2, 3))
 
     def back(self, maps: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
-        """Maps of what is seen so, as the pictures lie."""
+        """Maps of this view, rotated back to the images."""
         maps = torch.rot90(maps, -self.quarters, (2, 3))
         return maps.flip(3) if self.mirrored else maps
 
 
-# A detector that learns under turns and mirrors is asked under them: the mean of its answers errs
-# less than any of them.
+# A detector trained with rotations and reflections is evaluated under them: the mean of its
+# predictions has a smaller error than any of them.
 VIEWS = tuple(View(quarters, mirrored) for mirrored in (False, True) for quarters in range(4))
 
 
 def _mean_likelihood(logits: list[Tensor], likelihood: Callable[[Tensor], Tensor]) -> Tensor:
-    # In single precision all that is nearly sure would be equally so.
+    # In single precision, all nearly certain values would be equal.
     return torch.stack([likelihood(seen.double()) for seen in logits]).mean(dim=0)
 
 
@@ -163,6 +163,6 @@ def _asked(
 
 
 def about_training() -> dict[str, float]:
-    """How it is done, as a report has it."""
+    """Description of the training for a report."""
     rates = {"learning_rate": RATE, "type_learning_rate": TYPE_RATE}
     return {**rates, "weight_decay": DECAY, "warm_up": WARM_UP, "views": len(VIEWS)}

@@ -1,9 +1,9 @@
-"""A recipe's items, made by several processes and written down in order.
+"""Items of a recipe, made by several processes and recorded in order.
 
-A process makes an item and writes its files; here its row is added to the manifest when all before
-it are there. So the manifest is always the beginning of the finished one: a run that was killed is
-carried on behind it, and what it had written beyond is written again, the same. Only what compares
-an item with others, its likeness to an earlier one, is decided here, in that order too.
+A process makes an item and writes its files; the main process adds its row to the manifest once all
+earlier rows are there. So the manifest is always a prefix of the finished one. A resumed run
+continues after it and writes any later files again, with the same bytes. Only the comparison of an
+item with earlier ones (near-duplicates) is made here, in the same order.
 """
 
 from collections.abc import Generator
@@ -25,20 +25,20 @@ from blemish.synthesis.dataset import Dataset
 
 
 class Batch:
-    """A recipe, and the folder in which its items are made or carried on.
+    """Recipe, and the folder in which its items are made or resumed.
 
     Args:
-        recipe: What to make.
-        root: The folder.
-        device: What to work on.
-        keep_all: Whether items that are refused keep their pictures.
+        recipe: Recipe of the items.
+        root: Folder of the items.
+        device: Device to compute on.
+        keep_all: Keep the images of refused items.
 
     Attributes:
-        done: How many items have a row.
+        done: Number of items with a row.
 
     Raises:
-        DataError: The folder holds items of something else.
-        OutputError: It can't be written into.
+        DataError: The folder contains items of another recipe.
+        OutputError: The folder can't be written to.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class Batch:
         return len(self.recipe)
 
     def make(self, *, workers: int) -> Generator[Row, None, None]:
-        """Make what is missing, whatever fails.
+        """Make the missing items; failures don't stop it.
 
         Args:
-            workers: Processes to make it in; they change nothing but the time.
+            workers: Number of processes; it changes only the time.
 
         Yields:
-            Each item's row behind its place in the manifest.
+            Each item's row, once the manifest has it.
 
         Raises:
-            OutputError: The folder can't be written into any longer.
-            BlemishError: The system has killed a process.
+            OutputError: The folder can no longer be written to.
+            BlemishError: The operating system has killed a process.
         """
         missing = range(self.done, len(self))
         tasks = (task_of(self.recipe, index) for index in missing)
@@ -99,7 +99,7 @@ class Batch:
         return row
 
     def _compared(self, row: Row) -> Row:
-        """The row of an item that may be like an earlier one on the same photograph."""
+        """Row of an item that may be a near-duplicate of an earlier one on the same photograph."""
         earlier = self._earlier(row) if row["outcome"] == "kept" else None
         if earlier is None:
             return row
@@ -115,12 +115,12 @@ class Batch:
         return self.known.like(row["photograph"], from_text(row["fingerprint"]), row["name"])
 
     def _recall(self, row: Row) -> None:
-        """What an unbroken run would know behind this row."""
+        """Restore the state that an uninterrupted run would have after this row."""
         if row.get("index") != self.done or self.done >= len(self):
             raise DataError(
-                got=f"{self.dataset.manifest}, whose line {self.done + 1} is another item's",
-                expected="a line for each item, in order",
-                todo="Choose another folder, or bring the manifest back as it was.",
+                got=f"{self.dataset.manifest}: line {self.done + 1} belongs to another item",
+                expected="one line per item, in order",
+                todo="Choose another folder, or restore the manifest.",
             )
         if row["outcome"] == "kept":
             self._earlier(row)

@@ -1,4 +1,4 @@
-"""A group of a recipe: items of one kind, and how they are made."""
+"""Group of a recipe: items of one kind, and their options."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,15 +15,15 @@ from blemish.synthesis.records import FIRST, TABLES, later, table_of
 class Group(SynthesisOptions):
     """Items of one kind; every option of a synthesis is a key of its table.
 
-    Of `photographs` and `parts` one is named, and of `masks` and `mask_kind`.
+    One of `photographs` and `parts` is required, and one of `masks` and `mask_kind`.
 
     Attributes:
         defect: Type of the defect.
         count: Number of items.
         photographs: Photographs of good parts: files, or folders in a recipe that is not yet read.
-            Items share them evenly, those on one photograph follow each other.
-        parts: Number of parts that the bundle shall draw instead.
-        masks: Files or folders too; each item takes one by chance.
+            Items share them evenly, and those on one photograph are consecutive.
+        parts: Number of parts that the bundle draws instead.
+        masks: Files or folders of masks; each item uses a random one.
         strength: Strength of the change, above 0 and up to 1; two values give a range.
     """
 
@@ -46,26 +46,26 @@ class Group(SynthesisOptions):
 
     @property
     def strengths(self) -> tuple[float, float]:
-        """The least and the most."""
+        """Minimum and maximum strength."""
         if isinstance(self.strength, tuple):
             return self.strength
         return self.strength, self.strength
 
     @property
     def folders(self) -> dict[str, Path]:
-        """The folders that its options name, as the recipe names them."""
+        """Folders in its options, as written in the recipe."""
         known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
         return {name: value for name, value in known.items() if isinstance(value, Path)}
 
     def options(self, here: Path) -> SynthesisOptions:
-        """The options as a synthesis takes them, with folders named from the recipe's."""
+        """Options of the synthesis, with folders relative to the recipe's."""
         known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
         known |= {name: here / folder for name, folder in self.folders.items()}
-        known["uneven"] = float(self.uneven)  # as batches record it
+        known["uneven"] = float(self.uneven)  # as recorded by batches
         return SynthesisOptions(**known)
 
     def record(self) -> dict[str, Any]:
-        """What it asks for, as batches record it; see `synthesis.records`."""
+        """Content of the group, as recorded by batches; see `synthesis.records`."""
         known = asdict(self)
         names = ("defect", "count", "photographs", "parts", "masks")
         return {
@@ -100,10 +100,10 @@ def _inversion_recorded(known: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def flattened(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A group's table, with the options in the inner tables of older recipes under their own names.
+    """A group's table, with the options of older recipes' inner tables under their own names.
 
     Raises:
-        OptionError: An inner table has a key that it never had, or gives an option once more.
+        OptionError: An inner table has an unknown key, or repeats an option.
     """
     inner = {k: v for k, v in table.items() if k in TABLES and isinstance(v, dict)}
     flat = {k: v for k, v in table.items() if k not in inner}
@@ -127,11 +127,11 @@ def _twice(old: str, new: str) -> OptionError:
 
 def _refuse_fewer(key: str, count: int) -> None:
     if count < 1:
-        raise OptionError(got=f"{key} = {count}", expected="1 or more", todo="Ask for some.")
+        raise OptionError(got=f"{key} = {count}", expected="1 or more", todo="Choose 1 or more.")
 
 
 def _refuse_both(**named: bool) -> None:
-    """One of two keys is wanted."""
+    """Refuse both or neither of two keys."""
     if sum(named.values()) != 1:
         got = f"{'both' if all(named.values()) else 'neither'} of {' and '.join(named)}"
         raise OptionError(got=got, expected="one of them", todo="See examples/recipe.toml.")

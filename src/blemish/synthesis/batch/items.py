@@ -1,7 +1,7 @@
-"""From a task to an item's files and its row: what runs in each process.
+"""From a task to an item's files and its row: the work of each process.
 
-What a process keeps from one item to the next (networks, codes of photographs) is a cache of pure
-functions: it changes nothing but time.
+State that a process keeps between items (networks, codes of photographs) is a cache of pure
+functions: it changes only the time.
 """
 
 import os
@@ -30,19 +30,19 @@ BENCHES, TWINS = 4, 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """An item that could not be made."""
+    """Failed item."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """Where items are made.
+    """Output folder and settings of the items.
 
     Attributes:
         root: Folder of the data set, absolute.
-        device: What the networks work on.
-        keep_all: Whether items that are refused keep their pictures.
+        device: Device of the networks.
+        keep_all: Keep the images of refused items.
         reading: How pictures and masks are read.
     """
 
@@ -52,10 +52,10 @@ class Workplace:
     reading: Reading = AS_STORED
 
     def make(self, task: Task) -> dict[str, Any] | Failed:
-        """An item's row, its files written; or why there is none.
+        """An item's row, after its files are written; or the reason of its failure.
 
         Raises:
-            OutputError: The folder can't be written into.
+            OutputError: The folder can't be written to.
         """
         try:
             with read_as(self.reading):
@@ -92,7 +92,7 @@ class Workplace:
         )
 
     def _photograph(self, task: Task, synthesizer: Synthesizer) -> Path:
-        """The photograph's file; a part that is drawn is written by whoever comes first."""
+        """The photograph's file; the first process that needs a generated part writes it."""
         if not isinstance(task.photograph, DrawnPart):
             return task.here / task.photograph
         path = self.root / task.photograph.name
@@ -102,7 +102,7 @@ class Workplace:
         return path
 
     def _reason(self, error: Exception, task: Task) -> str:
-        """What the manifest says of a failure, the same wherever the folders lie."""
+        """Reason of a failure for the manifest, without folders: the same on every machine."""
         text = str(error)
         if not isinstance(error, BlemishError):
             text = f"Blemish failed with {type(error).__name__}: {text}".splitlines()[0]
@@ -112,14 +112,14 @@ class Workplace:
 
 
 class _Bench:
-    """A synthesizer at work, and the codes of the photographs that it has had last."""
+    """A synthesizer, and the codes of its most recent photographs."""
 
     def __init__(self, bundle: Bundle | None, options: SynthesisOptions, device: str) -> None:
         self.synthesizer = Synthesizer(bundle, options, device=device)
         self.twins: OrderedDict[str, Codes | None] = OrderedDict()
 
     def twin(self, order: Order, name: str) -> Codes | None:
-        """The codes of a photograph, searched for if it is not known by this name."""
+        """The codes of a photograph, searched for unless they are cached under this name."""
         if name not in self.twins:
             self.twins[name] = self.synthesizer.invert(order)
         self.twins.move_to_end(name)

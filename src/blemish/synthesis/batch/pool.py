@@ -1,8 +1,9 @@
-"""Work handed to processes, its results in order.
+"""Process pool whose results come in order.
 
-The standard library's pool of processes, each with one thread, so that results depend neither on
-how many there are nor on the machine's cores. A pipe that nothing is ever sent through ties them to
-us: when our end closes, because the work is stopped or because we were killed, they leave at once.
+This is the standard library's process pool with one thread per process, so that results depend
+neither on the number of processes nor on the machine's cores. A pipe without data ties the
+processes to the main one: when its main end closes, because the work was stopped or the main
+process was killed, they exit at once.
 """
 
 import os
@@ -31,18 +32,19 @@ AHEAD = 2
 def in_order(
     work: Callable[[T], R], inputs: Iterable[T], *, workers: int
 ) -> Generator[R, None, None]:
-    """The results of some work, made by several processes, in the order of the inputs.
+    """Results of work in several processes, in the order of the inputs.
 
     Args:
-        work: A pure function that can be pickled.
-        inputs: Of the work; no more than `AHEAD` for each process are taken before they are due.
-        workers: How many processes.
+        work: Pure function that can be pickled.
+        inputs: Inputs of the work; at most `AHEAD` per process are taken in advance.
+        workers: Number of processes.
 
     Raises:
-        BlemishError: The system has killed a process.
-        Exception: What the work raised, at its input's turn; what else is in hand is dropped.
+        BlemishError: The operating system has killed a process.
+        Exception: The exception of the work, in its input's turn; other work in progress is
+            dropped.
     """
-    context = get_context("spawn")  # forked, it would inherit our threads' locks
+    context = get_context("spawn")  # no inherited locks
     end, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(end,))
     try:
@@ -50,8 +52,8 @@ def in_order(
         pool.shutdown()
     except BrokenProcessPool as error:
         raise BlemishError(
-            "A process was killed, perhaps because memory ran out. What has been made is kept: run "
-            "the same again to carry on, with fewer --workers if it happens again."
+            "A process was killed, perhaps because memory ran out. Finished items are kept: run "
+            "the same command again to resume, with fewer --workers if it happens again."
         ) from error
     finally:
         ours.close()
@@ -60,15 +62,15 @@ def in_order(
 
 
 def usual_workers(device: str) -> int:
-    """As many as cores that we may use; on an accelerator one, since its memory is shared."""
+    """Number of available cores; 1 on an accelerator, because its memory is shared."""
     if device != "cpu":
         return 1
-    allowed = getattr(os, "sched_getaffinity", None)  # of a container, say; not every system tells
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def refuse_workers(workers: int) -> None:
-    """Raise an OptionError where there would be none."""
+    """Raise an OptionError if there are none."""
     if workers < 1:
         got = f"--workers {workers}"
         raise OptionError(got=got, expected="1 or more", todo="Leave it out for all cores.")
@@ -77,7 +79,7 @@ def refuse_workers(workers: int) -> None:
 def _through(
     pool: ProcessPoolExecutor, work: Callable[[T], R], inputs: Iterator[T], ahead: int
 ) -> Iterator[R]:
-    """Results in order, while no more than so many are under way."""
+    """Results in order, with a limit on the work in progress."""
     first = [_submit(pool, work, item) for item in islice(inputs, ahead)]
     under_way: deque[Future[R]] = deque(first)
     while under_way:
@@ -92,7 +94,7 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[[T], R], item: T) -> Futur
 
 @contextmanager
 def _ctrl_c_waits() -> Iterator[None]:
-    """A process that starts now will never hear of Ctrl-C; ours hears of it behind this."""
+    """Processes started now ignore Ctrl-C; the main process handles it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -104,8 +106,8 @@ def _ctrl_c_waits() -> Iterator[None]:
 
 
 def _begin(end: Connection) -> None:
-    """What a process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be kept from it
+    """First steps of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where ignoring it was not possible
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     Thread(target=_leave_with, args=(end,), daemon=True).start()

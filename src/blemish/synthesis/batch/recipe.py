@@ -1,19 +1,18 @@
-"""What a batch shall be: a TOML file, read and checked as a whole before anything is made.
+"""Batch recipe: a TOML file, read and checked completely before anything is made.
 
-    bundle = "hazelnut"                    a bundle's folder, or the name of an embedded one
+    bundle = "hazelnut"                    a bundle's folder, or the name of a shipped one
     seed = 0
     levels = 4095                          if a camera gives 12 bits; see `reading.Reading`
 
-    [[group]]                              as many as wanted, one after the other
+    [[group]]                              one or more
     defect = "colour"
     count = 12
     photographs = "good"                   a folder, a file or a list; or: parts = 4
     mask_kind = "blob"                     masks to draw; or: masks, like photographs
     area = 0.02                            any option of a synthesis; see `options`
-    strength = [0.6, 1.0]                  anything between two, or one for all
+    strength = [0.6, 1.0]                  a range, or one value
 
-Folders and files are named from where the recipe lies. Items are numbered from 0 through all of the
-groups.
+Paths are relative to the recipe's folder. Items are numbered from 0 over all groups.
 """
 
 import hashlib
@@ -42,14 +41,14 @@ MAX_ITEMS = 10_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A recipe whose files have been found.
+    """Recipe whose files have been found.
 
     Attributes:
-        file: As the user named it, for messages.
-        here: Its folder, from which its files are named.
+        file: Path as the user gave it, for messages.
+        here: Folder of the recipe, to which its paths are relative.
         bundle: The bundle that makes items; None if no group needs one.
-        seed: Of all of them.
-        groups: With files for folders.
+        seed: Random seed of all items.
+        groups: Groups, with files instead of folders.
         reading: How pictures and masks are read.
     """
 
@@ -68,7 +67,7 @@ class Recipe:
         return self.bundle if group.needs_bundle or group.parts is not None else None
 
     def locate(self, index: int) -> tuple[int, int]:
-        """Which group an item is of, and its number there."""
+        """Group of an item, and the item's number in it."""
         for place, group in enumerate(self.groups):
             if index < group.count:
                 return place, index
@@ -76,7 +75,7 @@ class Recipe:
         raise IndexError(index)
 
     def options(self) -> dict[str, Any]:
-        """What it asks for, as JSON holds it, files by their names."""
+        """Contents of the recipe as JSON values, files by their names."""
         groups = [group.record() for group in self.groups]
         reading = {name: value for name, value in asdict(self.reading).items() if value is not None}
         known = {"seed": self.seed, **reading, "group": groups}
@@ -88,11 +87,11 @@ class Recipe:
         return known if self.bundle is None else {"bundle": self.bundle.digest, **known}
 
     def check(self) -> None:
-        """Refuse what the bundle can't do, before any time is spent.
+        """Refuse what the bundle can't do, before the work starts.
 
         Raises:
             UserError: The bundle is broken, does not know a type, or lacks what a method needs; or
-                a folder of real defects lacks what is wanted of it.
+                a folder of real defects lacks what the recipe needs.
         """
         worker = cache(Synthesizer)
         for place, group in enumerate(self.groups, 1):
@@ -117,7 +116,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
-    """The file's uppermost table."""
+    """Top-level table of the file."""
 
     __pydantic_config__ = STRICT
 
@@ -129,18 +128,18 @@ class _Head:
 
 
 def read_recipe(file: Path) -> Recipe:
-    """Read a recipe, and find the files that it names.
+    """Read a recipe and find its files.
 
     Raises:
-        OptionError: A key is unknown or missing, or has a value that it does not take.
-        DataError: The file, or one that it names, is missing, or a folder is empty.
-        BundleError: There is no such bundle.
+        OptionError: A key is unknown or missing, or has an invalid value.
+        DataError: The file or one of its files is missing, or a folder is empty.
+        BundleError: The bundle does not exist.
     """
     head, here = fill(_Head, read_toml(file), str(file)), file.parent.absolute()
     if not head.group:
         raise OptionError(
             got=f"{file}, a recipe without groups",
-            expected="a table [[group]] for each kind of items",
+            expected="a table [[group]] for each kind of item",
             todo="See examples/recipe.toml.",
         )
     tables = enumerate(head.group, 1)
@@ -181,12 +180,12 @@ def _group(table: dict[str, Any], here: Path, name: str) -> Group:
 
 
 def _listed(key: str, names: tuple[str, ...], here: Path) -> tuple[str, ...]:
-    """Folders replaced by the pictures in them."""
+    """Folders replaced by their images."""
     found = []
     for name in names:
         inside = [_readable(key, _named(name, path.name)) for path in pictures_in(here / name)]
         if not inside and not (here / name).is_file():
-            raise _missing(key, name, "a picture, or a folder of pictures")
+            raise _missing(key, name, "an image, or a folder of images")
         found += inside or [name]
     return tuple(found)
 
@@ -217,7 +216,7 @@ def _named(folder: Path | str, file: Path | str) -> str:
 
 
 def _find_bundle(name: str, here: Path) -> Bundle:
-    """The bundle in a folder beside the recipe, or whatever else has this name."""
+    """Bundle in a folder relative to the recipe, or any other bundle with this name."""
     beside = (here / name / "config.json").is_file()
     return find_bundle(here / name if beside else name)
 
@@ -227,14 +226,14 @@ def _digest(path: Path) -> str:
         with open_regular(path, BYTE_LIMIT) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        return f"unreadable ({error.strerror})"  # its items will fail, each for itself
+        return f"unreadable ({error.strerror})"  # its items will fail, one by one
     except IrregularFileError as error:
         return f"unreadable ({error})"
 
 
 def _missing(key: str, name: str, expected: str) -> DataError:
-    got = f"{key} = '{name}', where nothing of the kind is"
-    return DataError(got=got, expected=expected, todo="Name it from where the recipe lies.")
+    got = f"{key} = '{name}', which does not exist"
+    return DataError(got=got, expected=expected, todo="Paths are relative to the recipe.")
 
 
 def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What a folder's items are made from, written beside them: another batch can't carry them on."""
+"""Record of what a folder's items are made from; another batch can't resume them."""
 
 import json
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ SHOWN = 3
 
 
 def keep_record(root: Path, record: dict[str, Any]) -> None:
-    """Write the record of a batch, or see that it is that of the batch begun there.
+    """Write the record of a batch, or check that it is the same as the folder's.
 
     Args:
         root: Folder of the data set.
-        record: All that its items depend on, as JSON holds it.
+        record: Everything that the items depend on, as JSON values.
 
     Raises:
-        DataError: The folder holds items of something else.
+        DataError: The folder contains items of another batch.
     """
     path = root / NAME
     if not path.exists():
         if (root / MANIFEST).exists():
-            raise _refusal(root, "that are of no batch")
+            raise _refusal(root, "that belong to no batch")
         write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
         return
     changes = list(differences(_read(path), record))
@@ -38,10 +38,10 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
 
 
 def refuse_batch(root: Path) -> None:
-    """Check that a folder is not a batch's, whose manifest takes no other items.
+    """Refuse the folder of a batch, whose manifest takes no other items.
 
     Raises:
-        DataError: It is one.
+        DataError: The folder belongs to a batch.
     """
     if (root / NAME).exists():
         raise DataError(
@@ -52,7 +52,7 @@ def refuse_batch(root: Path) -> None:
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """In words, where two JSON values differ."""
+    """Differences between two JSON values, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
             yield from differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
@@ -75,6 +75,6 @@ def _read(path: Path) -> Any:
 def _refusal(root: Path, what: str) -> DataError:
     return DataError(
         got=f"{root} with items {what}",
-        expected="a new folder, or one that the same recipe was begun in",
-        todo="Choose another folder with --out, or go back to the recipe as it was.",
+        expected="a new folder, or one of the same recipe",
+        todo="Choose another folder with --out, or restore the recipe.",
     )

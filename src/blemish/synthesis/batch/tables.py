@@ -1,7 +1,7 @@
-"""From a table of a TOML file to a dataclass of ours: the one boundary to pydantic.
+"""From a TOML table to a dataclass: the only use of pydantic.
 
-Types are taken strictly, as the file has them, and a key that the dataclass does not have is
-refused. What pydantic complains of becomes an `OptionError` that names the place and the key.
+Types are checked strictly and unknown keys are refused. Errors of pydantic become an `OptionError`
+with the place and the key.
 """
 
 import json
@@ -31,35 +31,35 @@ def _several(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_several)]  # a string, or a list of them
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]  # a string, or a list of strings
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Tables of a TOML file.
 
     Raises:
-        DataError: The file is missing, or holds no TOML.
+        DataError: The file is missing, or is not valid TOML.
     """
     text = read_text(path, "a recipe in TOML")
     try:
         return parse_toml(text)
     except ValueError as error:
-        got = f"{path}, which is no TOML ({error})"
+        got = f"{path}, which is not valid TOML ({error})"
         raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.") from error
 
 
 def fill(kind: type[T], table: Mapping[str, Any], name: str) -> T:
-    """A dataclass, filled from a table.
+    """Dataclass filled from a table.
 
     Args:
-        kind: The dataclass, with `__pydantic_config__ = STRICT`; those inside it inherit that.
-        table: As the TOML file has it.
-        name: Of the table, for messages: the file, and the place in it.
+        kind: Dataclass with `__pydantic_config__ = STRICT`; nested ones inherit that.
+        table: Table as in the TOML file.
+        name: Name of the table for messages: the file, and the place in it.
 
     Raises:
-        OptionError: A key is unknown or missing, or a value is of another type or out of range.
+        OptionError: A key is unknown or missing, or a value has the wrong type or is out of range.
     """
-    text = json.dumps(table, default=str)  # of dates and times, which nothing of ours takes
+    text = json.dumps(table, default=str)  # dates and times, which no option takes
     with naming(name):
         try:
             return TypeAdapter(kind).validate_json(text)
@@ -69,7 +69,7 @@ def fill(kind: type[T], table: Mapping[str, Any], name: str) -> T:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Put a place before what a user's mistake says that we got."""
+    """Put a place in front of a user error's `got`."""
     try:
         yield
     except UserError as error:
@@ -78,7 +78,7 @@ def naming(name: str) -> Iterator[None]:
 
 
 def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> OptionError:
-    """Of the first mistake; an unknown key comes before one that is missing for it."""
+    """Error of the first mistake; an unknown key precedes a missing one."""
     complaints = sorted(error.errors(), key=lambda complaint: complaint["type"] != _UNKNOWN)
     first = complaints[0]
     place = _place(table, first["loc"])
@@ -88,7 +88,7 @@ def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> Op
     if first["type"] == _MISSING:
         key = ".".join(map(str, first["loc"]))
         return OptionError(got=f"no '{key}'", expected="a value for it", todo=f"Add '{key}'.")
-    # Each arm of a union has its own complaint about the same value.
+    # Each arm of a union reports its own error for the same value.
     wanted = [c["msg"] for c in complaints if _place(table, c["loc"])[: len(place)] == place]
     value = textwrap.shorten(json.dumps(first["input"], default=str), 60)
     return OptionError(
@@ -99,22 +99,22 @@ def _refusal(kind: type, table: Mapping[str, Any], error: ValidationError) -> Op
 
 
 def unknown_key(key: str, known: Sequence[str]) -> OptionError:
-    """The error for a key that no table of its kind has.
+    """Error for a key that no table of its kind has.
 
     Args:
-        key: The key, with the tables that it is in.
-        known: The keys that are known there.
+        key: Key, with its tables.
+        known: Known keys.
     """
     near = get_close_matches(key.split(".")[-1], known, n=1)
     return OptionError(
         got=f"the unknown key '{key}'",
         expected=f"one of {', '.join(known)}",
-        todo=f"Perhaps '{near[0]}' is meant." if near else "Leave it out, or correct it.",
+        todo=f"Did you mean '{near[0]}'?" if near else "Leave it out, or correct it.",
     )
 
 
 def _place(table: Any, location: Sequence[int | str]) -> tuple[int | str, ...]:
-    """The keys of a location; what else pydantic puts there names the arms of unions."""
+    """Keys of a location; pydantic's other entries name the arms of unions."""
     keys: list[int | str] = []
     for step in location:
         with suppress(KeyError, IndexError, TypeError):
@@ -124,7 +124,7 @@ def _place(table: Any, location: Sequence[int | str]) -> tuple[int | str, ...]:
 
 
 def _keys(kind: Any, path: Sequence[int | str]) -> list[str]:
-    """What the dataclass at the end of the path can be asked for."""
+    """Fields of the dataclass at the end of the path."""
     for step in path:
         declared: Any = next(f.type for f in fields(kind) if f.name == step)
         kind = next(arm for arm in (declared, *get_args(declared)) if is_dataclass(arm))

@@ -1,4 +1,4 @@
-"""What became of a batch: counts, reasons, and the middle of each score; no times, no places."""
+"""Summary of a batch: counts, reasons and median scores; no times and no paths."""
 
 import json
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ FAILURES = 5
 
 
 class Tally:
-    """Counts the rows of a manifest as they come; the scores are all that it keeps of them."""
+    """Counter of a manifest's rows; of their contents it keeps only the scores."""
 
     def __init__(self) -> None:
         self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -34,12 +34,12 @@ class Tally:
                 self.scores[kind, name].append(value)
 
     def figures(self) -> dict[str, Any]:
-        """As JSON holds them.
+        """Figures as JSON values.
 
         Returns:
-            How many items have which outcome, in all and of each type, with the medians of the
-            scores of what was kept; how often which reason was given, without its figures; and the
-            first that failed.
+            The number of items by outcome, in total and by type, with the medians of the scores of
+            kept items; the number of times each reason occurred, without its figures; and the
+            first failure.
         """
         total = sum(self.outcomes.values(), Counter())
         types = {
@@ -73,5 +73,5 @@ def _counts(outcomes: Counter[str]) -> dict[str, int]:
 
 
 def _cause(reason: str) -> str:
-    """A reason without its figures, which stand behind the colon."""
+    """A reason without its figures, which follow the colon."""
     return reason.split(":")[0]

@@ -1,9 +1,8 @@
-"""Curation: what a made item is worth, and why it should not be used.
+"""Curation: scores of a synthetic item, and reasons against its use.
 
-Everything is judged on the one item, so that it does not depend on what it is made beside; whether
-it is the same as another is asked elsewhere (`duplicates`). Bounds come from real defects, but for
-two that no real photograph can tell, as it has no good twin: how much of the label is seen to have
-changed, and how much of what was asked for.
+Each item is judged alone, so that the result does not depend on other items; `duplicates` compares
+items. Bounds come from real defects, except two that a real photograph cannot give because it has
+no good twin: how much of the label visibly changed, and how much of the requested mask.
 """
 
 from dataclasses import dataclass
@@ -20,16 +19,16 @@ from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
 from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
 
-MOST_DRIFT = 0.25  # of the label and what is seen to change: it would teach a wrong outline
-FAINT = 0.5  # of a defect's own greatest strength: what is meant to fade away need not be seen
-LEAST_MET = 0.3  # of the mask that was asked for: another defect than was ordered
+MOST_DRIFT = 0.25  # of the label and the visible change; more would teach a wrong outline
+FAINT = 0.5  # of a defect's own maximum strength; weaker parts need not be visible
+LEAST_MET = 0.3  # of the requested mask; less is another defect than requested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Scores by name, and reasons against the item; none means that it is kept.
+    """Scores by name, and reasons against the item; without reasons it is kept.
 
-    What stands before a reason's colon is its cause, by which reasons are counted.
+    The text before a reason's colon is its cause; reasons are counted by cause.
     """
 
     scores: dict[str, float]
@@ -38,12 +37,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curator:
-    """Judges made items.
+    """Judge of synthetic items.
 
     Attributes:
-        critic: Of images with masks.
-        side: Of the squares that it knows.
-        yardsticks: By type of defect.
+        critic: Critic of images with masks.
+        side: Side of its square input, in pixels.
+        yardsticks: Bounds by type of defect.
     """
 
     critic: Critic
@@ -52,7 +51,7 @@ class Curator:
 
     @classmethod
     def of(cls, bundle: Bundle, device: str = "cpu") -> Self | None:
-        """The bundle's; None where it has not been calibrated."""
+        """Curator of the bundle; None if the bundle is not calibrated."""
         yardsticks = read_yardsticks(bundle)
         if not yardsticks:
             return None
@@ -73,13 +72,13 @@ class Curator:
 
         Args:
             kind: Type of the defect.
-            picture: The part with its defect.
-            twin: The part without.
-            label: The mask that goes along.
-            requested: The mask that was asked for.
-            strength: That was asked for, all over or at each pixel; a weak defect may be faint in
-                proportion, and need not be seen where it is far weaker than elsewhere.
-            part: The part's silhouette at the size of `shrunk_size`; None finds it on the twin.
+            picture: Image of the part with its defect.
+            twin: Image of the part without it.
+            label: Mask of the changed pixels.
+            requested: Requested mask.
+            strength: Requested strength, constant or per pixel. A weak defect may be fainter in
+                proportion, and need not be visible where it is much weaker than elsewhere.
+            part: Silhouette of the part at the size of `shrunk_size`; None finds it on the twin.
         """
         if not label.any() or kind not in self.yardsticks:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
@@ -113,7 +112,7 @@ def drift(
     label: Bool[np.ndarray, "h w"],
     faint: Bool[np.ndarray, "h w"] | None = None,
 ) -> float:
-    """1 - IoU of the label with what is seen to have changed, but for what is meant to be faint."""
+    """1 - IoU of the label and the visible change, without pixels that should be faint."""
     far = np.linalg.norm(lab(shrunk(picture)) - lab(shrunk(twin)), axis=2)
     visible, marked = far > NOTICEABLE, shrunk_mask(label)
     if faint is not None:

@@ -1,7 +1,7 @@
-"""The same defect twice on one photograph: items are told apart by fingerprints of their change.
+"""Near-duplicates: the same defect twice on one photograph, found by fingerprints of the change.
 
-A coarse picture of the change tells looks apart, and places that are cells apart. Where inside its
-cells a small defect lies, and how large it is, the middle and the spread of the change tell.
+A coarse image of the change separates appearances, and places that are cells apart. The centre and
+the spread of the change give the position inside a cell and the size of a small defect.
 """
 
 import base64
@@ -24,12 +24,13 @@ _UNITS = 2**16 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Of a change.
+    """Fingerprint of a change.
 
     Attributes:
-        cells: The change, shrunk: its loudest cell is ±127, so that small defects have one too.
-        place: Its middle, down and right, and its spread about that: the root mean square
-            distance. Each pixel counts as much as it changes; in 65535ths of the longer side.
+        cells: Change at low resolution, scaled so that the strongest cell is ±127; small defects
+            count, too.
+        place: Centre (down, right) and spread (root mean square distance), weighted by the change
+            of each pixel, in 65535ths of the longer side.
     """
 
     cells: Int8[np.ndarray, f"{SIDE} {SIDE} 3"]
@@ -39,7 +40,7 @@ class Fingerprint:
 def fingerprint(
     picture: UInt8[np.ndarray, "h w 3"], twin: UInt8[np.ndarray, "h w 3"]
 ) -> Fingerprint:
-    """The fingerprint of the change from the good twin to the picture."""
+    """Fingerprint of the change from the good twin to the image."""
     change = picture.astype(np.float32) - twin
     small = cv2.resize(change, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     cells = np.rint(small * (127 / max(float(np.abs(small).max()), 1e-6))).astype(np.int8)
@@ -47,13 +48,13 @@ def fingerprint(
 
 
 def to_text(mark: Fingerprint) -> str:
-    """As a manifest holds it; a small defect takes some sixty letters."""
+    """Text form for a manifest; a small defect takes about sixty characters."""
     packed = zlib.compress(mark.cells.tobytes(), 9)
     return base64.b85encode(_PLACE.pack(*mark.place) + packed).decode()
 
 
 def from_text(text: str) -> Fingerprint:
-    """What `to_text` made."""
+    """Inverse of `to_text`."""
     data = base64.b85decode(text)
     levels = np.frombuffer(zlib.decompress(data[_PLACE.size :]), np.int8)
     down, right, spread = _PLACE.unpack_from(data)
@@ -61,18 +62,18 @@ def from_text(text: str) -> Fingerprint:
 
 
 class Known:
-    """Items in their order; each is held against those before it."""
+    """Earlier items, with which each new one is compared."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[tuple[str, Fingerprint]]] = {}
 
     def like(self, photograph: str, mark: Fingerprint, name: str) -> str | None:
-        """The name of an earlier item that is the same; else this one is remembered.
+        """Name of an earlier item that is the same; otherwise None, and this item is remembered.
 
         Args:
-            photograph: What tells the photograph from others.
-            mark: Of the item.
-            name: Of the item.
+            photograph: Identity of the photograph.
+            mark: Fingerprint of the item.
+            name: Name of the item.
         """
         before = self.seen.setdefault(photograph, [])
         for earlier, other in before:
@@ -96,12 +97,12 @@ def _place(loudness: Float[np.ndarray, "h w"]) -> tuple[int, int, int]:
 
 
 def _distance(a: Fingerprint, b: Fingerprint) -> float:
-    """Mean absolute difference as a share of the louder one's mean."""
+    """Mean absolute difference, as a fraction of the stronger one's mean."""
     one, other = a.cells.astype(np.int16), b.cells.astype(np.int16)
     loudness = max(int(np.abs(one).sum()), int(np.abs(other).sum()), 1)
     return float(np.abs(one - other).sum() / loudness)
 
 
 def _apart(a: Fingerprint, b: Fingerprint) -> float:
-    """How far their middles and spreads are apart, in units of the larger spread."""
+    """Distance of their centres and spreads, in units of the larger spread."""
     return dist(a.place, b.place) / max(a.place[2], b.place[2], 1)

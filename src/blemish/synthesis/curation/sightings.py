@@ -1,7 +1,7 @@
-"""What can be seen of a defect on a photograph, real or made: the scores that are held to bounds.
+"""Visible properties of a real or synthetic defect: the scores that have bounds.
 
-All of it is measured alike on real defects, which have no good twin, so that real ones can say what
-is usual.
+All are measured in the same way on real defects, which have no good twin, so that real ones give
+the bounds.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ RING = 1 / 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Of one defect.
+    """Properties of one defect.
 
     Attributes:
         features: `inside_statistics` of the matching critic.
-        inside: The same from near, with nothing around the defect: what is left where a defect is
-            copied onto another part.
-        verdict: The matching critic's; higher is more like a real one.
-        contrast: Mean CIELAB distance of the inside to the mean colour of the ring around it.
-        on_part: Share of the mask that is on the part.
+        inside: The same in a close-up without surroundings: this remains when a defect is copied
+            onto another part.
+        verdict: Score of the matching critic; higher is more like a real one.
+        contrast: Mean CIELAB distance of the inside to the mean colour of the surrounding ring.
+        on_part: Fraction of the mask that is on the part.
     """
 
     features: Float[Tensor, " s"]
@@ -49,14 +49,14 @@ def sight(
     mask: Bool[np.ndarray, "h w"],
     part: Bool[np.ndarray, "p q"],
 ) -> Sighting:
-    """Look at one defect.
+    """Measure one defect.
 
     Args:
-        critic: Of images with masks; it looks at this one alone.
-        side: Of the squares that it knows.
-        picture: The photograph with the defect.
-        mask: Where that is; not empty.
-        part: The part's silhouette, at the size of `shrunk_size`.
+        critic: Critic of images with masks; it sees only this one.
+        side: Side of its square input, in pixels.
+        picture: Photograph with the defect.
+        mask: Mask of the defect; not empty.
+        part: Silhouette of the part at the size of `shrunk_size`.
     """
     device = next(critic.parameters()).device
     image = to_tensor(fit(picture, side))[None].to(device)
@@ -76,18 +76,18 @@ def sight(
 
 
 def shrunk(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "p q 3"]:
-    """A picture at most `LONGEST` pixels long: more only takes time."""
+    """Image reduced to at most `LONGEST` pixels per side, to save time."""
     return cv2.resize(picture, shrunk_size(picture), interpolation=cv2.INTER_AREA)
 
 
 def shrunk_mask(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "p q"]:
-    """A mask likewise, on where any of it is."""
+    """Mask reduced in the same way; a pixel is on if any of its source pixels is."""
     small = cv2.resize(mask.astype(np.float32), shrunk_size(mask), interpolation=cv2.INTER_AREA)
     return small > (0.5 if (small > 0.5).any() else 0)
 
 
 def shrunk_size(array: np.ndarray) -> tuple[int, int]:
-    """Width and height of a picture or a mask that is at most `LONGEST` pixels long."""
+    """Width and height of an image or a mask of at most `LONGEST` pixels per side."""
     h, w = array.shape[:2]
     share = min(1, LONGEST / max(h, w))
     return max(1, round(w * share)), max(1, round(h * share))

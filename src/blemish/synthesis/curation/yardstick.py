@@ -1,15 +1,15 @@
-r"""The yardstick of curation: real defects, and the bounds that held-out real ones set.
+r"""Bounds of curation, from held-out real defects.
 
-The features of the defects that a bundle has learnt from are kept, with bounds for each type. They
-are set by defects that it has not learnt from; where it has learnt from all, each photograph is
-held against the others. A dozen defects have no percentiles worth the name, so a bound is the
-prediction limit of a normal distribution, beyond which the next real defect's score lies with a
-chance of 1 in 100,
+The features of the defects that a bundle was trained on are stored, with bounds for each type. The
+bounds come from held-out defects; if the bundle was trained on all, each photograph is compared
+with the others. A dozen defects have no useful percentiles. Therefore a bound is the prediction
+limit of a normal distribution, beyond which the next real defect's score falls with a probability
+of 1 in 100,
 
     \bar x \pm t_{n-1, 0.99} \; s \sqrt{1 + 1/n},
 
-wide where few are known. A copy must besides be nearer than half of what any two real ones keep.
-Distances and contrasts are taken by their logarithms.
+which is wide if few defects are known. A copy must also be closer than half of the smallest
+distance between two real ones. Logarithms are used for distances and contrasts.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,22 +34,22 @@ from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
 PREFIX = "curation."
 PARTS = ("features", "inside", "bounds", "held_out")
 CONFIDENCE = 0.99
-UNKNOWN = 50.0  # a limit so wide that none is met
-FURTHEST = 6e4  # what half precision, in which bundles are sent, still holds
+UNKNOWN = 50.0  # a limit so wide that it never applies
+FURTHEST = 6e4  # the precision of bundles that are stored in half precision
 MOST_ON_PART = 0.9
 LEAST_SHARE = 5e-4  # of a photograph; smaller pieces of a mask are specks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What an item's scores must keep to.
+    """Bounds of an item's scores.
 
     Attributes:
-        verdict: At least.
-        nearest: Distance to the nearest real defect, of the inside alone, at least.
-        furthest: Distance to the nearest real defect, where it is, at most.
-        contrast: At least, at full strength.
-        on_part: At least.
+        verdict: Minimum of the critic's score.
+        nearest: Minimum distance to the nearest real defect, of the inside alone.
+        furthest: Maximum distance to the nearest real defect, with its surroundings.
+        contrast: Minimum contrast, at full strength.
+        on_part: Minimum fraction on the part.
     """
 
     verdict: float
@@ -61,13 +61,13 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yardstick:
-    """Of one type of defect.
+    """Real defects and bounds of one type.
 
     Attributes:
-        features: Of the real defects that were learnt from, where they are.
-        inside: Of their insides alone.
-        bounds: Set by `held_out` defects.
-        held_out: So many that had not been learnt from; 0 where each was held against the rest.
+        features: Features of the training defects, with their surroundings.
+        inside: Features of their insides alone.
+        bounds: Bounds, from `held_out` defects.
+        held_out: Number of held-out defects; 0 if each was compared with the others.
     """
 
     features: Float[Tensor, "d s"]
@@ -76,11 +76,11 @@ class Yardstick:
     held_out: int
 
     def distance(self, sighting: Sighting) -> float:
-        """To the nearest real defect, as `_nearest` measures."""
+        """Distance to the nearest real defect, as `_nearest` measures."""
         return _nearest(sighting.features, self.features, _deviation(self.features))
 
     def likeness(self, sighting: Sighting) -> float:
-        """Distance of the inside alone; 0 for a copy, wherever it is."""
+        """Distance of the inside alone; 0 for a copy at any place."""
         return _nearest(sighting.inside, self.inside, _deviation(self.inside))
 
 
@@ -92,14 +92,14 @@ def learn_curation(
     everything: bool = False,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Learn what real defects look like to the bundle, and keep it in its statistics.
+    """Measure the real defects with the bundle's critic and store the result in its statistics.
 
     Args:
-        bundle: With a matching critic.
-        folder: Photographs of the types that it knows, with masks.
-        device: To work on.
-        everything: It has learnt from all of them, not from the first third by name.
-        tell: Called with the number of photographs so far.
+        bundle: Bundle with a matching critic.
+        folder: Photographs of the bundle's types, with masks.
+        device: Device to compute on.
+        everything: The bundle was trained on all of them, not on the first third by name.
+        tell: Callback, called with the number of photographs so far.
 
     Raises:
         DataError: A type has no photograph, or one can't be read or has no mask of its size.
@@ -122,7 +122,7 @@ def learn_curation(
 
 
 def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
-    """What `learn_curation` kept, by type; nothing where the bundle has none."""
+    """Results of `learn_curation`, by type; empty if the bundle has none."""
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
     starts = [name.removesuffix("bounds") for name in kept if name.endswith(".bounds")]
     whole = [start for start in starts if all(f"{start}{part}" in kept for part in PARTS)]
@@ -131,7 +131,7 @@ def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
 
 
 def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
-    """Every piece of a photograph's defect for itself, and all of it."""
+    """Properties of each piece of a photograph's defect, and of the whole."""
     picture, mask = read_picture(photograph.path), photograph.read_mask()
     if not mask.any():
         return []
@@ -144,7 +144,7 @@ def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
 def _measure(
     known: Sequence[Sequence[Sighting]], held_out: Sequence[Sequence[Sighting]]
 ) -> Yardstick:
-    """A yardstick from sightings, a list for each photograph."""
+    """Bounds from properties, one list per photograph."""
     others = [some for some in held_out if some]
     judges = others or [some for some in known if some]
     seen = [s for some in judges for s in some]
@@ -169,7 +169,7 @@ def _held_against(
     *,
     leave_out: bool,
 ) -> tuple[Float[Tensor, "d s"], list[float]]:
-    """Features of known defects, and logarithms of how far others are from the nearest of them."""
+    """Features of known defects, and logarithms of the others' distances to the nearest of them."""
     some = [one for one in known if one]
     rows = torch.stack([getattr(s, name) for one in some for s in one])
     owner = torch.tensor([k for k, one in enumerate(some) for _ in one])
@@ -183,7 +183,7 @@ def _held_against(
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Between which the next value lies, in all likelihood; of one value nothing can be said."""
+    """Prediction limits of the next value; a single value gives none."""
     from scipy.special import stdtrit  # slow to import
 
     n = len(values)
@@ -195,7 +195,7 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _deviation(rows: Float[Tensor, "d s"]) -> Float[Tensor, " s"]:
-    """Of each feature; of one that hardly varies a tenth of the mean."""
+    """Standard deviation of each feature, at least a tenth of the mean one."""
     deviation = rows.std(dim=0, unbiased=False)
     return deviation + deviation.mean().clamp(min=1e-3) / 10
 
@@ -203,7 +203,7 @@ def _deviation(rows: Float[Tensor, "d s"]) -> Float[Tensor, " s"]:
 def _nearest(
     row: Float[Tensor, " s"], rows: Float[Tensor, "d s"], deviation: Float[Tensor, " s"]
 ) -> float:
-    """Root mean square difference, in units of the deviation, to the nearest row."""
+    """Root mean square difference to the nearest row, in units of the deviation."""
     return ((rows - row) / deviation).square().mean(dim=1).min().sqrt().item()
 
 
@@ -230,7 +230,7 @@ def _yardstick(kind: str, kept: dict[str, Tensor]) -> Yardstick:
 
 def _nothing(folder: DefectFolder, kind: str) -> DataError:
     return DataError(
-        got=f"{folder.root}, with no '{kind}' whose mask marks anything",
-        expected="photographs of every type that the bundle knows, with masks",
+        got=f"{folder.root}, with no '{kind}' with a non-empty mask",
+        expected="photographs with masks of every type that the bundle knows",
         todo="Add some, or check the folder with 'blemish data check'.",
     )

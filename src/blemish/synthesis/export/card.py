@@ -1,4 +1,4 @@
-"""The data card that goes along with an export: what it is, from what, how, how good, whose."""
+"""Data card of an export: contents, origin, method, quality and licence."""
 
 import json
 import re
@@ -17,20 +17,20 @@ from blemish.errors import BundleError
 from blemish.generator.restore import shape_of
 from blemish.synthesis.export.items import Item, Items, photographs
 
-# Rows of a model card that whoever passes on its pictures needs.
+# Rows of a model card that are required wherever its images go.
 RIGHTS = {"data": "data behind the bundle", "licence of the weights": "licence of the weights"}
-UNKNOWN = "not known: the bundle was not at hand, or has no card that says so; look there"
+UNKNOWN = "unknown: the bundle was not available, or its card does not state it; see there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The bundle that made items, as the manifest names it.
+    """Bundle that made items, as recorded in the manifest.
 
     Attributes:
-        name: Of its folder.
+        name: Name of its folder.
         digest: SHA-256 of its configuration and weights.
-        rights: What its card says of its data and its licence; empty where that is not known.
-        types: The types of defects that it knows, in its order; empty where it is not at hand.
+        rights: Data and licence according to its card; empty if unknown.
+        types: Defect types in the bundle's order; empty if it is not available.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Origin:
 
 
 def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
-    """The bundles that made the items, with what their cards say.
+    """Bundles that made the items, with the statements of their cards.
 
     Args:
         items: The items.
-        bundle: Folder or name of one of them; if not given, it is looked for under the name in the
-            manifest. A bundle of another digest is never asked.
+        bundle: Folder or name of one of them; by default it is found by the name in the manifest. A
+            bundle with another digest is never used.
 
     Raises:
         BundleError: `bundle` is missing, broken, or made none of the items.
@@ -57,8 +57,8 @@ def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
         raise BundleError(
             got=f"{given.path}, which made none of the items",
             expected=" or ".join(f"the bundle '{n}' with SHA-256 {d[:12]}…" for d, n in named)
-            or "none: they were made without a bundle",
-            todo="Name that bundle, or leave --bundle away.",
+            or "none: the items were made without a bundle",
+            todo="Give that bundle, or leave --bundle out.",
         )
     return [_origin(name, digest, _at_hand(name, digest, given)) for digest, name in named]
 
@@ -66,15 +66,15 @@ def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
 def card(
     title: str, items: Items, made_by: Sequence[Origin], *, layout: str, pairs: bool, today: date
 ) -> str:
-    """The card, in Markdown.
+    """Data card in Markdown.
 
     Args:
-        title: Of the data set.
-        items: What is exported.
-        made_by: The bundles.
-        layout: Of its folders, in words.
-        pairs: Whether the photographs are there for each item.
-        today: When.
+        title: Name of the data set.
+        items: Exported items.
+        made_by: Bundles of the items.
+        layout: Description of its folders.
+        pairs: Whether the photograph of each item is included.
+        today: Date of the card.
     """
     rows = {**_contents(items, layout, pairs), **_makers(made_by), **_pasted(items)}
     rows["made"] = f"{today.isoformat()}, with Blemish {__version__}"
@@ -88,10 +88,10 @@ def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
     apart = [item for item in items.items if item.split == "val"]
     rows = {
         "what": f"{len(items.items)} photographs of parts with a synthetic defect, and the exact "
-        "masks of what changed",
+        "masks of the changed pixels",
         "types": ", ".join(f"{kind} {counts[kind]}" for kind in items.kinds),
         "layout": layout,
-        "pairs": "the photograph of each item, under its name" if pairs else "left out",
+        "pairs": "the photograph of each item, under the same name" if pairs else "left out",
     }
     if apart:
         rows["held out"] = (
@@ -101,7 +101,7 @@ def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
     left_out = {
         "items in which nothing changed": items.unchanged,
         "items that were refused": items.refused,
-        "items that could not be made": items.failed,
+        "items that failed": items.failed,
         "items that could not be exported": len(items.unfit),
     }
     if any(left_out.values()):
@@ -135,7 +135,7 @@ def _prose(items: Items) -> list[str]:
     files = sorted(Path(item.facts["normal"]).name for item in photographs(items.items))
     return [
         "Every pixel outside a mask is that of the photograph; inside is the synthetic defect. "
-        "Licences of the photographs are their owner's to say.",
+        "The owner of the photographs decides on their licence.",
         "## Scores",
         _scores(items.items),
         "## Recipes",
@@ -167,7 +167,7 @@ def _recipes(items: Sequence[Item]) -> list[str]:
 
 
 def _public(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the folders of whoever made the items; a card is handed on."""
+    """Facts without the folders of the user who made the items, because a card is passed on."""
     real = options.get("real")
     return {**options, "real": real and Path(real).name}
 
@@ -202,5 +202,5 @@ def _rights(bundle: Bundle | None) -> dict[str, str]:
 
 
 def _cell(text: str) -> str:
-    """On one line, and no end of a table's cell."""
+    """Text on one line that can't end a table cell."""
     return " ".join(text.split()).replace("|", "\\|")

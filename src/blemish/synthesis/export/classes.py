@@ -1,6 +1,6 @@
-"""Class numbers of an export: the bundle's order of types, or the one that the user names.
+"""Class numbers of an export: the bundle's order of types, or the user's.
 
-Two sets by one bundle number their classes alike, whichever types each of them holds.
+Two sets by one bundle number their classes in the same way, whichever types they contain.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ def numbered(items: Items, named: Sequence[str] | None, known: Sequence[str]) ->
     """The items, with their classes in order.
 
     Args:
-        items: What is exported.
-        named: The order that the user names; it may have classes that no item is of.
-        known: The types of the bundles that made the items, in their order; those of the items that
-            are missing there come after them, by name.
+        items: Exported items.
+        named: Order given by the user; it may contain types without items.
+        known: Types of the bundles that made the items, in their order; other types of the items
+            come after them, by name.
 
     Raises:
         OptionError: `named` lacks a type of the items, or has a class twice.

@@ -1,12 +1,12 @@
-"""COCO, which frameworks for detection and segmentation read.
+"""COCO, for detection and segmentation frameworks.
 
 images/<name>.png      the items
 twin/<name>.png        with pairs: the photograph of each
 annotations.json       images, categories, and an annotation for each connected piece of a mask
 annotations_val.json   the same of the items held out
 
-Pieces are run lengths, compressed as pycocotools has them: a mask comes back bit by bit, holes and
-all; polygons know no holes.
+Pieces are run lengths, compressed as in pycocotools: masks are restored exactly, including holes,
+which polygons can't represent.
 """
 
 import json
@@ -26,7 +26,7 @@ LISTS: dict[Split, str] = {"train": "annotations.json", "val": "annotations_val.
 
 
 def coco(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
-    """The files of the export, the lists last."""
+    """Files of the export, the lists last."""
     for item in items.items:
         yield f"images/{item.file}", item.image
         if pairs:
@@ -38,7 +38,7 @@ def coco(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
 
 
 def _list(items: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
-    """Numbers count from 1: some readers take 0 for the background."""
+    """Numbers start at 1, because some readers use 0 for the background."""
     numbers = {kind: number for number, kind in enumerate(kinds, 1)}
     images, annotations = [], []
     for image, item in enumerate(items, 1):
@@ -57,7 +57,7 @@ def _list(items: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
 
 def _annotation(piece: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
     levels = np.asfortranarray(piece.astype(np.uint8))
-    counts: Any = runs.encode(levels)["counts"]  # bytes, whatever its stub says
+    counts: Any = runs.encode(levels)["counts"]  # bytes, despite its type stub
     segmentation = {"size": [int(side) for side in piece.shape], "counts": counts.decode()}
     box = [*cv2.boundingRect(piece.astype(np.uint8))]
     return {"segmentation": segmentation, "bbox": box, "area": int(piece.sum())}

@@ -1,9 +1,9 @@
-"""From a folder that `blemish synthesize` wrote to one that others' tools read.
+"""Export from a folder of `blemish synthesize` to other tools' formats.
 
-Pictures are copied byte for byte, but for those that carry an EXIF orientation: many readers pass
-it over and would see boxes elsewhere, so these are written upright, without it. What lists pictures
-comes last, so that an export that was broken off is no data set. The same items give the same
-bytes, but for the date on the card.
+Images are copied byte for byte, except those with an EXIF orientation: many readers ignore it and
+would see boxes elsewhere, so these are written upright, without the tag. Lists of images are
+written last, so that an interrupted export is not a data set. The same items give the same bytes,
+except for the date on the card.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from blemish.synthesis.export.yolo import yolo
 
 
 class Layout(Protocol):
-    """A format: the files of an export, in the order in which they are written."""
+    """Format: the files of an export, in writing order."""
 
     def __call__(self, items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]: ...
 
@@ -36,7 +36,7 @@ class Layout(Protocol):
 FORMATS: dict[ExportFormat, tuple[Layout, str]] = {
     "mvtec": (
         mvtec,
-        "folders as in MVTec AD; test has all items, on photographs of train/good too",
+        "folders as in MVTec AD; test has all items, also those on photographs of train/good",
     ),
     "coco": (coco, "COCO, a run-length mask for each connected piece"),
     "yolo": (yolo, "YOLO segmentation, a polygon for each connected piece"),
@@ -46,12 +46,12 @@ FORMATS: dict[ExportFormat, tuple[Layout, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        items: With the split that each went to.
-        files: All files, relative to the folder, in the order in which they were written.
-        by_name: Whether classes are numbered by name, since no bundle was at hand to say otherwise.
+        items: Items with their split.
+        files: All files, relative to the folder, in writing order.
+        by_name: Whether classes are numbered by name, because no bundle was available.
     """
 
     items: Items
@@ -72,27 +72,27 @@ def export(
     today: date | None = None,
     tell: Callable[[float], None] = lambda _: None,
 ) -> Exported:
-    """Write a data set in a format of others, with its card.
+    """Write a data set in another tool's format, with its card.
 
     Args:
-        root: Folder that `blemish synthesize` wrote; it is read only.
+        root: Folder of `blemish synthesize`; it is only read.
         out: A new or empty folder.
-        format: Of the data set.
+        format: Format of the data set.
         pairs: Add the untouched photograph of each item.
-        share: Of the photographs, in [0, 1), to hold out with all items on them.
-        bundle: That made the items, for what its card says; else it is looked for by its name.
-        classes: The types in the order in which they are numbered; None takes the order of the
-            bundle, or that of their names if it is not at hand.
-        doubtful: Export what curation refused too, as far as its pictures were kept.
-        today: The date on the card.
-        tell: Called with the share of the work that is done.
+        share: Fraction of the photographs, in [0, 1), to hold out with all items on them.
+        bundle: Bundle that made the items, for its card; by default it is found by its name.
+        classes: Types in their order of numbers; None uses the order of the bundle, or the order of
+            names if it is not available.
+        doubtful: Export items that curation refused, too, if their images were kept.
+        today: Date on the card.
+        tell: Callback, called with the finished fraction of the work.
 
     Raises:
-        DataError: The folder is none of ours, or has no item that can be exported.
-        OptionError: The share is out of range, one photograph can't be split, or `classes` lacks a
-            type.
+        DataError: The folder was not written by Blemish, or has no item that can be exported.
+        OptionError: The fraction is out of range, there is only one photograph to split, or
+            `classes` lacks a type.
         BundleError: `bundle` is missing or made none of the items.
-        OutputError: `out` holds something already or can't be written.
+        OutputError: `out` is not empty or can't be written to.
     """
     refuse_full(out)
     items = read_items(root, doubtful=doubtful, tell=lambda done: tell(done / 2))

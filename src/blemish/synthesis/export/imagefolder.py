@@ -1,13 +1,13 @@
-"""A folder that `load_dataset("imagefolder", data_dir=...)` of Hugging Face's `datasets` reads.
+"""Image folder for `load_dataset("imagefolder", data_dir=...)` of Hugging Face's `datasets`.
 
 train/image/<name>.png   the items; validation/ those held out
 train/mask/<name>.png    their masks
 train/twin/<name>.png    with pairs: the photograph of each
 train/metadata.jsonl     a line for each item: its files, type, photograph and seed
 
-`datasets` makes a column of pictures of `file_name` and of every key that ends so: image, mask and
-twin. A folder for each split is needed even for one: beside the folders of pictures the list would
-be passed over by some releases, and file names would be searched for the words "test" and "val".
+`datasets` makes an image column of `file_name` and of each key with this ending: image, mask and
+twin. A folder per split is needed even for one split: some releases ignore a list beside the image
+folders, and they search file names for the words "test" and "val".
 """
 
 import json
@@ -20,7 +20,7 @@ PLACE = {"train": "train", "val": "validation"}
 
 
 def imagefolder(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
-    """The files of the export, the lists last."""
+    """Files of the export, the lists last."""
     for item in items.items:
         for kind, source in _pictures(item, pairs).items():
             yield f"{PLACE[item.split]}/{kind}/{item.file}", source

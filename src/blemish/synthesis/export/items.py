@@ -1,6 +1,6 @@
-"""What `blemish synthesize` made, as an export takes it: checked, in order, split by photograph.
+"""Items of `blemish synthesize` for an export: checked, in order, split by photograph.
 
-A folder of made items is read, never written to. Its manifest may come from a stranger: names that
+A folder of items is read and never written to. Its manifest may come from a stranger: names that
 become files elsewhere must be plain, and no file outside the folder is read.
 """
 
@@ -21,24 +21,24 @@ from blemish.originals import read_original
 
 Split = Literal["train", "val"]
 DESCRIBED = ("seed", "normal", "options", "scores")
-Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
+Content = Path | bytes  # of an exported file: the image to copy, or the content to write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One made item that was kept.
+    """Kept synthetic item.
 
     Attributes:
-        name: Of its files.
+        name: Name of its files.
         kind: Type of the defect.
-        image: The picture's file.
-        mask: That of what changed.
-        twin: That of the untouched photograph.
+        image: File of the image.
+        mask: File of the mask of changed pixels.
+        twin: File of the untouched photograph.
         size: Height and width in pixels, upright.
-        turned: Those of its files that carry an EXIF orientation.
+        turned: Its files with an EXIF orientation.
         photograph: SHA-256 of the twin's pixels; items on one photograph share it.
-        facts: The manifest's line.
-        split: Where it goes.
+        facts: Line of the manifest.
+        split: Split of the item.
     """
 
     name: str
@@ -54,21 +54,21 @@ class Item:
 
     @property
     def file(self) -> str:
-        """Name of its picture where all types share a folder."""
+        """Name of its image in a folder that all types share."""
         return f"{self.name}.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """The items of a folder by name.
+    """Items of a folder, by name.
 
     Attributes:
-        items: Those that are exported.
-        unchanged: Number of items that are not, because nothing changed in them.
-        refused: Number of items that were refused for other reasons.
-        failed: Number of items that could not be made.
+        items: Exported items.
+        unchanged: Number of items without a change.
+        refused: Number of items refused for other reasons.
+        failed: Number of failed items.
         unfit: Items that can't be exported, by name, each with the reason.
-        classes: The types in the order in which they are numbered; see `classes`.
+        classes: Types in their order of numbers; see `classes`.
     """
 
     items: tuple[Item, ...]
@@ -80,32 +80,32 @@ class Items:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The types of their defects, sorted."""
+        """Types of their defects, sorted."""
         return tuple(sorted({item.kind for item in self.items}))
 
 
 def read_items(
     root: Path, *, doubtful: bool = False, tell: Callable[[float], None] = lambda _: None
 ) -> Items:
-    """Read and check a folder that `blemish synthesize` wrote.
+    """Read and check a folder of `blemish synthesize`.
 
-    Of two lines under one name the later counts, as for `synthesize`. An item that can't be
-    exported (a file of it is gone, torn or of another size, its mask is empty, its name is no
-    plain one) is left out.
+    If two lines have the same name, the later one counts, as for `synthesize`. An item that can't
+    be exported is left out: if one of its files is missing, damaged or of another size, its mask is
+    empty, or its name is not plain.
 
     Args:
-        root: The folder.
-        doubtful: Take what curation refused too, as far as it has its picture.
-        tell: Called behind each item with the share of them that is read.
+        root: Folder of the items.
+        doubtful: Include items that curation refused, if they have an image.
+        tell: Callback after each item, called with the finished fraction.
 
     Raises:
-        DataError: The folder or its manifest is missing, a line of it is damaged, or there is no
-            item that can be exported.
+        DataError: The folder or its manifest is missing, a line is damaged, or no item can be
+            exported.
     """
     rows = _rows(root)
     given = [row for _, row in sorted(rows.items()) if _is_wanted(row, doubtful)]
     if not given:
-        raise _not_made(f"{root}, of whose {len(rows)} items none was kept")
+        raise _not_made(f"{root}, whose {len(rows)} items were all refused or failed")
     items, unfit = [], {}
     for index, row in enumerate(given, 1):
         try:
@@ -129,28 +129,28 @@ def read_items(
 
 
 def hold_out(items: Items, share: float) -> Items:
-    """Keep a share of the photographs apart, with all the items on them.
+    """Hold out a fraction of the photographs, with all items on them.
 
-    Which ones depends on their pixels alone. At least one stays on each side.
+    The choice depends only on their pixels. At least one photograph stays on each side.
 
     Args:
-        items: All in the training split.
-        share: Of the photographs, in [0, 1); 0 keeps none apart.
+        items: Items, all in the training split.
+        share: Fraction of the photographs, in [0, 1); 0 holds out none.
 
     Raises:
-        OptionError: The share is out of range, or there is one photograph only.
+        OptionError: The fraction is out of range, or there is only one photograph.
     """
     if not 0 <= share < 1:
-        expected, todo = "0 or more and less than 1", "Hold out 0.2, say."
-        raise OptionError(got=f"the share {share} to hold out", expected=expected, todo=todo)
+        expected, todo = "0 or more and less than 1", "Hold out 0.2, for example."
+        raise OptionError(got=f"the fraction {share} to hold out", expected=expected, todo=todo)
     if not share:
         return items
     photographs = sorted({item.photograph for item in items.items})
     if len(photographs) == 1:
         raise OptionError(
-            got=f"the share {share} to hold out of items on one photograph",
-            expected="two photographs at least, since a part may not be on both sides",
-            todo="Leave --hold-out away, or make items on another photograph.",
+            got=f"the fraction {share} to hold out of items on one photograph",
+            expected="at least two photographs, because a part must not be on both sides",
+            todo="Leave --hold-out out, or make items on another photograph.",
         )
     count = min(max(round(share * len(photographs)), 1), len(photographs) - 1)
     apart = {*photographs[:count]}
@@ -159,7 +159,7 @@ def hold_out(items: Items, share: float) -> Items:
 
 
 def photographs(items: Sequence[Item]) -> list[Item]:
-    """The first item on each photograph."""
+    """First item on each photograph."""
     first: dict[str, Item] = {}
     for item in items:
         first.setdefault(item.photograph, item)
@@ -167,10 +167,10 @@ def photographs(items: Sequence[Item]) -> list[Item]:
 
 
 def _rows(root: Path) -> dict[str, Row]:
-    """The manifest's rows by name; of two under one name the later counts."""
+    """Rows of the manifest by name; of two with the same name the later one counts."""
     rows = {row["name"]: row for row in read_rows(root / MANIFEST)}
     if not rows:
-        raise _not_made(f"{root}, which holds no manifest.jsonl with items")
+        raise _not_made(f"{root}, which has no manifest.jsonl with items")
     return rows
 
 
@@ -184,13 +184,13 @@ def _is_wanted(row: Row, doubtful: bool) -> bool:
 
 
 def _refuse_undescribed(row: Row) -> None:
-    """The names of its files elsewhere, and what its card and its lists say."""
+    """Names of an item's exported files, and its entries in card and lists."""
     check_name(row["name"], "the item's name")
     lacking = [key for key in DESCRIBED if key not in row]
     if lacking:
         raise DataError(
             got=f"the item {row['name']!r} whose line has no {' and no '.join(lacking)}",
-            expected="a line as Blemish wrote it",
+            expected="a line written by Blemish",
             todo="Restore the line.",
         )
 
@@ -202,11 +202,11 @@ def _item(root: Path, row: Row) -> Item:
     image, mask, twin = paths.values()
     changed, photograph = originals[mask].mask, originals[twin].picture
     if len({original.levels.shape[:2] for original in originals.values()}) > 1:
-        expected, todo = "one size", "Export the folder as 'blemish synthesize' left it."
+        expected, todo = "one size", "Export the folder as 'blemish synthesize' wrote it."
         got = f"{image} with a mask or a twin of another size"
         raise DataError(got=got, expected=expected, todo=todo)
     if not changed.any():
-        todo = "Bring the mask back, or take the item's line out of manifest.jsonl."
+        todo = "Restore the mask, or remove the item's line from manifest.jsonl."
         raise DataError(got=f"{mask}, an empty mask", expected="a defect in it", todo=todo)
     return Item(
         name=row["name"],
@@ -230,6 +230,6 @@ def _digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:
 def _not_made(got: str) -> DataError:
     return DataError(
         got=got,
-        expected="a folder that 'blemish synthesize' wrote, with defects in it",
-        todo="Name that folder, or make some items.",
+        expected="a folder written by 'blemish synthesize', with defects in it",
+        todo="Give that folder, or make some items.",
     )

@@ -1,4 +1,4 @@
-"""Folders as in MVTec AD, which anomaly detectors read.
+"""MVTec AD folders, for anomaly detectors.
 
 train/good/<name>.png                 the photographs, each once
 test/good/<name>.png                  those held out
@@ -6,12 +6,12 @@ test/<type>/<name>.png                the items
 ground_truth/<type>/<name>_mask.png   their masks
 twin/good/<name>.png                  with pairs: the photograph of each item
 
-Every picture lies three deep, whatever it is: anomalib's MVTecAD takes all pictures below the
-folder as split, type and name, and one that is neither "good" nor has a mask stops it. All items
-are tested on, those on photographs of train/good too.
+Every image is three levels deep: anomalib's MVTecAD takes all images below the folder as split,
+type and name, and fails at one that is neither "good" nor has a mask. All items are in the test
+split, also those on photographs of train/good.
 
-anomalib also pairs pictures with masks by their order alone, and `x_mask.png` comes behind
-`x_1_mask.png`, though `x.png` comes before `x_1.png`. Where names of a type would do so, all items
+anomalib also pairs images with masks by their order alone, and `x_mask.png` sorts after
+`x_1_mask.png`, although `x.png` sorts before `x_1.png`. If names of a type would do so, all items
 are numbered.
 """
 
@@ -26,7 +26,7 @@ PLACE = {"train": "train", "val": "test"}
 
 
 def mvtec(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
-    """The files of the export."""
+    """Files of the export."""
     given = _pairing(items.items)
     for item in photographs(given):
         yield f"{PLACE[item.split]}/{GOOD}/{item.file}", item.twin
@@ -38,7 +38,7 @@ def mvtec(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
 
 
 def _pairing(items: Sequence[Item]) -> Sequence[Item]:
-    """The items under names by which masks follow their pictures when sorted."""
+    """Items under names that sort in the same order as their masks."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for item in items:
         names[item.kind].append(item.name)

@@ -1,10 +1,9 @@
 """Outlines of a mask along the edges of its pixels.
 
-A piece is what hangs together by sides or corners. Its outline runs through the corners of pixels,
-0 to w and 0 to h, with the piece on its right as y points down; each hole has a loop of its own.
-What lies inside by the even-odd rule is the piece exactly, so that boxes are exact as well. An
-outline through the centres of pixels would lose half a pixel on each side, and a scratch one pixel
-wide altogether.
+A piece is connected by sides or corners. Its outline runs through the corners of pixels, 0 to w and
+0 to h, with the piece on its right as y points down; each hole has its own loop. The inside by the
+even-odd rule is exactly the piece, so boxes are exact as well. An outline through the centres of
+pixels would lose half a pixel on each side, and a scratch one pixel wide completely.
 """
 
 from collections import defaultdict
@@ -16,31 +15,31 @@ from jaxtyping import Bool, Int
 from scipy.spatial import KDTree
 
 Point = tuple[int, int]
-Ways = dict[Point, set[Point]]  # from a corner, the directions in which edges leave it
+Ways = dict[Point, set[Point]]  # directions in which edges leave a corner
 
-# Direction along an edge, and where on the pixel it begins; the piece lies on the right.
+# Direction along an edge, and its start on the pixel; the piece is on the right.
 _EDGES: dict[Point, Point] = {(1, 0): (0, 0), (0, 1): (1, 0), (-1, 0): (1, 1), (0, -1): (0, 1)}
 
 
 def pieces(mask: Bool[np.ndarray, "h w"]) -> Iterator[Bool[np.ndarray, "h w"]]:
-    """The connected pieces of a mask, from its top down."""
+    """Connected pieces of a mask, from top to bottom."""
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     for label in range(1, count):
         yield labels == label
 
 
 def outlines(piece: Bool[np.ndarray, "h w"]) -> list[Int[np.ndarray, "_ 2"]]:
-    """The corners (x, y) of a piece's loops, the outer one first, then its holes."""
+    """Corners (x, y) of a piece's loops, the outer one first, then its holes."""
     ways = _ways(piece)
-    # The first edge is the top of the topmost pixel, which no hole has.
+    # The first edge is the top of the topmost pixel, which belongs to no hole.
     return [_follow(ways, start) for start in [*ways] for _ in range(2) if ways[start]]
 
 
 def polygon(piece: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "v 2"]:
-    """The corners (x, y) of one loop round a piece, for formats that know no holes.
+    """Corners (x, y) of one loop around a piece, for formats without holes.
 
-    Each hole is joined where it is nearest by a seam that runs there and back, so that the even-odd
-    rule still gives the piece.
+    Each hole is joined at its nearest point by a seam that runs there and back, so that the
+    even-odd rule still gives the piece.
     """
     outer, *holes = outlines(piece)
     for hole in holes:
@@ -49,7 +48,7 @@ def polygon(piece: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "v 2"]:
 
 
 def _ways(piece: Bool[np.ndarray, "h w"]) -> Ways:
-    """The edges between the piece and what is not of it."""
+    """Edges between the piece and everything else."""
     h, w = piece.shape
     padded, ways = np.pad(piece, 1), defaultdict(set)
     for (along_x, along_y), (x, y) in _EDGES.items():
@@ -61,7 +60,7 @@ def _ways(piece: Bool[np.ndarray, "h w"]) -> Ways:
 
 
 def _follow(ways: Ways, start: Point) -> Int[np.ndarray, "_ 2"]:
-    """Take the loop that leaves `start` out of `ways`."""
+    """Remove the loop that leaves `start` from `ways` and return it."""
     (x, y), way = start, min(ways[start])
     first, corners = (start, way), []
     while not corners or ((x, y), way) != first:
@@ -74,7 +73,7 @@ def _follow(ways: Ways, start: Point) -> Int[np.ndarray, "_ 2"]:
 
 
 def _turn(ways: set[Point], way: Point) -> Point:
-    """Left where two pixels meet at a corner: they are of one piece, and the loop stays whole."""
+    """Left where two pixels meet at a corner: they are one piece, and the loop stays whole."""
     x, y = way
     return next(turn for turn in ((y, -x), way, (-y, x)) if turn in ways)
 

@@ -1,7 +1,7 @@
-"""An export that is under way, marked in its folder, so that the same command can go on.
+"""Mark of an unfinished export in its folder, so that the same command can resume it.
 
-Without the mark a folder with files is somebody's and is refused; with it, it is an export that was
-broken off. Every file is then written again.
+A folder with files but without the mark is refused; with the mark, it is an interrupted export.
+Every file is then written again.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ MARK = ".unfinished-export"
 
 @contextmanager
 def marked(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
-    """Mark the folder until the export is whole.
+    """Mark the folder until the export is complete.
 
     Args:
-        out: A new or empty folder, or one in which the same export was broken off.
-        asked: All that the files depend on, as JSON holds it.
+        out: New or empty folder, or one with an interrupted export of the same kind.
+        asked: Everything that the files depend on, as JSON values.
 
     Raises:
-        OutputError: The folder holds something else, or can't be written.
+        OutputError: The folder has other contents, or can't be written to.
     """
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     refuse_full(out, digest)
@@ -40,24 +40,24 @@ def refuse_full(out: Path, digest: str | None = None) -> None:
     """Check that a folder is free.
 
     Args:
-        out: The folder.
-        digest: The export that may have been broken off there; None takes any.
+        out: Folder of the export.
+        digest: Digest of the export that may have been interrupted there; None accepts any.
 
     Raises:
-        OutputError: It holds something already, or is no folder.
+        OutputError: The folder is not empty, or is not a folder.
     """
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if MARK in inside and digest is not None and (out / MARK).read_bytes() != digest.encode():
-        raise _full(out, "a folder in which another export was broken off")
+        raise _full(out, "a folder with another interrupted export")
     if out.is_dir() and (MARK in inside or not inside):
         return
     if out.exists() or out.is_symlink():
-        raise _full(out, "a folder that is not empty" if out.is_dir() else "which is no folder")
+        raise _full(out, "a folder that is not empty" if out.is_dir() else "which is not a folder")
 
 
 def _full(out: Path, what: str) -> OutputError:
     return OutputError(
         got=f"{out}, {what}",
-        expected="a new or an empty folder",
-        todo="Choose another one with --out, or remove it.",
+        expected="a new or empty folder",
+        todo="Choose another folder with --out, or remove this one.",
     )

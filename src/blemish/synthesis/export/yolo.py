@@ -1,13 +1,13 @@
-"""YOLO's labels for segmentation, from which those for detection derive.
+"""YOLO labels for segmentation, from which those for detection derive.
 
 images/train/<name>.png   the items; images/val those held out
-labels/train/<name>.txt   a line for each connected piece: class and corners, x and y by turns, as
-                          shares of the width and the height
+labels/train/<name>.txt   a line for each connected piece: class and corners, alternating x and
+                          y, as fractions of width and height
 twin/<name>.png           with pairs: the photograph of each
 data.yaml                 where they are, and the names of the classes
 
-The format has no holes: a hole is joined to the outline by a seam without width. Without items held
-out `val` names the training pictures, since readers demand one.
+The format has no holes: a hole is joined to the outline by a seam without width. Without held-out
+items `val` names the training images, because readers require one.
 """
 
 import json
@@ -22,7 +22,7 @@ from blemish.synthesis.export.outlines import pieces, polygon
 
 
 def yolo(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
-    """The files of the export, data.yaml last."""
+    """Files of the export, data.yaml last."""
     for item in items.items:
         label = _label(item, items.classes.index(item.kind))
         yield f"labels/{item.split}/{item.name}.txt", label.encode()
@@ -43,7 +43,7 @@ def _shares(corners: Int[np.ndarray, "v 2"], size: Sequence[int]) -> str:
 
 
 def _yaml(items: Items) -> str:
-    """Without `path`: the places are then taken from where the file itself is."""
+    """Content without `path`, so that readers use the folder of the file itself."""
     apart = any(item.split == "val" for item in items.items)
     names = [
         f"  {k}: {json.dumps(kind, ensure_ascii=False)}" for k, kind in enumerate(items.classes)

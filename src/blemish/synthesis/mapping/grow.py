@@ -1,7 +1,7 @@
-"""Growing a mapper: one for a finer generator begins as the coarser one that was trained.
+"""Growing a mapper: one for a finer generator starts from a trained coarser one.
 
-It sees the encoder's features, of which the finest are new, and gives rows, of which the last are:
-so at first it looks past the former, and gives to the latter what the last of the known gets.
+The encoder's finest features and the last rows are new. At first the mapper ignores these features,
+and gives these rows the values of the last known one.
 """
 
 import torch
@@ -14,16 +14,16 @@ from blemish.synthesis.mapping.mapper import Mapper, load_mapper
 
 @torch.no_grad()
 def grow_mapper(mapper: Mapper, config: GeneratorConfig, coarse: Bundle) -> None:
-    """Begin as a coarser bundle's mapper.
+    """Start from a coarser bundle's mapper.
 
     Args:
-        mapper: Fresh, for a generator of twice the side.
-        config: Of that.
-        coarse: With a mapper.
+        mapper: Fresh mapper, for a generator of twice the side.
+        config: Configuration of that generator.
+        coarse: Bundle with a mapper.
 
     Raises:
-        OptionError: It is for another generator; see `refuse_other_codes`.
-        BundleError: It has no mapper.
+        OptionError: The coarser mapper is for another generator; see `refuse_other_codes`.
+        BundleError: The bundle has no mapper.
     """
     refuse_other_codes(config, coarse)
     mine, known = mapper.state_dict(), load_mapper(coarse).state_dict()

@@ -1,14 +1,14 @@
-r"""Looks: the first numbers of a mapper's random code say what a defect looks like.
+r"""Appearance codes: the first numbers of a mapper's random code select a defect's appearance.
 
-A regression from random codes to known defects would end in the mean of all looks. So each real
-defect is given a place of its own in the first `COORDINATES` numbers of the code: as many points,
-spread evenly over a normal distribution, are assigned to the real defects such that colours c that
-are alike lie together (optimal transport),
+Regression from random codes to known defects would end in the mean of all appearances. Therefore
+each real defect has its own place in the first `COORDINATES` numbers of the code: points spread
+evenly over a normal distribution are assigned to the real defects such that similar colours c are
+close together (optimal transport),
 
     \min_\pi \sum_d \lVert c_d / \sigma - a_{\pi(d)} \rVert^2,
 
-and whoever draws a fresh code draws one of these looks, or one between them. What is assigned but
-not learnt goes back to generative latent optimisation (Bojanowski et al., 2018).
+and a fresh code gives one of these appearances, or one between them. Assigned (not learnt) codes go
+back to generative latent optimisation (Bojanowski et al., 2018).
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ BANDWIDTH = 0.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
-    """Of real defects.
+    """Appearance codes of real defects.
 
     Attributes:
-        defects: Which.
-        colour: Mean inside the mask, in [-1, 1].
-        place: In the first numbers of a code.
+        defects: Real defects.
+        colour: Mean colour inside the mask, in [-1, 1].
+        place: First numbers of the code.
     """
 
     defects: Defects
@@ -43,7 +43,7 @@ class Looks:
     def of(
         self, colour: Float[Tensor, "n 3"], kind: Int[Tensor, " n"]
     ) -> Float[Tensor, "n coordinates"]:
-        """The places of the real defects of the same types whose colours are nearest."""
+        """Places of the real defects with the same type and the nearest colour."""
         far = (colour.cpu()[:, None] - self.colour).square().sum(dim=2)
         far = far.masked_fill(kind.cpu()[:, None] != self.defects.kind, torch.inf)
         return self.place[far.argmin(dim=1)].to(colour.device)
@@ -51,14 +51,14 @@ class Looks:
     def some(
         self, n: int, rng: torch.Generator, device: torch.device
     ) -> tuple[Int[Tensor, " n"], Float[Tensor, "n coordinates"], Float[Tensor, "n 3"]]:
-        """Types, places and colours of real defects; each type comes as often as any other."""
+        """Random types, places and colours of real defects; each type is equally likely."""
         chosen = self.defects.some(n, rng)
         kind, place, colour = self.defects.kind[chosen], self.place[chosen], self.colour[chosen]
         return kind.to(device), place.to(device), colour.to(device)
 
 
 def find_looks(defects: Defects, *, seed: int = 0) -> Looks:
-    """The looks of real defects, each of its own type."""
+    """Appearance codes of real defects, separately for each type."""
     colour = colour_inside(defects.image, defects.mask)
     place = torch.zeros(len(defects), COORDINATES)
     for kind in defects.kind.unique():
@@ -70,7 +70,7 @@ def find_looks(defects: Defects, *, seed: int = 0) -> Looks:
 def with_look(
     z: Float[Tensor, "n z"], place: Float[Tensor, "n coordinates"]
 ) -> Float[Tensor, "n z"]:
-    """Random codes with given looks, what was random there staying as a small blur."""
+    """Random codes with given appearances; their own random numbers remain as a small blur."""
     blurred = place + BANDWIDTH * z[:, :COORDINATES]
     return torch.cat([blurred, z[:, COORDINATES:]], dim=1)
 
@@ -78,12 +78,12 @@ def with_look(
 def colour_inside(
     image: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n 3"]:
-    """Mean colour where the mask is."""
+    """Mean colour inside the mask."""
     return (image * mask).sum(dim=(2, 3)) / mask.sum(dim=(2, 3)).clamp(min=1)
 
 
 def _places(colour: Float[np.ndarray, "d 3"], seed: int) -> Float[Tensor, "d coordinates"]:
-    """Points spread over a normal distribution, assigned so that like colours lie together."""
+    """Points spread over a normal distribution, similar colours close together."""
     share = qmc.Sobol(COORDINATES, rng=seed).random_base2(max(1, (len(colour) - 1).bit_length()))
     points = norm.ppf(np.clip(share[: len(colour)], 0.02, 0.98))
     centred = (colour - colour.mean(axis=0)) / max(colour.std(), 1e-6)

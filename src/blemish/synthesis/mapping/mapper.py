@@ -1,8 +1,8 @@
-r"""The mapper: photograph, mask, type and a random code to codes, in one pass.
+r"""Mapper from photograph, mask, type and a random code to codes, in one forward pass.
 
-The part's rows are the encoder's. The defect's begin where the branch would draw one by chance, at
-its own mapping f of the random code z and type k, and are moved by what the photograph x and the
-mask m ask for (a residual mapper, as StyleCLIP's; Patashnik et al., 2021):
+The encoder gives the part's rows. The defect's rows start at the branch's own mapping f of the
+random code z and type k, and are moved depending on the photograph x and the mask m (a residual
+mapper, like StyleCLIP's; Patashnik et al., 2021):
 
     w = E(x),    w_d = f(z, k) + \sigma \, h(E_1(x) | m, m, k, z).
 
@@ -31,10 +31,10 @@ HIDDEN = 256
 
 
 class Mapper(nn.Module):
-    """h of the module's docstring, with the deviation σ of defect codes.
+    """Function h of the module's docstring, with the deviation σ of defect codes.
 
     Args:
-        config: Of the generator, which must have a defect branch.
+        config: Configuration of the generator, which must have a defect branch.
     """
 
     unit: Tensor
@@ -49,7 +49,7 @@ class Mapper(nn.Module):
         inputs = seen + 2 * MASK_SIDE**2 + self.kinds
         self.fc0, self.fc1 = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
         self.fromz = nn.Linear(config.z_dim, HIDDEN, bias=False)
-        nn.init.normal_(self.fromz.weight, std=config.z_dim**-0.5)  # as loud as all the rest
+        nn.init.normal_(self.fromz.weight, std=config.z_dim**-0.5)  # as large as all other inputs
         self.torows = nn.Linear(HIDDEN, self.rows * self.w_dim)
         nn.init.zeros_(self.torows.weight)
         nn.init.zeros_(self.torows.bias)
@@ -58,11 +58,11 @@ class Mapper(nn.Module):
     def describe(
         self, features: list[Tensor], mask: Float[Tensor, "n 1 h w"]
     ) -> Float[Tensor, "n i"]:
-        """What there is under a mask, and its shape.
+        """Describe the part under a mask, and the mask's shape.
 
         Args:
-            features: What the encoder saw, from fine to coarse.
-            mask: Where the defect shall be, in [0, 1].
+            features: Features of the encoder, from fine to coarse.
+            mask: Mask of the defect, in [0, 1].
         """
         hint = torch.cat([2 * mask - 1, distance_map(mask)], dim=1)
         seen = [mean_under(level, mask) for level in features]
@@ -74,12 +74,12 @@ class Mapper(nn.Module):
         kind: Int[Tensor, " n"],
         z: Float[Tensor, "n z"],
     ) -> Float[Tensor, "n defect_layers d"]:
-        """How far the defect's rows move.
+        """Displacement of the defect's rows.
 
         Args:
-            described: What `describe` gave.
-            kind: Index of its type.
-            z: Standard normal.
+            described: Result of `describe`.
+            kind: Index of the defect's type.
+            z: Standard normal numbers.
         """
         onehot = F.one_hot(kind, self.kinds).to(z.dtype)
         x = self.fc0(torch.cat([described, onehot], dim=1)) + self.fromz(z)
@@ -90,13 +90,13 @@ class Mapper(nn.Module):
 def given_to(
     generator: Generator, mask: Float[Tensor, "n 1 h w"]
 ) -> Float[Tensor, "n 1 h w"] | None:
-    """The mask, where the branch takes one."""
+    """The mask if the branch takes one, else None."""
     defect = generator.config.defect
     return mask if defect is not None and defect.takes_mask else None
 
 
 def fresh_mapper(generator: Generator, *, seed: int) -> Mapper:
-    """A mapper that moves nothing yet."""
+    """Mapper without any displacement yet."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         mapper = Mapper(generator.config)
@@ -108,14 +108,14 @@ def load_mapper(bundle: Bundle, device: torch.device | str = "cpu") -> Mapper:
     """The bundle's mapper, frozen.
 
     Raises:
-        BundleError: It has none, or one that does not fit.
+        BundleError: The bundle has no mapper, or one that does not fit.
     """
     if not bundle.has(MAPPER) or shape_of(bundle).defect is None:
         raise BundleError(
             got=f"{bundle.path}, a bundle without a mapper",
-            expected="one that has learnt to place defects in one pass",
+            expected="one with a mapper, which places defects in one forward pass",
             todo=f"Run 'blemish train mapper DATA --bundle {bundle.path}', or choose the method "
-            "optimize, which needs none.",
+            "optimize, which needs no mapper.",
         )
     config = shape_of(bundle)
     return load_network(bundle, MAPPER, lambda: Mapper(config), device)
@@ -123,25 +123,25 @@ def load_mapper(bundle: Bundle, device: torch.device | str = "cpu") -> Mapper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """Photographs of good parts as the encoder sees them.
+    """Encoder outputs for photographs of good parts.
 
     Attributes:
-        features: From fine to coarse.
-        w: The part's rows.
+        features: Features from fine to coarse.
+        w: Rows of the part.
     """
 
     features: list[Tensor]
     w: Float[Tensor, "n layers d"]
 
     def repeated(self, times: int) -> "Seen":
-        """Each photograph so many times in a row."""
+        """The outputs with each photograph repeated in a row."""
         features = [x.repeat_interleave(times, dim=0) for x in self.features]
         return Seen(features=features, w=self.w.repeat_interleave(times, dim=0))
 
 
 @torch.no_grad()
 def see(encoder: Encoder, photograph: Float[Tensor, "n 3 h w"]) -> Seen:
-    """Look at photographs, in [-1, 1] at the generator's resolution."""
+    """Encode photographs, in [-1, 1] at the generator's resolution."""
     features = encoder.features(photograph)
     return Seen(features=features, w=encoder.part_rows(features))
 
@@ -154,15 +154,15 @@ def codes_for(
     kind: Int[Tensor, " n"],
     z: Float[Tensor, "n z"],
 ) -> Codes:
-    """Codes of parts with their defects; slopes reach the mapper.
+    """Codes of parts with their defects; gradients flow to the mapper.
 
     Args:
-        generator: With a defect branch.
-        mapper: Of the same bundle.
-        seen: The parts, by the encoder of the same bundle.
-        mask: Where the defect shall be, in [0, 1].
-        kind: Index of its type.
-        z: Standard normal; another one is another defect.
+        generator: Generator with a defect branch.
+        mapper: Mapper of the same bundle.
+        seen: Parts, encoded by the encoder of the same bundle.
+        mask: Mask of the defect, in [0, 1].
+        kind: Index of the defect's type.
+        z: Standard normal numbers; other numbers give another defect.
     """
     moved = mapper(mapper.describe(seen.features, mask), kind, z).float()
     return Codes(w=seen.w, w_defect=by_chance(generator, kind, z) + moved, space="w+")
@@ -172,6 +172,6 @@ def codes_for(
 def by_chance(
     generator: Generator, kind: Int[Tensor, " n"], z: Float[Tensor, "n z"]
 ) -> Float[Tensor, "n defect_layers d"]:
-    """The rows that the branch's own mapping gives to a random code, f(z, k)."""
+    """Rows that the branch's own mapping gives to a random code, f(z, k)."""
     row = generator.defect_mapping(z, kind if generator.defect_mapping.kinds else None)
     return row[:, None].repeat(1, generator.config.defect_layers, 1)

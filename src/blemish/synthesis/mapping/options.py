@@ -1,4 +1,4 @@
-"""The options of the mapper's training."""
+"""Options of the mapper's training."""
 
 from dataclasses import dataclass, field
 
@@ -11,23 +11,23 @@ from blemish.synthesis.options import SearchOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapperTraining(Game):
-    """Options of the mapper's training, beside those of the game.
+    """Options of the mapper's training, in addition to those of adversarial training.
 
     Attributes:
-        drawn: Share of a batch that the generator draws with known defects.
-        solved: Share of a batch that the optimiser has solved; the rest are photographs.
-        solutions: Groups of solutions that are searched for before the training begins.
-        warm_steps: Steps that learn the solutions' codes before anything is drawn.
-        search: How they are.
-        code_weight: Of the distance to known defect codes, in units of their variance.
-        change_weight: Of the distance to known changes, inside the mask.
-        mask_weight: Of the branch's own mask not meeting the one that is given.
-        visible_weight: Of what is missing to a change of `visible`, inside the mask.
-        visible: Mean change of a pixel's channels that is wanted, in [-1, 1].
-        outside_weight: Of the change beyond the mask.
-        look_weight: Of the distance to the wanted colour.
-        adversarial_weight: Of the critic's displeasure.
-        stay_weight: Of how far photographs move the code, in units of its variance.
+        drawn: Fraction of a batch that the generator draws with known defects.
+        solved: Fraction of a batch that the optimiser has solved; the rest are photographs.
+        solutions: Number of groups of solutions to search for before the training begins.
+        warm_steps: Steps on the solutions' codes alone, before anything is drawn.
+        search: Options of the search for solutions.
+        code_weight: Weight of the distance to known defect codes, in units of their variance.
+        change_weight: Weight of the distance to known changes, inside the mask.
+        mask_weight: Weight of the mismatch between the branch's own mask and the given one.
+        visible_weight: Weight of the shortfall from a change of `visible`, inside the mask.
+        visible: Desired mean change of a pixel's channels, in units of [-1, 1].
+        outside_weight: Weight of the change beyond the mask.
+        look_weight: Weight of the distance to the desired colour.
+        adversarial_weight: Weight of the adversarial loss.
+        stay_weight: Weight of the photographs' displacement of the code, in units of its variance.
     """
 
     schedule: Schedule = field(default_factory=lambda: Schedule(kimg=12, snapshot_kimg=2))
@@ -53,19 +53,19 @@ class MapperTraining(Game):
         refuse_weights_of(self)
         if self.drawn <= 0 or self.solved < 0 or self.drawn + self.solved >= 1:
             raise OptionError(
-                got=f"shares of {self.drawn} drawn and {self.solved} solved",
-                expected="some drawn, and together below 1: the rest are photographs",
+                got=f"fractions of {self.drawn} drawn and {self.solved} solved",
+                expected="some drawn, and less than 1 together: the rest are photographs",
                 todo="Correct the options.",
             )
         if min(self.solutions, self.warm_steps) < 0:
             raise OptionError(
-                got=f"{self.solutions} groups of solutions, {self.warm_steps} steps to warm up",
+                got=f"{self.solutions} groups of solutions, {self.warm_steps} warm-up steps",
                 expected="0 or more",
                 todo="Correct the option.",
             )
 
     def weights(self) -> dict[str, float]:
-        """The weight of each term of the mapper's loss."""
+        """Weight of each term of the mapper's loss."""
         return {
             "code": self.code_weight,
             "change": self.change_weight,

@@ -1,8 +1,8 @@
-"""The optimiser's solutions, which a mapper learns from: defects that were searched for.
+"""Training defects for a mapper that the optimiser has solved.
 
-On a photograph under a mask several real defects of the type are stitched, and for each of them the
-search of `defect.place_defects` finds the code that draws its like; the mapper is taught to go
-there at one look.
+On a photograph under a mask several real defects of the type are stitched. For each of them the
+search of `defect.place_defects` finds the code that draws a similar one; the mapper learns to
+predict it in one forward pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,19 +25,19 @@ from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.stitched import Stitched, stitch_defect
 from blemish.types import Codes
 
-LOOKS = 8  # real defects whose likes are searched for on one part, under one mask
+LOOKS = 8  # real defects that are reproduced on one part, under one mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solutions:
-    """Defects whose codes are known.
+    """Defects with known codes.
 
     Attributes:
-        photograph: Of good parts, at the generator's resolution.
-        mask: Where the defect was asked for.
-        kind: Index of its type.
-        w_defect: Its rows.
-        change: What they draw less the good twin.
+        photograph: Photographs of good parts, at the generator's resolution.
+        mask: Requested masks.
+        kind: Index of the defects' type.
+        w_defect: Rows of the defects.
+        change: Generated image minus good twin.
     """
 
     photograph: Float[Tensor, "n 3 h w"]
@@ -53,30 +53,30 @@ class Solutions:
         return Solutions(**{name: value[index] for name, value in self.tensors().items()})
 
     def to(self, device: torch.device) -> "Solutions":
-        """The same on another device."""
+        """A copy on another device."""
         return Solutions(**{name: value.to(device) for name, value in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name."""
+        """Tensors by name."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def joined(parts: Sequence[Solutions]) -> Solutions:
-    """One batch of several."""
+    """Several batches joined to one."""
     names = Solutions.__dataclass_fields__
     return Solutions(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solver:
-    """What solutions are found with.
+    """Networks and data that solve defects.
 
     Attributes:
-        generator: Frozen, with a defect branch.
-        encoder: Gives the part's codes.
-        source: Of photographs and real defects of each type.
-        lessons: Draws from that source.
-        search: How.
+        generator: Frozen generator with a defect branch.
+        encoder: Encoder for the part's codes.
+        source: Source of photographs and real defects of each type.
+        lessons: Sampler that draws from this source.
+        search: Options of the search.
     """
 
     generator: Generator
@@ -91,7 +91,7 @@ class Solver:
         photograph, _, _ = self.lessons.photographs(1, rng)
         kind = self._kind(number)
         mask = draw_flaws(photograph, torch.tensor([kind]), self.source, rng)
-        # One start for all: what then differs between their codes is the look, and nothing else.
+        # One start for all, so that their codes differ only in the appearance.
         start = int(torch.randint(2**62, (), generator=rng))
         placed = place_defects(
             self.generator,
@@ -113,7 +113,7 @@ class Solver:
         )
 
     def origin(self) -> dict[str, str]:
-        """What solutions come of, for those that are kept to be told from others."""
+        """Everything that solutions depend on, to recognise stored ones."""
         networks = {"generator": self.generator, "encoder": self.encoder}
         known = {
             name: digest_of(network.state_dict().values()) for name, network in networks.items()
@@ -133,7 +133,7 @@ class Solver:
         kind: int,
         rng: torch.Generator,
     ) -> Float[Tensor, "n 3 h w"]:
-        """Real defects of the type, any of them, warped under the mask."""
+        """Real defects of the type, randomly chosen and warped under the mask."""
         real = self.source.defects
         assert real is not None
         mine = (real.kind == kind).nonzero()[:, 0]
@@ -155,16 +155,16 @@ def find_solutions(
     seed: int,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Solutions:
-    """Solve, a group at a time; what an interrupted run has left in the file is not solved again.
+    """Solve group by group; groups that an interrupted run has stored in the file are reused.
 
-    Unless it came of other networks, photographs or options: then everything is.
+    If networks, photographs or options differ, all are solved again.
 
     Args:
-        solver: What to solve with.
-        groups: So many, each of `LOOKS`.
-        file: Where they are kept.
-        seed: Of everything random.
-        tell: Called with the number of groups so far.
+        solver: Solver of a group.
+        groups: Number of groups, each of `LOOKS`.
+        file: File that stores them.
+        seed: Random seed.
+        tell: Callback, called with the number of groups so far.
     """
     tensors: dict[str, Tensor] = {}
     origin = {"seed": str(seed), **solver.origin()}

@@ -1,6 +1,6 @@
-"""What a mapper is asked in training: known defects, drawn and solved, and photographs.
+"""Training batches of a mapper: known defects, generated and solved, and photographs.
 
-The random code of a known defect, or of a real one whose colour is wanted, is fresh but for its
+The random code of a known defect, or of a real one with a desired colour, is fresh except for its
 first numbers, which `looks` assigns.
 """
 
@@ -23,16 +23,16 @@ from blemish.types import Codes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A batch: first what is known, drawn and solved, then photographs.
+    """Batch: first known defects (generated, then solved), then photographs.
 
     Attributes:
-        image: Of good parts.
-        mask: Where the defects shall be.
-        kind: Of which type.
+        image: Images of good parts.
+        mask: Masks of the defects.
+        kind: Types of the defects.
         z: Random codes.
-        w_defect: The known ones' defect rows.
-        change: And their changes.
-        colour: What the photographs' defects shall have.
+        w_defect: Defect rows of the known ones.
+        change: Changes of the known ones.
+        colour: Desired colour of the photographs' defects.
     """
 
     image: Float[Tensor, "n 3 h w"]
@@ -45,13 +45,13 @@ class Task:
 
 
 class Tasks:
-    """Draws them.
+    """Sampler of training batches.
 
     Args:
-        generator: Frozen, with a defect branch.
-        lessons: Photographs, real defects and masks come from there.
-        solutions: Of the optimiser; None does without.
-        training: How large the shares of a batch are.
+        generator: Frozen generator with a defect branch.
+        lessons: Source of photographs, real defects and masks.
+        solutions: Solutions of the optimiser; None disables them.
+        training: Options, with the fractions of a batch.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Tasks:
         self.drawn_share, self.solved_share = training.drawn, training.solved
 
     def draw(self, n: int, rng: torch.Generator) -> Task:
-        """A batch of `n`."""
+        """Batch of `n`."""
         solved = 0 if self.solutions is None else round(n * self.solved_share)
         some = [self.drawn(max(1, round(n * self.drawn_share)), rng)]
         if self.solutions is not None:
@@ -90,14 +90,14 @@ class Tasks:
         )
 
     def latents(self, known: Solutions, rng: torch.Generator) -> Float[Tensor, "k z"]:
-        """Random codes that ask for the looks of known defects."""
+        """Random codes that select the appearances of known defects."""
         _, z = self.chances(len(known), rng)
         colour = colour_inside(known.photograph + known.change, known.mask)
         return with_look(z, self.looks.of(colour, known.kind))
 
     @torch.no_grad()
     def drawn(self, n: int, rng: torch.Generator) -> Solutions:
-        """Parts that the generator draws, and what it makes of them under a mask."""
+        """Generated parts, and their defects under a mask."""
         z = torch.randn(n, self.generator.config.z_dim, generator=rng).to(self.device)
         codes = self.generator.codes(z)
         twin = self.generator.draw(codes).image
@@ -127,7 +127,7 @@ class Tasks:
     def places(
         self, encoder: Encoder, n: int, rng: torch.Generator
     ) -> tuple[Seen, Float[Tensor, "n 1 h w"]]:
-        """Photographs as the encoder sees them, and masks on them."""
+        """Encoded photographs, and masks on them."""
         image, _, _ = self.lessons.photographs(n, rng)
         kind, _ = self.chances(n, rng)
         return see(encoder, image), draw_flaws(image, kind, self.lessons.source, rng)

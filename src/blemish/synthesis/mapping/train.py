@@ -1,15 +1,15 @@
 r"""Training of the mapper, in a frozen generator.
 
-It learns from three sides at once, the change Δ being what is drawn with the defect less the twin:
+It has three sources of training data; the change Δ is the image with the defect minus the twin:
 
-* drawn parts under masks, whose defect code w_d and change are known;
-* solutions of the optimiser on photographs, likewise: codes that draw the like of each real defect;
-* photographs under masks that are drawn or moved real ones, for which nobody knows the answer: the
-  branch's own mask must meet the one that is given, the change must be seen in all of it and stay
-  inside, its colour must be that of a real defect, and a matching critic, trained along, must take
-  the photograph with its change for one with a real defect.
+* generated parts under masks, with known defect code w_d and change;
+* the optimiser's solutions on photographs, also known: codes that reproduce each real defect;
+* photographs under drawn masks or moved real ones, with unknown codes: the branch's own mask must
+  match the given one, the change must be visible in all of it and stay inside, its colour must be
+  that of a real defect, and a matching critic, which is trained as well, must rate the photograph
+  with its change as one with a real defect.
 
-What is asked in a step is drawn in `tasks`.
+`tasks` draws the batches.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ WARM_BATCH, WARM_PLACES = 64, 256
 
 
 class MapperStage:
-    """What `loop.run` trains; see the module's docstring."""
+    """Stage that `loop.run` trains; see the module's docstring."""
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class MapperStage:
         return values | {k: v.mean().item() for k, v in terms.items() if len(v)}
 
     def warm_up(self) -> None:
-        """Learn the codes of the solved looks, wherever they shall be, before anything is drawn.
+        """Learn the codes of the solved appearances at any place, before anything is drawn.
 
-        A code that paints blue here does so there too, near enough to start with; and a step that
-        draws nothing takes a hundredth of the time. One that grew knows codes already.
+        A code that paints blue here does so there too, close enough for a start, and a step that
+        draws nothing takes a hundredth of the time. A grown mapper knows codes already.
         """
         solutions = self.tasks.solutions
         if solutions is None or self.grown_from is not None:
@@ -160,7 +160,7 @@ class MapperStage:
         return torch.cat(found)
 
     def _draw(self, task: Task) -> tuple[Drawing, Tensor, Tensor]:
-        """What the mapper's codes draw, the twins, and the defect's rows."""
+        """Images of the mapper's codes, the twins, and the defect's rows."""
         codes = self._codes(self.mapper, task.image, task.mask, task.kind, task.z)
         with self.fabric.autocast():
             drawing = self.generator.draw(codes, mask=given_to(self.generator, task.mask))
@@ -171,7 +171,7 @@ class MapperStage:
 
     @torch.no_grad()
     def _change(self, mapper: Mapper, *asked: Tensor) -> Float[Tensor, "n 3 h w"]:
-        """What a mapper's codes draw for photographs, masks, types and random codes, less twins."""
+        """Change that a mapper's codes draw for photographs, masks, types and random codes."""
         codes = self._codes(mapper, *asked)
         drawing = self.generator.draw(codes, mask=given_to(self.generator, asked[1]))
         return drawing.image - self.generator.draw(codes.good()).image
@@ -217,23 +217,23 @@ def train_mapper(
 
     Args:
         data: Photographs of good parts, and of defects of the types that the bundle knows.
-        bundle: As `train defects` and `train encoder` left it.
-        training: Options; its symmetries are what may be done to photographs.
-        fabric: Launched.
-        placements: What may be done to a defect so that it still could be one.
+        bundle: Bundle after `train defects` and `train encoder`.
+        training: Options; its symmetries apply to photographs.
+        fabric: Launched Fabric.
+        placements: Symmetries of a defect.
         resume: Continue from the state in the bundle.
         minutes: Time limit of the steps; see `loop.run`.
         options: Options of the command, kept in the state; see `loop.run`.
-        everything: Learn from `test/good` and from all defects, not from the first third by name.
-        coarse: A bundle of half the side whose mapper to begin as; see `mapping.grow`.
-        tell: Called with the number of solution groups so far.
+        everything: Train on `test/good` and on all defects, not on the first third by name.
+        coarse: Bundle of half the side whose mapper to start from; see `mapping.grow`.
+        tell: Callback, called with the number of solution groups so far.
 
     Returns:
         Why and where it ended.
 
     Raises:
         DataError: There is no good photograph or no defect, or one can't be read.
-        OptionError: The coarser bundle is of another shape.
+        OptionError: The coarser bundle has another shape.
         BundleError: The bundle has no defect branch or no encoder.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
@@ -242,7 +242,7 @@ def train_mapper(
     encoder = load_encoder(bundle, fabric.device)
     critic = load_matching_critic(bundle, fabric.device)
     mapper = fresh_mapper(generator, seed=training.schedule.seed)
-    if coarse is not None:  # Which may not fit: that is told before solutions are searched for.
+    if coarse is not None:  # It may not fit, which is reported before the search for solutions.
         grow_mapper(mapper, generator.config, coarse)
     grown_from = None if coarse is None else coarse.digest
     source = _source(data, generator, training, placements, everything)
@@ -295,14 +295,14 @@ def _source(
     if shown != {*types}:
         raise DataError(
             got=f"{data.root}, with no photograph of {' or '.join(sorted({*types} - shown))}",
-            expected="the defects that the bundle has learnt: real ones show what is wanted",
+            expected="the defect types of the bundle: real defects are the training targets",
             todo="Add some, or check the folder with 'blemish data check'.",
         )
     return source
 
 
 def _search(training: MapperTraining, generator: Generator) -> SearchOptions:
-    """How solutions are searched for: with codes alone where the branch takes no mask."""
+    """Options of the search for solutions: codes alone if the branch takes no mask."""
     defect = generator.config.defect
     takes = defect is not None and defect.takes_mask
     return training.search if takes else replace(training.search, mask_control="codes")
@@ -318,7 +318,7 @@ def _refuse_branchless(bundle: Bundle, generator: Generator) -> None:
 
 
 def _missing(change: Float[Tensor, "n 3 h w"], wanted: float) -> Float[Tensor, "n 1 h w"]:
-    """What each pixel lacks to be seen as changed."""
+    """Shortfall of each pixel from a visible change."""
     return (1 - change.abs().mean(dim=1, keepdim=True) / wanted).relu()
 
 

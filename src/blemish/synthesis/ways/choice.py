@@ -1,4 +1,4 @@
-"""The placement methods, a file each; every one on this list runs through the shared tests.
+"""Registry of placement methods, one file each; every entry runs through the shared tests.
 
 A new method is a file here and its line in `WAYS`, and its name and traits in `blemish.names`.
 """
@@ -20,7 +20,7 @@ from blemish.synthesis.ways.paste import Paste
 from blemish.synthesis.ways.window import Window
 from blemish.windows.paint import NETWORK
 
-# From a bundle, options and a device to a method at work.
+# Factories of methods, from a bundle, options and a device.
 Maker = Callable[[Bundle | None, SynthesisOptions, str], Way]
 
 
@@ -35,7 +35,7 @@ def _drawn(
         raise BundleError(
             got=f"the method {name} without a bundle",
             expected="a bundle that has learnt defects",
-            todo="Name one with --bundle.",
+            todo="Choose one with --bundle.",
         )
     inverts = PLACEMENT_METHODS[name].inverts
     return Drawn(placer, bundle, options, inverts=inverts, device=device)
@@ -51,7 +51,7 @@ WAYS: dict[PlacementMethod, Maker] = {
 
 
 def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementMethod:
-    """The method that is asked for, or else the fastest that the bundle and the options allow."""
+    """The requested method, or else the fastest that the bundle and the options allow."""
     if options.method != "auto":
         return options.method
     if bundle is None or options.asks_search:

@@ -1,7 +1,7 @@
-"""Methods that draw a defect with the bundle's generator, and carry its change to the photograph.
+"""Methods that draw a defect with the bundle's generator and add its change to the photograph.
 
-They share what is here: the bundle's networks, references and details; they differ in how they find
-the codes, which is a file each.
+Shared parts are here: the bundle's networks, references and details. The methods differ in how they
+find the codes, one file each.
 """
 
 from collections.abc import Callable
@@ -34,32 +34,32 @@ from blemish.types import Codes
 
 @runtime_checkable  # for the tests, which check types
 class Placer(Protocol):
-    """A way from a photograph and a mask to the codes of a defect, and to what they draw."""
+    """Method from a photograph and a mask to the codes of a defect, and the generated images."""
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """One defect.
+        """Place one defect.
 
         Args:
-            job: What is wanted.
-            twin: The part's codes, a single item with the branch off; None without inversion.
-            tell: Called after each step of a search with its number.
+            job: Description of the defect.
+            twin: The part's codes, a single item without a defect; None without inversion.
+            tell: Callback after each step of a search, called with its number.
         """
         ...
 
 
 class Drawn:
-    """A method that draws; see `job.Way`.
+    """Method that draws; see `job.Way`.
 
     Args:
-        placer: The class that finds the codes.
-        bundle: The bundle that draws.
+        placer: Class that finds the codes.
+        bundle: Bundle that draws.
         options: Options of the synthesis.
         inverts: Whether the placer needs the codes of the part.
-        device: The device to work on.
+        device: Device to compute on.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that the options can't use, or lacks
-            a mapper that is asked for; or `inverted` holds codes of another bundle.
+        BundleError: The bundle has no defect branch, or one that does not fit the options, or lacks
+            a required mapper; or `inverted` has codes of another bundle.
         DataError: `inverted` can't be read.
     """
 
@@ -101,19 +101,19 @@ class Drawn:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """See `job.Way`."""
+        """Same as in `job.Way`."""
         defect = self.generator.config.defect
         return defect.types if defect else ()
 
     def record(self) -> dict[str, Any]:
-        """What an item's record says of the inversion."""
+        """Record of the inversion for an item."""
         return {
             "invert": options_of(self.method) if self.inverts else None,
             "inverted": None if self.kept is None else self.kept.digest,
         }
 
     def prepare(self, kind: str) -> None:
-        """See `job.Way`."""
+        """Same as in `job.Way`."""
         self.references.prepare(kind)
         if self.details is not None:
             self.details.prepare(kind)
@@ -122,7 +122,7 @@ class Drawn:
         """Step A; see `job.Way`.
 
         Raises:
-            OptionError: The codes at hand were found for another photograph.
+            OptionError: The given codes belong to another photograph.
         """
         if not self.inverts:
             return None
@@ -146,7 +146,7 @@ class Drawn:
         *,
         tell: Step | None = None,
     ) -> Made:
-        """See `job.Way`."""
+        """Same as in `job.Way`."""
         photograph = self._seen(order.picture)
         mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
         _note_vanishing(order, int(mask.sum()))
@@ -167,7 +167,7 @@ class Drawn:
         return self.generator.config.resolution
 
     def _seen(self, picture: UInt8[np.ndarray, "h w 3"]) -> Tensor:
-        """A photograph as the networks see it, a batch of one."""
+        """Photograph as network input, a batch of one."""
         return to_tensor(fit(picture, self._side))[None].to(self.device)
 
     def _carry(
@@ -212,12 +212,12 @@ def _note_vanishing(order: Order, pixels: int) -> None:
 
 
 def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
-    """The codes that were found before, if they are this photograph's."""
+    """Codes from an earlier inversion, if they belong to this photograph."""
     if not torch.equal(kept.photograph.to(target.device), target):
         raise OptionError(
-            got=f"{order.normal} with codes that were found for another photograph",
+            got=f"{order.normal} with codes of another photograph",
             expected="the photograph that was inverted",
-            todo="Name that photograph, or invert this one.",
+            todo="Use that photograph, or invert this one.",
         )
     return kept.codes.to(target.device).good()
 
@@ -225,7 +225,7 @@ def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
 def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, options: SynthesisOptions) -> None:
     if branch is None or not branch.types:
         raise BundleError(
-            got=f"{bundle.path}, a bundle that knows no type of defect",
+            got=f"{bundle.path}, a bundle without defect types",
             expected="one that has learnt defects",
             todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
         )

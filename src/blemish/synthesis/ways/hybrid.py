@@ -1,4 +1,4 @@
-"""One pass, then a few steps that polish its codes against photograph, mask and reference."""
+"""One pass, then a few steps that refine its codes for photograph, mask and reference."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from blemish.types import Codes
 
 
 class Hybrid:
-    """See the module's docstring.
+    """Method of the module's docstring.
 
     Raises:
         BundleError: The bundle lacks its mapper or its encoder.
@@ -25,7 +25,7 @@ class Hybrid:
         self.search = replace(options, defect_steps=options.polish)
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `drawn.Placer`."""
+        """Same as in `drawn.Placer`."""
         return polish_defects(
             self.generator,
             self.first.codes(job),

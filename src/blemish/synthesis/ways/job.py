@@ -1,4 +1,4 @@
-"""What a placement method is asked for, and what it gives."""
+"""Input and output of a placement method."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ class Job:
     """One defect to place, at the generator's resolution.
 
     Attributes:
-        photograph: Of the good part.
-        mask: Where the defect shall be, zeros and ones.
+        photograph: Photograph of the good part.
+        mask: Mask of the defect, zeros and ones.
         kind: Index of its type.
-        seed: Of everything random.
-        reference: What its inside shall look like, where something is searched for.
+        seed: Random seed.
+        reference: Target for the inside of the defect, if a search is needed.
     """
 
     photograph: Float[Tensor, "1 3 h w"]
@@ -36,13 +36,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A defect on a photograph.
+    """Defect on a photograph.
 
     Attributes:
-        carried: The photograph with the defect, and the exact mask of what changed.
-        drawn: Where the method itself drew the defect, at the photograph's size.
-        codes: Codes that the generator was driven by; None for a method without a generator.
-        terms: Final terms of the loss; empty if nothing was searched for.
+        carried: Photograph with the defect, and the exact mask of the changed pixels.
+        drawn: Mask that the method itself drew, at the photograph's size.
+        codes: Codes of the generator; None for a method without one.
+        terms: Loss terms at the end; empty without a search.
     """
 
     carried: Carried
@@ -53,33 +53,33 @@ class Made:
 
 @runtime_checkable  # for the tests, which check types
 class Way(Protocol):
-    """A placement method at work."""
+    """Opened placement method."""
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of defects that it can place."""
+        """Types of defects that it can place."""
         ...
 
     def record(self) -> dict[str, Any]:
-        """What an item's record of its options says beyond them, as JSON holds it."""
+        """Additional record of an item, besides its options, as JSON values."""
         ...
 
     def prepare(self, kind: str) -> None:
-        """Read what a type of defect needs, before any time is spent.
+        """Read the data of a type of defect before the work starts.
 
         Raises:
-            OptionError: It needs real defects, and there are none.
+            OptionError: Real defects are needed and missing.
             DataError: One can't be read.
-            BundleError: The bundle lacks what the reference needs.
+            BundleError: The bundle lacks data for the reference.
         """
         ...
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """The codes of the part, which all items on it share; None if none are needed.
+        """Codes of the part, shared by all items on it; None if not needed.
 
         Args:
-            order: With the photograph.
-            tell: Called at each step with the fraction of the search that is done.
+            order: Request with the photograph.
+            tell: Callback after each step, called with the finished fraction of the search.
         """
         ...
 
@@ -96,13 +96,13 @@ class Way(Protocol):
         *,
         tell: Step | None = None,
     ) -> Made:
-        """One defect.
+        """Place one defect.
 
         Args:
-            order: What is asked for.
-            seed: Seed of everything random.
+            order: Request.
+            seed: Random seed.
             strength: Strength of the change at each pixel, in [0, 1].
-            twin: What `invert` gave for this photograph.
-            tell: Called after each step of a search with its number.
+            twin: Result of `invert` for this photograph.
+            tell: Callback after each step of a search, called with its number.
         """
         ...

@@ -1,4 +1,4 @@
-"""One pass: the mapper gives the codes, the generator draws them, nothing is searched for."""
+"""One pass: the mapper predicts the codes and the generator draws them, without a search."""
 
 import torch
 
@@ -15,7 +15,7 @@ from blemish.types import Codes
 
 
 class OnePass:
-    """See the module's docstring.
+    """Method of the module's docstring.
 
     Raises:
         BundleError: The bundle lacks its mapper or its encoder.
@@ -27,13 +27,13 @@ class OnePass:
         self.still = SearchOptions(mask_control=options.mask_control, defect_steps=0)
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `drawn.Placer`."""
+        """Same as in `drawn.Placer`."""
         photograph, mask, kind = job.photograph, job.mask, job.kind
         return polish_defects(self.generator, self.codes(job), photograph, mask, kind, self.still)
 
     @torch.no_grad()
     def codes(self, job: Job) -> Codes:
-        """The part's codes with the defect's."""
+        """Codes of the part and the defect."""
         rng = torch.Generator().manual_seed(job.seed)
         z = draws((self.generator.config.z_dim,), [rng]).to(job.mask.device)
         kind = torch.tensor([job.kind], device=job.mask.device)

@@ -1,4 +1,4 @@
-"""The experiment of the brief: the part is inverted, then the defect's code is searched for."""
+"""Search: the part is inverted, then the defect's code is searched for."""
 
 import torch
 
@@ -12,13 +12,13 @@ from blemish.types import Codes
 
 
 class Optimize:
-    """See the module's docstring, and `defect` for the steps."""
+    """Method of the module's docstring; see `defect` for the steps."""
 
     def __init__(self, bundle: Bundle, model: Model, options: SearchOptions) -> None:
         self.generator, self.search = model.generator, options
 
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """See `drawn.Placer`."""
+        """Same as in `drawn.Placer`."""
         assert twin is not None
         return place_defects(
             self.generator,
