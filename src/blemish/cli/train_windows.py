@@ -10,7 +10,11 @@ from blemish.cli.running import AllNames, Flat, Run, show, tell
 from blemish.names import Precision
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from blemish.checkpoint import Bundle
     from blemish.data import DefectFolder
+    from blemish.windows.network import WindowConfig
     from blemish.windows.sources import Sources
     from blemish.windows.train import WindowTraining
 
