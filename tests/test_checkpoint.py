@@ -146,6 +146,23 @@ def test_a_config_that_is_none_of_ours_is_refused(bundle: Bundle, text: str) -> 
         _ = bundle.config
 
 
+def test_what_a_killed_writer_left_is_no_part_of_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    digest, parts = bundle.digest, [file.name for file in bundle.weights()]
+    (bundle.path / ".blemish-1.other.safetensors").write_bytes(b"half")
+    assert Bundle(bundle.path).digest == digest
+    assert [file.name for file in pack(bundle, tmp_path / "packed").weights()] == parts
+
+
+@pytest.mark.parametrize("name", ["generator", "training"])
+@pytest.mark.parametrize("wrong", [None, 3, [], "a"])
+def test_a_part_of_the_config_that_is_no_object_is_refused(
+    bundle: Bundle, name: str, wrong: object
+) -> None:
+    bundle.write_config({**bundle.config, name: wrong})
+    with pytest.raises(BundleError, match=name):
+        _ = bundle.config
+
+
 def test_weights_fill_a_network_of_their_shape(bundle: Bundle) -> None:
     one, other = nn.Linear(3, 2), nn.Linear(3, 2)
     bundle.write("critic", one.state_dict())

@@ -13,6 +13,7 @@ from PIL import Image
 from tiny import part, spot, write_bundle
 
 from blemish.data import check
+from blemish.originals import Original
 from blemish.pictures import read_mask, read_picture, write_picture
 from blemish.synthesis.carry import within_reach
 
@@ -111,6 +112,12 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def draw_mask(path: Path, mask: np.ndarray, orientation: int = 1) -> None:
+    """One that lies as its photograph does, with the same tag."""
+    like = Original(levels=np.zeros(mask.shape, np.uint8), orientation=orientation)
+    like.write_mask(path, mask)
+
+
 def raw(path: Path) -> tuple[np.ndarray, str, int]:
     """Levels as they are stored, mode, and orientation; of 16-bit colour Pillow shows eight."""
     with Image.open(path) as image:
@@ -161,7 +168,7 @@ def test_a_photograph_comes_back_as_it_was(
 ) -> None:
     KINDS[name][0](place / name, *size)
     requested = spot(*size, at=AT)
-    write_picture(place / "mask.png", requested)
+    draw_mask(place / "mask.png", requested, KINDS[name][3])
     row = synthesized(place, name, capsys)
     assert_returned(place / "out", row, place / name, requested)
     assert np.array_equal(read_mask(place / "out" / row["files"]["requested"]), requested)
@@ -172,7 +179,7 @@ def test_whoever_looks_at_it_sees_the_same_part(
     name: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     KINDS[name][0](place / name, *SIZE)
-    write_picture(place / "mask.png", spot(*SIZE, at=AT))
+    draw_mask(place / "mask.png", spot(*SIZE, at=AT), KINDS[name][3])
     files = synthesized(place, name, capsys, options="--strength 0.6")["files"]
     given, shown = read_picture(place / name), read_picture(place / "out" / files["image"])
     label = read_mask(place / "out" / files["mask"])

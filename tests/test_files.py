@@ -1,6 +1,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from blemish.files import (
     ensure_writable,
     read_lines,
     replacing,
+    sweep,
+    visible,
     write_atomically,
 )
 
@@ -200,3 +204,55 @@ def test_a_relative_path_keeps_its_parts() -> None:
 def test_a_path_that_leads_elsewhere_is_refused(path: object) -> None:
     with pytest.raises(BundleError, match="the image"):
         check_path(path, "the image", BundleError)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from blemish.files import replacing
+with replacing(Path(sys.argv[1]) / "a.safetensors") as temporary:
+    temporary.write_text("half")
+    print(temporary, flush=True)
+    sys.stdin.read() if "wait" in sys.argv else os._exit(9)
+"""
+
+
+def writer(folder: Path, *how: str) -> subprocess.Popen[str]:
+    """Another process in the middle of a write; without "wait" it dies there."""
+    command = [sys.executable, "-c", KILLED, str(folder), *how]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    with writer(tmp_path) as dead:
+        dead.communicate()
+    assert len([*tmp_path.iterdir()]) == 1
+    write_atomically(tmp_path / "b.txt", b"new")
+    assert [*tmp_path.iterdir()] == [tmp_path / "b.txt"]
+
+
+def test_the_file_of_a_living_writer_stays(tmp_path: Path) -> None:
+    with writer(tmp_path, "wait") as living:
+        assert living.stdout is not None
+        temporary = Path(living.stdout.readline().strip())
+        sweep(tmp_path)
+        assert temporary.exists()
+        living.communicate("")
+    assert [*tmp_path.iterdir()] == [tmp_path / "a.safetensors"]
+
+
+def test_hidden_files_of_the_user_and_links_stay(tmp_path: Path) -> None:
+    (tmp_path / ".blemish-7.folder").mkdir()
+    (tmp_path / ".blemish-8.link").symlink_to(tmp_path / ".env")
+    for name in (".env", ".7.notes.txt", ".blemish", ".blemishes-7.txt", ".git-1.x"):
+        (tmp_path / name).write_text("mine")
+    before = {*tmp_path.iterdir()}
+    sweep(tmp_path)
+    sweep(tmp_path / "gone")
+    assert {*tmp_path.iterdir()} == before
+
+
+def test_visible_paths_come_in_order_without_dotted_ones(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("b", ".a", "a", ".blemish-1.b")]
+    assert visible(paths) == [tmp_path / "a", tmp_path / "b"]

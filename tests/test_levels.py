@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from blemish.levels import as_stored, colours_of, mask_of, picture_of, upright
-from blemish.pictures import decode, read_mask, read_picture
+from blemish.decode import decode
+from blemish.levels import alpha_of, as_stored, changed_levels, colours_of, picture_of, upright
+from blemish.pictures import read_mask, read_picture
 
 SHAPES = [(5, 7), (5, 7, 2), (5, 7, 3), (5, 7, 4)]
 DTYPES = [np.uint8, np.uint16]
@@ -61,7 +62,27 @@ def test_16_bits_and_8_show_the_same(shape: tuple[int, ...]) -> None:
     shallow = noise(*shape)
     deep = shallow.astype(np.uint16) * np.uint16(257)
     assert np.array_equal(picture_of(deep), picture_of(shallow))
-    assert np.array_equal(mask_of(deep), mask_of(shallow))
+
+
+@pytest.mark.parametrize("white", [511, 1023, 4095, 16383, 65535])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_white_is_white_whatever_the_bits(shape: tuple[int, ...], white: int) -> None:
+    levels = (noise(*shape, dtype=np.uint16).astype(int) * white // 65535).astype(np.uint16)
+    levels.flat[:3] = (0, white // 2, white)
+    shown = np.rint(colours_of(levels) * (255 / white))
+    assert np.abs(picture_of(levels, white).astype(int) - shown).max() <= 1
+    assert picture_of(np.array([[0, white]], np.uint16), white)[0, :, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095, 5000, 65535])
+def test_changed_levels_show_the_change_and_nothing_else(white: int) -> None:
+    dice = np.random.default_rng(0)
+    old = dice.integers(0, white + 1, (4000, 3)).astype(np.uint8 if white == 255 else np.uint16)
+    shown = picture_of(old[None], white)[0].astype(int)
+    wanted = np.where(dice.random(shown.shape) < 0.3, shown, dice.integers(0, 256, shown.shape))
+    fresh = changed_levels(old, wanted - shown, white)
+    assert np.array_equal(picture_of(fresh[None], white)[0], wanted)
+    assert np.array_equal(fresh == old, wanted == shown)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -72,7 +93,7 @@ def test_alpha_is_no_colour(shape: tuple[int, ...], dtype: type) -> None:
     if shape[2:] in ((2,), (4,)):
         clear[..., -1] = 0
     assert np.array_equal(picture_of(clear), picture_of(levels))
-    assert np.array_equal(mask_of(clear), mask_of(levels))
+    assert (alpha_of(levels) is None) == (shape[2:] in ((), (3,)))
     assert colours_of(levels).shape == (5, 7, 3 if shape[2:] in ((3,), (4,)) else 1)
 
 

@@ -118,13 +118,12 @@ def test_nothing_else_that_a_camera_notes_is_handed_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape, dtype", MODES)
-def test_picture_and_mask_are_those_that_are_read(
+def test_the_picture_is_the_one_that_is_read(
     tmp_path: Path, shape: tuple[int, ...], dtype: type
 ) -> None:
     given = original(shape, dtype, 6)
     given.write(tmp_path / "a.png")
     assert np.array_equal(given.picture, read_picture(tmp_path / "a.png"))
-    assert np.array_equal(given.mask, read_mask(tmp_path / "a.png"))
     assert given.grey == (shape[2:] in ((), (2,)))
 
 

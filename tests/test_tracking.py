@@ -59,6 +59,20 @@ def test_a_line_torn_by_an_interruption_is_dropped(tmp_path: Path) -> None:
     assert [row["step"] for row in rows(path)] == [2, 4, 6, 8]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    ["{", "7", "[]", "{}", '{"step": "1"}', '{"step": 1, "kimg": null}', "\x00", "[" * 9999],
+)
+def test_damaged_lines_are_left_out(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "stats.jsonl"
+    run(path, steps=4)
+    whole = rows(path)
+    path.write_text(damage + "\n" + path.read_text())
+    draw_curves(path, tmp_path / "curves.png")
+    Statistics(path, resume_step=4)
+    assert rows(path) == whole
+
+
 def test_a_new_run_begins_a_new_file(tmp_path: Path) -> None:
     run(tmp_path / "stats.jsonl")
     run(tmp_path / "stats.jsonl", steps=2)

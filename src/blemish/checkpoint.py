@@ -24,8 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from blemish.documents import read_json
 from blemish.errors import BundleError
-from blemish.files import ensure_writable, write_atomically
+from blemish.files import ensure_writable, visible, write_atomically
+from blemish.header import Header, in_order, read_header
 from blemish.hub import fetch, names_repository, upload
 from blemish.names import Space
 from blemish.types import Codes
@@ -45,19 +47,30 @@ class Bundle:
     def config(self) -> dict[str, Any]:
         """What `config.json` says."""
         file = self.path / "config.json"
-        try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise _broken(file, f"can't be read as JSON ({error})") from error
+        config = read_json(file, "a file as Blemish wrote it", BundleError)
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise _broken(file, f"is not of bundle format {FORMAT}")
+        for name in ("generator", "training"):
+            if not isinstance(config.get(name, {}), dict):
+                raise _broken(file, f"has a '{name}' that is no object")
         return config
+
+    def training_of(self, stage: str) -> dict[str, Any]:
+        """The options that a stage was trained with; empty where the bundle does not say."""
+        options = self.config.get("training", {}).get(stage, {})
+        if not isinstance(options, dict):
+            raise _broken(self.path / "config.json", f"has no options in training.{stage}")
+        return options
+
+    def weights(self) -> list[Path]:
+        """The files of its networks and statistics, by name, without hidden ones."""
+        return visible(self.path.glob("*.safetensors"))
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the configuration and the weights; the same model, the same digest."""
         total = hashlib.sha256()
-        for file in sorted([self.path / "config.json", *self.path.glob("*.safetensors")]):
+        for file in sorted([self.path / "config.json", *self.weights()]):
             total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
         return total.hexdigest()
 
@@ -68,6 +81,19 @@ class Bundle:
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of `name.safetensors`, in float32."""
         return load_tensors(self.path / f"{name}.safetensors")[0]
+
+    def check_fits(self, module: nn.Module, name: str) -> None:
+        """Compare names and shapes in `name.safetensors` with a network's, before either is read.
+
+        Raises:
+            BundleError: They differ.
+        """
+        file = self.path / f"{name}.safetensors"
+        found = _header(file).shapes
+        wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+        if odd := sorted(key for key in found | wanted if found.get(key) != wanted.get(key)):
+            more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+            raise _broken(file, f"does not fit config.json ({odd[0]}{more})")
 
     def load_into(
         self,
@@ -146,7 +172,7 @@ class Bundle:
 def pack(bundle: Bundle, out: Path) -> Bundle:
     """Copy what is needed to use a bundle, in half precision and without its training folder."""
     ensure_writable(out)
-    for file in sorted(bundle.path.glob("*.safetensors")):
+    for file in bundle.weights():
         Bundle(out).write(file.stem, bundle.tensors(file.stem), half=True)
     Bundle(out).write_config({k: v for k, v in bundle.config.items() if k != "format"})
     return Bundle(out)
@@ -205,7 +231,7 @@ def save_tensors(
 ) -> None:
     """Write a safetensors file, whole or not at all."""
     ready = {name: _stored(tensor, half) for name, tensor in tensors.items()}
-    write_atomically(path, save(ready, dict(metadata) if metadata else None))
+    write_atomically(path, in_order(save(ready, dict(metadata) if metadata else None)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -214,10 +240,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         BundleError: The file is missing, torn, or holds numbers that are not finite.
     """
+    metadata = _header(path).metadata
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise _broken(path, f"can't be read as safetensors ({error})") from error
     for name, tensor in tensors.items():
@@ -233,11 +259,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         BundleError: The file is missing or torn.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise _broken(path, f"can't be read as safetensors ({error})") from error
+    return _header(path).metadata
 
 
 def digest_of(tensors: Iterable[Tensor]) -> str:
@@ -267,6 +289,13 @@ def load_codes(path: Path) -> Codes:
         raise _broken(path, "holds no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
     return Codes(w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space)
+
+
+def _header(path: Path) -> Header:
+    try:
+        return read_header(path)
+    except (OSError, ValueError) as error:
+        raise _broken(path, f"can't be read as safetensors ({error})") from error
 
 
 def _copy_card(source: Path, out: Path) -> None:

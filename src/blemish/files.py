@@ -2,14 +2,21 @@
 
 A file is written under a dotted name beside its place, brought to the disk, then renamed: whoever
 looks sees the old file or the new one. What the disk refuses becomes an `OutputError` here.
+
+A writer that is killed leaves its dotted file. Readers skip dotted names (`visible`), and every
+process removes such files from a folder before it first writes there. A living writer holds a lock
+on its file, so that nobody removes it, whatever machine or container either runs in.
 """
 
 import errno
 import os
 import re
+import stat
+import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -17,7 +24,14 @@ from filelock import FileLock, Timeout
 
 from blemish.errors import DataError, OutputError, UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None
+
 LOCK = "running.lock"
+_LEFTOVER = re.compile(r"\.blemish-\d+\..+")  # as `_temporary` names it
+_DAY = 24 * 3600
 MAX_NAME = 200  # bytes; of the 255 that file systems allow, the rest is for prefix and suffix
 
 _FORBIDDEN = frozenset('/\\:*?"<>|')
@@ -115,12 +129,14 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = _temporary(path)
     with _refusals(path, temporary):
+        _sweep_once(path.parent)
         try:
-            yield temporary
-            _sync(temporary)
-            temporary.replace(path)
+            with _claimed(temporary):
+                yield temporary
+                _sync(temporary)
+                temporary.replace(path)
         except BaseException:
             _discard(temporary)
             raise
@@ -136,18 +152,35 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Paths in order, without those whose names begin with a dot; globs find these as well."""
+    return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder, but not in the folders inside it.
+
+    Only files that bear our name and that no writer holds are removed; a user's hidden files stay.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if _LEFTOVER.fullmatch(entry.name)]
+        for path in found:
+            _remove_unclaimed(path)
+
+
 def ensure_writable(folder: Path) -> None:
     """Creates `folder` with its parents and proves that a file can be written into it.
 
     Raises:
         OutputError: It is read-only or full, or a file is in its place.
     """
-    probe = folder / f".{os.getpid()}.probe"
+    probe = _temporary(folder / "probe")
     with _refusals(folder, probe, *folder.parents):
         _refuse_read_only(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"blemish")
+            _sweep_once(folder)
         finally:
             _discard(probe)
 
@@ -170,6 +203,7 @@ def alone(folder: Path) -> Iterator[None]:
             todo="Wait for that one, stop it, or choose another folder.",
         ) from error
     try:
+        sweep(folder)
         yield
     finally:
         lock.release()
@@ -236,6 +270,50 @@ def _refuse_read_only(folder: Path) -> None:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".blemish-{os.getpid()}.{path.name}")
+
+
+@contextmanager
+def _claimed(temporary: Path) -> Iterator[None]:
+    """Create a file and lock it, so that no other process takes it for a leftover."""
+    if fcntl is None:
+        yield
+        return
+    with _locked(temporary, fcntl.flock, fcntl.LOCK_EX):
+        yield
+
+
+def _locked(temporary: Path, lock: Callable[[BinaryIO, int], None], how: int) -> BinaryIO:
+    while True:
+        file = temporary.open("wb")
+        with suppress(OSError):  # some network file systems have no locks; nobody sweeps there
+            lock(file, how)
+        with suppress(FileNotFoundError):  # swept before we had the lock: once more
+            if os.path.samestat(os.fstat(file.fileno()), temporary.stat()):
+                return file
+        file.close()
+
+
+def _remove_unclaimed(path: Path) -> None:
+    with suppress(OSError):  # held by a writer, or not ours to remove
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return
+        if fcntl is None:
+            if time.time() - path.stat().st_mtime > _DAY:
+                path.unlink()
+            return
+        with path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder at the first write of this process; later ones need not look again."""
+    sweep(folder)
 
 
 def _discard(path: Path) -> None:

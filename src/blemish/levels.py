@@ -1,89 +1,59 @@
 """What a picture's file holds, before it is made a picture.
 
 Levels are upright, of 8 or 16 bits: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA
-`h w 4`. A level of 8 bits is 257 of 16, so that black and white are the same in both.
+`h w 4`. Black is 0. White is 255 in 8 bits; in 16 bits it is 65535, or less where a camera of 10,
+12 or 14 bits fills only the lower part of the range.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import cv2
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt, UInt8, UInt16
-from PIL import Image, ImageFile, ImageOps
-
-from blemish.errors import DataError
+from jaxtyping import Int, Shaped, UInt, UInt8, UInt16
 
 Levels = UInt8[np.ndarray, "h w *channels"] | UInt16[np.ndarray, "h w *channels"]
 
-_ORIENTATION = 0x0112
-_MODES = {"1": "L", "L": "L", "LA": "LA", "RGBA": "RGBA"}  # all others are read as RGB
-# Raw modes of which Pillow keeps 8 of the 16 bits, with the channels where OpenCV puts them.
-_DEEP = {"LA": [0, 3], "RGB": [2, 1, 0], "RGBX": [2, 1, 0], "RGBA": [2, 1, 0, 3]}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """What a file holds.
-
-    Attributes:
-        levels: Upright.
-        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
-        profile: The ICC profile of these levels; empty where there is none.
-    """
-
-    levels: Levels
-    orientation: int
-    profile: bytes
-
-
-def decoded(path: Path, image: Image.Image) -> Decoded:
-    """Read an open file.
-
-    Palettes, CMYK and other colours are read as RGB, and one bit a pixel as grey of 8 bits.
+def picture_of(levels: Levels, white: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture that levels make; those of RGB with 8 bits are one already.
 
     Args:
-        path: The file.
-        image: The same as Pillow has opened it, not yet loaded.
-
-    Raises:
-        DataError: It has 32 bits a channel.
-        Exception: Whatever Pillow raises at a malformed file.
+        levels: Levels of a photograph.
+        white: The level that becomes 255; the highest of its type unless given.
     """
-    # In this order: loading takes away the raw mode, and a TIFF's orientation.
-    raw = _raw_mode(image)
-    tag = image.getexif().get(_ORIENTATION)
-    orientation = tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
-    levels = _levels(path, ImageOps.exif_transpose(image))
-    if raw[-4:] in (";16B", ";16L", ";16N") and raw[:-4] in _DEEP:
-        levels = _deep(path, image.format == "PNG", orientation)[:, :, _DEEP[raw[:-4]]]
-    return Decoded(levels=levels, orientation=orientation, profile=_profile(image, levels))
-
-
-def picture_of(levels: Levels) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture that levels make; those of RGB with 8 bits are one already."""
     if levels.dtype == np.uint16:
-        levels = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        levels = _in_8_bits(levels, white or np.iinfo(levels.dtype).max)
     colours = colours_of(levels)
     three = colours if colours.shape[2] == 3 else np.repeat(colours, 3, axis=2)
     return np.ascontiguousarray(three)
 
 
-def mask_of(levels: Levels) -> Bool[np.ndarray, "h w"]:
-    """The mask that levels make: true where the brightest colour is above half of the range.
+def changed_levels(
+    levels: UInt[np.ndarray, "n c"], by: Int[np.ndarray, "n c"], white: int
+) -> UInt[np.ndarray, "n c"]:
+    """Levels whose pictures differ by exactly so many of 255, cut to the range.
 
-    Levels of only 0 and 1 are taken at their word.
+    Args:
+        levels: Colour channels of some pixels.
+        by: Change of their picture.
+        white: The level that becomes 255.
     """
-    brightest = colours_of(levels).max(axis=2)
-    if brightest.max() <= 1:
-        return brightest == 1
-    return brightest > np.iinfo(levels.dtype).max // 2
+    old = levels.astype(np.int64)
+    shown = (_shown(old, white) + by).clip(0, 255)
+    step = (2 * white * by.astype(np.int64) + 255) // 510  # rounded
+    least = -(-(shown * white - white // 2) // 255)
+    most = -(-((shown + 1) * white - white // 2) // 255) - 1
+    fresh = (old + step).clip(least, most).clip(0, white)
+    return np.where(by == 0, old, fresh).astype(levels.dtype)
 
 
 def colours_of(levels: Levels) -> UInt[np.ndarray, "h w colours"]:
     """A view of the channels without alpha, one or three."""
     channels = levels.reshape(*levels.shape[:2], -1)
     return channels[:, :, : 1 if channels.shape[2] < 3 else 3]
+
+
+def alpha_of(levels: Levels) -> UInt[np.ndarray, "h w"] | None:
+    """A view of the alpha channel; None without one."""
+    has_alpha = levels.ndim == 3 and levels.shape[2] in (2, 4)
+    return levels[:, :, -1] if has_alpha else None
 
 
 def upright(
@@ -93,7 +63,7 @@ def upright(
 
     Args:
         stored: Rows and columns as the camera stored them.
-        orientation: As EXIF has it, 1 to 8.
+        orientation: EXIF orientation, 1 to 8.
     """
     assert 1 <= orientation <= 8
     turned = stored.swapaxes(0, 1) if orientation > 4 else stored
@@ -108,38 +78,16 @@ def as_stored(
     return upright(levels, {6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
 
 
-def _raw_mode(image: Image.Image) -> str:
-    args = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
-    return str(args[0] if isinstance(args, tuple) else args)
+def counts_of(values: UInt[np.ndarray, "h w"]) -> dict[int, int]:
+    """How many pixels have each level that occurs, lowest level first."""
+    counts = np.bincount(values.ravel())
+    return {int(level): int(counts[level]) for level in np.nonzero(counts)[0]}
 
 
-def _levels(path: Path, image: Image.Image) -> Levels:
-    if image.mode in ("I", "F") and not _holds_16_bits(image):
-        raise DataError(
-            got=f"{path} with 32 bits a pixel",
-            expected="8 or 16 bits a channel",
-            todo="Export it with 8 or 16 bits.",
-        )
-    if image.mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16)
-    return np.array(image.convert(_MODES.get(image.mode, "RGB")))
+def _in_8_bits(levels: Levels, white: int) -> UInt8[np.ndarray, "h w *channels"]:
+    return _shown(levels.astype(np.uint32), white).clip(0, 255).astype(np.uint8)
 
 
-def _holds_16_bits(image: Image.Image) -> bool:
-    # Some releases of Pillow open a 16-bit PNG in its 32-bit mode.
-    return image.mode == "I" and image.format == "PNG"
-
-
-def _deep(path: Path, lies_as_stored: bool, orientation: int) -> UInt16[np.ndarray, "h w c"]:
-    """All 16 bits of a file that Pillow has found to be whole; OpenCV turns a TIFF by itself."""
-    read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if read is None:
-        raise ValueError("its 16 bits are stored in an unusual way")
-    return upright(np.asarray(read), orientation if lies_as_stored else 1)
-
-
-def _profile(image: Image.Image, levels: Levels) -> bytes:
-    """That of colours which were converted describes them no more, and is left out."""
-    profile = image.info.get("icc_profile") or b""
-    meant = b"GRAY" if colours_of(levels).shape[2] == 1 else b"RGB "
-    return profile if profile[16:20] == meant else b""
+def _shown(levels: np.ndarray, white: int) -> np.ndarray:
+    """Levels from 0 to `white` as 0 to 255, rounded."""
+    return (levels * 255 + white // 2) // white

@@ -5,13 +5,16 @@ the file's own levels X at their own depth and in their own channels:
 
     Y = X + s · (y - x),  with s = 1 for 8 bits and 257 for 16,
 
-cut to the range. So Y differs from X exactly where y differs from x, and Y read again as a picture
-is y. What is written lies in rows and columns as the photograph does and has its EXIF orientation:
-readers that honour the tag and readers that pass it over both see photograph and mask agree.
+cut to the range. If white is another level W, s = W / 255, and Y is rounded to the nearest level
+whose picture is y. So Y differs from X exactly where y differs from x, and Y read
+again as a picture is y. What is written lies in rows and columns as the photograph does and has its
+EXIF orientation: readers that honour the tag and readers that pass it over both see photograph and
+mask agree.
 
 The file is a PNG whatever was read. Its mode is that of the photograph where PNG has it: grey or
 RGB of 8 or 16 bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit a
-pixel becomes grey. The ICC profile stays; nothing else that a camera notes is handed on.
+pixel becomes grey. The ICC profile stays, and so does what white is, as significant bits; nothing
+else that a camera notes is handed on.
 """
 
 import struct
@@ -24,9 +27,10 @@ from typing import Self
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from blemish.decode import Header, decode
 from blemish.files import write_atomically
-from blemish.levels import Levels, as_stored, colours_of, mask_of, picture_of
-from blemish.pictures import decode
+from blemish.levels import Levels, as_stored, changed_levels, colours_of, picture_of
+from blemish.pictures import refuse_dark
 
 _COMPRESSION = 3
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -40,23 +44,31 @@ class Original:
 
     Attributes:
         levels: Upright: grey `h w`, grey and alpha `h w 2`, RGB `h w 3` or RGBA `h w 4`.
-        orientation: As EXIF has it, 1 to 8: how the file's own rows and columns lie.
+        orientation: EXIF orientation, 1 to 8: how the file's own rows and columns lie.
         profile: ICC profile; empty where there is none.
+        white: The level that is white; None for the highest of the levels' type.
     """
 
     levels: Levels
     orientation: int = 1
     profile: bytes = b""
+    white: int | None = None
 
     @cached_property
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """The same as `pictures.read_picture` gives it."""
-        return picture_of(self.levels)
+        return picture_of(self.levels, self.white)
 
-    @cached_property
-    def mask(self) -> Bool[np.ndarray, "h w"]:
-        """The same as `pictures.read_mask` gives it."""
-        return mask_of(self.levels)
+    @property
+    def fills_range(self) -> bool:
+        """Whether white is the highest level of the levels' type."""
+        return self.white in (None, np.iinfo(self.levels.dtype).max)
+
+    @property
+    def header(self) -> Header:
+        """Size and orientation."""
+        h, w = self.levels.shape[:2]
+        return Header(width=w, height=h, orientation=self.orientation)
 
     @property
     def grey(self) -> bool:
@@ -76,9 +88,9 @@ class Original:
         assert not self.grey or (change == change[:, :1]).all(), "grey stays grey"
         levels = self.levels.copy()
         colours = colours_of(levels)
-        most = np.iinfo(levels.dtype).max
-        fresh = colours[where] + most // 255 * change[:, : colours.shape[2]]
-        colours[where] = fresh.clip(0, most).astype(levels.dtype)
+        white = self.white or int(np.iinfo(levels.dtype).max)
+        by = change[:, : colours.shape[2]]
+        colours[where] = changed_levels(colours[where], by, white)
         return replace(self, levels=levels)
 
     def write(self, path: Path) -> None:
@@ -89,6 +101,8 @@ class Original:
         """
         stored = as_stored(self.levels, self.orientation)
         chunks = [_header(stored)]
+        if self.white is not None and not self.fills_range:
+            chunks.append(_chunk(b"sBIT", _significant_bits(stored, self.white)))
         if self.profile:
             chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(self.profile)))
         if self.orientation != 1:
@@ -108,19 +122,31 @@ class Original:
 
 
 def read_original(path: Path) -> Original:
-    """Reads a photograph, or a mask.
+    """Reads a photograph.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `pictures.PIXEL_LIMIT`.
+        DataError: As in `pictures.read_picture`.
     """
     found = decode(path)
-    return Original(levels=found.levels, orientation=found.orientation, profile=found.profile)
+    refuse_dark(path, found)
+    return Original(
+        levels=found.levels,
+        orientation=found.orientation,
+        profile=found.profile,
+        white=found.white,
+    )
 
 
 def _header(stored: Levels) -> bytes:
     (h, w), depth = stored.shape[:2], stored.dtype.itemsize * 8
     colour_type = _COLOUR_TYPES[stored.size // (h * w)]
     return _chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, colour_type, 0, 0, 0))
+
+
+def _significant_bits(stored: Levels, white: int) -> bytes:
+    """The same for every channel."""
+    h, w = stored.shape[:2]
+    return bytes([white.bit_length()] * (stored.size // (h * w)))
 
 
 def _pixels(stored: Levels) -> bytes:

@@ -5,28 +5,26 @@ channels-first: images in [-1, 1], masks in [0, 1].
 """
 
 import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from blemish.decode import Decoded, decode
 from blemish.errors import DataError
 from blemish.files import write_atomically
-from blemish.levels import Decoded, decoded, mask_of, picture_of
+from blemish.levels import picture_of
+from blemish.mask_levels import marks_of
+from blemish.notes import note
 
-PIXEL_LIMIT = 64_000_000
 LEAST_SIDE = 32
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+OBLONG = 1.5  # the ratio of the sides from which squeezing to a square is worth a note
 
-# Pillow's other readers are left out: some of them start programs.
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _GAP, _GROUND = 2, 32
 
 
@@ -37,45 +35,48 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     detectors that will read the same file do. Of several pages the first is taken.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
+        DataError: As in `decode.decode`; or it has 16 bits and is black without `Reading.levels`.
     """
-    return picture_of(decode(path).levels)
+    found = decode(path)
+    refuse_dark(path, found)
+    return picture_of(found.levels, found.white)
 
 
 def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
-    """Reads a mask: true where the brightest of its channels is above half of the range.
-
-    The range is that of the file's type; a file that holds only 0 and 1 is taken at its word.
+    """Reads a mask for itself, upright as its own EXIF says; see `pairs` for that of a photograph.
 
     Raises:
-        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
+        DataError: As in `decode.decode`; or it has more levels than two.
     """
-    return mask_of(decode(path).levels)
+    return marks_of(path, decode(path)).mask
 
 
-def decode(path: Path) -> Decoded:
-    """Reads a picture or a mask as its file holds it; see `levels.decoded`.
+def refuse_dark(path: Path, found: Decoded) -> None:
+    """Raise a DataError if 16 bits hold so low levels that the camera must have had fewer bits."""
+    if found.dark:
+        highest = int(found.levels.max())
+        white = usual_white(highest)
+        raise DataError(
+            got=f"{path} of 16 bits with levels up to {highest} only, which is nearly black",
+            expected="levels up to 65535, or to be told the highest level of the camera",
+            todo=f"Add --levels {white}, or levels = {white} to a recipe.",
+        )
 
-    Raises:
-        DataError: The file is missing, broken, no picture, or over `PIXEL_LIMIT`.
-    """
-    try:
-        # Of a name, Pillow would map the file into memory and garble a grey TIFF on its side.
-        with path.open("rb") as file, _strictly(), Image.open(file, formats=_FORMATS) as image:
-            _refuse_large(path, image.width * image.height)
-            return decoded(path, image)
-    except DataError:
-        raise
-    except Image.DecompressionBombError:
-        raise _oversize(path, "far too many") from None
-    except FileNotFoundError:
-        raise _complaint(f"{path}, which does not exist", "Check its name.") from None
-    except IsADirectoryError:
-        raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
-    except UnidentifiedImageError:
-        raise _complaint(f"{path}, which holds no picture", "Export it again.") from None
-    except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
-        raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
+
+def usual_white(highest: int) -> int:
+    """The highest level of the camera, of 10 bits or more, that most likely gave this one."""
+    return 2 ** max(highest.bit_length(), 10) - 1
+
+
+def note_oblong(path: Path, width: int, height: int) -> None:
+    """Log a note if a picture's sides differ by more than a factor of `OBLONG`."""
+    if is_oblong(width, height):
+        note(f"{path} is {width} × {height}; the model sees it squeezed to a square.")
+
+
+def is_oblong(width: int, height: int) -> bool:
+    """Whether sides differ by more than a factor of `OBLONG`."""
+    return max(width, height) > OBLONG * min(width, height)
 
 
 def refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -175,32 +176,3 @@ def _resize(array: np.ndarray, resolution: int) -> np.ndarray:
     height, width = (min(side, resolution) for side in array.shape[:2])
     small = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (resolution, resolution), interpolation=cv2.INTER_LINEAR)
-
-
-def _refuse_large(path: Path, pixels: int) -> None:
-    if pixels > PIXEL_LIMIT:
-        raise _oversize(path, f"{pixels:,}")
-
-
-def _oversize(path: Path, pixels: str) -> DataError:
-    return DataError(
-        got=f"{path} with {pixels} pixels",
-        expected=f"at most {PIXEL_LIMIT:,}",
-        todo="Crop it to the part, or export it smaller.",
-    )
-
-
-def _complaint(got: str, todo: str) -> DataError:
-    return DataError(got=got, expected="a PNG, JPEG, BMP, TIFF or WebP picture", todo=todo)
-
-
-@contextmanager
-def _strictly() -> Iterator[None]:
-    # Other libraries tell Pillow to fill truncated files with grey; here a torn file is an error.
-    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient

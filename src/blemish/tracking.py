@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from blemish.documents import parse_json
 from blemish.files import append_line, read_lines, replacing, write_atomically
 
 if TYPE_CHECKING:
@@ -180,11 +182,17 @@ class Statistics:
 
     def __init__(self, path: Path, *, batch: int, resume_step: int = 0, window: str = "{}") -> None:
         self.path, self.batch = path, batch
-        begun: dict[str, list[float]] = json.loads(window)
-        self.sums = {name: total for name, (total, _) in begun.items()}
-        self.counts = {name: int(count) for name, (_, count) in begun.items()}
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        with suppress(ValueError, TypeError, AttributeError):  # a damaged one only shifts a mean
+            begun = {
+                name: (float(total), int(count))
+                for name, (total, count) in parse_json(window).items()
+            }
+            self.sums = {name: total for name, (total, _) in begun.items()}
+            self.counts = {name: count for name, (_, count) in begun.items()}
         self.started, self.step_then = monotonic(), -1
-        kept = [line for line in read_lines(path) if json.loads(line)["step"] <= resume_step]
+        kept = [json.dumps(row) for row in _rows(path) if row["step"] <= resume_step]
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
     def add(self, values: Mapping[str, float]) -> None:
@@ -226,7 +234,7 @@ def draw_curves(stats: Path, picture: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = [json.loads(line) for line in read_lines(stats)]
+    rows = _rows(stats)
     names = [k for k in dict.fromkeys(k for row in rows for k in row) if k not in ("step", "kimg")]
     if not names:
         return
@@ -242,3 +250,20 @@ def draw_curves(stats: Path, picture: Path) -> None:
     with replacing(picture) as temporary:
         figure.savefig(temporary, dpi=100, format="png")
     pyplot.close(figure)
+
+
+def _rows(stats: Path) -> list[dict[str, float | None]]:
+    """The lines of a `stats.jsonl`; one that is damaged is left out, since it only draws curves."""
+    rows: list[dict[str, float | None]] = []
+    for line in read_lines(stats):
+        with suppress(ValueError):
+            row = parse_json(line)
+            if isinstance(row, dict) and all(
+                _is_number(row.get(name)) for name in ("step", "kimg")
+            ):
+                rows.append({k: v if _is_number(v) else None for k, v in row.items()})
+    return rows
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blemish import pictures
+from blemish import decode, pictures
 from blemish.data import Check, check
 from blemish.errors import DataError
 from blemish.pictures import write_picture
+from blemish.reading import Reading, read_as
 
 
 def draw(path: Path, seed: int, width: int = 16, height: int = 12) -> None:
@@ -54,7 +56,11 @@ FAULTS: list[tuple[Callable[[Path], object], str, str]] = [
     (lambda root: (root / MASK).unlink(), "test/dent/1.png", "has no mask in ground_truth/dent"),
     (lambda root: (root / "test/dent/1.png").unlink(), MASK, "is the mask of no photograph"),
     (lambda root: mark(root / "ground_truth/rust/1.png", 3), "ground_truth/rust/1.png", "no photo"),
-    (lambda root: mark(root / MASK, 3, height=11), MASK, "16 × 11, but its photograph 16 × 12"),
+    (
+        lambda root: mark(root / MASK, 3, height=11),
+        MASK,
+        "16 × 11 pixels for a photograph of 16 × 12",
+    ),
     (lambda root: mark(root / MASK, 0), MASK, "marks no pixel"),
     (lambda root: mark(root / MASK, 12), MASK, "marks every pixel"),
     (lambda root: (root / MASK).write_text("hello"), MASK, "holds no picture"),
@@ -83,7 +89,7 @@ def test_a_sound_folder_has_no_complaints(root: Path) -> None:
 def test_each_fault_is_told_once_with_its_file(
     root: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable, name: str, text: str
 ) -> None:
-    monkeypatch.setattr(pictures, "PIXEL_LIMIT", 16 * 12)
+    monkeypatch.setattr(decode, "PIXEL_LIMIT", 16 * 12)
     spoil(root)
     complaints = told(check(root))
     assert list(complaints) == [name]
@@ -146,6 +152,170 @@ def test_checking_goes_through_the_tracker(root: Path) -> None:
     seen: list[object] = []
     check(root, track=lambda items: (seen.append(item) or item for item in items))
     assert len(seen) == 6
+
+
+def said(found: Check) -> dict[str, str]:
+    return {"/".join(item.path.parts[-3:]): item.text for item in found.notes}
+
+
+LEFT_OUT: list[tuple[str, str]] = [
+    ("train/lost.png", "it lies in train/ itself"),
+    ("ground_truth/lost.png", "it lies in ground_truth/ itself"),
+    ("train/good/front/9.png", "it lies in a folder inside train/good"),
+    ("test/dent/a/b/9.png", "it lies in a folder inside test/dent"),
+    ("ground_truth/dent/front/9.png", "is named like no photograph"),
+    ("train/good/raw.heic", ".heic is not known"),
+    ("test/dent/raw.DNG", ".DNG is not known"),
+    ("train/good/IMG_0001", "has no suffix of a picture"),
+]
+
+
+@pytest.mark.parametrize("name, reason", LEFT_OUT)
+def test_a_picture_that_is_not_read_is_named(root: Path, name: str, reason: str) -> None:
+    draw(root / "elsewhere.png", 77)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / "elsewhere.png").rename(root / name)
+    found = check(root)
+    (complaint,) = found.complaints
+    assert complaint.path == root / name
+    assert complaint.text.startswith("is not read: ")
+    assert reason in complaint.text
+    assert sum(row.count for row in found.rows) == 6
+
+
+@pytest.mark.parametrize("name", ["lost.png", "validation/good/0.png", "masks/dent/0.png"])
+def test_a_picture_outside_the_layout_is_a_note(root: Path, name: str) -> None:
+    draw(root / name, 77)
+    found = check(root)
+    assert not found.complaints
+    reason = "is not read: it lies outside train/, test/ and ground_truth/"
+    written = found.to_json()["notes"]
+    assert written == [{"path": name, "text": reason}]
+
+
+def test_many_pictures_outside_the_layout_are_named_by_their_folder(root: Path) -> None:
+    for index in range(4):
+        draw(root / f"validation/good/{index}.png", 70 + index)
+    (note,) = check(root).notes
+    assert note.path == root / "validation/good"
+    assert note.text.startswith("holds 4 pictures; each is not read: it lies outside train/")
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".pgm", ".ppm", ".gif", ".JPG"])
+def test_pictures_of_other_suffixes_are_read(root: Path, suffix: str) -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (12, 16), np.uint8)
+    formats = {".gif": "GIF", ".pgm": "PPM", ".ppm": "PPM"}
+    path = root / f"train/good/new{suffix}"
+    Image.fromarray(picture).save(path, formats.get(suffix, "JPEG"))
+    found = check(root)
+    assert not found.complaints
+    assert [row.count for row in found.rows] == [3, 1, 3]
+
+
+def test_hidden_files_and_texts_stay_silent(root: Path) -> None:
+    for name in (".DS_Store", "train/good/.DS_Store", "train/good/._0.png", "notes.txt", "LICENSE"):
+        (root / name).write_bytes(b"x")
+    draw(root / ".thumbnails/0.png", 5)
+    found = check(root)
+    assert (found.notes, found.complaints) == ((), ())
+
+
+def test_a_pipe_and_a_broken_link_are_named(root: Path) -> None:
+    os.mkfifo(root / "train/good/pipe.png")
+    (root / "train/good/gone.png").symlink_to(root / "nowhere.png")
+    assert told(check(root)) == {
+        "train/good/gone.png": "is not read: it is a link to nothing",
+        "train/good/pipe.png": "is not read: it is no file",
+    }
+
+
+def test_a_camera_of_12_bits_is_named_with_its_highest_level(root: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 4081, (12, 16)).astype(np.uint16)
+    levels[0, 0] = 4080
+    Image.fromarray(levels).save(root / "train/good/0.png")
+    text = told(check(root))["train/good/0.png"]
+    assert text.startswith("has 16 bits with levels up to 4080 only")
+    assert "--levels 4095" in text
+    with read_as(Reading(levels=4095)):
+        assert not check(root).complaints
+
+
+def test_a_camera_that_may_have_14_bits_is_a_note(root: Path) -> None:
+    levels = np.full((12, 16), 9000, np.uint16)
+    Image.fromarray(levels).save(root / "train/good/0.png")
+    found = check(root)
+    assert not found.complaints
+    assert "levels up to 9000" in said(found)["train/good/0.png"]
+
+
+def test_what_differs_below_8_bits_is_no_duplicate(root: Path) -> None:
+    levels = np.full((12, 16), 40_000, np.uint16)
+    for index in range(2):
+        Image.fromarray(levels + np.uint16(index)).save(root / f"train/good/{index}.png")
+    assert np.array_equal(*(pictures.read_picture(root / f"train/good/{k}.png") for k in range(2)))
+    assert not check(root).complaints
+
+
+def test_an_oblong_photograph_is_a_note(root: Path) -> None:
+    draw(root / "train/good/0.png", seed=0, width=19)
+    assert "train/good/0.png" in said(check(root))
+    draw(root / "train/good/0.png", seed=0, width=18)
+    assert not check(root).notes
+
+
+def test_a_mask_that_vanishes_at_the_models_resolution_is_a_note(root: Path) -> None:
+    draw(root / "test/dent/1.png", seed=11, width=160, height=120)
+    mask = np.zeros((120, 160), bool)
+    mask[60:62, 70:72] = True
+    write_picture(root / MASK, mask)
+    assert said(check(root, resolution=8)) == {MASK: "has 1 pixels at 8 × 8, too few to learn from"}
+    assert not check(root, resolution=160).notes
+
+
+def test_a_mask_of_most_of_the_photograph_is_a_note(root: Path) -> None:
+    mark(root / MASK, 11)
+    assert said(check(root)) == {
+        MASK: "marks 92% of the photograph; is it the other way round?",
+    }
+
+
+def test_classes_split_a_photograph_by_the_types_in_its_mask(root: Path) -> None:
+    levels = np.zeros((12, 16), np.uint8)
+    levels[:4], levels[8:] = 1, 2
+    Image.fromarray(levels).save(root / MASK)
+    assert "several levels: 0, 1, 2; say with --classes" in told(check(root))[MASK]
+    with read_as(Reading(classes="1=dent,2=rust")):
+        found = check(root)
+    assert not found.complaints
+    assert [(row.kind, row.count) for row in found.rows if row.split == "test"] == [
+        ("dent", 3),
+        ("rust", 1),
+        ("good", 1),
+    ]
+
+
+def test_a_turned_mask_of_a_square_photograph_is_a_complaint(root: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    square = np.random.default_rng(8).integers(0, 256, (12, 12, 3), np.uint8)
+    Image.fromarray(square).save(root / "test/dent/1.png", exif=exif)
+    mark(root / MASK, rows=3, width=12)
+    assert "fits both as it is and turned" in told(check(root))[MASK]
+
+
+def test_a_plain_folder_of_photographs_is_looked_at_too(tmp_path: Path) -> None:
+    Image.fromarray(np.full((12, 16), 4080, np.uint16)).save(tmp_path / "a.png")
+    draw(tmp_path / "b.png", 1)
+    found = check(tmp_path)
+    assert [complaint.path for complaint in found.complaints] == [tmp_path, tmp_path / "a.png"]
+    assert "has no photographs in train/ or test/" in found.complaints[0].text
+    assert "levels up to 4080" in found.complaints[1].text
+    json.dumps(found.to_json())
+
+
+def test_a_folder_without_any_picture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="without photographs"):
+        check(tmp_path)
 
 
 def test_a_missing_root_is_refused(tmp_path: Path) -> None:

@@ -139,10 +139,38 @@ def test_a_defect_without_mask_is_named(root: Path) -> None:
         load(DefectFolder(root).photographs, 8)
 
 
-def test_a_mask_of_another_size_is_named_with_its_photograph(root: Path) -> None:
+def test_a_mask_of_another_size_is_named_with_both_sizes(root: Path) -> None:
     mark(root / "ground_truth/dent/0_mask.png", side=8)
-    with pytest.raises(DataError, match=r"0_mask\.png of 8 × 8.*12 × 12 as in .*dent/0\.png"):
+    with pytest.raises(DataError, match=r"0_mask\.png, a mask of 8 × 8.*photograph of 12 × 12"):
         load(DefectFolder(root).photographs, 8)
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_an_empty_or_full_mask_is_refused_by_name(root: Path, marked: bool) -> None:
+    write_picture(root / "ground_truth/dent/0_mask.png", np.full((12, 12), marked))
+    which = "every" if marked else "no"
+    with pytest.raises(DataError, match=rf"dent/0_mask\.png, a mask with {which} pixel marked"):
+        load(DefectFolder(root).photographs, 8)
+
+
+def test_oblong_photographs_are_said_aloud(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(DefectFolder(root).photographs, 8)
+    assert not caplog.messages
+    write_picture(root / "train/good/0.png", np.zeros((10, 16, 3), np.uint8))
+    load(DefectFolder(root).photographs, 8)
+    (said,) = caplog.messages
+    assert said.startswith("Note: 1 of 5 photographs have sides that differ")
+    assert str(root / "train/good/0.png") in said
+
+
+def test_vanishing_masks_are_said_aloud(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mask = np.zeros((24, 24), bool)
+    mask[3:5, 3:5] = True
+    write_picture(root / "ground_truth/crack/7.png", mask)
+    load(DefectFolder(root).photographs, 8)
+    (said,) = caplog.messages
+    assert said.startswith("Note: 1 masks have fewer than 3 pixels at the model's 8 × 8")
+    assert str(root / "ground_truth/crack/7.png") in said
 
 
 @pytest.mark.parametrize("name", ["hazelnut_toy", "mvtec_bottle_256"])

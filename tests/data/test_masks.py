@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 
 from blemish.data.masks import (
-    common_silhouette,
     components,
     draw_blob,
     draw_stroke,
     silhouette,
 )
-from blemish.errors import DataError
 
 Draw = Callable[[int, np.random.Generator], np.ndarray]
 GROUND, PART = (200, 195, 190), (90, 60, 40)
@@ -78,28 +76,6 @@ def test_a_texture_that_fills_the_picture_gives_a_mask_all_the_same() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
     found = silhouette(noise)
     assert found.shape == (32, 32) and found.any()
-
-
-@pytest.mark.parametrize("smeared", [0, 1, 2])
-def test_what_most_photographs_show_is_the_part(smeared: int) -> None:
-    part = ellipse()
-    pictures = np.stack([paint(part, noise=3)] * 5)
-    for picture in pictures[:smeared]:
-        picture[40:60, 20:30] = PART
-    assert iou(common_silhouette(pictures), part) > 0.97
-
-
-def test_a_single_photograph_decides_alone() -> None:
-    picture = paint(ellipse())
-    assert (common_silhouette(picture[None]) == silhouette(picture)).all()
-
-
-def test_parts_that_share_no_place_have_no_common_silhouette() -> None:
-    small = ellipse(scale=0.3)
-    moves = (-16, 0), (16, 0), (0, 22)
-    pictures = np.stack([paint(np.roll(small, move, axis=(0, 1))) for move in moves])
-    with pytest.raises(DataError, match="different places"):
-        common_silhouette(pictures)
 
 
 def squares(*places: tuple[int, int, int]) -> np.ndarray:

@@ -272,7 +272,8 @@ def test_a_mask_that_does_not_fit(mask: np.ndarray, tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", part(*SIZE))
     write_picture(tmp_path / "mask.png", mask)
     item = Item(kind="crack", image=tmp_path / "a.png", mask=tmp_path / "mask.png")
-    with pytest.raises(DataError, match=rf"mask of {mask.shape[1]} × {mask.shape[0]} pixels"):
+    size = f"mask of {mask.shape[1]} × {mask.shape[0]} pixels"
+    with pytest.raises(DataError, match=size if mask.any() else "no pixel marked"):
         item.read()
 
 
@@ -282,8 +283,8 @@ def test_a_file_that_is_gone_or_torn(lost: str, text: str | None, made: Path) ->
     (made / lost).unlink()
     if text is not None:
         (made / lost).write_text(text)
-    (item,) = [i for i in read_made(made).items["crack"] if i.image.stem == "bolt_1"]
     with pytest.raises(DataError, match=Path(lost).name):
+        (item,) = [i for i in read_made(made).items["crack"] if i.image.stem == "bolt_1"]
         item.read()
 
 

@@ -25,11 +25,18 @@ from terms import unexplained
 from torch import Tensor
 
 from blemish import checkpoint  # noqa: F401  for the scripts below
-from blemish.checkpoint import Bundle, load_tensors
+from blemish.checkpoint import Bundle, load_tensors, save_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
-from blemish.errors import BundleError, DataError, OptionError, OutputError, TrainingError
+from blemish.errors import (
+    BundleError,
+    DataError,
+    OptionError,
+    OutputError,
+    TrainingError,
+    UserError,
+)
 from blemish.files import LOCK
 from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
@@ -365,6 +372,45 @@ def test_a_torn_state_is_refused(parts: Path, fresh: Bundle) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(BundleError, match="can't be read"):
         train_first(parts, fresh.path, schedule(8), resume=True)
+
+
+STATES: dict[str, Callable[[dict[str, Tensor], dict[str, str]], object]] = {
+    "without its step": lambda tensors, about: about.pop("step"),
+    "with a step in words": lambda tensors, about: about.update(step="four"),
+    "with a step below zero": lambda tensors, about: about.update(step="-1"),
+    "with a step of a million digits": lambda tensors, about: about.update(step="1" * 10**6),
+    "far beyond the end": lambda tensors, about: about.update(step="1000000000"),
+    "without a moment": lambda tensors, about: tensors.pop("optimiser.critic.0.exp_avg"),
+    "without moments of a weight": lambda tensors, about: [
+        tensors.pop(name) for name in [*tensors] if name.startswith("optimiser.critic.0.")
+    ],
+    "without an optimiser": lambda tensors, about: [
+        tensors.pop(name) for name in [*tensors] if name.startswith("optimiser.generator.")
+    ],
+    "with a moment of another shape": lambda tensors, about: tensors.update(
+        {"optimiser.critic.0.exp_avg": torch.zeros(3)}
+    ),
+    "with moments of no weight": lambda tensors, about: tensors.update(
+        {"optimiser.critic.9999.step": tensors.pop("optimiser.critic.0.step")}
+    ),
+    "with moments of a word": lambda tensors, about: tensors.update(
+        {"optimiser.critic.zero": tensors.pop("optimiser.critic.0.step")}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", STATES.values(), ids=STATES)
+def test_a_damaged_state_is_refused_and_kept(
+    parts: Path, fresh: Bundle, damage: Callable[[dict[str, Tensor], dict[str, str]], object]
+) -> None:
+    file = fresh.path / "training" / "generator" / STATE
+    tensors, about = load_tensors(file)
+    damage(tensors, about)
+    save_tensors(file, tensors, metadata=about)
+    before = file.read_bytes()
+    with pytest.raises(UserError, match=r"state\.safetensors"):
+        train_first(parts, fresh.path, schedule(8), resume=True)
+    assert file.read_bytes() == before
 
 
 def poison_weights(stage: Any) -> None:

@@ -1,12 +1,13 @@
 """Against a stand-in for the hub that speaks its HTTP; nothing of huggingface_hub is replaced."""
 
 import base64
+import gzip
 import json
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,12 +21,18 @@ from huggingface_hub import close_session, constants
 from tiny import write_bundle
 
 import blemish
+from blemish import hub as hub_module
 from blemish.checkpoint import Bundle, load, pack
 from blemish.errors import BundleError
 from blemish.hub import names_repository
 
 CARD = "# nut\n\n![Samples](samples.png)\n\n![Not here](gone.png)\n"
 LIBRARY_FILES = {".gitattributes"}
+
+
+# A door's answer, changed: body and headers, from the door's method and path, and both.
+Answer = tuple[bytes, dict[str, str]]
+Lie = Callable[[str, str, bytes, dict[str, str]], Answer]
 
 
 class Hub(ThreadingHTTPServer):
@@ -39,6 +46,7 @@ class Hub(ThreadingHTTPServer):
         self.refused: dict[str, tuple[int, str]] = {}
         self.visits: list[tuple[str, str]] = []
         self.private: dict[str, bool] = {}
+        self.lie: Lie | None = None
 
     @property
     def address(self) -> str:
@@ -165,8 +173,11 @@ class Door(BaseHTTPRequestHandler):
         self, what: object, status: int = 200, headers: dict[str, str] | None = None
     ) -> None:
         body = what if isinstance(what, bytes) else json.dumps(what).encode()
+        headers = headers or {}
+        if self.hub.lie is not None:
+            body, headers = self.hub.lie(self.command, self.path, body, headers)
         self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -388,6 +399,135 @@ def test_a_folder_and_an_embedded_name_ask_no_hub(hub: Hub, bundle: Bundle) -> N
         load("nosuch")
     with pytest.raises(BundleError, match="revision only for a repository"):
         load("ada/nut", revision="main")
+    assert not hub.visits
+
+
+def header(name: str, value: str) -> Lie:
+    return lambda verb, path, body, headers: (body, {**headers, name: value})
+
+
+def reply(part: str, text: str) -> Lie:
+    """Another body wherever the path holds `part`."""
+    return lambda verb, path, body, headers: (text.encode() if part in path else body, headers)
+
+
+def swapped(old: str, new: object) -> Lie:
+    """The JSON with another value for every key of that name."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: new if key == old else change(entry) for key, entry in value.items()}
+        return [change(entry) for entry in value] if isinstance(value, list) else value
+
+    def lie(verb: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        if "/api/" in path:
+            body = json.dumps(change(json.loads(body))).encode()
+        return body, headers
+
+    return lie
+
+
+OUTSIDE = "../../../../../outside"
+LIES: dict[str, Lie] = {
+    "a commit outside": swapped("sha", OUTSIDE),
+    "an absolute commit": swapped("sha", "/tmp/outside"),
+    "a commit that is a number": swapped("sha", 7),
+    "a commit of lists": swapped("sha", [["a"]]),
+    "a hash outside": swapped("oid", OUTSIDE),
+    "a large file's hash outside": swapped("size", {"lfs": {"oid": OUTSIDE}}),
+    "a file outside": swapped("path", "..\\..\\outside.safetensors"),
+    "a hidden file": swapped("path", ".blemish-1.x.safetensors"),
+    "a file called by a number": swapped("path", 7),
+    "no file called": swapped("path", None),
+    "siblings outside": swapped("rfilename", "..\\outside.safetensors"),
+    "siblings that are words": swapped("siblings", "many"),
+    "a size below zero": swapped("size", -1),
+    "a huge size": swapped("size", 2**63),
+    "a size in words": swapped("size", "large"),
+    "a huge integer": swapped("size", 10**400),
+    "a kind of file that is none": swapped("type", {}),
+    "a tag outside": header("ETag", f'"{OUTSIDE}"'),
+    "a linked tag outside": header("X-Linked-ETag", OUTSIDE),
+    "a commit outside in a header": header("X-Repo-Commit", OUTSIDE),
+    "a commit of dots": header("X-Repo-Commit", ".."),
+    "a length in words": header("X-Linked-Size", "large"),
+    "a length beyond all bounds": header("X-Linked-Size", "9" * 15),
+    "deep JSON": reply("/api/", "[" * 200_000),
+    "deep objects": reply("/api/", '{"a":' * 100_000),
+    "a number for JSON": reply("/api/", "7"),
+    "a word for JSON": reply("/api/", '"word"'),
+    "no JSON": reply("/api/", "<html>"),
+    "nothing": reply("/api/", ""),
+    "nothing for a tree": reply("/tree/", "null"),
+    "numbers for a tree": reply("/tree/", "[1, 2]"),
+    "empty entries of a tree": reply("/tree/", "[{}, {}]"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_hub_that_lies_is_refused_and_writes_nothing_outside_the_cache(
+    hub: Hub, bundle: Bundle, tmp_path: Path, lie: Lie
+) -> None:
+    hub.add("ada/nut", bundle.path)
+    hub.lie = lie
+    before = files_outside(tmp_path)
+    with pytest.raises(BundleError, match=r"ada/nut"):
+        load("ada/nut")
+    assert files_outside(tmp_path) == before
+    hub.lie = None
+    assert load("ada/nut").config == bundle.config
+
+
+def files_outside(root: Path) -> set[Path]:
+    """All files near the cache that are not in it."""
+    inside = root / "home" / "hub" / "models--ada--nut"
+    locks = root / "home" / "hub" / ".locks" / "models--ada--nut"
+    found = {path for path in root.parent.rglob("*") if path.is_file()}
+    return {p for p in found if not (p.is_relative_to(inside) or p.is_relative_to(locks))}
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"MAX_FILE_BYTES": 1000}, "bytes"),
+        ({"MAX_JSON_BYTES": 100}, "bytes"),
+        ({"MAX_REPLIES": 2}, "more than 2 replies"),
+        ({"GRACE": 0.0, "MIN_SPEED": 10**15}, "a trickle"),
+    ],
+)
+def test_sizes_times_and_numbers_of_replies_are_bounded(
+    hub: Hub,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, float],
+    words: str,
+) -> None:
+    hub.add("ada/nut", bundle.path)
+    for name, value in limits.items():
+        monkeypatch.setattr(hub_module, name, value)
+    with pytest.raises(BundleError, match=words):
+        load("ada/nut")
+
+
+def test_a_body_longer_than_its_header_says_is_cut(
+    hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("ada/nut", bundle.path)
+    monkeypatch.setattr(hub_module, "MAX_JSON_BYTES", 10_000)
+
+    def lie(verb: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        large = {"Content-Encoding": "gzip", **headers} if "/api/" in path else headers
+        return (gzip.compress(b" " * 10**7) if "/api/" in path else body), large
+
+    hub.lie = lie
+    with pytest.raises(BundleError, match="an endless reply"):
+        load("ada/nut")
+
+
+@pytest.mark.parametrize("revision", ["../../x", "/x", "a//b", ".", "a\nb"])
+def test_a_revision_that_is_no_name_is_refused_unasked(hub: Hub, revision: str) -> None:
+    with pytest.raises(BundleError, match="the revision of 'ada/nut'"):
+        load("ada/nut", revision=revision)
     assert not hub.visits
 
 

@@ -78,6 +78,31 @@ def test_a_refused_file_leaves_no_bundle(tmp_path: Path) -> None:
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("types", ["../x", "a/b", "", "nul", "a\nb"])
+def test_types_that_would_leave_their_folder_are_refused(
+    defective: Path, tmp_path: Path, types: str
+) -> None:
+    with pytest.raises(BundleError, match="the defect type"):
+        import_model(defective, tmp_path / "bundle", types=types)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_an_import_that_was_broken_off_is_begun_anew(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr("blemish.inversion.domain.fit_domain", interrupt)
+        import_model(plain, tmp_path / "bundle")
+    import_model(plain, tmp_path / "bundle")
+    import_model(plain, tmp_path / "other")
+    assert find_bundle(tmp_path / "bundle").digest == find_bundle(tmp_path / "other").digest
+    assert find_bundle(tmp_path / "bundle").has("statistics")
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_photograph_is_inverted(plain: Path, tmp_path: Path) -> None:
     import_model(plain, tmp_path / "bundle")
     bundle = find_bundle(tmp_path / "bundle")

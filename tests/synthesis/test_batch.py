@@ -146,7 +146,8 @@ def test_stopped_and_carried_on_by_one_process_it_is_the_same(
     begun = [next(rows) for _ in range(stop)]
     rows.close()
     assert rows_of(tmp_path / "out") == begun
-    (tmp_path / "out" / "twin" / ".123.torn.png").write_text("left by a run that was killed")
+    left = tmp_path / "out" / "twin" / ".blemish-123.torn.png"
+    left.write_text("left by a run that was killed")
     run(recipe, tmp_path / "out", workers=1)
     assert files_in(tmp_path / "out") == files_in(made)
 

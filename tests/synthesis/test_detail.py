@@ -101,7 +101,7 @@ def test_the_mask_has_no_holes_where_detail_crosses_zero() -> None:
 def test_details_come_from_real_defects_and_from_the_first_third_alone(tmp_path: Path) -> None:
     root = write_defects(tmp_path / "real", n=6)
     some, every = (Details(root, first_third=third, side=16) for third in (True, False))
-    assert [real.picture.name for real in some.known("crack")] == ["0.png", "1.png"]
+    assert [real.photograph.path.name for real in some.known("crack")] == ["0.png", "1.png"]
     assert len(every.known("crack")) == 6
     picture = np.random.default_rng(0).integers(60, 120, (96, 96, 3)).astype(np.uint8)
     still = np.zeros((96, 96, 3), np.float32)

@@ -363,11 +363,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The masks' files that have been read."""
     files: list[Path] = []
 
-    def noted(path: Path) -> np.ndarray:
-        files.append(path)
-        return read_mask(path)
+    def noted(photograph: Path, mask: Path, kind: str) -> np.ndarray:
+        files.append(mask)
+        return read_mask(mask)
 
-    monkeypatch.setattr("blemish.synthesis.masks.read_mask", noted)
+    monkeypatch.setattr("blemish.data.folder.read_mask_for", noted)
     return files
 
 

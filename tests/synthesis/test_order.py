@@ -1,3 +1,4 @@
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 from tiny import TYPES, part, spot, write_defects, write_scene
 
+from blemish.data.masks import silhouette
+from blemish.decode import decode
 from blemish.errors import DataError, OptionError, UserError
 from blemish.levels import as_stored
-from blemish.originals import Original, read_original
-from blemish.pictures import write_picture
+from blemish.originals import Original
+from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, draw_order, read_order
+from blemish.synthesis.order import Order, draw_order, read_order, read_orders
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -59,6 +62,34 @@ def test_each_fault_is_told(
     spoil(normal, mask)
     with pytest.raises(kind, match=message):
         read_order(normal, mask, "paint", TYPES)
+
+
+@pytest.mark.parametrize("kind", ["../../x", "/x", "a\\b", ".x"])
+def test_a_type_that_is_a_path_is_refused(kind: str, tmp_path: Path) -> None:
+    """A bundle may know it: its types are a file's word."""
+    with pytest.raises(OptionError, match="the defect type"):
+        read_order(*write_scene(tmp_path), kind, (kind,))
+
+
+def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    normal, mask = write_scene(tmp_path)
+    (tmp_path / "masks").mkdir()
+    for k in range(3):
+        (tmp_path / "masks" / f"{k}.png").write_bytes(mask.read_bytes())
+    asked: list[tuple[int, ...]] = []
+
+    def counted(picture: np.ndarray) -> np.ndarray:
+        asked.append(picture.shape)
+        return silhouette(picture)
+
+    monkeypatch.setattr("blemish.synthesis.order.silhouette", counted)
+    orders = read_orders(normal, tmp_path / "masks", "paint", TYPES, "clip")
+    first = orders[0].part
+    assert all(order.part is first for order in orders)
+    assert np.array_equal(first.mask, silhouette(orders[0].picture))
+    h, w = first.mask.shape
+    first.at((w, h)), first.at((w // 2, h // 2)), first.at((w // 2, h // 2))
+    assert len(asked) == 2, "once for each size"
 
 
 @pytest.mark.parametrize(
@@ -152,17 +183,50 @@ def test_a_mask_may_be_drawn_over_a_photograph_on_its_side(
     else:
         lies = seen if drawn == "as seen" else as_stored(seen, orientation)
         write_picture(tmp_path / "mask.png", lies)
-    order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
-    known = orientation in (1, 5, 6, 7, 8) or drawn != "as stored"
-    assert np.array_equal(order.requested, seen if known else as_stored(seen, orientation))
-
-
-def test_a_mask_over_a_square_photograph_is_as_it_is_seen(tmp_path: Path) -> None:
-    Original(levels=part(64, 64), orientation=6).write(tmp_path / "nut.png")
-    seen = spot(at=(0.4, 0.45))
-    write_picture(tmp_path / "mask.png", seen)
+    if orientation in (2, 3, 4) and drawn != "as stored, with the tag":
+        with pytest.raises(DataError, match="fits both as it is and turned"):
+            read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+        return
     order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
     assert np.array_equal(order.requested, seen)
+
+
+def test_a_mask_over_a_square_photograph_needs_the_tag(tmp_path: Path) -> None:
+    original, seen = Original(levels=part(64, 64), orientation=6), spot(at=(0.4, 0.45))
+    original.write(tmp_path / "nut.png")
+    write_picture(tmp_path / "mask.png", seen)
+    with pytest.raises(DataError, match="fits both as it is and turned"):
+        read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    original.write_mask(tmp_path / "mask.png", seen)
+    order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    assert np.array_equal(order.requested, seen)
+
+
+def test_a_type_in_another_normal_form_is_the_bundles(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "균열") for form in ("NFC", "NFD"))
+    normal, mask = write_scene(tmp_path)
+    assert read_order(normal, mask, parted, (composed,)).kind == composed
+    assert read_order(normal, mask, composed, (parted,)).kind == parted
+
+
+def test_what_white_is_counts_in_the_digest(tmp_path: Path) -> None:
+    order = read_order(*write_scene(tmp_path), "crack", TYPES)
+    levels = order.picture.astype(np.uint16) * np.uint16(16)
+    orders = [
+        replace(order, original=Original(levels=levels, white=white))
+        for white in (None, 65535, 4095)
+    ]
+    assert orders[0].digest == orders[1].digest != orders[2].digest
+
+
+def test_an_oblong_photograph_is_said_aloud(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    normal, mask = write_scene(tmp_path, 64, 100)
+    read_order(normal, mask, "crack", TYPES)
+    assert caplog.messages == [
+        f"Note: {normal} is 100 × 64; the model sees it squeezed to a square."
+    ]
 
 
 @pytest.mark.parametrize("orientation", [1, 3])
@@ -191,8 +255,8 @@ def test_a_strength_out_of_range_is_refused(strength: float, way: str, tmp_path:
 def test_a_drawn_mask_lies_as_the_photograph_does(name: str, tmp_path: Path) -> None:
     STRANGE[name].write(tmp_path / "nut.png")
     order = drawn(tmp_path / "nut.png", tmp_path / "masks", strength=0.5)
-    found = read_original(order.mask)
-    assert np.array_equal(found.mask, order.requested)
+    found = decode(order.mask)
+    assert np.array_equal(read_mask(order.mask), order.requested)
     assert found.orientation == STRANGE[name].orientation
     assert order.strength == 0.5
     again = read_order(order.normal, order.mask, "crack", TYPES, strength=0.5)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,46 @@ def test_a_file_that_is_none(name: str, got: str, place: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_recipe(place / name)
     assert got in caught.value.got
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 5000 + "]" * 5000,
+        "a = " + "{ b = " * 3000 + "1" + " }" * 3000,
+        "a." * 20_000 + "b = 1",
+        "[" + "a." * 20_000 + "b]" + "\nc = 1" * 20_000,
+        "seed = " + "9" * 5000,
+        f"seed = {2**64}\n{SOME}{BLOB}",
+        f"{SOME}{BLOB}".replace("count = 3", f"count = {2**70}"),
+        f"{SOME}{BLOB}".replace("count = 3", f"count = {10**12}"),
+        f"{SOME}{BLOB}".replace("parts = 1", f"parts = {2**63}"),
+        f"{SOME}{BLOB}search = {{ steps = {2**80} }}",
+        f"{SOME}{BLOB}strength = {'9' * 400}",
+        "\0",
+        "a = '\x07'",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_deep_and_huge_recipes_are_refused(text: str, place: Path) -> None:
+    with pytest.raises(UserError, match=r"recipe\.toml"):
+        recipe_of(place, text)
+
+
+def test_a_recipe_that_never_ends_is_refused(place: Path) -> None:
+    (place / "endless.toml").symlink_to("/dev/zero")
+    os.mkfifo(place / "fifo.toml")
+    for name in ("endless.toml", "fifo.toml"):
+        with pytest.raises(DataError, match="not a regular file"):
+            read_recipe(place / name)
+
+
+def test_names_that_are_not_utf_8_are_refused(place: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "good"
+    folder.mkdir()
+    os.link(next((place / "good").glob("*.png")), os.fsencode(folder) + b"/\xff.png")
+    with pytest.raises(DataError, match="not UTF-8"):
+        recipe_of(place, f'{GROUP}photographs = "{folder}"\n{BLOB}')
 
 
 UNFIT = [

@@ -35,28 +35,29 @@ from blemish.cli import (
     train_windows,
     utility,
 )
+from blemish.cli.reading import reads
 from blemish.errors import BlemishError, Terminated, UserError
 
 Verb = Callable[..., None]
 
 VERBS: dict[str, Verb | dict[str, Verb]] = {
-    "data": {"check": data.check},
+    "data": {"check": reads(data.check)},
     "train": {
-        "all": train_windows.whole,
-        "windows": train_windows.windows,
-        "generator": train.generator,
-        "defects": train.defects,
-        "encoder": train_codes.encoder,
-        "mapper": train_codes.mapper,
+        "all": reads(train_windows.whole),
+        "windows": reads(train_windows.windows),
+        "generator": reads(train.generator),
+        "defects": reads(train.defects),
+        "encoder": reads(train_codes.encoder),
+        "mapper": reads(train_codes.mapper),
     },
-    "invert": inversion.invert,
-    "synthesize": synthesis.synthesize,
+    "invert": reads(inversion.invert),
+    "synthesize": reads(synthesis.synthesize),
     "batch": batch.batch,
     "demo": synthesis.demo,
     "evaluate": {
-        "inversion": evaluation.inversion,
-        "synthesis": evaluation.synthesis,
-        "utility": utility.utility,
+        "inversion": reads(evaluation.inversion),
+        "synthesis": reads(evaluation.synthesis),
+        "utility": reads(utility.utility),
     },
     "import": importing.import_model,
     "export-model": exporting.export_model,

@@ -112,7 +112,7 @@ def _bundle(name: str) -> Finding:
     try:
         bundle = Bundle(EMBEDDED / name)
         load_generator(bundle)
-        for file in bundle.path.glob("*.safetensors"):
+        for file in bundle.weights():
             bundle.tensors(file.stem)
     except BlemishError as error:
         todo = "python -m pip install --force-reinstall blemish"

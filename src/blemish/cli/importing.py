@@ -10,6 +10,9 @@ from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from blemish.generator.network import Generator
     from blemish.interop import Foreign
 
 # What brings a bundle what it lacks.
@@ -32,21 +35,26 @@ def import_model(
     """Make a bundle of a generator that was trained elsewhere; nothing in the file is run.
 
     Args:
-        file: A network-snapshot .pkl of StyleGAN2-ADA or DFMGAN, a .pt of rosinality's
-            stylegan2-pytorch, or a safetensors state dict under StyleGAN2-ADA's names.
+        file: A network-snapshot .pkl of StyleGAN2-ADA, DFMGAN or StyleGAN3's --cfg=stylegan2, a
+            .pt of rosinality's stylegan2-pytorch, pSp or e4e, or a safetensors state dict under
+            StyleGAN2-ADA's names.
         out: Folder of the bundle; it is made.
         label: Of a conditional generator: the class of parts that is drawn.
         types: What the defects shall be called; DFMGAN knows one type and no name for it.
         json: Print what was found as JSON.
     """
     from blemish.interop import read, write_bundle
-    from blemish.inversion.model import SAMPLES, learn_domain
+    from blemish.inversion.domain import fit_domain
+    from blemish.inversion.model import SAMPLES
 
     names = tuple(dict.fromkeys(name.strip() for name in types.split(",")))
     foreign = read(file, label=label, types=names)
-    bundle = write_bundle(foreign, out)
     with Progress("learning the domain of the codes", SAMPLES) as progress:
-        learn_domain(bundle, tell=lambda done: progress.part(done))
+
+        def learn(generator: "Generator") -> dict[str, "Tensor"]:
+            return fit_domain(generator, None, n=SAMPLES, tell=progress.part).tensors()
+
+        write_bundle(foreign, out, learn=learn)
     for note in foreign.notes:
         print(note, file=sys.stderr)
     if json:

@@ -3,12 +3,13 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli.running import Run, tell
-from blemish.errors import OptionError
+from blemish.errors import BundleError, OptionError
+from blemish.reading import Reading, current, use
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from blemish.generator.stopping import Ending
 
 _SHARED = ("kimg", "batch", "seed", "device", "precision", "processes", "threads")
+_READING = ("levels", "classes")  # in force while a verb runs; see `reading`
 _FIXED = ("preset", "recipe")  # the state's own identity guards the others that must stay
 
 
@@ -38,19 +40,45 @@ def recall(run: Run, folder: Path, **mine: Any) -> tuple[Run, dict[str, Any]]:
 
     known = stored_options(folder) if run.resume else {}
     _refuse_contradiction(mine, known, folder)
+    remembered = _refuse_misfits(known, folder)
     shared = {k: known[k] for k in _SHARED if k in known and _is_open(getattr(run, k))}
+    use(replace(remembered, **_read_as()))
     rest = {k: known.get(k, v) if _is_open(v) else v for k, v in mine.items()}
     return replace(run, **shared), rest
 
 
 def kept(run: Run, mine: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, for the state of a training."""
-    both = {**mine, **{k: getattr(run, k) for k in _SHARED}}
+    both = {**mine, **{k: getattr(run, k) for k in _SHARED}, **_read_as()}
     return {k: v for k, v in both.items() if not _is_open(v)}
 
 
 def _is_open(value: object) -> bool:
     return value is None or value is False or value == "auto"
+
+
+def _read_as() -> dict[str, Any]:
+    """The given options of how pictures are read."""
+    return {k: v for k, v in asdict(current()).items() if v is not None}
+
+
+def _refuse_misfits(known: Mapping[str, Any], folder: Path) -> Reading:
+    """Refuse options in a damaged state that no command could have left there.
+
+    Returns:
+        How the training read pictures.
+    """
+    from blemish.documents import fill
+
+    try:
+        fill(Run, {k: known[k] for k in _SHARED if k in known}, "its options")
+        return fill(Reading, {k: known[k] for k in _READING if k in known}, "its options")
+    except (ValueError, OptionError) as error:
+        raise BundleError(
+            got=f"the state in {folder}, in which {error}",
+            expected="the state of a training as Blemish wrote it",
+            todo=f"Remove {folder} to begin anew.",
+        ) from error
 
 
 def _refuse_contradiction(given: Mapping[str, Any], known: Mapping[str, Any], folder: Path) -> None:

@@ -109,12 +109,9 @@ def choose_critic(kind: str | None, default: "CriticConfig") -> "CriticConfig":
 
 def symmetries_of(bundle: "Bundle") -> "Symmetries | None":
     """What the generator was trained with; a bundle from elsewhere may not say."""
-    from blemish.data import Symmetries
+    from blemish.generator.restore import trained_symmetries
 
-    try:
-        return Symmetries(**bundle.config["training"]["generator"]["symmetries"])
-    except (KeyError, TypeError):
-        return None
+    return trained_symmetries(bundle, "generator", "symmetries")
 
 
 def given(options: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def synthesize(
 
     Args:
         normal: The photograph.
-        defect: Its type, one that the bundle has learnt.
+        defect: Its type, one that the bundle has learnt, or that the real defects to paste have.
         mask: Where the defect shall be: a picture of the photograph's size, bright there; or a
             folder of such pictures, which are taken in turn.
         strength: Of the defect, from hardly to be seen (0.1) to full (1).

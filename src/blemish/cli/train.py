@@ -205,7 +205,9 @@ def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
     """
     if names is None:
         return folder.types
-    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    from blemish.data.names import normal
+
+    chosen = tuple(dict.fromkeys(normal(name.strip()) for name in names.split(",")))
     unknown = ", ".join(sorted({*chosen} - {*folder.types}))
     if unknown:
         raise OptionError(

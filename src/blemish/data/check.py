@@ -1,18 +1,16 @@
 """Everything that is wrong with a folder, file by file, before a night of training finds it."""
 
-import hashlib
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
+from blemish.data.examine import Complaint, Finding, examine, named
 from blemish.data.folder import (
-    GOOD,
     DefectFolder,
     Photograph,
     Split,
@@ -20,16 +18,13 @@ from blemish.data.folder import (
     folders_in,
     pictures_in,
 )
+from blemish.data.leftovers import Leftover, leftovers
+from blemish.data.names import GOOD, kind_of, pattern_of
 from blemish.errors import DataError
-from blemish.pictures import read_mask, read_picture
+from blemish.pairs import files_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
-    """What is wrong with one file."""
-
-    path: Path
-    text: str
+RESOLUTION = 64
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +48,34 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a folder holds, and what is wrong with it."""
+    """What a folder holds, and what is wrong with it.
+
+    Attributes:
+        root: The folder.
+        rows: What each folder of photographs holds.
+        taken: What names were taken for, such as "ok" for good parts, a sentence each.
+        notes: What should be known of single files, but is no mistake.
+        complaints: What is wrong with single files.
+    """
 
     root: Path
     rows: tuple[Row, ...]
+    taken: tuple[str, ...]
+    notes: tuple[Complaint, ...]
     complaints: tuple[Complaint, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`; complaints name their files relative to the root."""
-        complaints = [
-            {"path": complaint.path.relative_to(self.root).as_posix(), "text": complaint.text}
-            for complaint in self.complaints
-        ]
-        rows = [asdict(row) for row in self.rows]
-        return {"root": str(self.root), "rows": rows, "complaints": complaints}
+        """Plain values for `json.dumps`; files are named relative to the root."""
+        return {
+            "root": str(self.root),
+            "rows": [asdict(row) for row in self.rows],
+            "taken": [*self.taken],
+            "notes": [self._plain(note) for note in self.notes],
+            "complaints": [self._plain(complaint) for complaint in self.complaints],
+        }
+
+    def _plain(self, said: Complaint) -> dict[str, str]:
+        return {"path": said.path.relative_to(self.root).as_posix(), "text": said.text}
 
     def table(self) -> Table:
         """One line for each folder of photographs."""
@@ -76,102 +85,105 @@ class Check:
         return table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Finding:
-    """One photograph, read and let go; None stands for what could not be read."""
-
-    photograph: Photograph
-    size: tuple[int, int] | None
-    digest: bytes | None
-    mask_percent: float | None
-    complaints: tuple[Complaint, ...]
-
-
-def check(root: Path | str, *, track: Track = iter) -> Check:
+def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter) -> Check:
     """Reads every photograph and mask of a folder, one at a time.
 
     Args:
         root: A folder in the layout of MVTec AD.
+        resolution: Side of the model's pictures, at which masks should still be seen.
         track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
 
     Returns:
         The folder's contents and all complaints; a bad file is one of these, never an exception.
 
     Raises:
-        DataError: The folder is missing, or holds no photograph in this layout.
+        DataError: The folder is missing, or holds no picture at all.
     """
-    folder = DefectFolder(root)
-    findings = [_examine(photograph) for photograph in track(folder.photographs)]
+    try:
+        folder = DefectFolder(root)
+    except DataError as error:
+        if not pictures_in(Path(root)):
+            raise
+        return _check_plain(Path(root), error)
+    findings = [examine(photograph, resolution) for photograph in track(folder.photographs)]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
     complaints += [*_orphans(folder), *_shared_masks(folder), *_duplicates(findings)]
-    complaints.sort(key=lambda complaint: complaint.path)
-    return Check(root=folder.root, rows=_rows(findings), complaints=tuple(complaints))
-
-
-def _examine(photograph: Photograph) -> _Finding:
-    picture, complaints = _attempt(read_picture, photograph.path)
-    mask = None
-    if photograph.kind != GOOD:
-        mask, of_mask = _examine_mask(photograph, picture)
-        complaints += of_mask
-    return _Finding(
-        photograph=photograph,
-        size=None if picture is None else _size(picture),
-        digest=None if picture is None else _digest(picture),
-        mask_percent=None if mask is None else 100 * float(mask.mean()),
-        complaints=tuple(complaints),
+    left = [*leftovers(folder)]
+    complaints += [Complaint(path=one.path, text=one.reason) for one in left if one.inside]
+    notes = [note for finding in findings for note in finding.notes]
+    notes += _outside([one for one in left if not one.inside])
+    return Check(
+        root=folder.root,
+        rows=_rows(findings),
+        taken=tuple(_taken(folder)),
+        notes=_sorted(notes),
+        complaints=_sorted(complaints),
     )
 
 
-def _examine_mask(
-    photograph: Photograph, picture: np.ndarray | None
-) -> tuple[np.ndarray | None, list[Complaint]]:
-    path = photograph.mask_path
-    if path is None:
-        text = f"has no mask in ground_truth/{photograph.kind}"
-        return None, [Complaint(path=photograph.path, text=text)]
-    mask, complaints = _attempt(read_mask, path)
-    if mask is not None:
-        texts = _faults(mask, picture)
-        complaints += [Complaint(path=path, text=text) for text in texts]
-    return mask, complaints
+def _check_plain(root: Path, error: DataError) -> Check:
+    """A folder of pictures that is in no layout: what is wrong with each as a photograph."""
+    good = [Photograph(path=path, kind=GOOD, split="train") for path in pictures_in(root)]
+    findings = [examine(photograph, RESOLUTION) for photograph in good]
+    complaints = [complaint for finding in findings for complaint in finding.complaints]
+    todo = f"has no photographs in train/ or test/; expected {error.expected}"
+    return Check(
+        root=root,
+        rows=(),
+        taken=(),
+        notes=_sorted(note for finding in findings for note in finding.notes),
+        complaints=_sorted([Complaint(path=root, text=todo), *complaints]),
+    )
 
 
-def _faults(mask: np.ndarray, picture: np.ndarray | None) -> Iterator[str]:
-    if picture is not None and _size(mask) != _size(picture):
-        yield f"is {_name(_size(mask))}, but its photograph {_name(_size(picture))}"
-    if not mask.any():
-        yield "marks no pixel"
-    if mask.all():
-        yield "marks every pixel"
+def _sorted(said: Iterable[Complaint]) -> tuple[Complaint, ...]:
+    return tuple(sorted(dict.fromkeys(said), key=lambda one: (one.path, one.text)))
 
 
-def _attempt(
-    read: Callable[[Path], np.ndarray], path: Path
-) -> tuple[np.ndarray | None, list[Complaint]]:
-    try:
-        return read(path), []
-    except DataError as error:
-        text = error.got.removeprefix(str(path)).removeprefix(", which").strip()
-        return None, [Complaint(path=path, text=text)]
+def _outside(left: Iterable[Leftover]) -> Iterator[Complaint]:
+    """Pictures outside the layout, each by itself, or by their folder if there are many in one."""
+    folders: defaultdict[Path, list[Leftover]] = defaultdict(list)
+    for one in left:
+        folders[one.path.parent].append(one)
+    for folder, found in folders.items():
+        if len(found) > MOST_NAMED:
+            text = f"holds {len(found)} pictures; each {found[0].reason}"
+            yield Complaint(path=folder, text=text)
+        else:
+            yield from (Complaint(path=one.path, text=one.reason) for one in found)
+
+
+def _taken(folder: DefectFolder) -> Iterator[str]:
+    """How names were understood, where there is more than one way."""
+    good = {p.path.parent for p in folder.good() if p.path.parent.name != GOOD}
+    for place in sorted(good):
+        yield f"{place.relative_to(folder.root).as_posix()} is taken for good parts"
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for photograph, mask in dict.fromkeys((p.path, p.mask_path) for p in folder.defects()):
+        if mask is not None:
+            counts[mask.parent.name][pattern_of(photograph, mask)] += 1
+    for kind, patterns in sorted(counts.items()):
+        shown = ", ".join(f"{count} by {name}" for name, count in sorted(patterns.items()))
+        yield f"masks in ground_truth/{kind} are found by name: {shown}"
 
 
 def _orphans(folder: DefectFolder) -> Iterator[Complaint]:
-    used = {photograph.mask_path for photograph in folder.photographs}
+    masks = {photograph.mask_path for photograph in folder.photographs}
+    used = {file for mask in masks if mask is not None for file in files_of(mask)}
     for kind in folders_in(folder.root / "ground_truth"):
         for path in pictures_in(kind):
-            if path not in used and kind.name != GOOD:
+            if path not in used and kind_of(kind) != GOOD:
                 yield Complaint(path=path, text="is the mask of no photograph")
 
 
 def _shared_masks(folder: DefectFolder) -> Iterator[Complaint]:
-    uses = Counter(photograph.mask_path for photograph in folder.photographs)
-    for path, count in uses.items():
+    pairs = {(photograph.mask_path, photograph.path) for photograph in folder.photographs}
+    for path, count in Counter(mask for mask, _ in pairs).items():
         if path is not None and count > 1:
             yield Complaint(path=path, text=f"is the mask of {count} photographs")
 
 
-def _duplicates(findings: Iterable[_Finding]) -> Iterator[Complaint]:
+def _duplicates(findings: Iterable[Finding]) -> Iterator[Complaint]:
     first: dict[bytes, Path] = {}
     for finding in findings:
         path = finding.photograph.path
@@ -181,14 +193,14 @@ def _duplicates(findings: Iterable[_Finding]) -> Iterator[Complaint]:
             yield Complaint(path=path, text=f"has the same pixels as {name}")
 
 
-def _rows(findings: Iterable[_Finding]) -> tuple[Row, ...]:
-    groups: defaultdict[tuple[Split, str], list[_Finding]] = defaultdict(list)
+def _rows(findings: Iterable[Finding]) -> tuple[Row, ...]:
+    groups: defaultdict[tuple[Split, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.photograph.split, finding.photograph.kind].append(finding)
     return tuple(_row(*key, group) for key, group in groups.items())
 
 
-def _row(split: Split, kind: str, findings: list[_Finding]) -> Row:
+def _row(split: Split, kind: str, findings: list[Finding]) -> Row:
     sizes = Counter(finding.size for finding in findings if finding.size)
     areas = [finding.mask_percent for finding in findings if finding.mask_percent is not None]
     return Row(
@@ -200,22 +212,8 @@ def _row(split: Split, kind: str, findings: list[_Finding]) -> Row:
     )
 
 
-def _size(picture: np.ndarray) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
-
-
-def _digest(picture: np.ndarray) -> bytes:
-    digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(picture).data)
-    return digest.digest()
-
-
-def _name(size: tuple[int, int]) -> str:
-    return f"{size[0]} × {size[1]}"
-
-
 def _sizes(row: Row) -> str:
-    shown = [_name(size) for size in row.sizes[:3]]
+    shown = [named(size) for size in row.sizes[:3]]
     return ", ".join([*shown, "..."] if len(row.sizes) > 3 else shown)
 
 

@@ -1,36 +1,42 @@
 """A folder of photographs and masks in the layout of MVTec AD.
 
 root/train/good/*.png
-root/test/good/*.png                      good photographs, kept for testing
+root/test/good/*.png                      good photographs, kept for testing; `ok` is read too
 root/test/<type>/<name>.png               defective photographs; `train/<type>/` is read too
-root/ground_truth/<type>/<name>_mask.png  their masks; `<name>.png` is read too
+root/ground_truth/<type>/<name>_mask.png  their masks; `names` lists other names that are read
 
-Any suffix of `pictures.SUFFIXES` will do, in either case; hidden files are passed over.
+Any suffix of `decode.SUFFIXES` will do, in either case; hidden files are passed over. `leftovers`
+finds the pictures that are not read.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from blemish.data.names import GOOD, Masks, kind_of, normal
+from blemish.decode import SUFFIXES
 from blemish.errors import DataError
+from blemish.notes import note
+from blemish.pairs import files_of, read_kinds, read_mask_for
 from blemish.pictures import (
-    SUFFIXES,
+    OBLONG,
     fit,
     fit_mask,
+    is_oblong,
     mask_to_tensor,
-    read_mask,
     read_picture,
     to_tensor,
 )
+from blemish.reading import current
 from blemish.types import Sample
 
 Split = Literal["train", "test"]
 Track = Callable[[Sequence["Photograph"]], Iterable["Photograph"]]
-GOOD = "good"
+LEAST_MARKED = 3  # pixels of a mask at the model's resolution that are still a defect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +45,24 @@ class Photograph:
 
     Attributes:
         kind: "good", or the type of its defect.
-        mask_path: None for a good part, and where the mask is missing.
+        mask_path: A file, or a folder whose pictures mark the defect together; None for a good
+            part, and where the mask is missing.
     """
 
     path: Path
     kind: str
     split: Split
     mask_path: Path | None = None
+
+    def read_mask(self) -> Bool[np.ndarray, "h w"]:
+        """The mask of its type of defect, upright as the photograph is.
+
+        Raises:
+            DataError: It is missing, can't be read, or does not fit the photograph.
+        """
+        if self.mask_path is None:
+            raise _no_mask(self)
+        return read_mask_for(self.path, self.mask_path, self.kind)
 
 
 class DefectFolder:
@@ -55,7 +72,8 @@ class DefectFolder:
         root: A folder in the layout of MVTec AD.
 
     Attributes:
-        photographs: All of them, in the order of their paths.
+        photographs: All of them, in the order of their paths. Where `Reading.classes` gives levels
+            of masks their types, a photograph is there once for each type in its mask.
         types: The defect types, sorted, without "good".
 
     Raises:
@@ -66,7 +84,7 @@ class DefectFolder:
         self.root = Path(root)
         _refuse_missing(self.root)
         found = [*_photographs(self.root, "train"), *_photographs(self.root, "test")]
-        self.photographs = tuple(sorted(found, key=lambda photograph: photograph.path))
+        self.photographs = tuple(sorted(found, key=lambda found: (found.path, found.kind)))
         self.types = tuple(sorted({photograph.kind for photograph in found} - {GOOD}))
         if not found:
             raise _no_photographs(self.root)
@@ -94,7 +112,8 @@ class DefectFolder:
     def defects(self, kind: str | None = None) -> tuple[Photograph, ...]:
         """The photographs of defects, of one type or of all."""
         defects = (photograph for photograph in self.photographs if photograph.kind != GOOD)
-        return tuple(photograph for photograph in defects if kind in (None, photograph.kind))
+        wanted = None if kind is None else normal(kind)
+        return tuple(photograph for photograph in defects if wanted in (None, photograph.kind))
 
     def thirds(self, kind: str) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
         """A type's first third by name, one at least, and the rest.
@@ -119,7 +138,7 @@ def load(
     """Reads photographs and their masks into memory, holding only the resized ones.
 
     Args:
-        photographs: Of `DefectFolder.photographs`, in the order that the result shall have.
+        photographs: Some of `DefectFolder.photographs`, in the order of the result.
         resolution: The side of the squares that they are resized to.
         track: Goes through the photographs while it shows progress, as `rich.progress.track` does.
 
@@ -127,12 +146,18 @@ def load(
         The pictures, and their masks as 0 and 1; that of a good part is empty.
 
     Raises:
-        DataError: A file can't be read, a defect has no mask, or a mask is of another size.
+        DataError: A file can't be read, a defect has no mask, or a mask is of another size, empty
+            or full.
     """
     pictures = np.zeros((len(photographs), resolution, resolution, 3), np.uint8)
     masks = np.zeros((len(photographs), resolution, resolution), np.uint8)
+    oblong = []
     for index, photograph in enumerate(track(photographs)):
-        pictures[index], masks[index] = _load_one(photograph, resolution)
+        picture, mask = load_native(photograph)
+        pictures[index], masks[index] = fit(picture, resolution), fit_mask(mask, resolution)
+        oblong += [photograph.path] if is_oblong(*picture.shape[:2]) else []
+    _note_squeezed(oblong, len(photographs))
+    _note_vanishing(photographs, masks)
     return pictures, masks
 
 
@@ -144,12 +169,7 @@ def read_defect(
     Raises:
         DataError: A file can't be read, there is no mask, or it is of another size.
     """
-    if photograph.mask_path is None:
-        raise _no_mask(photograph)
-    picture, mask = read_picture(photograph.path), read_mask(photograph.mask_path)
-    if mask.shape != picture.shape[:2]:
-        raise _other_size(photograph, mask, picture)
-    return picture, mask
+    return read_picture(photograph.path), photograph.read_mask()
 
 
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
@@ -177,39 +197,72 @@ def load_native(
     """Reads one photograph and its mask at their own size; the mask of a good part is empty.
 
     Raises:
-        DataError: A file can't be read, a defect has no mask, or the mask is of another size.
+        DataError: A file can't be read, a defect has no mask, or the mask is of another size, empty
+            or full.
     """
+    picture = read_picture(photograph.path)
     if photograph.kind == GOOD:
-        picture = read_picture(photograph.path)
         return picture, np.zeros(picture.shape[:2], bool)
-    return read_defect(photograph)
+    mask = photograph.read_mask()
+    if not mask.any() or mask.all():
+        raise _unmarked(photograph, "every" if mask.any() else "no")
+    return picture, mask
 
 
-def _load_one(
-    photograph: Photograph, resolution: int
-) -> tuple[UInt8[np.ndarray, "r r 3"], UInt8[np.ndarray, "r r"]]:
-    picture, mask = load_native(photograph)
-    return fit(picture, resolution), fit_mask(mask, resolution).astype(np.uint8)
+def _note_squeezed(oblong: Sequence[Path], total: int) -> None:
+    if oblong:
+        note(
+            f"{len(oblong)} of {total} photographs have sides that differ by more than a factor of "
+            f"{OBLONG}, such as {oblong[0]}; the model sees them squeezed to a square."
+        )
+
+
+def _note_vanishing(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, "n r r"]) -> None:
+    small = [
+        photograph.mask_path
+        for photograph, mask in zip(photographs, masks, strict=True)
+        if photograph.kind != GOOD and mask.sum() < LEAST_MARKED
+    ]
+    if small:
+        side = masks.shape[1]
+        note(
+            f"{len(small)} masks have fewer than {LEAST_MARKED} pixels at the model's {side} × "
+            f"{side}, such as {small[0]}; the model hardly learns from them."
+        )
 
 
 def _photographs(root: Path, split: Split) -> list[Photograph]:
     kinds = folders_in(root / split)
-    return [found for kind in kinds for found in _photographs_of(root, split, kind)]
+    found = [found for kind in kinds for found in _photographs_of(root, split, kind)]
+    return [own for photograph in found for own in _by_class(photograph)]
 
 
 def _photographs_of(root: Path, split: Split, folder: Path) -> list[Photograph]:
-    kind = folder.name
-    masks = {path.stem: path for path in pictures_in(root / "ground_truth" / kind)}
-    if kind == GOOD:
-        masks.clear()
+    kind = kind_of(folder)
+    masks = Masks([] if kind == GOOD else [*masks_in(root, folder.name)])
     return [
-        Photograph(path=path, kind=kind, split=split, mask_path=_mask_of(path, masks))
+        Photograph(path=path, kind=kind, split=split, mask_path=masks.find(path))
         for path in pictures_in(folder)
     ]
 
 
-def _mask_of(path: Path, masks: dict[str, Path]) -> Path | None:
-    return masks.get(f"{path.stem}_mask", masks.get(path.stem))
+def masks_in(root: Path, kind: str) -> Iterator[Path]:
+    """The masks of a type: files, and folders that hold those of one photograph each."""
+    for folder in folders_in(root / "ground_truth"):
+        if normal(folder.name) == normal(kind):
+            yield from pictures_in(folder)
+            yield from (inner for inner in folders_in(folder) if files_of(inner) != [inner])
+
+
+def _by_class(photograph: Photograph) -> list[Photograph]:
+    """The photograph once for each type in its mask, where levels have types."""
+    if not current().kinds or photograph.mask_path is None:
+        return [photograph]
+    try:
+        kinds = read_kinds(photograph.mask_path)
+    except DataError:  # is raised again when the mask is read
+        kinds = ()
+    return [replace(photograph, kind=kind) for kind in kinds] or [photograph]
 
 
 def _is_picture(path: Path) -> bool:
@@ -243,10 +296,9 @@ def _no_mask(photograph: Photograph) -> DataError:
     )
 
 
-def _other_size(photograph: Photograph, mask: np.ndarray, picture: np.ndarray) -> DataError:
-    (height, width), (high, wide) = mask.shape, picture.shape[:2]
+def _unmarked(photograph: Photograph, which: str) -> DataError:
     return DataError(
-        got=f"{photograph.mask_path} of {width} × {height} pixels",
-        expected=f"{wide} × {high} as in {photograph.path}",
-        todo="Export the mask at the photograph's size.",
+        got=f"{photograph.mask_path}, a mask with {which} pixel marked",
+        expected="a mask that is brighter where the defect is",
+        todo="Draw it again, or move it away with its photograph.",
     )

@@ -5,13 +5,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab
-from blemish.errors import DataError
 
 LIGHTNESS_WEIGHT = 0.5
 
 
 def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Where the part is, taken to be what differs from the picture's border.
+    """Segment the part: what differs from the picture's border.
 
     Each pixel's distance to the border's colours in CIELAB, where lightness counts half so that a
     shadow stays background, is cut at Otsu's threshold (1979); the largest piece is filled.
@@ -36,25 +35,6 @@ def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
         points = cv2.findNonZero(mask.astype(np.uint8))
         cv2.fillConvexPoly(hull, cv2.convexHull(points), [1])
     return hull > 0
-
-
-def common_silhouette(pictures: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Where the part is on most of several photographs that show it in the same place.
-
-    The median over photographs of their silhouettes: a cast shadow, a smear or a speck of dust on
-    fewer than half of them is outvoted.
-
-    Raises:
-        DataError: No pixel is on the part in most of them.
-    """
-    votes = np.mean([silhouette(picture) for picture in pictures], axis=0)
-    if not (votes > 0.5).any():
-        raise DataError(
-            got=f"{len(pictures)} photographs whose parts lie in different places",
-            expected="a part that lies in the same place on most of them",
-            todo="Take each photograph's silhouette by itself.",
-        )
-    return _filled(_largest((votes > 0.5).astype(np.uint8)))
 
 
 def _distance_to_border(colours: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:

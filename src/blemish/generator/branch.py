@@ -51,9 +51,13 @@ def matching_critic(
         critic: Options of the new critic.
         seed: Random seed of its fresh weights.
     """
+    alike = critic_of(bundle) == critic
+    if alike:
+        with torch.device("meta"):
+            bundle.check_fits(build_critic(critic, config), "critic")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         fresh = build_critic(critic, config, image_channels=4)
-    if critic_of(bundle) == critic and (change := fresh.widened(bundle.tensors("critic"))):
+    if alike and (change := fresh.widened(bundle.tensors("critic"))):
         bundle.load_into(fresh, "critic", change)
     return fresh

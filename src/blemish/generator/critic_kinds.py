@@ -1,8 +1,6 @@
 """The kinds of critics by name, a line each."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from blemish.documents import fill
 from blemish.errors import OptionError
 from blemish.generator.critic import CriticConfig
 from blemish.generator.projected import ProjectedConfig
@@ -14,16 +12,16 @@ KINDS: dict[str, type[CriticConfig]] = {
 }
 
 
-def critic_from(fields: Mapping[str, Any]) -> CriticConfig:
+def critic_from(fields: object) -> CriticConfig:
     """The options of a critic, as `config.json` has them.
 
     Raises:
-        OptionError: There is no such kind.
-        TypeError: The kind has other options.
+        OptionError: There is no such kind, or an option is out of its range.
+        ValueError: The kind has other options, or an option is of another type.
     """
-    kind = fields.get("kind")
-    if kind not in KINDS:
+    kind = fields.get("kind") if isinstance(fields, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
         raise OptionError(
             got=f"the critic '{kind}'", expected=" or ".join(KINDS), todo="Choose one of these."
         )
-    return KINDS[kind](**fields)
+    return fill(KINDS[kind], fields, f"the critic '{kind}'")

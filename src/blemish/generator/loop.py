@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,7 +20,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from blemish.checkpoint import digest_of, load_tensors, read_metadata, save_tensors
-from blemish.errors import OptionError, OutputError, TrainingError
+from blemish.documents import parse_json
+from blemish.errors import BundleError, OptionError, OutputError, TrainingError
 from blemish.files import alone
 from blemish.generator.stopping import TIME_LIMIT, Ending, Stop, raise_signal
 from blemish.pictures import write_picture
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 Parameters = list[nn.Parameter]
 Options = Mapping[str, Any]  # of a command, as JSON holds them
+_SCALARS = (str, int, float, bool, NoneType)
 STATE = "state.safetensors"
 
 
@@ -303,7 +306,15 @@ def stored_options(folder: Path) -> Options:
         BundleError: The state can't be read.
     """
     file = folder / STATE
-    return json.loads(read_metadata(file).get("options", "{}")) if file.exists() else {}
+    if not file.exists():
+        return {}
+    try:
+        options = parse_json(read_metadata(file).get("options", "{}"))
+    except ValueError as error:
+        raise _damaged(file, f"holds options that can't be read ({error})") from error
+    if not isinstance(options, dict) or not all(isinstance(v, _SCALARS) for v in options.values()):
+        raise _damaged(file, "holds options that are no text, number or switch each")
+    return options
 
 
 def _refuse_uneven(batch: int, processes: int) -> None:
@@ -348,7 +359,7 @@ def _save(
     for name, optimiser in stage.optimisers().items():
         for k, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{k}.{slot}": v for slot, v in slots.items()}
-    about = {"step": str(done), **_identity(stage, schedule), **more}
+    about = {"step": str(done), "tensors": str(len(tensors)), **_identity(stage, schedule), **more}
     save_tensors(folder / STATE, tensors, metadata=about)
 
 
@@ -362,6 +373,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     if not file.exists():
         return 0
     tensors, about = load_tensors(file)
+    step = _step_of(file, about, len(tensors), stage.uncounted_steps() + schedule.steps)
     mine = _identity(stage, schedule)
     other = [name for name, value in mine.items() if about.get(name, value) != value]
     if other:
@@ -380,16 +392,49 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
             todo="Use the same options, or begin anew in another folder.",
         ) from error
     for name, optimiser in stage.optimisers().items():
-        _restore_optimiser(optimiser, f"optimiser.{name}.", tensors)
-    return int(about["step"])
+        _restore_optimiser(optimiser, f"optimiser.{name}.", tensors, file)
+    return step
+
+
+def _step_of(file: Path, about: Mapping[str, str], tensors: int, last: int) -> int:
+    """Steps that a state has behind it, if the state is whole and no later than the last step."""
+    text = about.get("step", "")
+    step = int(text) if text.isdecimal() and len(text) < 18 else -1
+    if step < 0:
+        raise _damaged(file, f"says it is of step {text[:40]!r}")
+    if about.get("tensors", str(tensors)) != str(tensors):  # older states do not say
+        raise _damaged(file, f"holds {tensors} tensors, not {about['tensors'][:40]}")
+    if step > last:
+        raise OptionError(
+            got=f"--resume from step {step}, as {file} says",
+            expected=f"at most step {last}, where the training ends",
+            todo="Train longer with --kimg, or leave the training as it is.",
+        )
+    return step
 
 
 def _restore_optimiser(
-    optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]
+    optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor], file: Path
 ) -> None:
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix):
-            k, slot = name.removeprefix(prefix).split(".")
+            k, _, slot = name.removeprefix(prefix).partition(".")
+            if not (k.isdecimal() and int(k[:9]) < len(parameters)):
+                raise _damaged(file, f"holds '{name[:80]}', which belongs to no parameter")
             slots.setdefault(int(k), {})[slot] = tensor
+    for k, found in slots.items():
+        shapes = {slot: tensor.shape for slot, tensor in found.items()}
+        shape = parameters[k].shape
+        if shapes != {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}:
+            raise _damaged(file, f"lacks moments of the parameter {prefix}{k}, or has odd ones")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": slots})
+
+
+def _damaged(file: Path, complaint: str) -> BundleError:
+    return BundleError(
+        got=f"{file}, which {complaint}",
+        expected="the state of a training as Blemish wrote it",
+        todo=f"Remove {file.parent} to begin anew.",
+    )

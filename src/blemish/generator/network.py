@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from blemish.errors import OptionError
+from blemish.files import check_name
 from blemish.generator.layers import (
     FullyConnected,
     SynthesisLayer,
@@ -63,6 +64,8 @@ class DefectConfig:
     float16_logits: bool = False
 
     def __post_init__(self) -> None:
+        for kind in self.types:
+            check_name(kind, "the defect type", OptionError)  # types name folders
         if self.first_resolution < 8:
             raise OptionError(
                 got=f"a defect branch that begins at {self.first_resolution}²",

@@ -1,14 +1,22 @@
 """From a bundle to its networks."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, TypeVar
 
 import torch
+from torch import nn
 
 from blemish.checkpoint import Bundle
+from blemish.data.augment import Symmetries
+from blemish.documents import fill, limit
 from blemish.errors import BundleError, OptionError
 from blemish.generator.critic import Critic, CriticConfig, build_critic
 from blemish.generator.critic_kinds import critic_from
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.network import Generator, GeneratorConfig
+
+Network = TypeVar("Network", bound=nn.Module)
+MAX_TYPES = 1000
 
 CriticName = Literal["critic", "match_critic"]
 
@@ -20,25 +28,17 @@ def shape_of(bundle: Bundle) -> GeneratorConfig:
         BundleError: It does not describe a generator of ours.
     """
     try:
-        fields = dict(bundle.config["generator"])
-        if fields.get("defect") is not None:
-            branch: dict[str, Any] = dict(fields["defect"])
-            branch["types"] = tuple(branch["types"])
-            fields["defect"] = DefectConfig(**branch)
-        return GeneratorConfig(**fields)
-    except (KeyError, TypeError) as error:
-        raise BundleError(
-            got=f"{bundle.path / 'config.json'}, whose 'generator' can't be understood ({error})",
-            expected="the fields of GeneratorConfig",
-            todo="Fetch or train the bundle again.",
-        ) from error
+        config = fill(GeneratorConfig, bundle.config.get("generator"), "'generator'")
+        _refuse_sizes(config)
+    except (ValueError, OptionError) as error:
+        raise _unclear(bundle, "generator", error, "GeneratorConfig") from error
+    return config
 
 
 def load_generator(bundle: Bundle, device: torch.device | str = "cpu") -> Generator:
     """The bundle's generator, frozen."""
-    generator = Generator(shape_of(bundle))
-    bundle.load_into(generator, "generator")
-    return generator.eval().requires_grad_(False).to(device)
+    config = shape_of(bundle)
+    return load_network(bundle, "generator", lambda: Generator(config), device)
 
 
 def critic_of(bundle: Bundle, name: CriticName = "critic") -> CriticConfig:
@@ -53,7 +53,7 @@ def critic_of(bundle: Bundle, name: CriticName = "critic") -> CriticConfig:
     """
     try:
         return critic_from(bundle.config.get(name, {"kind": "residual"}))
-    except (OptionError, AttributeError, TypeError) as error:
+    except (OptionError, ValueError) as error:
         reason = error.got if isinstance(error, OptionError) else str(error)
         raise BundleError(
             got=f"{bundle.path / 'config.json'}, whose '{name}' can't be understood ({reason})",
@@ -73,7 +73,78 @@ def load_critic(bundle: Bundle, device: torch.device | str = "cpu") -> Critic:
 
 
 def _load_critic(bundle: Bundle, name: CriticName, device: torch.device | str) -> Critic:
-    config, channels = critic_of(bundle, name), 3 if name == "critic" else 4
-    critic = build_critic(config, shape_of(bundle), image_channels=channels)
-    bundle.load_into(critic, name)
-    return critic.eval().requires_grad_(False).to(device)
+    config, shape, channels = critic_of(bundle, name), shape_of(bundle), 3 + (name != "critic")
+    make = partial(build_critic, config, shape, image_channels=channels)
+    return load_network(bundle, name, make, device)
+
+
+def trained_symmetries(bundle: Bundle, stage: str, name: str) -> Symmetries | None:
+    """The symmetries that a stage was trained with; None where the bundle does not say.
+
+    Args:
+        bundle: The bundle.
+        stage: The stage's name among the bundle's trainings.
+        name: The option: "symmetries" or "placements".
+
+    Raises:
+        BundleError: What it says are no symmetries.
+    """
+    options = bundle.training_of(stage)
+    if name not in options:
+        return None
+    try:
+        return fill(Symmetries, options[name], f"training.{stage}.{name}")
+    except (ValueError, OptionError) as error:
+        raise _unclear(bundle, "training", error, "Symmetries") from error
+
+
+def load_network(
+    bundle: Bundle, name: str, make: Callable[[], Network], device: torch.device | str = "cpu"
+) -> Network:
+    """One of a bundle's networks, frozen.
+
+    Args:
+        bundle: The bundle.
+        name: The name of the network's file.
+        make: Builds the network. It is first built without memory behind it, so that a
+            configuration that does not fit the weights can't ask for more memory than they take.
+        device: To work on.
+
+    Raises:
+        BundleError: The weights are missing, torn, or of other names and shapes.
+    """
+    with torch.device("meta"):
+        bundle.check_fits(make(), name)
+    network = make()
+    bundle.load_into(network, name)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _unclear(bundle: Bundle, part: str, error: Exception, kind: str) -> BundleError:
+    reason = error.got if isinstance(error, OptionError) else str(error)
+    return BundleError(
+        got=f"{bundle.path / 'config.json'}, whose '{part}' can't be understood ({reason})",
+        expected=f"the fields of {kind}",
+        todo="Fetch or train the bundle again.",
+    )
+
+
+def _refuse_sizes(config: GeneratorConfig) -> None:
+    """Refuse sizes that no network has, before any is built."""
+    branch = config.defect
+    limit(
+        {
+            "z_dim": (config.z_dim, 1, 4096),
+            "w_dim": (config.w_dim, 1, 4096),
+            "mapping_layers": (config.mapping_layers, 1, 64),
+            "channel_base": (config.channel_base, config.resolution, 2**20),
+            "channel_max": (config.channel_max, 1, 4096),
+            "conv_clamp": (1 if config.conv_clamp is None else config.conv_clamp, 1e-6, 1e6),
+            "c_dim": (config.c_dim, 0, 100_000),
+            "critic_group": (config.critic_group, 1, 4096),
+            "critic_mapping_layers": (config.critic_mapping_layers, 1, 64),
+            "the number of defect types": (len(branch.types) if branch else 0, 0, MAX_TYPES),
+        }
+    )
+    if branch and len(set(branch.types)) < len(branch.types):
+        raise ValueError("a defect type stands there twice")

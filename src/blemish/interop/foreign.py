@@ -1,5 +1,6 @@
 """A model from elsewhere, as a bundle holds it."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.errors import OutputError
 from blemish.files import ensure_writable
-from blemish.generator.network import GeneratorConfig
+from blemish.generator.network import Generator, GeneratorConfig
 
 State = dict[str, Tensor]
 
@@ -44,8 +45,16 @@ class Foreign:
         return (*(name for name, absent in lacks.items() if absent), "encoder", "mapper")
 
 
-def write_bundle(foreign: Foreign, out: Path) -> Bundle:
+Learn = Callable[[Generator], State]
+
+
+def write_bundle(foreign: Foreign, out: Path, *, learn: Learn | None = None) -> Bundle:
     """Write a new bundle; its `config.json` comes last, so that half of one is none.
+
+    Args:
+        foreign: The networks.
+        out: The bundle's folder.
+        learn: Makes the bundle's statistics from its generator, which is frozen.
 
     Raises:
         OutputError: A bundle is there already, or the folder can't be written into.
@@ -66,6 +75,14 @@ def write_bundle(foreign: Foreign, out: Path) -> Bundle:
     for name, tensors in networks.items():
         if tensors is not None:
             bundle.write(name, tensors)
+    if learn is not None:
+        bundle.write("statistics", learn(_generator(foreign)))
     about = {"generator": asdict(foreign.config), "source": foreign.source}
     bundle.write_config({"preset": None, **about, "notes": list(foreign.notes)})
     return bundle
+
+
+def _generator(foreign: Foreign) -> Generator:
+    generator = Generator(foreign.config)
+    generator.load_state_dict(foreign.generator)
+    return generator.eval().requires_grad_(False)

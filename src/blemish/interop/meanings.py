@@ -32,6 +32,19 @@ class NumberKind:
             raise Refused("holds numbers of the other byte order")
 
 
+class NumberArray:
+    """A numpy array, such as StyleGAN3's modules keep; nothing in it is read."""
+
+    __slots__ = ()
+
+    def build(self, state: Any) -> None:
+        """Passes the numbers over."""
+
+
+def _array(*_: Any) -> NumberArray:
+    return NumberArray()
+
+
 def _number_kind(code: Any, *_: Any) -> NumberKind:
     if not isinstance(code, str) or code not in _NUMPY:
         raise Refused("holds numbers of a kind that no network needs")
@@ -98,6 +111,8 @@ TENSORS: dict[str, Meaning] = {
     "numpy.dtype": _number_kind,
     "numpy.core.multiarray.scalar": _number,
     "numpy._core.multiarray.scalar": _number,
+    "numpy.core.multiarray._reconstruct": _array,
+    "numpy._core.multiarray._reconstruct": _array,
 }
 
 
@@ -127,4 +142,4 @@ def snapshot_language(budget: Budget) -> Language:
         "dnnlib.util.EasyDict": _mapping,
         "dnnlib.EasyDict": _mapping,
     }
-    return Language(TENSORS | published, is_module, _DTYPES)
+    return Language(TENSORS | published, is_module, _DTYPES | {"numpy.ndarray"})

@@ -14,6 +14,7 @@ MOST_VALUES = 1000
 Arguments = Mapping[str, Any]
 
 _ANY = object()
+_NEWER_CLAMP = 256
 _BLOCK = {
     "activation": "lrelu",
     "resample_filter": [1, 3, 3, 1],
@@ -27,16 +28,19 @@ _MAPPING = {
     "activation": "lrelu",
     "lr_multiplier": 0.01,
 }
+_SYNTHESIS: Arguments = {
+    **_WIDTHS,
+    **_BLOCK,
+    "architecture": "skip",
+    "kernel_size": 3,
+    "use_noise": _ANY,  # without, the files lack the strengths, and get zeros
+    "fused_modconv_default": _ANY,  # how the same is computed
+}
 GENERATOR: Arguments = {
     **_SHAPE,
     "mapping_kwargs": _MAPPING,
-    "synthesis_kwargs": {
-        **_WIDTHS,
-        **_BLOCK,
-        "architecture": "skip",
-        "kernel_size": 3,
-        "use_noise": True,
-    },
+    "synthesis_kwargs": _SYNTHESIS,
+    **_SYNTHESIS,  # where StyleGAN3's repository has them
 }
 CRITIC: Arguments = {
     **_SHAPE,
@@ -62,11 +66,15 @@ class Told:
     Attributes:
         clamp: Of its activations.
         group: Samples that a critic compares.
+        halves: Whether some blocks were made for float16.
+        newer: Whether StyleGAN3's repository made the network, which has other defaults.
         strange: Arguments that are known to nobody here, with their values.
     """
 
     clamp: float | None
     group: int
+    halves: bool
+    newer: bool
     strange: tuple[str, ...]
 
 
@@ -77,11 +85,17 @@ def of_generator(given: Arguments) -> Told:
         Refused: They ask for what ours can't compute.
     """
     strange = tuple(_strange(given, GENERATOR))
-    return Told(clamp=_clamp(given.get("synthesis_kwargs") or {}), group=0, strange=strange)
+    newer = any(name in given for name in _SYNTHESIS)
+    options = given if newer else given.get("synthesis_kwargs") or {}
+    return _told(options, 0, newer, strange)
 
 
-def of_critic(given: Arguments) -> Told:
+def of_critic(given: Arguments, *, newer: bool = False) -> Told:
     """Read a critic's arguments.
+
+    Args:
+        given: The arguments.
+        newer: Whether StyleGAN3's repository made the generator.
 
     Raises:
         Refused: They ask for what ours can't compute.
@@ -90,7 +104,7 @@ def of_critic(given: Arguments) -> Told:
     group = (given.get("epilogue_kwargs") or {}).get("mbstd_group_size", 4)
     if type(group) is not int or group < 1:
         raise Refused(f"has a critic that compares {shown(group)} samples", expected="1 or more")
-    return Told(clamp=_clamp(given), group=group, strange=strange)
+    return _told(given, group, newer, strange)
 
 
 def plain(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
@@ -127,8 +141,18 @@ def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str
             )
 
 
-def _clamp(given: Arguments) -> float | None:
-    value = given.get("conv_clamp")
+def _told(given: Arguments, group: int, newer: bool, strange: tuple[str, ...]) -> Told:
+    return Told(
+        clamp=_clamp(given, _NEWER_CLAMP if newer else None),
+        group=group,
+        halves=bool(given.get("num_fp16_res", newer)),
+        newer=newer,
+        strange=strange,
+    )
+
+
+def _clamp(given: Arguments, default: float | None) -> float | None:
+    value = given.get("conv_clamp", default)
     if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
         raise Refused(f"clamps activations to {shown(value)}", expected="a positive number or None")
     return value

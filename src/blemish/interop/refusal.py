@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from blemish.errors import BundleError
 
 KNOWN = (
-    "a network-snapshot .pkl of StyleGAN2-ADA or DFMGAN, a .pt of rosinality's stylegan2-pytorch, "
-    "or a safetensors state dict under StyleGAN2-ADA's names"
+    "a network-snapshot .pkl of StyleGAN2-ADA, DFMGAN or StyleGAN3's --cfg=stylegan2, a .pt of "
+    "rosinality's stylegan2-pytorch, pSp or e4e, or a safetensors state dict under "
+    "StyleGAN2-ADA's names"
 )
 SPOILT = "Fetch the file again from where it was made; nothing of this one was used."
 

@@ -8,7 +8,8 @@ as wide as w.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from blemish.interop.foreign import Foreign
 from blemish.interop.refusal import Refused, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
 from blemish.interop.stored import Stored, tensors_of
+from blemish.interop.variants import completed, unwrapped
 
 _STYLED = {
     "conv.weight": "weight",
@@ -47,7 +49,19 @@ _CRITIC_ENDS = {
     "final_linear.1.weight": "b4.out.weight",
     "final_linear.1.bias": "b4.out.bias",
 }
+_DECODER = "decoder."
 _AXES = {"bias": 1, "noise_strength": 0, "noise_const": 2, "const": 3, "affine.weight": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What a checkpoint holds, under its own names."""
+
+    generator: State
+    critic: State | None = None
+    mean: Tensor | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def from_checkpoint(checkpoint: Any, facts: Facts, *, nbytes: int) -> Foreign:
@@ -61,23 +75,56 @@ def from_checkpoint(checkpoint: Any, facts: Facts, *, nbytes: int) -> Foreign:
     Raises:
         Refused: It is none, or one that ours can't compute.
     """
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("g_ema"), dict):
-        raise Refused("is a torch file without the averaged generator 'g_ema'")
-    state = dict(_generator(_tensors(checkpoint, "g_ema", nbytes)))
-    critic = dict(_critic(_tensors(checkpoint, "d", nbytes))) if "d" in checkpoint else None
+    found = _parts(checkpoint, nbytes)
+    theirs = {} if found.critic is None else {"d": dict(_critic(found.critic))}
+    state, critics, added = completed(dict(_generator(found.generator)), theirs)
+    notes, critic = [*found.notes, *added], critics.get("d")
     config = config_of(state, critic or (), facts)
     with torch.device("meta"):
         ours, judge = Generator(config), build_critic(ResidualConfig(), config)
-    mean = _tensor(checkpoint, "latent_avg", nbytes)
-    state["mapping.w_avg"] = torch.zeros(config.w_dim) if mean is None else mean.flatten()
+    mean = found.mean
+    state["mapping.w_avg"] = torch.zeros(config.w_dim) if mean is None else mean
     generator = fit_generator(_with_filters(state, ours), config)
     if mean is None:
+        notes.append("The file has no mean of w; it was taken over 10 000 latents.")
         generator["mapping.w_avg"] = _mean_of(generator, config)
     return Foreign(
         config=config,
         generator=generator,
         critic=None if critic is None else fit_critic(_with_filters(critic, judge), config),
-        notes=tuple(_notes(checkpoint)),
+        source=found.source,
+        notes=tuple(notes),
+    )
+
+
+def _parts(checkpoint: Any, nbytes: int) -> _Parts:
+    if not isinstance(checkpoint, dict):
+        raise Refused("is a torch file without the averaged generator 'g_ema'")
+    if isinstance(checkpoint.get("g_ema"), dict):
+        return _Parts(
+            generator=_tensors(checkpoint, "g_ema", nbytes),
+            critic=_tensors(checkpoint, "d", nbytes) if "d" in checkpoint else None,
+            mean=_mean(checkpoint, nbytes),
+            notes=(*_left(checkpoint.keys() - {"g_ema", "d", "latent_avg"}),),
+        )
+    if isinstance(checkpoint.get("state_dict"), dict):
+        return _decoder(checkpoint, nbytes)
+    raise Refused("is a torch file without the averaged generator 'g_ema'")
+
+
+def _decoder(checkpoint: dict[Any, Any], nbytes: int) -> _Parts:
+    """The generator inside a checkpoint of an encoder: pSp (Richardson et al., 2021), or e4e."""
+    whole = {str(k).removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}
+    decoder = {k.removeprefix(_DECODER): v for k, v in whole.items() if k.startswith(_DECODER)}
+    if not decoder:
+        raise Refused("is a torch file with neither the averaged generator 'g_ema' nor a decoder")
+    others = len(whole) - len(decoder)
+    note = f"The file's encoder ({others} tensors) was left out: it is of a network we don't have."
+    return _Parts(
+        generator=_tensors({"state_dict": decoder}, "state_dict", nbytes),
+        mean=_mean(checkpoint, nbytes),
+        source={"format": "the decoder of pSp or e4e"},
+        notes=(note, *_left(checkpoint.keys() - {"state_dict", "latent_avg"})),
     )
 
 
@@ -85,7 +132,15 @@ def _tensors(checkpoint: dict[Any, Any], key: str, nbytes: int) -> State:
     found = checkpoint[key]
     if not isinstance(found, dict) or not all(isinstance(v, Stored) for v in found.values()):
         raise Refused(f"holds something else than tensors in '{key}'")
-    return tensors_of({str(k): v for k, v in found.items()}, most_bytes=nbytes)
+    return unwrapped(tensors_of({str(k): v for k, v in found.items()}, most_bytes=nbytes))
+
+
+def _mean(checkpoint: dict[Any, Any], nbytes: int) -> Tensor | None:
+    """The mean of w; where it is repeated for each layer, one of its equal rows."""
+    mean = _tensor(checkpoint, "latent_avg", nbytes)
+    if mean is not None and mean.ndim > 1:
+        mean = mean.reshape(-1, mean.shape[-1])[0]
+    return mean
 
 
 def _tensor(checkpoint: dict[Any, Any], key: str, nbytes: int) -> Tensor | None:
@@ -185,9 +240,7 @@ def _mean_of(state: State, config: GeneratorConfig, n: int = 10_000) -> Float[Te
         return mapping(z).mean(dim=0)
 
 
-def _notes(checkpoint: dict[Any, Any]) -> Iterator[str]:
-    left = sorted(shown(str(key))[1:-1] for key in checkpoint.keys() - {"g_ema", "d", "latent_avg"})
+def _left(keys: Iterable[Any]) -> Iterator[str]:
+    left = sorted(shown(str(key))[1:-1] for key in keys)
     if left:
         yield f"Left out, as not needed to draw: {', '.join(left[:8])}."
-    if not isinstance(checkpoint.get("latent_avg"), Stored):
-        yield "The file has no mean of w; it was taken over 10 000 latents."

@@ -13,6 +13,7 @@ from blemish.checkpoint import load_tensors
 from blemish.interop.foreign import Foreign
 from blemish.interop.refusal import Refused, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
+from blemish.interop.variants import completed, unwrapped
 
 _PREFIXES = ("G_ema.", "G.")
 
@@ -25,14 +26,15 @@ def from_safetensors(file: Path, facts: Facts) -> Foreign:
         Refused: It holds no generator, or one that ours can't compute.
     """
     tensors, header = _load(file)
-    generator, critic = _split(tensors, _beside(file))
-    config = config_of(generator, critic, _told(header, facts))
+    generator, critic = _split(unwrapped(tensors), unwrapped(_beside(file)))
+    generator, critics, notes = completed(generator, {"D": critic})
+    critic, config = critics["D"], config_of(generator, critic, _told(header, facts))
     return Foreign(
         config=config,
         generator=fit_generator(generator, config),
         critic=fit_critic(critic, config) if critic else None,
         source={"header": {shown(k)[1:-1]: shown(v)[1:-1] for k, v in header.items()}},
-        notes=tuple(_notes(header)),
+        notes=(*notes, *_notes(header)),
     )
 
 
@@ -44,7 +46,7 @@ def _split(tensors: State, beside: State) -> tuple[State, State]:
     strange = sorted(k for k in rest if not k.startswith(prefix))
     if strange:
         raise Refused(f"has tensors of neither generator nor critic: {shown(strange[0])}")
-    return _under(prefix, rest), critic or beside
+    return unwrapped(_under(prefix, rest)), unwrapped(critic or beside)
 
 
 def _under(prefix: str, tensors: State) -> State:

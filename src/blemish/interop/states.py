@@ -60,7 +60,9 @@ def config_of(
     classes = _size(generator, "mapping.embed.weight", 2)[1] if _conditional(generator) else 0
     colours = _size(generator, f"synthesis.b{max(channels)}.torgb.weight", 4)[0]
     if colours != 3:
-        raise Refused(f"draws pictures of {colours} channel(s)", expected="one that draws RGB")
+        raise Refused(
+            f"draws pictures of {colours} channels", expected="one that draws RGB or grey"
+        )
     if classes and inputs <= w_dim:
         raise Refused(f"has a mapping of {inputs} inputs, none of them for z")
     try:
@@ -132,6 +134,12 @@ def _channels(generator: Mapping[str, Tensor]) -> dict[int, int]:
     for name in generator:
         if match := re.fullmatch(r"synthesis\.b([1-9]\d{0,3})\.conv1\.weight", name):
             found[int(match[1])] = _size(generator, name, 4)[0]
+    if any(re.match(r"synthesis\.(input\.|L\d+_\d+_\d+\.)", name) for name in generator):
+        raise Refused(
+            "is a StyleGAN3 generator, whose alias-free layers Blemish does not compute",
+            expected="a StyleGAN2 generator; StyleGAN3's own code trains one with --cfg=stylegan2",
+            todo="Import such a one, or train one with 'blemish train generator'.",
+        )
     if 4 not in found or "mapping.fc0.weight" not in generator:
         raise Refused("has no generator under StyleGAN2-ADA's names")
     return found

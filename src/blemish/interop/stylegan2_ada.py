@@ -1,5 +1,8 @@
 """Snapshots of StyleGAN2-ADA (Karras et al., 2020b), and of DFMGAN (Duan et al., 2023).
 
+The repository of StyleGAN3 trains the same networks with `--cfg=stylegan2`; it hands a generator's
+options over in another place, and has other defaults.
+
 A snapshot is a dict: `G` and its average `G_ema`, `D`, how pictures were augmented and which they
 were. DFMGAN's second stage adds the defect branch to the generators, and a critic that looks at
 four channels, image and mask. Most of a network is told by its tensors; the arguments that it was
@@ -18,6 +21,7 @@ from blemish.interop.refusal import Refused, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
 from blemish.interop.stored import tensors_of
 from blemish.interop.unpickle import Record
+from blemish.interop.variants import completed
 
 _BY_POSITION = {
     "Generator": ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels"),
@@ -44,11 +48,12 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
     Raises:
         Refused: It is none, or one that ours can't compute.
     """
-    networks = dict(_networks(snapshot, nbytes))
-    critics = _critics(networks)
+    networks, added = _completed(dict(_networks(snapshot, nbytes)))
     generator = networks["G_ema"]
     told = {"G_ema": of_generator(generator.made)}
-    told |= {key: of_critic(networks[key].made) for key in critics.values()}
+    critics = _critics(networks)
+    newer = told["G_ema"].newer
+    told |= {key: of_critic(networks[key].made, newer=newer) for key in critics.values()}
     names = networks[critics[3]].state if 3 in critics else ()
     config = config_of(generator.state, names, _facts(told, facts))
     _refuse_strange(told, config)
@@ -64,7 +69,7 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
         critic=critic(3),
         match_critic=critic(4),
         source={"options": {key: dict(network.made) for key, network in networks.items()}},
-        notes=tuple(_notes(snapshot, networks, told)),
+        notes=(*added, *_notes(snapshot, networks, told)),
     )
 
 
@@ -80,6 +85,14 @@ def _networks(snapshot: Any, nbytes: int) -> Iterator[tuple[str, _Network]]:
             made = plain(arguments_of(record, _BY_POSITION[record.name]))
             state = tensors_of(dict(tensors_in(record)), most_bytes=nbytes)
             yield str(key), _Network(state=state, made=made)
+
+
+def _completed(networks: dict[str, _Network]) -> tuple[dict[str, _Network], list[str]]:
+    """The networks with three channels and noise maps, and notes of what was added."""
+    critics = {key: network.state for key, network in networks.items() if key != "G_ema"}
+    generator, critics, notes = completed(networks["G_ema"].state, critics)
+    states = {"G_ema": generator, **critics}
+    return {k: replace(network, state=states[k]) for k, network in networks.items()}, notes
 
 
 def _critics(networks: Mapping[str, _Network]) -> dict[int, str]:
@@ -122,9 +135,7 @@ def _notes(
     left = sorted(shown(str(key))[1:-1] for key in snapshot if str(key) not in networks)
     if left:
         yield f"Left out, as not needed to draw: {', '.join(left[:8])}."
-    if any(network.made.get("num_fp16_res") for network in networks.values()) or (
-        networks["G_ema"].made.get("synthesis_kwargs") or {}
-    ).get("num_fp16_res"):
+    if any(each.halves for each in told.values()):
         yield "Blocks that were made for float16 are drawn in float32, which is finer."
     for key, each in told.items():
         if each.strange:

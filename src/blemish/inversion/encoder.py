@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
 from blemish.generator.network import GeneratorConfig
-from blemish.generator.restore import shape_of
+from blemish.generator.restore import load_network, shape_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +150,8 @@ def load_encoder(bundle: Bundle, device: torch.device | str = "cpu") -> Encoder:
             todo=f"Run 'blemish train encoder DATA --bundle {bundle.path}', or choose the method "
             "project, which needs none.",
         )
-    encoder = Encoder(shape_of(bundle))
-    bundle.load_into(encoder, "encoder")
-    return encoder.eval().requires_grad_(False).to(device)
+    config = shape_of(bundle)
+    return load_network(bundle, "encoder", lambda: Encoder(config), device)
 
 
 def mean_under(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import inf, log10
+from math import log10
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,11 @@ from blemish.inversion.domain import Standing, cycle_distance, read_again
 from blemish.inversion.losses import squared_error
 from blemish.inversion.methods import Method, name_of
 from blemish.inversion.model import Model
-from blemish.inversion.refusal import MARGIN, strangeness
+from blemish.inversion.refusal import strangeness
 from blemish.pictures import (
     fit,
     grid,
+    note_oblong,
     read_picture,
     refuse_small,
     to_mask,
@@ -243,6 +244,7 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """
     picture = read_picture(path)
     refuse_small(path, picture)
+    note_oblong(path, *picture.shape[1::-1])
     return picture
 
 
@@ -258,11 +260,10 @@ def _outcome(
 ) -> tuple[Outcome, str]:
     if not converged:
         return "did not converge", "the search ran out of time, or found nothing better"
-    limit = inf if model.strangest is None else MARGIN * model.strangest
-    if strange is not None and strange > limit:
+    if strange is not None and strange > model.limit:
         return "out of domain", (
             f"the photograph shows something else than the part: its strangeness is {strange:.2f}, "
-            f"and up to {limit:.2f} was expected"
+            f"and up to {model.limit:.2f} was expected"
         )
     if standing.get("percentile", 0) > MOST_EXTREME:
         return "out of domain", (

@@ -1,7 +1,6 @@
 """Inversions that were saved, for others to build on."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, load_codes
+from blemish.documents import read_json
 from blemish.errors import BundleError, DataError
+from blemish.generator.restore import shape_of
 from blemish.pictures import mask_to_tensor, read_mask, read_picture, to_tensor
 from blemish.types import Codes
 
@@ -43,9 +44,9 @@ def load_inversion(folder: Path, bundle: Bundle) -> Kept:
     """
     file = folder / "inversion.json"
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = read_json(file, "a folder that 'blemish invert' wrote")
         digest = facts["bundle"]["digest"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(
             got=f"{file}, which can't be read as an inversion ({error})",
             expected="a folder that 'blemish invert' wrote",
@@ -59,6 +60,13 @@ def load_inversion(folder: Path, bundle: Bundle) -> Kept:
         )
     mask = folder / "mask.png"
     codes = load_codes(folder / "codes.safetensors")
+    shape = shape_of(bundle)
+    if codes.w.shape != (1, shape.layers, shape.w_dim):
+        raise BundleError(
+            got=f"{folder / 'codes.safetensors'} with codes of {list(codes.w.shape)}",
+            expected=f"[1, {shape.layers}, {shape.w_dim}], as {bundle.path} takes them",
+            todo="Invert the photograph again with this bundle.",
+        )
     return Kept(
         codes=codes,
         mask=mask_to_tensor(read_mask(mask))[None] if mask.exists() else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.domain import PREFIX, Domain, fit_domain
 from blemish.inversion.encoder import Encoder, load_encoder
-from blemish.inversion.refusal import strangest
+from blemish.inversion.refusal import MARGIN, strangeness, strangest
 
 STRANGEST = "strangest"
 SAMPLES = 10_000
@@ -43,6 +44,23 @@ class Model:
     def device(self) -> torch.device:
         """Where the networks are."""
         return self.generator.mapping.w_avg.device
+
+    @property
+    def limit(self) -> float:
+        """The strangeness above which a photograph shows something else than the part."""
+        return inf if self.strangest is None else MARGIN * self.strangest
+
+    @torch.no_grad()
+    def is_foreign(self, target: Float[Tensor, "1 3 h w"]) -> bool | None:
+        """Whether a photograph shows something else than the part; None where nobody knows.
+
+        Args:
+            target: The photograph at the generator's resolution, in [-1, 1].
+        """
+        if self.encoder is None or self.strangest is None:
+            return None
+        found = strangeness(self.generator, self.critic, self.encoder, target)
+        return found.item() > self.limit
 
 
 def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.folder import DefectFolder, read_defect
+from blemish.data.masks import spanned
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import OptionError
 from blemish.synthesis.laying import TRIED, Outline, lay, outline_on
@@ -27,6 +28,7 @@ TAKEN = 8
 SCALE_COST = 0.5  # what a change of scale by e costs, once it exceeds FREE_SCALE
 FREE_SCALE = 0.2
 
+MOSTLY = 0.9  # of a mask that lies on the part, unless the defect sticks out
 SMALL = 20  # pixels of an outline
 
 Mask = Bool[np.ndarray, "h w"]
@@ -71,7 +73,9 @@ class Place:
 
 def cut_out(picture: UInt8[np.ndarray, "h w 3"], mask: Mask) -> list[Cutout]:
     """The pieces of a real defect; none where its mask marks hardly anything."""
-    part = unshadowed_silhouette(picture) | mask
+    part = unshadowed_silhouette(picture)
+    mask = _off_ground(mask, part)
+    part = part | mask
     least = max(LEAST_PX, LEAST_PIECE * mask.sum())
     return [
         _cut(picture, piece, mask & ~piece, part) for piece in pieces(mask) if piece.sum() >= least
@@ -147,6 +151,15 @@ def _worth(move: Float[np.ndarray, "2 3"]) -> float:
     """Less the more a defect is enlarged or made smaller."""
     changed = abs(np.log(max(abs(np.linalg.det(move[:, :2])), 1e-9))) / 2
     return float(np.exp(-SCALE_COST * max(0.0, changed - FREE_SCALE)))
+
+
+def _off_ground(mask: Mask, part: Mask) -> Mask:
+    """A defect without what its mask takes in of the ground around the part.
+
+    That is little, or else the part was not found, or the defect sticks out.
+    """
+    kept = mask & spanned(part)
+    return kept if kept.sum() > MOSTLY * mask.sum() else mask
 
 
 def _whole(

@@ -15,10 +15,8 @@ picture and no mask: they would teach a detector that a good part is a bad one. 
 line alone.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +28,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
-from blemish.files import check_name, ensure_writable
+from blemish.files import check_name, ensure_writable, sweep
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, file_of, read_rows
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
@@ -39,7 +37,7 @@ from blemish.types import Codes
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
-_TEMPORARY = re.compile(r"\.\d+\..+")  # as `files.replacing` names it
+FOLDERS = ("twin", "requested", "codes")  # beside those of each type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +152,10 @@ class Dataset:
         append_row(self.manifest, row)
 
     def sweep(self) -> None:
-        """Remove the half-written files of a run that was killed; none other may be writing now."""
-        for path in self.root.rglob(".*"):
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
-                with suppress(OSError):  # one that may not be removed is in nobody's way
-                    path.unlink(missing_ok=True)
+        """Remove the half-written files of a run that was killed."""
+        kinds = [k for split in ("test", "ground_truth") for k in (self.root / split).glob("*")]
+        for folder in (self.root, *kinds, *(self.root / name for name in FOLDERS)):
+            sweep(folder)
 
     def contact_sheet(self) -> Path:
         """Draw the last items: good, asked for, made, changed; dark where a file is gone."""

@@ -27,10 +27,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab, of_lab
-from blemish.data.folder import DefectFolder
+from blemish.data.folder import DefectFolder, Photograph
 from blemish.errors import OptionError
 from blemish.names import Tone
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.laying import Outline, best_laid, outline_of
 from blemish.synthesis.stitched import laid_under
 
@@ -48,14 +48,12 @@ class Real:
     """A real defect.
 
     Attributes:
-        picture: The photograph's file.
-        mask: And its mask's.
+        photograph: With its mask.
         outline: Where it is on its part.
         tone: Its mean colour in CIELAB.
     """
 
-    picture: Path
-    mask: Path
+    photograph: Photograph
     outline: Outline
     tone: Float[np.ndarray, "3"]
 
@@ -102,8 +100,9 @@ class Details:
         outlines = [r.outline for r in reals]
         chosen = reals[best_laid(outline_of(picture, mask), outlines, seed, enough=ENOUGH)]
         h, w = mask.shape
-        source = cv2.resize(read_picture(chosen.picture), (w, h), interpolation=cv2.INTER_AREA)
-        where = cv2.resize(read_mask(chosen.mask).astype(np.uint8), (w, h)) > 0
+        whole = read_picture(chosen.photograph.path)
+        source = cv2.resize(whole, (w, h), interpolation=cv2.INTER_AREA)
+        where = cv2.resize(chosen.photograph.read_mask().astype(np.uint8), (w, h)) > 0
         if self.tone == "drawn":
             tone = _drawn([r.tone for r in reals], np.random.default_rng(seed))
             source = moved_by(source, tone - chosen.tone)
@@ -114,7 +113,7 @@ class Details:
 
     def _read(self, kind: str) -> list[Real]:
         found = DefectFolder(self.folder).defects_to_learn(kind, first_third=self.first_third)
-        read = [_real(p.path, p.mask_path) for p in found if p.mask_path is not None]
+        read = [_real(photograph) for photograph in found if photograph.mask_path is not None]
         marked = [real for real in read if real is not None]
         if not marked:
             raise OptionError(
@@ -167,9 +166,9 @@ def _drawn(
     return rng.multivariate_normal(every.mean(axis=0), spread)
 
 
-def _real(picture: Path, mask: Path) -> Real | None:
+def _real(photograph: Photograph) -> Real | None:
     """One whose mask marks something."""
-    pixels, marked = read_picture(picture), read_mask(mask)
+    pixels, marked = read_picture(photograph.path), photograph.read_mask()
     if not marked.any():
         return None
-    return Real(picture, mask, outline_of(pixels, marked), lab(pixels)[marked].mean(axis=0))
+    return Real(photograph, outline_of(pixels, marked), lab(pixels)[marked].mean(axis=0))

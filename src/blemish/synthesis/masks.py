@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from blemish.data.folder import DefectFolder
+from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError
 from blemish.names import MaskKind, OffPart
-from blemish.pictures import read_mask
 from blemish.synthesis.again import laid_again
 from blemish.synthesis.bending import bent_at_random
 from blemish.synthesis.carry import within_reach
@@ -137,8 +136,8 @@ def read_real(
     Raises:
         DataError: The folder or a mask can't be read, or it has no mask of this type.
     """
-    files = _real_files(folder, defect, first_third)
-    masks = [mask for path in files if (mask := read_mask(path)).any()]
+    found = _real_ones(folder, defect, first_third)
+    masks = [mask for photograph in found if (mask := photograph.read_mask()).any()]
     if not masks:
         raise _no_real(folder, defect)
     return masks
@@ -152,16 +151,16 @@ def choose_real(
     Raises:
         DataError: As there, as far as it is read.
     """
-    files = _real_files(folder, defect, first_third)
-    for k in rng.permutation(len(files)):
-        if (mask := read_mask(files[k])).any():
+    found = _real_ones(folder, defect, first_third)
+    for k in rng.permutation(len(found)):
+        if (mask := found[k].read_mask()).any():
             return mask
     raise _no_real(folder, defect)
 
 
-def _real_files(folder: Path, defect: str, first_third: bool) -> list[Path]:
+def _real_ones(folder: Path, defect: str, first_third: bool) -> list[Photograph]:
     found = DefectFolder(folder).defects_to_learn(defect, first_third=first_third)
-    return [photograph.mask_path for photograph in found if photograph.mask_path is not None]
+    return [photograph for photograph in found if photograph.mask_path is not None]
 
 
 def _no_real(folder: Path, defect: str) -> DataError:

@@ -12,12 +12,14 @@ from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import pictures_in
 from blemish.data.masks import silhouette
+from blemish.data.names import normal as normal_form
+from blemish.decode import KNOWN
 from blemish.errors import DataError, OptionError
 from blemish.files import check_name, ensure_writable
-from blemish.levels import upright
 from blemish.names import OffPart
 from blemish.originals import Original, read_original
-from blemish.pictures import refuse_small
+from blemish.pairs import read_mask_for
+from blemish.pictures import note_oblong, refuse_small
 from blemish.synthesis.masks import choose_real, draw_mask, place_mask
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
@@ -97,6 +99,7 @@ class Order:
         """SHA-256 of all that the result depends on, by content and not by file name."""
         own, levels = self.original, self.original.levels
         facts = (levels.shape, levels.dtype.name, own.orientation, len(own.profile))
+        facts += () if own.fills_range else (own.white,)
         total = hashlib.sha256(f"{self.kind} {facts} {float(self.strength)}".encode())
         for content in (own.profile, levels.tobytes(), self.requested.tobytes()):
             total.update(content)
@@ -114,9 +117,7 @@ def read_order(
 ) -> Order:
     """Read and check what a user asks for.
 
-    The mask is drawn over the photograph as it is looked at. One without an orientation of its own
-    that only fits the photograph as the camera stored it, lying on its side, was drawn in a program
-    that passes EXIF over: it is turned along with the photograph.
+    How the mask lies on the photograph is decided in `pairs`.
 
     Args:
         normal: The photograph's file.
@@ -129,10 +130,10 @@ def read_order(
 
     Raises:
         DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
-            another size, or off the part.
+            another size, or off the part, or could lie in two ways.
         OptionError: The bundle does not know the type, or the strength is out of range.
     """
-    _refuse_unknown(kind, types)
+    kind = _known(kind, types)
     (order,) = _orders(normal, [mask], kind, off_part, strength)
     return order
 
@@ -151,12 +152,12 @@ def read_orders(
     Raises:
         DataError: As there, or the folder holds no picture.
     """
-    _refuse_unknown(kind, types)
+    kind = _known(kind, types)
     files = pictures_in(masks) if masks.is_dir() else [masks]
     if not files:
         raise DataError(
             got=f"{masks}, a folder without a mask",
-            expected="PNG, JPEG, BMP, TIFF or WebP pictures of masks",
+            expected=f"{KNOWN} of a mask",
             todo="Name a mask, or a folder that has some.",
         )
     return _orders(normal, files, kind, off_part, strength)
@@ -190,7 +191,7 @@ def draw_order(
         OptionError: The bundle does not know the type, the part has no place for such a mask, or
             the strength is out of range.
     """
-    _refuse_unknown(kind, types)
+    kind = _known(kind, types)
     original = _read_normal(normal)
     rng = np.random.default_rng(seed)
     real = ()
@@ -220,7 +221,7 @@ def _orders(
     known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
     part, orders = Part(original.picture), []
     for mask in masks:
-        requested = _lying_as(original, read_original(mask))
+        requested = read_mask_for(original.header, mask, kind)
         _refuse_unfit(mask, requested, part)
         if off_part is not None:
             requested = place_mask(requested, part.mask, off_part, name=str(mask))
@@ -231,16 +232,8 @@ def _orders(
 def _read_normal(path: Path) -> Original:
     original = read_original(path)
     refuse_small(path, original.picture)
+    note_oblong(path, original.header.width, original.header.height)
     return original
-
-
-def _lying_as(original: Original, mask: Original) -> Bool[np.ndarray, "_ _"]:
-    """The mask upright, turned along with a photograph that its drawer saw lying on its side."""
-    size = original.levels.shape[:2]
-    on_its_side = original.orientation > 4 and mask.levels.shape[:2] == size[::-1] != size
-    if on_its_side and mask.orientation == 1:
-        return upright(mask.mask, original.orientation)
-    return mask.mask
 
 
 def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
@@ -248,28 +241,23 @@ def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
     return hashlib.sha256(facts + mask.tobytes()).hexdigest()
 
 
-def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
-    check_name(kind, "the defect type", OptionError)
-    if kind not in types:
+def _known(kind: str, types: tuple[str, ...]) -> str:
+    """The bundle's type of this name, in whatever normal form the one or the other is."""
+    found = next((known for known in types if normal_form(known) == normal_form(kind)), None)
+    if found is None:
         raise OptionError(
             got=f"the defect type '{kind}'",
-            expected=f"one that the bundle has learnt: {', '.join(types) or 'it knows none'}",
-            todo="Choose one with --defect, or train another bundle.",
+            expected=f"one of those that are known: {', '.join(types) or 'none'}",
+            todo="Choose one with --defect, or another bundle or folder of real defects.",
         )
+    return check_name(found, "the defect type", OptionError)
 
 
 def _refuse_unfit(path: Path, requested: Bool[np.ndarray, "h w"], part: Part) -> None:
-    (h, w), (height, width) = requested.shape, part.picture.shape[:2]
-    if (h, w) != (height, width):
-        raise DataError(
-            got=f"{path}, a mask of {w} × {h} pixels for a photograph of {width} × {height}",
-            expected="a mask of the photograph's own size",
-            todo="Draw the mask over the photograph, pixel for pixel.",
-        )
     if not requested.any() or requested.all():
         raise DataError(
             got=f"{path}, a mask with {'every' if requested.all() else 'no'} pixel marked",
-            expected="a mask that is bright (at least half) where the defect shall be",
+            expected="a mask that is brighter where the defect shall be",
             todo="Paint the place of the defect white, all else black.",
         )
     on_part = (requested & part.mask).sum() / requested.sum()

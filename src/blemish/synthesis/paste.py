@@ -31,6 +31,7 @@ from blemish.synthesis.laying import enlarged
 RING_SHARE = 1 / 24  # width of the ring of good surface, as a share of the photograph's longer side
 LEAST_RING = 0.15  # share of the ring that shows good surface on both photographs
 MOST_SHIFT = np.array([18.0, 6.0, 9.0], np.float32)  # in L*, a* and b*
+UNEVEN = np.array([10.0, 4.0, 6.0], np.float32)  # deviation at which a shift counts for half
 ALIKE = 12.0  # CIELAB distance at which a pixel hardly looks like good surface
 KEPT_SHIFT = 0.7  # share of the shift that a defect's own colours take on
 SHARP_RIM, SOFT_RIM = 1.6, 5.0  # widths in pixels at a longer side of 512
@@ -133,7 +134,8 @@ def patch_under(place: Place, cutout: Cutout, move: Affine) -> Patch:
     ring = (ring > 1.5) & (ring < RING_SHARE * side)
     matched, defective = _matched(near, moved, ring, surface, side)
     cover = _cover(mask, shape & part, defective, side, reach_px(*place.mask.shape) - 2)
-    return Patch(window, matched, cover * _soft(part & (known | shape) & ~others))
+    shown = cv2.erode((known & ~others).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return Patch(window, matched, cover * _soft(part & shown))
 
 
 def _window(mask: Mask) -> Window:
@@ -206,12 +208,29 @@ def _matched(
     weight = good.astype(np.float32)
     own = _smooth(source, weight, RING_SHARE * side)
     shift = _smooth(target, weight, RING_SHARE * side) - own
-    shift = np.clip(shift, -MOST_SHIFT, MOST_SHIFT)
+    shift = _trusted(shift, (target - source)[good], source, own)
     spread = source[good].std(axis=0)
     far = np.linalg.norm((source - own) / np.maximum(1, spread / 4), axis=2)
     defective = (1 - np.exp(-((far / ALIKE) ** 2))).astype(np.float32)
     share = 1 - (1 - KEPT_SHIFT) * defective
     return of_lab(source + share[:, :, None] * shift), defective
+
+
+def _trusted(
+    shift: Float[np.ndarray, "h w 3"],
+    apart: Float[np.ndarray, "n 3"],
+    source: Float[np.ndarray, "h w 3"],
+    own: Float[np.ndarray, "h w 3"],
+) -> Float[np.ndarray, "h w 3"]:
+    """A shift that gives no pixel a hue of its own.
+
+    It counts for less where the surfaces differ in pattern rather than in tone, and changes the
+    colour of dark pixels in proportion to their lightness.
+    """
+    shift = shift / (1 + (apart.std(axis=0) / UNEVEN) ** 2)
+    shift = np.clip(shift, -MOST_SHIFT, MOST_SHIFT)
+    light = np.clip(source[:, :, :1] / np.maximum(own[:, :, :1], 1), 0, 1)
+    return shift * np.concatenate([np.ones_like(light), light, light], axis=2)
 
 
 def _smooth(

@@ -17,6 +17,7 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
+from blemish.notes import note
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
@@ -61,6 +62,7 @@ class Synthesizer:
         self.curator: Curator | None = None
         if bundle is not None and PLACEMENT_METHODS[self.method].needs_bundle:
             self.curator = Curator.of(bundle, device)
+        self.foreign: dict[str, bool | None] = {}
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -138,9 +140,26 @@ class Synthesizer:
                 "fingerprint": to_text(mark),
                 "bundle": _origin(self.bundle),
                 "options": self.record(),
-                "scores": _scores(order, carried, made.drawn) | scores | made.terms,
+                "scores": self._scores(order, made) | scores,
             },
         )
+
+    def _scores(self, order: Order, made: Made) -> dict[str, float | int]:
+        """What is measured of an item beside what curation measures."""
+        return _scores(order, made.carried, made.drawn) | made.terms | self._domain(order)
+
+    def _domain(self, order: Order) -> dict[str, bool]:
+        """Whether the photograph shows something else than the part; empty where nobody knows."""
+        digest = hashlib.sha256(order.picture.tobytes()).hexdigest()
+        if digest not in self.foreign:
+            self.foreign[digest] = self.way.is_foreign(order)
+        foreign = self.foreign[digest]
+        if foreign:
+            note(
+                f"{order.normal} is out of domain: it shows something else than the part that the "
+                "bundle has learnt. Its items say so in the manifest (scores, out_of_domain)."
+            )
+        return {} if foreign is None else {"out_of_domain": foreign}
 
     def _judge(
         self, order: Order, carried: Carried, strength: Float[np.ndarray, "h w"]

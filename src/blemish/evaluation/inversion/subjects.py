@@ -19,6 +19,7 @@ from blemish.data.augment import Symmetries
 from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load, pictures_in
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator
+from blemish.generator.restore import trained_symmetries
 from blemish.generator.stitch import read_defects
 from blemish.inversion.lessons import Source, draw_flaws
 from blemish.types import Codes, Sample
@@ -219,7 +220,4 @@ def _kinds(photographs: Sequence[Photograph]) -> tuple[str, ...]:
 
 def _placements(bundle: Bundle) -> Symmetries:
     """What may be done to a defect, as the branch was trained; a foreign bundle may not say."""
-    try:
-        return Symmetries(**bundle.config["training"]["defects"]["placements"])
-    except (KeyError, TypeError):
-        return Symmetries()
+    return trained_symmetries(bundle, "defects", "placements") or Symmetries()

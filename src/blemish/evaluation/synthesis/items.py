@@ -17,7 +17,8 @@ from jaxtyping import Bool, UInt8
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
 from blemish.manifest import MANIFEST, Row, file_of, read_rows
-from blemish.pictures import read_mask, read_picture
+from blemish.pairs import read_mask_for
+from blemish.pictures import read_picture
 
 KEPT = "kept"
 MORE = ("twin", "requested")
@@ -49,12 +50,11 @@ class Item:
         Raises:
             DataError: One can't be read, they differ in size, or nothing is marked.
         """
-        picture, mask = read_picture(self.image), read_mask(self.mask)
-        if picture.shape[:2] != mask.shape or not mask.any():
-            size = f"{mask.shape[1]} × {mask.shape[0]}"
+        picture, mask = read_picture(self.image), read_mask_for(self.image, self.mask, self.kind)
+        if not mask.any():
             raise DataError(
-                got=f"{self.mask}, a mask of {size} pixels with {mask.sum()} of them marked",
-                expected=f"some marked, and the size of {self.image}",
+                got=f"{self.mask}, a mask with no pixel marked",
+                expected="some marked",
                 todo="Correct the mask, or leave the item out.",
             )
         return picture, mask

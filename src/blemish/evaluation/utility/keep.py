@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from blemish.checkpoint import load_tensors, save_tensors
+from blemish.documents import parse_json
 from blemish.errors import BundleError
 from blemish.evaluation.utility.arms import about_batches
 from blemish.evaluation.utility.outcome import Outcome
@@ -50,12 +51,12 @@ class Kept:
             return None
         try:
             tensors, about = load_tensors(file)
-        except BundleError:  # torn by a full disk or a stranger: as good as absent
+            if about.get("came_of") != self._origin(arm):
+                return None
+            figures, maps = parse_json(about["figures"]), tensors["maps"].numpy()
+        except (BundleError, KeyError, ValueError):  # torn by a stranger: as good as absent
             return None
-        if about.get("came_of") != self._origin(arm):
-            return None
-        figures = json.loads(about["figures"])
-        return Outcome(arm=arm, seed=seed, figures=figures, maps=tensors["maps"].numpy())
+        return Outcome(arm=arm, seed=seed, figures=figures, maps=maps)
 
     def save(self, outcome: Outcome) -> None:
         """Keep what came of a training, whole or not at all."""

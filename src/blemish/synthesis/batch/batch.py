@@ -45,7 +45,9 @@ class Batch:
         self, recipe: Recipe, root: Path, *, device: str = "cpu", keep_all: bool = False
     ) -> None:
         self.recipe, self.root, self.keep_all = recipe, root, keep_all
-        self.workplace = Workplace(root=root.absolute(), device=device, keep_all=keep_all)
+        self.workplace = Workplace(
+            root=root.absolute(), device=device, keep_all=keep_all, reading=recipe.reading
+        )
         ensure_writable(root)
         options = {"recipe": recipe.options(), "device": device, "keep_all": keep_all}
         keep_record(root, {**options, "sha256": recipe.digests()})

@@ -16,6 +16,7 @@ from blemish.checkpoint import Bundle
 from blemish.errors import BlemishError, OutputError
 from blemish.files import ensure_writable
 from blemish.pictures import write_picture
+from blemish.reading import AS_STORED, Reading, read_as
 from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.options import SynthesisOptions
@@ -42,11 +43,13 @@ class Workplace:
         root: Folder of the data set, absolute.
         device: What the networks work on.
         keep_all: Whether items that are refused keep their pictures.
+        reading: How pictures and masks are read.
     """
 
     root: Path
     device: str = "cpu"
     keep_all: bool = False
+    reading: Reading = AS_STORED
 
     def make(self, task: Task) -> dict[str, Any] | Failed:
         """An item's row, its files written; or why there is none.
@@ -55,7 +58,8 @@ class Workplace:
             OutputError: The folder can't be written into.
         """
         try:
-            return _dataset(self.root).write(self._item(task), keep_all=self.keep_all)
+            with read_as(self.reading):
+                return _dataset(self.root).write(self._item(task), keep_all=self.keep_all)
         except OutputError:
             raise
         except Exception as error:

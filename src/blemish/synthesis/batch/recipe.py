@@ -2,6 +2,7 @@
 
     bundle = "hazelnut"                    a bundle's folder, or the name of an embedded one
     seed = 0
+    levels = 4095                          if a camera gives 12 bits; see `reading.Reading`
 
     [[group]]                              as many as wanted, one after the other
     defect = "colour"
@@ -18,19 +19,25 @@ groups.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import pictures_in
+from blemish.data.names import normal
+from blemish.decode import BYTE_LIMIT
 from blemish.errors import DataError, OptionError
+from blemish.reading import AS_STORED, Reading, read_as
+from blemish.regular import IrregularFileError, open_regular
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.batch.groups import Group, flattened
 from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
 from blemish.synthesis.masks import read_real
 from blemish.synthesis.synthesize import Synthesizer
+
+MAX_ITEMS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +50,7 @@ class Recipe:
         bundle: The bundle that makes items; None if no group needs one.
         seed: Of all of them.
         groups: With files for folders.
+        reading: How pictures and masks are read.
     """
 
     file: Path
@@ -50,6 +58,7 @@ class Recipe:
     bundle: Bundle | None
     seed: int
     groups: tuple[Group, ...]
+    reading: Reading = AS_STORED
 
     def __len__(self) -> int:
         return sum(group.count for group in self.groups)
@@ -69,7 +78,9 @@ class Recipe:
     def options(self) -> dict[str, Any]:
         """What it asks for, as JSON holds it, files by their names."""
         groups = [group.record() for group in self.groups]
-        return json.loads(json.dumps({"seed": self.seed, "group": groups}, default=str))
+        reading = {name: value for name, value in asdict(self.reading).items() if value is not None}
+        known = {"seed": self.seed, **reading, "group": groups}
+        return json.loads(json.dumps(known, default=str))
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of everything that items are made from, by name."""
@@ -85,7 +96,7 @@ class Recipe:
         """
         worker = cache(Synthesizer)
         for place, group in enumerate(self.groups, 1):
-            with naming(f"{self.file}, group {place}"):
+            with naming(f"{self.file}, group {place}"), read_as(self.reading):
                 options = group.options(self.here)
                 made = worker(self.bundle_of(group), options.without_masks())
                 _refuse_unknown(group.defect, made.types)
@@ -95,9 +106,12 @@ class Recipe:
 
     def _files(self) -> Iterator[str]:
         named = {name for group in self.groups for name in (*group.photographs, *group.masks)}
-        for folder in {folder for group in self.groups for folder in group.folders.values()}:
-            inside = (path for path in (self.here / folder).rglob("*") if path.is_file())
-            named |= {_named(folder, path.relative_to(self.here / folder)) for path in inside}
+        folders = {(key, here) for group in self.groups for key, here in group.folders.items()}
+        for key, folder in folders:
+            inside = [
+                path.relative_to(self.here / folder) for path in _files_in(self.here / folder)
+            ]
+            named |= {_readable(key, _named(folder, path)) for path in inside}
         yield from sorted(named)
 
 
@@ -109,6 +123,8 @@ class _Head:
 
     bundle: str = "hazelnut"
     seed: int = 0
+    levels: int | None = None
+    classes: str | None = None
     group: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -129,11 +145,24 @@ def read_recipe(file: Path) -> Recipe:
         )
     tables = enumerate(head.group, 1)
     groups = tuple(_group(table, here, f"{file}, group {place}") for place, table in tables)
+    _refuse_many(file, groups)
     drawn = any(group.needs_bundle or group.parts is not None for group in groups)
     with naming(str(file)):
         refuse_seeds(head.seed)
         bundle = _find_bundle(head.bundle, here) if drawn else None
-    return Recipe(file=file, here=here, bundle=bundle, seed=head.seed, groups=groups)
+        reading = Reading(levels=head.levels, classes=head.classes)
+    return Recipe(
+        file=file, here=here, bundle=bundle, seed=head.seed, groups=groups, reading=reading
+    )
+
+
+def _refuse_many(file: Path, groups: tuple[Group, ...]) -> None:
+    if sum(max(group.count, group.parts or 0) for group in groups) > MAX_ITEMS:
+        raise OptionError(
+            got=f"{file}, a recipe of more than {MAX_ITEMS:,} items or parts",
+            expected="fewer",
+            todo="Correct count and parts, or make several data sets.",
+        )
 
 
 def _group(table: dict[str, Any], here: Path, name: str) -> Group:
@@ -155,11 +184,32 @@ def _listed(key: str, names: tuple[str, ...], here: Path) -> tuple[str, ...]:
     """Folders replaced by the pictures in them."""
     found = []
     for name in names:
-        inside = [_named(name, path.name) for path in pictures_in(here / name)]
+        inside = [_readable(key, _named(name, path.name)) for path in pictures_in(here / name)]
         if not inside and not (here / name).is_file():
             raise _missing(key, name, "a picture, or a folder of pictures")
         found += inside or [name]
     return tuple(found)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """All files below a folder but hidden ones and those in hidden folders."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            yield path
+
+
+def _readable(key: str, name: str) -> str:
+    """The name of a file, if it can be written into the batch's record."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            got=f"{key} with the file {name!r}, whose name is not UTF-8",
+            expected="names in UTF-8",
+            todo="Rename the file.",
+        ) from error
+    return name
 
 
 def _named(folder: Path | str, file: Path | str) -> str:
@@ -174,10 +224,12 @@ def _find_bundle(name: str, here: Path) -> Bundle:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, BYTE_LIMIT) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"unreadable ({error.strerror})"  # its items will fail, each for itself
+    except IrregularFileError as error:
+        return f"unreadable ({error})"
 
 
 def _missing(key: str, name: str, expected: str) -> DataError:
@@ -186,7 +238,7 @@ def _missing(key: str, name: str, expected: str) -> DataError:
 
 
 def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
-    if kind not in types:
+    if normal(kind) not in map(normal, types):
         raise OptionError(
             got=f"the defect type '{kind}'",
             expected=f"one that the bundle or the real defects have: {', '.join(types)}",

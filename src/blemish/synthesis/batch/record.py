@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from blemish.documents import read_json
 from blemish.errors import DataError
 from blemish.files import write_atomically
 from blemish.manifest import MANIFEST
@@ -68,14 +69,7 @@ def _brief(value: Any) -> str:
 
 
 def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            got=f"{path}, which can't be read as JSON ({error})",
-            expected="the record of a batch, as Blemish wrote it",
-            todo="Choose another folder for what is to be made.",
-        ) from error
+    return read_json(path, "the record of a batch, as Blemish wrote it")
 
 
 def _refusal(root: Path, what: str) -> DataError:

@@ -6,7 +6,6 @@ refused. What pydantic complains of becomes an `OptionError` that names the plac
 
 import json
 import textwrap
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -16,9 +15,11 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+from blemish.documents import parse_toml, read_text
 from blemish.errors import DataError, OptionError, UserError
 
 T = TypeVar("T")
+RECIPE_LIMIT = 2**24  # bytes
 STRICT = ConfigDict(extra="forbid", strict=True)
 _UNKNOWN, _MISSING = "unexpected_keyword_argument", "missing"
 _WORDS = {"Input should be ": "", "a valid array": "a list", "an object": "a table"}
@@ -39,13 +40,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is missing, or holds no TOML.
     """
+    text = read_text(path, "a recipe in TOML")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        got = f"{path}, which can't be read ({error.strerror})"
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return parse_toml(text)
+    except ValueError as error:
         got = f"{path}, which is no TOML ({error})"
-    raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.")
+        raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.") from error
 
 
 def fill(kind: type[T], table: Mapping[str, Any], name: str) -> T:

@@ -30,7 +30,8 @@ class Tally:
         if outcome == "failed" and len(self.failures) < FAILURES:
             self.failures.append({"name": row["name"], "reason": row["reasons"][0]})
         for name, value in row.get("scores", {}).items() if outcome == "kept" else ():
-            self.scores[kind, name].append(value)
+            if not isinstance(value, bool):
+                self.scores[kind, name].append(value)
 
     def figures(self) -> dict[str, Any]:
         """As JSON holds them.

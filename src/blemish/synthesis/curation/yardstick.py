@@ -28,7 +28,7 @@ from blemish.data.masks import components, silhouette
 from blemish.errors import DataError
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic, shape_of
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
 
 PREFIX = "curation."
@@ -132,11 +132,7 @@ def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
 
 def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
     """Every piece of a photograph's defect for itself, and all of it."""
-    if photograph.mask_path is None:
-        raise _unmarked(photograph)
-    picture, mask = read_picture(photograph.path), read_mask(photograph.mask_path)
-    if mask.shape != picture.shape[:2]:
-        raise _unmarked(photograph)
+    picture, mask = read_picture(photograph.path), photograph.read_mask()
     if not mask.any():
         return []
     pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
@@ -237,13 +233,4 @@ def _nothing(folder: DefectFolder, kind: str) -> DataError:
         got=f"{folder.root}, with no '{kind}' whose mask marks anything",
         expected="photographs of every type that the bundle knows, with masks",
         todo="Add some, or check the folder with 'blemish data check'.",
-    )
-
-
-def _unmarked(photograph: Photograph) -> DataError:
-    name = f"ground_truth/{photograph.kind}/{photograph.path.stem}_mask.png"
-    return DataError(
-        got=f"{photograph.path} without a mask of its own size",
-        expected=f"one in {name}, pixel for pixel",
-        todo="Draw it, or move the photograph away; 'blemish data check' lists all such files.",
     )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
 from blemish.generator.network import Generator, GeneratorConfig, distance_map
-from blemish.generator.restore import shape_of
+from blemish.generator.restore import load_network, shape_of
 from blemish.inversion.encoder import Encoder, mean_under
 from blemish.inversion.space import w_defect_statistics
 from blemish.types import Codes
@@ -117,9 +117,8 @@ def load_mapper(bundle: Bundle, device: torch.device | str = "cpu") -> Mapper:
             todo=f"Run 'blemish train mapper DATA --bundle {bundle.path}', or choose the method "
             "optimize, which needs none.",
         )
-    mapper = Mapper(shape_of(bundle))
-    bundle.load_into(mapper, MAPPER)
-    return mapper.eval().requires_grad_(False).to(device)
+    config = shape_of(bundle)
+    return load_network(bundle, MAPPER, lambda: Mapper(config), device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,14 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.data.folder import LEAST_MARKED
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import DefectConfig, Generator
 from blemish.inversion.keep import Kept, load_inversion
 from blemish.inversion.methods import Method, chosen_method, options_of
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step
+from blemish.notes import note
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 from blemish.synthesis.carry import Carried, carry, enlarged_cover, soft_cover
 from blemish.synthesis.defect import Placed
@@ -131,6 +133,10 @@ class Drawn:
         watch = None if tell is None else lambda time, *_: tell(time)
         return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
 
+    def is_foreign(self, order: Order) -> bool | None:
+        """See `job.Way`."""
+        return self.model.is_foreign(self._seen(order.picture))
+
     def place(
         self,
         order: Order,
@@ -143,6 +149,7 @@ class Drawn:
         """See `job.Way`."""
         photograph = self._seen(order.picture)
         mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
+        _note_vanishing(order, int(mask.sum()))
         job = Job(
             photograph=photograph,
             mask=mask,
@@ -194,6 +201,14 @@ class Drawn:
             detail=detail,
         )
         return carried, own_cover > 0.5
+
+
+def _note_vanishing(order: Order, pixels: int) -> None:
+    if pixels < LEAST_MARKED:
+        note(
+            f"{order.mask} has {pixels} pixels at the model's resolution, fewer than "
+            f"{LEAST_MARKED}; the model hardly sees it."
+        )
 
 
 def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:

@@ -59,6 +59,10 @@ class Window:
         """None: nothing is inverted."""
         return None
 
+    def is_foreign(self, order: Order) -> bool | None:
+        """None: nothing here knows the part."""
+        return None
+
     def place(
         self,
         order: Order,
