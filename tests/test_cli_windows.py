@@ -1,4 +1,4 @@
-"""`blemish train windows` and `blemish train DATA`: the plan, a short training, what it draws."""
+"""`blemish train windows` and `blemish train DATA`: the plan, a short training, its defects."""
 
 from pathlib import Path
 

@@ -116,7 +116,7 @@ def demo(
     rows: list[dict[str, Any]] = []
     with carried_on(), alone(out), Progress("placing", parts * count) as progress:
         for index in range(parts):
-            files = draw_scene(worker.generator, out / "parts", seed + index)
+            files = draw_scene(worker.generator, out / "parts", seed + index, worker.windows)
             order = read_order(*files, worker.types[0], worker.types)
             rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)

@@ -11,19 +11,38 @@ from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
 from blemish.files import ensure_writable
 from blemish.generator.network import Generator
 from blemish.pictures import to_picture, write_picture
+from blemish.windows.network import GOOD
+from blemish.windows.paint import WindowModel, paint
 
 SIDE = 256
+FINE_SIDE = 512  # of parts that a window generator draws again
+RIM = 7  # pixels by which their outlines are widened, and one more
 TRIES = 100
 
 
 @torch.no_grad()
-def draw_part(generator: Generator, seed: int) -> np.ndarray:
-    """Good part as uint8 `h w 3`, enlarged to at least 256² as a photograph would be."""
+def draw_part(generator: Generator, seed: int, windows: WindowModel | None = None) -> np.ndarray:
+    """Good part as uint8 `h w 3`, enlarged to at least 256² as a photograph would be.
+
+    Args:
+        generator: Draws the part.
+        seed: Random seed.
+        windows: Window generator that draws the part again at 512², for the details that the
+            generator is too coarse for.
+    """
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(1, generator.config.z_dim, generator=rng).to(generator.mapping.w_avg.device)
     picture = to_picture(generator(generator.codes(z, psi=0.7)).image[0])
-    side = max(SIDE, generator.config.resolution)
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+    side = max(SIDE if windows is None else FINE_SIDE, generator.config.resolution)
+    large = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+    return large if windows is None else _redrawn(windows, large, rng)
+
+
+def _redrawn(windows: WindowModel, picture: np.ndarray, rng: torch.Generator) -> np.ndarray:
+    """The part drawn anew inside its outline, as a hole is filled with good material."""
+    rim = np.ones((RIM, RIM), np.uint8)
+    mask = cv2.dilate(silhouette(picture).astype(np.uint8), rim) > 0
+    return paint(windows.generator, picture, mask, windows.codes(GOOD, rng), rng)
 
 
 def draw_mask(picture: np.ndarray, seed: int) -> np.ndarray:
@@ -46,10 +65,12 @@ def _where_thickest(part: np.ndarray) -> np.ndarray:
     return disc.astype(bool) & part
 
 
-def draw_scene(generator: Generator, folder: Path, seed: int) -> tuple[Path, Path]:
-    """Write a generated part and a drawn mask; returns their files."""
+def draw_scene(
+    generator: Generator, folder: Path, seed: int, windows: WindowModel | None = None
+) -> tuple[Path, Path]:
+    """Write a generated part and a drawn mask; returns their files. See `draw_part`."""
     ensure_writable(folder)
-    picture = draw_part(generator, seed)
+    picture = draw_part(generator, seed, windows)
     normal, mask = folder / f"part_{seed:04d}.png", folder / f"part_{seed:04d}_mask.png"
     write_picture(normal, picture)
     write_picture(mask, draw_mask(picture, seed))

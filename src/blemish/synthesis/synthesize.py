@@ -32,7 +32,9 @@ from blemish.synthesis.records import record_of
 from blemish.synthesis.ways.choice import WAYS, usual_way
 from blemish.synthesis.ways.drawn import Drawn
 from blemish.synthesis.ways.job import Made, Way
+from blemish.synthesis.ways.window import Window
 from blemish.types import Codes
+from blemish.windows.paint import NETWORK, WindowModel, load_windows
 
 
 class Synthesizer:
@@ -76,6 +78,15 @@ class Synthesizer:
             return self.way.generator
         assert self.bundle is not None, "parts are drawn by a bundle"
         return load_generator(self.bundle, self.device)
+
+    @cached_property
+    def windows(self) -> WindowModel | None:
+        """The bundle's window generator, if it has one."""
+        if isinstance(self.way, Window):
+            return self.way.model
+        if self.bundle is None or not self.bundle.has(NETWORK):
+            return None
+        return load_windows(self.bundle, self.device)
 
     def prepare(self, kind: str) -> None:
         """Read the data of a type of defect before the work starts; see `job.Way.prepare`."""

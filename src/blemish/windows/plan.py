@@ -10,7 +10,7 @@ from blemish.windows.sources import Sources
 from blemish.windows.train import WindowStage
 from blemish.windows.views import usual_zoom, window_side
 
-TRIAL_STEPS = 2
+TRIAL_STEPS = 1
 # What the sample sheet shows from so many kimg on, as seen on photographs of 512² and 256².
 MILESTONES = (
     (0, "stains of wrong colours"),

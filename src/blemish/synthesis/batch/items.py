@@ -98,7 +98,8 @@ class Workplace:
         path = self.root / task.photograph.name
         if not path.exists():
             ensure_writable(path.parent)
-            write_picture(path, draw_part(synthesizer.generator, task.photograph.seed))
+            seed, windows = task.photograph.seed, synthesizer.windows
+            write_picture(path, draw_part(synthesizer.generator, seed, windows))
         return path
 
     def _reason(self, error: Exception, task: Task) -> str:
