@@ -2,6 +2,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,7 +69,7 @@ def with_alpha(path: Path, colour: int) -> None:
     Image.fromarray(np.dstack([colours, levels(255)])).save(path)
 
 
-def soft(path: Path, sigma: float = 1.2, **options: int) -> None:
+def soft(path: Path, sigma: float = 1.2, **options: Any) -> None:
     blurred = cv2.GaussianBlur(levels(255).astype(np.float32), (0, 0), sigma)
     Image.fromarray(blurred.round().astype(np.uint8)).save(path, **options)
 

@@ -69,7 +69,7 @@ def test_damaged_lines_are_left_out(tmp_path: Path, damage: str) -> None:
     whole = rows(path)
     path.write_text(damage + "\n" + path.read_text())
     draw_curves(path, tmp_path / "curves.png")
-    Statistics(path, resume_step=4)
+    Statistics(path, batch=4, resume_step=4)
     assert rows(path) == whole
 
 

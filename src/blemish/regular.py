@@ -7,8 +7,8 @@ would fill the memory.
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 # Without it the opening of a pipe waits until somebody writes to it; Windows has no such pipes.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -18,7 +18,7 @@ class IrregularFileError(Exception):
     """The file is a pipe, a device or a socket, or is too large; the text says which."""
 
 
-def open_regular(path: Path, limit: int) -> BinaryIO:
+def open_regular(path: Path, limit: int) -> BufferedReader:
     """Open a regular file for reading.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blemish.documents import parse_json
 from blemish.files import append_line, read_lines, replacing, write_atomically
@@ -252,9 +252,9 @@ def draw_curves(stats: Path, picture: Path) -> None:
     pyplot.close(figure)
 
 
-def _rows(stats: Path) -> list[dict[str, float | None]]:
+def _rows(stats: Path) -> list[dict[str, Any]]:
     """The lines of a `stats.jsonl`; one that is damaged is left out, since it only draws curves."""
-    rows: list[dict[str, float | None]] = []
+    rows: list[dict[str, Any]] = []
     for line in read_lines(stats):
         with suppress(ValueError):
             row = parse_json(line)

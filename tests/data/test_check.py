@@ -252,7 +252,8 @@ def test_what_differs_below_8_bits_is_no_duplicate(root: Path) -> None:
     levels = np.full((12, 16), 40_000, np.uint16)
     for index in range(2):
         Image.fromarray(levels + np.uint16(index)).save(root / f"train/good/{index}.png")
-    assert np.array_equal(*(pictures.read_picture(root / f"train/good/{k}.png") for k in range(2)))
+    one, other = (pictures.read_picture(root / f"train/good/{k}.png") for k in range(2))
+    assert np.array_equal(one, other)
     assert not check(root).complaints
 
 

@@ -25,6 +25,7 @@ from blemish.evaluation.inversion.survey import Plan, prepare
 from blemish.inversion.methods import METHODS, Method
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Search
+from blemish.names import InversionMethod, Space
 
 QUICK = Search(steps=1, learning_rate=0.05)
 METHOD_SPACES = [(m, s) for m in METHODS for s in ("z", "w", "w+") if (m, s) != ("encode", "z")]
@@ -45,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, parts: Path) -> Path:
     return write_defects(root)
 
 
-def methods(chosen: list[tuple[str, str]]) -> list[Method]:
+def methods(chosen: list[tuple[InversionMethod, Space]]) -> list[Method]:
     return [
         METHODS[m](space=s) if m == "encode" else METHODS[m](space=s, search=QUICK)
         for m, s in chosen
@@ -53,7 +54,7 @@ def methods(chosen: list[tuple[str, str]]) -> list[Method]:
 
 
 def put(
-    bundle: Bundle, model: Model, plan: Plan, out: Path, chosen: list[tuple[str, str]]
+    bundle: Bundle, model: Model, plan: Plan, out: Path, chosen: list[tuple[InversionMethod, Space]]
 ) -> dict[str, Any]:
     return prepare(bundle, model, plan).put(methods(chosen), out)
 

@@ -121,7 +121,7 @@ def test_classes_enter_both_networks_as_published(label: int) -> None:
     image = generator.draw(codes).image
     judged = under(critic.state_dict(), "mapping.")
     looked_for = _dense(judged, _of_class(judged, label, 4), 8)
-    found = critic.b4(critic.features(image)[-1])
+    found = critic.get_submodule("b4")(critic.features(image)[-1])
     verdict = (found * looked_for).sum(dim=1) / sqrt(found.shape[1])
     torch.testing.assert_close(critic(image, which), verdict)
 

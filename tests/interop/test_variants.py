@@ -79,7 +79,7 @@ def test_alias_free_networks_are_called_by_their_name(tmp_path: Path) -> None:
     made = persistent(state, "Generator", z_dim=6, w_dim=8, c_dim=0, img_resolution=16)
     layer = made.get_submodule("synthesis.L0_36_512")
     assert isinstance(layer, Persistent)
-    layer.in_size = np.broadcast_to(np.asarray(16), [2])  # as its layers keep sizes
+    vars(layer)["in_size"] = np.broadcast_to(np.asarray(16), [2])  # as its layers keep sizes
     with pytest.raises(BundleError, match=r"is a StyleGAN3 generator.*--cfg=stylegan2"):
         read(write_snapshot(tmp_path / "a.pkl", snapshot(made, {})))
 

@@ -31,7 +31,7 @@ from blemish.inversion.project import Projection
 from blemish.inversion.refusal import MARGIN
 from blemish.inversion.search import Search
 from blemish.inversion.trajectory import Trajectory
-from blemish.names import Space
+from blemish.names import InversionMethod, Space
 from blemish.pictures import fit, read_mask, read_picture, to_picture, write_picture
 from blemish.types import Codes
 
@@ -97,7 +97,7 @@ def test_figures_are_those_of_the_search(inversion: Inversion, bundle: Bundle, t
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("defect", [False, True])
-def test_every_method_gives_an_inversion(model: Model, name: str, defect: bool) -> None:
+def test_every_method_gives_an_inversion(model: Model, name: InversionMethod, defect: bool) -> None:
     how = METHODS[name](**({} if name == "encode" else {"search": QUICK}))
     found = one(model, how, defect=defect)
     assert found.method == name
@@ -221,7 +221,9 @@ def test_extreme_codes_are_out_of_the_domain(model: Model) -> None:
 
 
 @pytest.mark.parametrize("name", ["in-domain", "optimize", "project"])
-def test_a_search_that_ran_out_of_time_did_not_converge(model: Model, name: str) -> None:
+def test_a_search_that_ran_out_of_time_did_not_converge(
+    model: Model, name: InversionMethod
+) -> None:
     found = one(model, METHODS[name](search=Search(seconds=1e-9)))
     assert found.outcome == "did not converge"
     assert "reached its time limit" in found.reason

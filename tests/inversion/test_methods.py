@@ -29,7 +29,7 @@ from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.inversion.space import w_statistics
-from blemish.names import SearchStart, Space
+from blemish.names import InversionMethod, SearchStart, Space
 
 SPACES = get_args(Space)
 CASES = [(name, space) for name in METHODS for space in SPACES if (name, space) != ("encode", "z")]
@@ -38,7 +38,7 @@ every_method = pytest.mark.parametrize("name, space", CASES)
 every_search = pytest.mark.parametrize("name, space", SEARCHES)
 
 
-def method(name: str, space: Space, steps: int = 4, **search: Any) -> Method:
+def method(name: InversionMethod, space: Space, steps: int = 4, **search: Any) -> Method:
     if name == "encode":
         return METHODS[name](space=space)
     return METHODS[name](
@@ -109,7 +109,7 @@ def anywhere(request: pytest.FixtureRequest, model: Model) -> Model:
 @pytest.mark.parametrize("defect", [False, True])
 @every_method
 def test_what_is_found_is_finite_and_of_the_right_shape(
-    anywhere: Model, target: Tensor, name: str, space: Space, defect: bool
+    anywhere: Model, target: Tensor, name: InversionMethod, space: Space, defect: bool
 ) -> None:
     target = target[:2].to(anywhere.device)
     found = find(anywhere, method(name, space), target, defect=defect)
@@ -134,7 +134,7 @@ def test_what_is_found_is_finite_and_of_the_right_shape(
 
 @every_method
 def test_the_terms_are_those_of_what_is_handed_on(
-    model: Model, target: Tensor, name: str, space: Space
+    model: Model, target: Tensor, name: InversionMethod, space: Space
 ) -> None:
     found = find(model, method(name, space), target[:2], defect=True)
     expected = squared_error(drawn(model, found), target[:2])
@@ -143,7 +143,7 @@ def test_the_terms_are_those_of_what_is_handed_on(
 
 @every_method
 def test_the_same_seed_gives_the_same_codes(
-    model: Model, target: Tensor, name: str, space: Space
+    model: Model, target: Tensor, name: InversionMethod, space: Space
 ) -> None:
     first, again = (find(model, method(name, space), target[:2], defect=True) for _ in range(2))
     assert_equal(first, again)
@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_codes(
 
 @every_method
 def test_five_at_once_are_five_one_by_one(
-    model: Model, target: Tensor, name: str, space: Space
+    model: Model, target: Tensor, name: InversionMethod, space: Space
 ) -> None:
     how = method(name, space, 3, learning_rate=0.01)
     together = find(model, how, target, defect=True)
@@ -166,7 +166,9 @@ def test_five_at_once_are_five_one_by_one(
 
 
 @every_search
-def test_no_step_leaves_the_start(model: Model, target: Tensor, name: str, space: Space) -> None:
+def test_no_step_leaves_the_start(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
     found = find(model, method(name, space, 0), target[:2], defect=True)
     other = find(model, method(name, space, 0), target[2:4], defect=True)
     assert found.steps.tolist() == [0, 0]
@@ -181,7 +183,9 @@ def test_no_step_leaves_the_start(model: Model, target: Tensor, name: str, space
 
 
 @every_search
-def test_searching_comes_nearer(model: Model, target: Tensor, name: str, space: Space) -> None:
+def test_searching_comes_nearer(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
     start, end = (find(model, method(name, space, steps), target, defect=True) for steps in (0, 12))
     assert end.terms["pixels"].mean() < 0.9 * start.terms["pixels"].mean()
     assert end.converged.any()
@@ -189,7 +193,7 @@ def test_searching_comes_nearer(model: Model, target: Tensor, name: str, space: 
 
 @every_method
 def test_pixels_that_do_not_count_change_nothing(
-    model: Model, target: Tensor, name: str, space: Space
+    model: Model, target: Tensor, name: InversionMethod, space: Space
 ) -> None:
     where = torch.ones(2, 1, 16, 16)
     where[:, :, 3:9, 5:13] = 0
@@ -206,7 +210,7 @@ def test_pixels_that_do_not_count_change_nothing(
 
 @every_method
 def test_a_broken_photograph_does_not_hurt_the_others(
-    model: Model, target: Tensor, name: str, space: Space
+    model: Model, target: Tensor, name: InversionMethod, space: Space
 ) -> None:
     broken = target[:3].clone()
     broken[1, :, 4, 4] = nan
@@ -220,21 +224,27 @@ def test_a_broken_photograph_does_not_hurt_the_others(
 
 
 @every_search
-def test_a_plateau_ends_a_search(model: Model, target: Tensor, name: str, space: Space) -> None:
+def test_a_plateau_ends_a_search(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
     how = method(name, space, 60, patience=3, tolerance=0.5)
     found = find(model, how, target[:2])
     assert (found.steps < 30).all()
 
 
 @every_search
-def test_out_of_time_is_said(model: Model, target: Tensor, name: str, space: Space) -> None:
+def test_out_of_time_is_said(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
     found = find(model, method(name, space, 60, seconds=1e-9), target[:2])
     assert found.steps.tolist() == [0, 0]
     assert not found.converged.any()
 
 
 @every_method
-def test_a_watcher_sees_the_way(model: Model, target: Tensor, name: str, space: Space) -> None:
+def test_a_watcher_sees_the_way(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
     seen: list[tuple[float, dict[str, Tensor], Tensor]] = []
     how = method(name, space)
     found = how.find(
@@ -250,7 +260,9 @@ def test_a_watcher_sees_the_way(model: Model, target: Tensor, name: str, space: 
 
 
 @every_method
-def test_networks_are_left_alone(model: Model, target: Tensor, name: str, space: Space) -> None:
+def test_networks_are_left_alone(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
     assert model.encoder is not None
     networks = (model.generator, model.critic, model.encoder)
     weights = [tensor for network in networks for tensor in network.state_dict().values()]
@@ -331,7 +343,7 @@ def test_others_do_without(model: Model, target: Tensor, how: Method) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_defect_is_found_without_a_branch(target: Tensor, name: str) -> None:
+def test_no_defect_is_found_without_a_branch(target: Tensor, name: InversionMethod) -> None:
     bare = fresh_model(replace(CONFIG, defect=None))
     with pytest.raises(BundleError, match="without a defect branch"):
         find(bare, method(name, "w"), target[:1], defect=True)
@@ -339,7 +351,7 @@ def test_no_defect_is_found_without_a_branch(target: Tensor, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_branch_that_takes_no_mask_draws_its_own(target: Tensor, name: str) -> None:
+def test_a_branch_that_takes_no_mask_draws_its_own(target: Tensor, name: InversionMethod) -> None:
     assert CONFIG.defect is not None
     deaf = fresh_model(replace(CONFIG, defect=replace(CONFIG.defect, takes_mask=False)))
     found = find(deaf, method(name, "w"), target[:1], defect=True)
@@ -362,11 +374,11 @@ def test_the_encoder_alone_has_no_z() -> None:
         ("optimize", "feature_weight"),
     ],
 )
-def test_bad_weights_are_refused(name: str, weight: str) -> None:
+def test_bad_weights_are_refused(name: InversionMethod, weight: str) -> None:
     with pytest.raises(OptionError, match=weight.replace("_", " ")):
         METHODS[name](**{weight: nan})
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_knows_its_name(name: str) -> None:
+def test_a_method_knows_its_name(name: InversionMethod) -> None:
     assert name_of(METHODS[name]()) == name

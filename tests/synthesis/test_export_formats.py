@@ -17,9 +17,10 @@ from tiny import part
 
 from blemish.data import DefectFolder, check
 from blemish.data.folder import GOOD
+from blemish.names import ExportFormat
 from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.export.export import FORMATS, Format, export
+from blemish.synthesis.export.export import FORMATS, export
 from blemish.synthesis.export.outlines import pieces
 
 TYPE = dict(zip(NAMES, KINDS, strict=True))
@@ -46,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, shot: str) -> Path:
     return write_made(tmp_path_factory.mktemp("once") / "made", shot=SHOTS[shot])
 
 
-def exported(made: Path, out: Path, format: Format, **options: Any) -> Path:
+def exported(made: Path, out: Path, format: ExportFormat, **options: Any) -> Path:
     export(made, out, format, **options)
     return out
 
@@ -57,7 +58,7 @@ def pictures(root: Path) -> list[Path]:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_pictures_are_upright_without_a_tag_and_else_as_they_were(
-    made: Path, tmp_path: Path, format: Format, shot: str
+    made: Path, tmp_path: Path, format: ExportFormat, shot: str
 ) -> None:
     out = exported(made, tmp_path / "out", format, pairs=True)
     sources = {read_original(path).levels.tobytes(): path for path in pictures(made)}

@@ -68,7 +68,8 @@ def on_the_command_line(
         line.append("--from" if name == "inverted" else f"--{name.replace('_', '-')}")
         if value is not True:
             line.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
-    return tyro.cli(Annotated[options, arg(name="")], args=line, config=MARKERS)
+    flat: Any = Annotated[options, arg(name="")]
+    return tyro.cli(flat, args=line, config=MARKERS)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -88,7 +88,8 @@ def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all(order.part is first for order in orders)
     assert np.array_equal(first.mask, silhouette(orders[0].picture))
     h, w = first.mask.shape
-    first.at((w, h)), first.at((w // 2, h // 2)), first.at((w // 2, h // 2))
+    for size in ((w, h), (w // 2, h // 2), (w // 2, h // 2)):
+        first.at(size)
     assert len(asked) == 2, "once for each size"
 
 

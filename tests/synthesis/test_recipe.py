@@ -78,6 +78,7 @@ def test_a_recipe_names_its_files_by_folder(whole: Recipe, place: Path) -> None:
     assert first.masks == ("masks/0.png", "masks/1.png", "masks/2.png")
     assert second.photographs == second.masks == ()
     assert (len(whole), whole.seed, whole.here) == (14, 7, place)
+    assert whole.bundle is not None
     assert whole.bundle.path == place / "bundle"
     whole.check()
 

@@ -81,7 +81,7 @@ def _plan(recipe: "Recipe") -> dict[str, Any]:
     for group in groups:
         group["photographs"] = len(group["photographs"])
         group["masks"] = len(group["masks"])
-    bundle = str(recipe.bundle.path)
+    bundle = None if recipe.bundle is None else str(recipe.bundle.path)
     return {"items": len(recipe), "bundle": bundle, "seed": recipe.seed, "groups": groups}
 
 

@@ -53,7 +53,7 @@ def without_shadow(
         return part
     left = (part & ~_shadowed(picture, ~part)).astype(np.uint8)
     left = cv2.morphologyEx(left, cv2.MORPH_OPEN, _disc(OPEN_PX))
-    left = cv2.morphologyEx(left, cv2.MORPH_CLOSE, _disc(CLOSE_PX)) & part
+    left = cv2.morphologyEx(left, cv2.MORPH_CLOSE, _disc(CLOSE_PX)) * part.astype(np.uint8)
     if not left.any():
         return part
     outlines, _ = cv2.findContours(left, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -99,7 +99,8 @@ class Dataset:
         Raises:
             DataError: The type or the name can't be a part of a path.
         """
-        check_name(kind, "the defect type"), check_name(name, "the item's name")
+        check_name(kind, "the defect type")
+        check_name(name, "the item's name")
         return {
             "image": Path("test") / kind / f"{name}.png",
             "mask": Path("ground_truth") / kind / f"{name}_mask.png",

@@ -61,7 +61,7 @@ def pasted(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair]
     goods = [photograph.path for photograph in DefectFolder(real).good("train")]
     for number in range(COUNT if goods and cutouts else 0):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-        good = read_picture(goods[rng.integers(len(goods))])
+        good = read_picture(goods[int(rng.integers(len(goods)))])
         part = unshadowed_silhouette(good)
         try:
             mask = draw_mask(options, part, rng, masks)
@@ -81,8 +81,8 @@ def _turned(
     goods = [photograph.path for photograph in DefectFolder(real).good("train")]
     rng = np.random.default_rng(seed)
     for _ in range(COUNT if goods else 0):
-        good = read_picture(goods[rng.integers(len(goods))])
-        picture, mask = defects[rng.integers(len(defects))].read()
+        good = read_picture(goods[int(rng.integers(len(goods)))])
+        picture, mask = defects[int(rng.integers(len(defects)))].read()
         h, w = good.shape[:2]
         turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.uniform(0, 360), 1)
         levels = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST)

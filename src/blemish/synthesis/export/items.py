@@ -14,10 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from blemish.decode import header
 from blemish.errors import DataError, OptionError
 from blemish.files import check_name
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, file_of, read_rows
 from blemish.originals import read_original
+from blemish.pictures import read_mask, read_picture
 
 Split = Literal["train", "val"]
 DESCRIBED = ("seed", "normal", "options", "scores")
@@ -198,10 +200,9 @@ def _refuse_undescribed(row: Row) -> None:
 def _item(root: Path, row: Row) -> Item:
     _refuse_undescribed(row)
     paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
-    originals = {path: read_original(path) for path in paths.values()}
     image, mask, twin = paths.values()
-    changed, photograph = originals[mask].mask, originals[twin].picture
-    if len({original.levels.shape[:2] for original in originals.values()}) > 1:
+    changed, photograph = read_mask(mask), read_original(twin).picture
+    if not changed.shape == photograph.shape[:2] == read_picture(image).shape[:2]:
         expected, todo = "one size", "Export the folder as 'blemish synthesize' wrote it."
         got = f"{image} with a mask or a twin of another size"
         raise DataError(got=got, expected=expected, todo=todo)
@@ -215,7 +216,7 @@ def _item(root: Path, row: Row) -> Item:
         mask=mask,
         twin=twin,
         size=changed.shape,
-        turned=frozenset(path for path, found in originals.items() if found.orientation != 1),
+        turned=frozenset(path for path in paths.values() if header(path).orientation != 1),
         photograph=_digest(photograph),
         facts=row,
     )
