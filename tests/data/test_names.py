@@ -122,4 +122,4 @@ def test_a_bad_file_in_a_folder_of_masks_is_named_by_itself(root: Path) -> None:
     (root / "ground_truth/crack/002/001.png").write_text("hello")
     (complaint,) = check(root).complaints
     assert complaint.path == root / "ground_truth/crack/002/001.png"
-    assert complaint.text.startswith("holds no picture")
+    assert complaint.text.startswith("is not an image")
