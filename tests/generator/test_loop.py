@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -171,3 +173,28 @@ def test_the_state_keeps_the_options_of_the_command(tmp_path: Path) -> None:
     train(tmp_path, options=options)
     assert stored_options(tmp_path / "training" / "x") == options
     assert stored_options(tmp_path) == {}
+
+
+def test_a_signal_to_one_process_stops_all_at_the_same_step(tmp_path: Path) -> None:
+    folders = [str(folder) for folder in Path(__file__).parents[:2]]
+    file = tmp_path / "script.py"
+    file.write_text(f"""
+import sys
+sys.path[:0] = {folders}
+import test_loop as t
+t.loop.draw_curves = lambda *_: None
+fabric = t.make_fabric("cpu", processes=2)
+fabric.launch()
+at = {{4: t.send(t.signal.SIGTERM)}} if fabric.global_rank == 1 else {{}}
+out = t.Path(sys.argv[1])
+try:
+    t.run(t.Counter(at), t.PLAN, fabric, out, resume=False, name="x")
+except t.Terminated as error:
+    (out / f"rank-{{fabric.global_rank}}").write_text(str(error))
+""")
+    command = [sys.executable, str(file), str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    said = {(tmp_path / "out" / f"rank-{k}").read_text() for k in (0, 1)}
+    assert len(said) == 1 and "The checkpoint stands at" in said.pop()
+    assert load_tensors(tmp_path / "out" / "training" / "x" / STATE)[1]["step"] == "5"

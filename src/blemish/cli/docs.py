@@ -13,8 +13,8 @@ OPENING = """\
 # The command line
 
 Every command exits with 0 on success, with 2 on bad input (one message on stderr: what it got, what
-it expected, what to do), with 1 on a failure of its own, and with 130 after Ctrl-C. Files are
-written whole or not at all. `BLEMISH_DEBUG=1` shows the traceback of any error.
+it expected, what to do), with 1 on a failure of its own, with 130 after Ctrl-C, and with 143 after
+SIGTERM. Files are written whole or not at all. `BLEMISH_DEBUG=1` shows the traceback of any error.
 """
 
 
