@@ -146,8 +146,7 @@ def load(
         The pictures, and their masks as 0 and 1; that of a good part is empty.
 
     Raises:
-        DataError: A file can't be read, a defect has no mask, or a mask is of another size, empty
-            or full.
+        DataError: A file can't be read, a defect has no mask, or a mask is of another size.
     """
     pictures = np.zeros((len(photographs), resolution, resolution, 3), np.uint8)
     masks = np.zeros((len(photographs), resolution, resolution), np.uint8)
@@ -160,6 +159,18 @@ def load(
     _note_squeezed(oblong, len(photographs))
     _note_vanishing(photographs, masks)
     return pictures, masks
+
+
+def refuse_unmarked(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, "n r r"]) -> None:
+    """Raise a DataError for the first defect whose mask marks nothing, or everything.
+
+    Args:
+        photographs: As they were loaded.
+        masks: What `load` gave for them.
+    """
+    for photograph, mask in zip(photographs, masks, strict=True):
+        if photograph.kind != GOOD and (not mask.any() or mask.all()):
+            raise _unmarked(photograph, "every" if mask.any() else "no")
 
 
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
@@ -184,10 +195,7 @@ def folders_in(folder: Path) -> list[Path]:
 def _load_mask(photograph: Photograph, resolution: int) -> UInt8[np.ndarray, "r r"]:
     if photograph.kind == GOOD:
         return np.zeros((resolution, resolution), np.uint8)
-    mask = photograph.read_mask()
-    if not mask.any() or mask.all():
-        raise _unmarked(photograph, "every" if mask.any() else "no")
-    return fit_mask(mask, resolution).astype(np.uint8)
+    return fit_mask(photograph.read_mask(), resolution).astype(np.uint8)
 
 
 def _note_squeezed(oblong: Sequence[Path], total: int) -> None:
