@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from blemish.data import DefectFolder, Photograph, as_sample, load
+from blemish.data.folder import refuse_unmarked
 from blemish.errors import DataError
 from blemish.pictures import write_picture
 
@@ -148,9 +149,9 @@ def test_a_mask_of_another_size_is_named_with_both_sizes(root: Path) -> None:
 @pytest.mark.parametrize("marked", [False, True])
 def test_an_empty_or_full_mask_is_refused_by_name(root: Path, marked: bool) -> None:
     write_picture(root / "ground_truth/dent/0_mask.png", np.full((12, 12), marked))
-    which = "every" if marked else "no"
+    which, photographs = "every" if marked else "no", DefectFolder(root).photographs
     with pytest.raises(DataError, match=rf"dent/0_mask\.png, a mask with {which} pixel marked"):
-        load(DefectFolder(root).photographs, 8)
+        refuse_unmarked(photographs, load(photographs, 8)[1])
 
 
 def test_oblong_photographs_are_said_aloud(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -95,7 +95,11 @@ def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     "kind, types, expected",
-    [("rust", TYPES, "crack, paint"), ("", TYPES, "crack, paint"), ("paint", (), "are known: none")],
+    [
+        ("rust", TYPES, "crack, paint"),
+        ("", TYPES, "crack, paint"),
+        ("paint", (), "are known: none"),
+    ],
 )
 def test_an_unknown_type_names_the_known(
     kind: str, types: tuple[str, ...], expected: str, tmp_path: Path

@@ -146,8 +146,7 @@ def load(
         The images, and their masks as 0 and 1; that of a good part is empty.
 
     Raises:
-        DataError: A file can't be read, a defect has no mask, or a mask is of another size, empty
-            or full.
+        DataError: A file can't be read, a defect has no mask, or a mask is of another size.
     """
     pictures = np.zeros((len(photographs), resolution, resolution, 3), np.uint8)
     masks = np.zeros((len(photographs), resolution, resolution), np.uint8)
@@ -161,15 +160,16 @@ def load(
     return pictures, masks
 
 
-def read_defect(
-    photograph: Photograph,
-) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """Reads a photograph of a defect and its mask at their own size.
+def refuse_unmarked(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, "n h w"]) -> None:
+    """Raise a DataError for the first defect whose mask marks nothing, or everything.
 
-    Raises:
-        DataError: A file can't be read, there is no mask, or it is of another size.
+    Args:
+        photographs: As they were loaded.
+        masks: Their masks, as 0 and 1.
     """
-    return read_picture(photograph.path), photograph.read_mask()
+    for photograph, mask in zip(photographs, masks, strict=True):
+        if photograph.kind != GOOD and (not mask.any() or mask.all()):
+            raise _unmarked(photograph, "every" if mask.any() else "no")
 
 
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
@@ -194,19 +194,15 @@ def folders_in(folder: Path) -> list[Path]:
 def load_native(
     photograph: Photograph,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """Reads one photograph and its mask at their own size; the mask of a good part is empty.
+    """Read one photograph and its mask at their own size; the mask of a good part is empty.
 
     Raises:
-        DataError: A file can't be read, a defect has no mask, or the mask is of another size, empty
-            or full.
+        DataError: A file can't be read, a defect has no mask, or the mask is of another size.
     """
     picture = read_picture(photograph.path)
     if photograph.kind == GOOD:
         return picture, np.zeros(picture.shape[:2], bool)
-    mask = photograph.read_mask()
-    if not mask.any() or mask.all():
-        raise _unmarked(photograph, "every" if mask.any() else "no")
-    return picture, mask
+    return picture, photograph.read_mask()
 
 
 def _note_squeezed(oblong: Sequence[Path], total: int) -> None:

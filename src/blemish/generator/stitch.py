@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load, refuse_unmarked
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 
@@ -79,12 +79,13 @@ def read_defects(
         third: Use the first third of each type by name, the field's few-shot protocol.
 
     Raises:
-        DataError: A file can't be read, or a mask is missing.
+        DataError: A file can't be read, or a mask is missing, empty or full.
     """
     chosen = [p for kind in types for p in folder.defects_to_learn(kind, first_third=third)]
     if not chosen:
         return None
     pictures, masks = load(chosen, resolution)
+    refuse_unmarked(chosen, masks)
     return cut_defects(pictures, masks, [types.index(p.kind) for p in chosen])
 
 

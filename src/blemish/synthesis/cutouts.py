@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from blemish.data.folder import DefectFolder, read_defect
+from blemish.data.folder import DefectFolder, load_native
 from blemish.data.masks import spanned
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import OptionError
@@ -96,7 +96,7 @@ def cutouts_in(folder: Path, kind: str, *, first_third: bool = False) -> list[Cu
     """
     found = DefectFolder(folder).defects_to_learn(kind, first_third=first_third)
     masked = [photograph for photograph in found if photograph.mask_path is not None]
-    cutouts = [cutout for photograph in masked for cutout in cut_out(*read_defect(photograph))]
+    cutouts = [cutout for photograph in masked for cutout in cut_out(*load_native(photograph))]
     if not cutouts:
         raise OptionError(
             got=f"{folder}, which holds no '{kind}' to paste",

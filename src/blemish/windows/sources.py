@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from blemish.data.folder import GOOD, DefectFolder, Photograph, load_native
+from blemish.data.folder import GOOD, DefectFolder, Photograph, load_native, refuse_unmarked
 from blemish.data.masks import components, silhouette
 from blemish.errors import DataError
 
@@ -167,7 +167,9 @@ def read_sources(
 
 
 def _source(photograph: Photograph) -> Source:
-    return Source(*load_native(photograph))
+    picture, mask = load_native(photograph)
+    refuse_unmarked([photograph], mask[None].astype(np.uint8))
+    return Source(picture, mask)
 
 
 def _within_memory(photographs: Sequence[Photograph]) -> list[Photograph]:
