@@ -19,9 +19,9 @@ from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
+from blemish.devices import make_fabric
 from blemish.evaluation.metrics import sliced_wasserstein
 from blemish.files import write_atomically
-from blemish.generator.loop import make_fabric
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.presets import preset_of
 from blemish.inversion.domain import cycle_distance, read_again

@@ -29,11 +29,12 @@ import tyro
 from lightning_fabric import Fabric
 
 from benchmarks._hardware import heading, highest_mib
+from blemish.devices import choose_device, make_fabric
 from blemish.evaluation.provenance import hardware
 from blemish.files import write_atomically
 from blemish.generator.critic import Critic
 from blemish.generator.defects import DefectStage
-from blemish.generator.loop import Stage, choose_device, make_fabric, step_rng
+from blemish.generator.loop import Stage, step_rng
 from blemish.generator.network import Generator
 from blemish.generator.presets import PRESETS, Preset, find_preset
 from blemish.generator.stitch import Defects

@@ -20,9 +20,12 @@ from tiny import part, spot, write_bundle, write_defects, write_scene
 
 import blemish.checkpoint
 from blemish.checkpoint import Bundle, load_codes
+from blemish.cli import main
 from blemish.data import check
 from blemish.data.masks import silhouette
+from blemish.files import LOCK, alone
 from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.synthesis.batch.record import keep_record
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +173,7 @@ def test_a_mask_is_drawn_on_the_part(
     requested = read_mask(place / "out" / row["files"]["requested"])
     assert requested.any()
     assert not (requested & ~silhouette(read_picture(place / "nut.png"))).any()
-    assert np.array_equal(read_mask(place / row["requested"]), requested)
+    assert np.array_equal(read_mask(place / "out" / row["requested"]), requested)
     assert row["options"]["real"] == ("real" if "--reference" in options else None)
     before = files_in(place / "out")
     assert exit_code(f"{DRAW} {options} --json") == 0  # the same mask, so the same item
@@ -316,7 +319,7 @@ def test_a_folder_with_another_s_manifest(
     (place / "out" / "manifest.jsonl").write_text("{}\n")
     assert exit_code(command) == 2
     told = capsys.readouterr().err
-    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is no item's")
+    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is not a valid item record")
     assert [*(place / "out").iterdir()] == [place / "out" / "manifest.jsonl"]
 
 
@@ -351,7 +354,7 @@ def test_a_full_disk(
     assert "Traceback" not in told
     written = files_in(place / "out")
     assert not [name for name in written if Path(name).name.startswith(".")]
-    assert len([name for name in written if name != "manifest.jsonl"]) == writes
+    assert len({*written} - {"manifest.jsonl", LOCK}) == writes
 
     monkeypatch.undo()
     monkeypatch.chdir(place)
@@ -359,6 +362,48 @@ def test_a_full_disk(
     assert exit_code(command) == 0
     written.pop("manifest.jsonl", None)
     assert written.items() <= files_in(place / "out").items(), "what was written was whole"
+
+
+@pytest.mark.parametrize("command", [MAKE, f"{DRAW} --mask-kind blob", DEMO])
+def test_a_folder_takes_one_run_at_a_time(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(place / "out"):
+        assert exit_code(command) == 2
+    assert "out, where another run is at work" in capsys.readouterr().err
+    assert not (place / "out" / "manifest.jsonl").exists()
+    assert exit_code(command) == 0
+
+
+@pytest.mark.parametrize("command", [MAKE, f"{DRAW} --mask-kind blob", DEMO])
+def test_the_folder_of_a_batch_is_refused(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "out").mkdir()
+    keep_record(place / "out", {})
+    before = files_in(place / "out")
+    assert exit_code(command) == 2
+    assert "out, a folder of 'blemish batch'" in capsys.readouterr().err
+    assert files_in(place / "out") == before
+
+
+@pytest.mark.parametrize("command", [MAKE, f"{DRAW} --mask-kind blob", DEMO])
+def test_another_folder_gives_the_same_bytes(command: str, place: Path) -> None:
+    assert exit_code(command) == 0
+    assert exit_code(f"{command} --out {place / 'deep' / 'other'}") == 0
+    one, other = files_in(place / "out"), files_in(place / "deep" / "other")
+    for files in (one, other):
+        files.pop("report.html", None)  # it tells the time that was taken
+    assert one == other
+
+
+def test_the_item_of_an_odd_name_is_exported(place: Path) -> None:
+    odd = "a:b\tc\u00a0.png"
+    (place / odd).write_bytes((place / "nut.png").read_bytes())
+    line = [*MAKE.split(), "--normal", odd]
+    assert main(line) == 0
+    assert exit_code("export out --format yolo --out yolo") == 0
+    assert len([*(place / "yolo" / "images" / "train").iterdir()]) == 1
 
 
 def interrupted(*_: object, **__: object) -> None:

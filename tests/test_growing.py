@@ -13,10 +13,11 @@ from tiny import CONFIG, TYPES, write_bundle, write_parts
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import BundleError, OptionError
 from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
-from blemish.generator.loop import Schedule, make_fabric
+from blemish.generator.loop import Schedule
 from blemish.generator.network import BRANCH, DefectConfig
 from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining, train_generator

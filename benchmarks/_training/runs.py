@@ -26,11 +26,11 @@ from benchmarks._training.measures import (
 from benchmarks._training.trials import SIDE, Backbone, Branch
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import OptionError, TrainingError
 from blemish.evaluation.eyes import Eyes
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.defects import train_defects
-from blemish.generator.loop import make_fabric
 from blemish.generator.restore import load_generator
 from blemish.generator.train import train_generator
 from blemish.names import Precision

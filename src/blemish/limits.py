@@ -1,11 +1,10 @@
-"""Limits of numbers that options hold: seeds, and the steps, rates and weights of a search."""
+"""Limits of numbers that a search takes: its steps, its rate and the weights of its loss."""
 
 from typing import Any
 
 from blemish.errors import OptionError
 
 HEAVIEST = 1e9
-SEED_LIMIT = 2**63
 
 
 def refuse_search(steps: int, learning_rate: float) -> None:
@@ -41,17 +40,3 @@ def refuse_weights_of(options: Any) -> None:
     """The same for every field of a dataclass that is called a weight."""
     names = [name for name in options.__dataclass_fields__ if name.endswith("_weight")]
     refuse_weights(**{name: getattr(options, name) for name in names})
-
-
-def refuse_seeds(seed: int, count: int = 1) -> None:
-    """Check the seeds `seed … seed + count - 1`.
-
-    Raises:
-        OptionError: There are none, or one that no generator of random numbers takes.
-    """
-    if count < 1:
-        raise OptionError(got=f"--count {count}", expected="1 or more", todo="Ask for some.")
-    if not 0 <= seed <= SEED_LIMIT - count:
-        raise OptionError(
-            got=f"--seed {seed}", expected="0 up to 2^63 - 1 for the last", todo="Choose another."
-        )

@@ -1,6 +1,181 @@
-"""`manifest.jsonl`: what a folder of made items says of each, a line of JSON an item.
+"""`manifest.jsonl`: what a folder of made items says of each, one line of JSON per item.
 
 A line is added after the item's files, so an item with a line is whole; a last line without its
-newline was torn and is left out. A manifest may come from a stranger: `read_manifest` checks every
-value that it gives, and the names and paths in it before anyone follows them.
+newline was torn and is left out. Of two lines under one name the later counts. A manifest may come
+from a stranger: every value of a line is checked, and so is each file before it is read.
 """
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from blemish.errors import DataError
+from blemish.files import append_line, check_name
+from blemish.names import ItemOutcome
+
+MANIFEST = "manifest.jsonl"
+NOTHING_CHANGED = "nothing changed"
+
+# A line as it is read: the keys of `SCHEMA`, and whatever a later release adds.
+Row = dict[str, Any]
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_word, value))
+
+
+def _files(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_inside, value.values()))
+
+
+def _inside(path: Any) -> bool:
+    """Whether it is a relative path that leads nowhere above its start."""
+    steps = path.replace("\\", "/").split("/") if isinstance(path, str) else [""]
+    return not {"", ".."} & {*steps} and "\0" not in path and not Path(path).is_absolute()
+
+
+def _bundle(value: Any) -> bool:
+    named = isinstance(value, dict) and _word(value.get("name")) and _word(value.get("digest"))
+    return value is None or named
+
+
+def _scores(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(map(_number, value.values()))
+        and _whole(value.get("reach_px", 0))
+    )
+
+
+# What each key holds:
+SCHEMA: dict[str, Callable[[Any], bool]] = {
+    "name": _word,  # of the item's files
+    "type": _word,  # of the defect
+    "outcome": lambda value: value in get_args(ItemOutcome),
+    "reasons": _words,  # why the item is not kept, or is doubtful
+    "files": _files,  # image, mask, twin, requested and codes, relative to the folder
+    "seed": _whole,
+    "strength": _number,
+    "normal": _word,  # the photograph's file
+    "requested": lambda value: value is None or _word(value),  # the mask's file
+    "photograph": _word,  # digest of its pixels
+    "fingerprint": _word,  # of the change, by which duplicates are found
+    "bundle": _bundle,  # name and digest of the bundle that made the item
+    "options": lambda value: isinstance(value, dict),
+    "scores": _scores,
+    "index": _whole,  # among the items of a recipe
+    "duplicate_of": _word,
+}
+REQUIRED = ("name", "type", "files")
+
+
+def read_rows(manifest: Path) -> Iterator[Row]:
+    """The lines of a manifest, oldest first, one in memory at a time; none if there is no file.
+
+    Lines of older releases have no outcome: their items were kept, but for those without a picture,
+    in which nothing changed.
+
+    Args:
+        manifest: The file.
+
+    Yields:
+        What `SCHEMA` says: name, type, outcome, reasons and files are always there.
+
+    Raises:
+        DataError: A line is not a valid record; the message names the file and the line.
+    """
+    if not manifest.exists():
+        return
+    with manifest.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n"):
+                yield _row(manifest, number, line)
+
+
+def append_row(manifest: Path, row: Mapping[str, Any]) -> None:
+    """Add a line; only one process may.
+
+    Raises:
+        OutputError: The disk is full or read-only, or something is in the way.
+    """
+    append_line(manifest, json.dumps(row))
+
+
+def file_of(manifest: Path, row: Mapping[str, Any], kind: str) -> Path:
+    """A file of an item, which lies in the manifest's folder.
+
+    Args:
+        manifest: The manifest that the row is of.
+        row: As `read_rows` gives it.
+        kind: image, mask, twin, requested or codes.
+
+    Raises:
+        DataError: The row names no such file, or it is gone, or a link leads out of the folder.
+    """
+    root, named = manifest.parent, row["files"].get(kind)
+    path = root / str(named)
+    if named is None or not path.is_file():
+        raise _lost(root, row, kind, f"is gone ({named})")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise _lost(root, row, kind, f"lies outside it: {named} leads to {path.resolve()}")
+    return path
+
+
+def _row(manifest: Path, number: int, line: bytes) -> Row:
+    row = _parsed(line)
+    wrong = _complaint(row)
+    if wrong is not None:
+        raise DataError(
+            got=f"{manifest}, whose line {number} is not a valid item record: {wrong}",
+            expected="a manifest as Blemish wrote it",
+            todo="Restore the line, or choose another folder.",
+        )
+    check_name(row["type"], f"{manifest}, whose line {number} has the type")
+    return row
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(row, dict) and isinstance(row.get("files"), dict) and "outcome" not in row:
+        kept = "image" in row["files"]
+        reasons = [] if kept else [NOTHING_CHANGED]
+        row = {**row, "outcome": "kept" if kept else "refused", "reasons": reasons}
+    return row
+
+
+def _complaint(row: Any) -> str | None:
+    """What is wrong with a line, if anything is."""
+    if not isinstance(row, dict):
+        return "not a JSON object"
+    for key, fits in SCHEMA.items():
+        if key not in row and key in REQUIRED:
+            return f"no {key}"
+        if key in row and not fits(row[key]):
+            return f"{key} = {str(row[key])[:60]!r}"
+    if row["outcome"] == "kept" and not {"image", "mask"} <= {*row["files"]}:
+        return "kept without an image and a mask"
+    return None
+
+
+def _lost(root: Path, row: Mapping[str, Any], kind: str, how: str) -> DataError:
+    return DataError(
+        got=f"{root}, where the {kind} of item {row['name']!r} {how}",
+        expected="every file that manifest.jsonl names, in its folder",
+        todo="Bring it back, or take the item's line out of manifest.jsonl.",
+    )

@@ -22,6 +22,7 @@ from blemish.files import write_atomically
 from blemish.levels import Decoded, decoded, mask_of, picture_of
 
 PIXEL_LIMIT = 64_000_000
+LEAST_SIDE = 32
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 # Pillow's other readers are left out: some of them start programs.
@@ -75,6 +76,17 @@ def decode(path: Path) -> Decoded:
         raise _complaint(f"{path}, which holds no picture", "Export it again.") from None
     except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
         raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
+
+
+def refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Raise a DataError if a picture is smaller than `LEAST_SIDE` squared."""
+    h, w = picture.shape[:2]
+    if min(h, w) < LEAST_SIDE:
+        raise DataError(
+            got=f"{path}, a picture of {w} × {h} pixels",
+            expected=f"a photograph of at least {LEAST_SIDE} × {LEAST_SIDE} pixels",
+            todo="Give the photograph as the camera took it.",
+        )
 
 
 def write_picture(

@@ -27,11 +27,12 @@ from blemish import checkpoint  # noqa: F401  for the scripts below
 from blemish.checkpoint import Bundle, load_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError, OptionError, OutputError, TrainingError
 from blemish.files import LOCK
 from blemish.generator import loop
 from blemish.generator.defects import DefectTraining, train_defects
-from blemish.generator.loop import STATE, Schedule, make_fabric
+from blemish.generator.loop import STATE, Schedule
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator

@@ -16,11 +16,12 @@ from torch import Tensor
 from blemish.checkpoint import Bundle, load_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.features import FeatureNetwork
 from blemish.files import LOCK
 from blemish.generator import loop
-from blemish.generator.loop import STATE, Schedule, make_fabric, step_rng
+from blemish.generator.loop import STATE, Schedule, step_rng
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.restore import load_critic, load_generator

@@ -12,7 +12,7 @@ from blemish.inversion.search import (
     Terms,
     search,
 )
-from blemish.limits import SEED_LIMIT, refuse_seeds, refuse_weights
+from blemish.limits import refuse_weights
 
 
 def bowl(point: Tensor, bottom: Tensor) -> Callable[[float], Terms]:
@@ -254,23 +254,3 @@ def test_bad_weights_are_refused_by_name(weight: float) -> None:
 @pytest.mark.parametrize("weight", [0, 1e5, 1e9])
 def test_good_weights_pass(weight: float) -> None:
     refuse_weights(image_weight=weight)
-
-
-@pytest.mark.parametrize(
-    "seed, count, word",
-    [
-        (0, 0, "--count 0"),
-        (0, -3, "--count -3"),
-        (-1, 1, "--seed -1"),
-        (SEED_LIMIT, 1, "--seed"),
-        (SEED_LIMIT - 2, 3, "--seed"),
-    ],
-)
-def test_bad_seeds_are_refused(seed: int, count: int, word: str) -> None:
-    with pytest.raises(OptionError, match=word):
-        refuse_seeds(seed, count)
-
-
-@pytest.mark.parametrize("seed, count", [(0, 1), (SEED_LIMIT - 3, 3)])
-def test_good_seeds_pass(seed: int, count: int) -> None:
-    refuse_seeds(seed, count)

@@ -5,6 +5,7 @@ from scenery import SIZES, at_size, painted
 from tiny import part, spot
 
 from blemish.checkpoint import Bundle
+from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.synthesis.curation.sightings import (
@@ -38,7 +39,7 @@ def defective(
 def look(
     critic: Critic, picture: np.ndarray, mask: np.ndarray, good: np.ndarray | None = None
 ) -> Sighting:
-    return sight(critic, 16, picture, mask, picture if good is None else good)
+    return sight(critic, 16, picture, mask, silhouette(shrunk(picture if good is None else good)))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -12,6 +12,7 @@ from tiny import TYPES, part, spot, write_bundle, write_defects
 
 from blemish.checkpoint import Bundle, pack
 from blemish.data.folder import DefectFolder
+from blemish.data.masks import silhouette
 from blemish.errors import BundleError, DataError
 from blemish.generator.restore import load_matching_critic
 from blemish.pictures import write_picture
@@ -186,7 +187,7 @@ def test_real_defects_are_looked_at_as_made_ones(fresh: Bundle, folder: DefectFo
     found, critic = learnt(fresh, folder), load_matching_critic(fresh)
     picture, mask = part(48, 48, seed=0), spot(48, 48, at=(0.4, 0.5))
     picture[mask] = (230, 20, 20)
-    made = sight(critic, 16, picture, mask, part(48, 48, seed=0))
+    made = sight(critic, 16, picture, mask, silhouette(part(48, 48, seed=0)))
     assert found["paint"].distance(made) == found["paint"].likeness(made) == 0
     assert found["crack"].distance(made) > 0
 

@@ -197,4 +197,4 @@ def test_the_command_puts_detail_on(
     assert exit_code(f"{make} --tone real") == 2
     assert "without detail" in capsys.readouterr().err
     assert exit_code(f"{make} --first-third") == 2
-    assert "--first-third without a use" in capsys.readouterr().err
+    assert "first_third without real" in capsys.readouterr().err

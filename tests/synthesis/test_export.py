@@ -1,5 +1,6 @@
 import errno
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
@@ -11,8 +12,10 @@ from tiny import write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, DataError, OutputError
+from blemish.names import ExportFormat
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.export.export import FORMATS, Format, export
+from blemish.synthesis.export.export import FORMATS, _write, export
+from blemish.synthesis.export.unfinished import MARK
 
 DAY = date(2026, 1, 2)
 LISTS = {"mvtec": (), "coco": ("annotations.json",), "yolo": ("data.yaml",)}
@@ -26,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=FORMATS)
-def format(request: pytest.FixtureRequest) -> Format:
+def format(request: pytest.FixtureRequest) -> ExportFormat:
     return request.param
 
 
@@ -36,13 +39,13 @@ def card_of(made: Path, out: Path, **options: Any) -> str:
 
 
 def test_every_format_is_offered() -> None:
-    assert {*FORMATS} == {*get_args(Format)} == {*LISTS}
+    assert {*FORMATS} == {*get_args(ExportFormat)} == {*LISTS}
 
 
 @pytest.mark.parametrize("pairs", [False, True])
 @pytest.mark.parametrize("share", [0, 0.5])
 def test_pictures_are_copied_byte_for_byte(
-    made: Path, tmp_path: Path, format: Format, pairs: bool, share: float
+    made: Path, tmp_path: Path, format: ExportFormat, pairs: bool, share: float
 ) -> None:
     done = export(made, tmp_path / "out", format, pairs=pairs, share=share)
     source, written = {*files_in(made).values()}, files_in(tmp_path / "out")
@@ -57,7 +60,7 @@ def test_pictures_are_copied_byte_for_byte(
     assert all(pictures[path] == (made / "twin" / Path(path).name).read_bytes() for path in twins)
 
 
-def test_what_is_told_is_what_is_there(made: Path, tmp_path: Path, format: Format) -> None:
+def test_what_is_told_is_what_is_there(made: Path, tmp_path: Path, format: ExportFormat) -> None:
     done = export(made, tmp_path / "out", format, share=0.5, pairs=True)
     assert {*done.files} == {*files_in(tmp_path / "out")}
     assert len({*done.files}) == len(done.files), "no file is written twice"
@@ -66,7 +69,9 @@ def test_what_is_told_is_what_is_there(made: Path, tmp_path: Path, format: Forma
     assert not [path for path in done.files if "nut_4" in path]
 
 
-def test_the_same_items_give_the_same_bytes(made: Path, tmp_path: Path, format: Format) -> None:
+def test_the_same_items_give_the_same_bytes(
+    made: Path, tmp_path: Path, format: ExportFormat
+) -> None:
     for day, name in ((1, "a/x"), (2, "b/x")):
         export(made, tmp_path / name, format, pairs=True, share=0.5, today=date(2026, 1, day))
     first, second = files_in(tmp_path / "a/x"), files_in(tmp_path / "b/x")
@@ -75,20 +80,20 @@ def test_the_same_items_give_the_same_bytes(made: Path, tmp_path: Path, format: 
     assert cards[0].replace("2026-01-01", "2026-01-02") == cards[1] != cards[0]
 
 
-def test_what_lists_pictures_comes_last(made: Path, tmp_path: Path, format: Format) -> None:
+def test_what_lists_pictures_comes_last(made: Path, tmp_path: Path, format: ExportFormat) -> None:
     files = export(made, tmp_path / "out", format).files
     lists = LISTS[format]
     assert files[len(files) - len(lists) :] == lists
 
 
-def test_progress_ends_with_all(made: Path, tmp_path: Path, format: Format) -> None:
+def test_progress_ends_with_all(made: Path, tmp_path: Path, format: ExportFormat) -> None:
     told: list[float] = []
     export(made, tmp_path / "out", format, tell=told.append)
     assert told == sorted(told)
     assert told[-1] == 1
 
 
-def test_an_empty_folder_will_do(made: Path, tmp_path: Path, format: Format) -> None:
+def test_an_empty_folder_will_do(made: Path, tmp_path: Path, format: ExportFormat) -> None:
     assert export(made, tmp_path, format).files
 
 
@@ -110,17 +115,31 @@ def test_a_place_that_is_taken_is_refused(made: Path, tmp_path: Path, what: str)
     assert (files_in(tmp_path), files_in(made)) == before
 
 
-def test_bad_items_are_found_before_anything_is_written(tmp_path: Path, format: Format) -> None:
+def test_bad_items_are_found_before_anything_is_written(
+    tmp_path: Path, format: ExportFormat
+) -> None:
     root = write_made(tmp_path / "made")
-    row = json.loads((root / "manifest.jsonl").read_text().splitlines()[0])
-    blank(root / row["files"]["mask"])
+    for mask in (root / "ground_truth").rglob("*.png"):
+        blank(mask)
     with pytest.raises(DataError):
         export(root, tmp_path / "out", format)
     assert not (tmp_path / "out").exists()
 
 
+def test_an_unfit_item_stops_no_other(tmp_path: Path, format: ExportFormat) -> None:
+    root = write_made(tmp_path / "made")
+    row = json.loads((root / "manifest.jsonl").read_text().splitlines()[0])
+    blank(root / row["files"]["mask"])
+    done = export(root, tmp_path / "out", format)
+    assert [*done.items.unfit] == [row["name"]]
+    assert len(done.items.items) == len(masks()) - 1
+    assert not [path for path in done.files if row["name"] in path]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "items that could not be exported (1)" in card
+
+
 def test_a_full_disk_is_told_and_leaves_no_half_file(
-    made: Path, tmp_path: Path, format: Format, monkeypatch: pytest.MonkeyPatch
+    made: Path, tmp_path: Path, format: ExportFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = export(made, tmp_path / "whole", format, today=DAY).files
     write, left = Path.write_bytes, [len(whole) - 1]
@@ -138,8 +157,38 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
         export(made, tmp_path / "out", format, today=DAY)
     monkeypatch.undo()
     written, complete = files_in(tmp_path / "out"), files_in(tmp_path / "whole")
-    assert {*written} == {*whole[:-1]}, "what lists the pictures is not there"
+    assert {*written} == {MARK, *whole[:-2]}, "what lists the pictures is not there"
+    del written[MARK]
     assert all(data == complete[path] for path, data in written.items() if path != "README.md")
+
+
+def test_an_export_that_was_broken_off_is_repeated(
+    made: Path, tmp_path: Path, format: ExportFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("blemish.synthesis.export.export._write", stopped_after(3))
+        with pytest.raises(OutputError):
+            export(made, out, format, today=DAY)
+    with pytest.raises(OutputError, match="another export was broken off"):
+        export(made, out, format, pairs=True, today=DAY)
+    export(made, out, format, today=DAY)
+    export(made, tmp_path / "whole" / "out", format, today=DAY)
+    assert files_in(out) == files_in(tmp_path / "whole" / "out")
+    with pytest.raises(OutputError, match="not empty"):
+        export(made, out, format, today=DAY)
+
+
+def stopped_after(files: int) -> Callable[..., None]:
+    """What writes so many files of an export, then finds the disk full."""
+    left = iter(range(files))
+
+    def write(*args: Any) -> None:
+        if next(left, None) is None:
+            raise OutputError(got="no space is left", expected="some", todo="Free some.")
+        _write(*args)
+
+    return write
 
 
 def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
@@ -180,7 +229,7 @@ def test_the_card_leaves_out_what_is_not(made: Path, tmp_path: Path) -> None:
 
 
 def test_the_card_hands_on_no_folder_of_its_maker(
-    made: Path, tmp_path: Path, format: Format
+    made: Path, tmp_path: Path, format: ExportFormat
 ) -> None:
     export(made, tmp_path / "out", format, pairs=True)
     assert not [path for path, data in files_in(tmp_path / "out").items() if b"/home/" in data]

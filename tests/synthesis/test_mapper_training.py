@@ -14,10 +14,11 @@ from torch import Tensor
 from blemish.checkpoint import Bundle, load_tensors
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
+from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.files import LOCK
 from blemish.generator import loop
-from blemish.generator.loop import STATE, Schedule, make_fabric
+from blemish.generator.loop import STATE, Schedule
 from blemish.generator.network import DefectConfig
 from blemish.synthesis.mapping import train as training
 from blemish.synthesis.mapping.looks import COORDINATES

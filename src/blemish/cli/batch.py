@@ -41,7 +41,7 @@ def batch(
         dry_run: Check the recipe and print what it comes to; nothing is made.
         json: Print the figures of the set as JSON.
     """
-    from blemish.generator.loop import choose_device
+    from blemish.devices import choose_device
     from blemish.synthesis.batch.batch import Batch
     from blemish.synthesis.batch.pool import refuse_workers, usual_workers
     from blemish.synthesis.batch.recipe import read_recipe

@@ -61,9 +61,9 @@ def inversion(
         json: Print the figures as JSON.
     """
     from blemish.checkpoint import find_bundle
+    from blemish.devices import choose_device
     from blemish.evaluation.inversion.survey import Plan, prepare
     from blemish.files import ensure_writable
-    from blemish.generator.loop import choose_device
     from blemish.inversion.model import load_model
 
     plan = Plan(
@@ -111,8 +111,8 @@ def synthesis(
         device: What to look on; auto takes CUDA where it is found.
         json: Print the figures as JSON.
     """
+    from blemish.devices import choose_device
     from blemish.evaluation.synthesis.report import Plan, prepare
-    from blemish.generator.loop import choose_device
 
     comparison = prepare(
         Plan(

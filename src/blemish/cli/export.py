@@ -1,5 +1,6 @@
 """`blemish export`: made items in the layouts that others' tools read."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from blemish.synthesis.export.export import Exported
 
 Made = Annotated[Path, Positional, arg(metavar="DIR")]
+NUMBERED = ("coco", "yolo")
 LEFT_OUT = {
     "unchanged": "nothing changed in them",
     "refused": "they were refused",
     "failed": "they could not be made",
 }
+BUNDLES = "(default: the bundle's)"
 NOT_GIVEN = "(default: looked for under its name)"
 
 
@@ -28,6 +31,8 @@ def export(
     pairs: Flag = False,
     hold_out: float = 0,
     bundle: Annotated[str | None, arg(help_behavior_hint=NOT_GIVEN)] = None,
+    classes: Annotated[str | None, arg(metavar="TYPE,...", help_behavior_hint=BUNDLES)] = None,
+    include_doubtful: Flag = False,
     json: Json = False,
 ) -> None:
     """Hand made items on to other tools, with a data card.
@@ -40,13 +45,23 @@ def export(
         pairs: Add the untouched photograph of each item, under its name.
         hold_out: Share of the photographs to keep for testing, with all items on them.
         bundle: Folder or name of the bundle that made them, whose licence the card shall tell.
+        classes: Order in which coco and yolo number the types; it may name types that are absent.
+        include_doubtful: Export the items that curation refused too, if their pictures were kept.
         json: Print what was written as JSON.
     """
     from blemish.synthesis.export.export import export as write
 
     with Progress("exporting", 1) as progress:
         done = write(
-            made, out, format, pairs=pairs, share=hold_out, bundle=bundle, tell=progress.part
+            made,
+            out,
+            format,
+            pairs=pairs,
+            share=hold_out,
+            bundle=bundle,
+            classes=None if classes is None else [name.strip() for name in classes.split(",")],
+            doubtful=include_doubtful,
+            tell=progress.part,
         )
     found = _found(done)
     if json:
@@ -59,7 +74,12 @@ def export(
         for outcome, why in LEFT_OUT.items():
             if found[outcome]:
                 print(f"  left out, since {why}: {found[outcome]}")
+        for name, why in done.items.unfit.items():
+            print(f"  left out, {name!r}: {why}")
         print(f"  {out / 'README.md'} is the data card.")
+    if done.by_name and format in NUMBERED:
+        note = "The bundle is not at hand, so classes are numbered by name; --classes orders them."
+        print(note, file=sys.stderr)
 
 
 def _found(done: "Exported") -> dict[str, Any]:
@@ -72,4 +92,6 @@ def _found(done: "Exported") -> dict[str, Any]:
         "photographs": len({item.photograph for item in items}),
         "held_out": sum(item.split == "val" for item in items),
         **{outcome: getattr(done.items, outcome) for outcome in LEFT_OUT},
+        "unfit": dict(done.items.unfit),
+        "classes": list(done.items.classes),
     }

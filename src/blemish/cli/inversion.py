@@ -113,12 +113,12 @@ def invert(
         json: Print the figures as JSON, a list if several photographs were asked for.
     """
     from blemish.checkpoint import find_bundle
+    from blemish.devices import choose_device
     from blemish.files import ensure_writable
-    from blemish.generator.loop import choose_device
     from blemish.inversion.invert import Unreadable, invert_files, read_photograph
     from blemish.inversion.model import load_model
     from blemish.inversion.trajectory import Trajectory
-    from blemish.limits import refuse_seeds
+    from blemish.seeds import refuse_seeds
 
     refuse_seeds(seed)
     if batch < 1:

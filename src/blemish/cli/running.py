@@ -62,12 +62,10 @@ class Run:
         return replace(preset, **{k: v for k, v in chosen.items() if v is not None})
 
     def launch(self) -> "Fabric":
-        import torch
-
-        from blemish.generator.loop import make_fabric
+        from blemish.devices import make_fabric, use_threads
 
         if self.threads is not None:
-            torch.set_num_threads(self.threads)
+            use_threads(self.threads)
         fabric = make_fabric(self.device, processes=self.processes, precision=self.precision)
         fabric.launch()
         return fabric

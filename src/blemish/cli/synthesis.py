@@ -9,8 +9,8 @@ from tyro.conf import arg
 from blemish.cli.options import Json
 from blemish.cli.progress import Progress, carried_on, print_json
 from blemish.errors import OptionError
-from blemish.limits import refuse_seeds
 from blemish.names import Device
+from blemish.seeds import refuse_seeds
 from blemish.synthesis.options import SynthesisOptions
 
 Flat = Annotated[SynthesisOptions, arg(name="")]
@@ -46,13 +46,16 @@ def synthesize(
         options: Mask and placement of the defect.
     """
     from blemish.checkpoint import find_bundle
-    from blemish.generator.loop import choose_device
+    from blemish.devices import choose_device
+    from blemish.files import alone
+    from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import draw_order, read_orders
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
     refuse_seeds(seed, count)
+    refuse_batch(out)
     options.check_masks(mask is not None)
     found = find_bundle(bundle) if options.needs_bundle else None
     worker = Synthesizer(found, options, device=choose_device(device))
@@ -66,7 +69,7 @@ def synthesize(
         place = {"folder": out / "drawn", "strength": strength}
         orders = [draw_order(normal, options, defect, worker.types, seed=seed, **place)]
     dataset = Dataset(out)
-    with carried_on(), Progress("placing", count) as progress:
+    with carried_on(), alone(out), Progress("placing", count) as progress:
         rows = make(worker, orders, dataset, count=count, seed=seed, tell=progress.say)
     if json:
         print_json(rows)
@@ -93,6 +96,8 @@ def demo(
         seed: Of the first part.
     """
     from blemish.checkpoint import find_bundle
+    from blemish.files import alone
+    from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.order import read_order
     from blemish.synthesis.scenes import draw_scene
@@ -103,11 +108,12 @@ def demo(
         got = f"--parts {parts} --count {count}"
         raise OptionError(got=got, expected="1 or more of each", todo="Ask for some.")
     refuse_seeds(seed, max(parts, count))
+    refuse_batch(out)
     found = find_bundle(bundle)
     worker = Synthesizer(found, SynthesisOptions())
     dataset, began = Dataset(out), time.monotonic()
     rows: list[dict[str, Any]] = []
-    with carried_on(), Progress("placing", parts * count) as progress:
+    with carried_on(), alone(out), Progress("placing", parts * count) as progress:
         for index in range(parts):
             files = draw_scene(worker.generator, out / "parts", seed + index)
             order = read_order(*files, worker.types[0], worker.types)

@@ -5,13 +5,12 @@ it goes and writes whole checkpoints. Step k draws all its randomness from (seed
 was interrupted and resumed is the run that was not.
 """
 
-import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 from blemish.checkpoint import digest_of, load_tensors, save_tensors
 from blemish.errors import OptionError, OutputError, TrainingError
 from blemish.files import alone
-from blemish.names import Device, Precision
 from blemish.pictures import write_picture
 from blemish.tracking import Statistics, draw_curves, progress_bar
 
@@ -106,49 +104,6 @@ class Stage(Protocol):
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """A grid of samples."""
         ...
-
-
-def choose_device(device: Device) -> Literal["cpu", "cuda"]:
-    """The device to work on.
-
-    Raises:
-        OptionError: CUDA is asked for and absent.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise OptionError(
-            got="--device cuda, on a machine where PyTorch finds no CUDA device",
-            expected="auto, cpu, or a machine with a CUDA device",
-            todo="Use --device cpu, or run 'blemish doctor' to see what PyTorch finds.",
-        )
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def make_fabric(
-    device: Device, *, processes: int = 1, precision: Precision | None = None
-) -> Fabric:
-    """Device, processes and precision: by default bfloat16 where there is an accelerator.
-
-    Raises:
-        OptionError: CUDA is asked for and absent, or has fewer devices than processes.
-    """
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats what was asked for
-    cuda = choose_device(device) == "cuda"
-    _refuse_processes(processes, at_most=torch.cuda.device_count() if cuda else None)
-    return Fabric(
-        accelerator="cuda" if cuda else "cpu",
-        devices=processes,
-        strategy="ddp" if processes > 1 else "auto",
-        precision=precision or ("bf16-mixed" if cuda else "32-true"),
-    )
-
-
-def _refuse_processes(processes: int, *, at_most: int | None) -> None:
-    if processes < 1 or (at_most is not None and processes > at_most):
-        raise OptionError(
-            got=f"{processes} processes",
-            expected="1 or more" if at_most is None else f"1 to {at_most}, one for each device",
-            todo="Correct --processes.",
-        )
 
 
 def step_rng(seed: int, index: int, rank: int = 0) -> torch.Generator:

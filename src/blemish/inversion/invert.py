@@ -25,6 +25,7 @@ from blemish.pictures import (
     fit,
     grid,
     read_picture,
+    refuse_small,
     to_mask,
     to_picture,
     to_tensor,
@@ -34,7 +35,6 @@ from blemish.types import Codes
 
 Outcome = Literal["ok", "out of domain", "did not converge", "unreadable"]
 BATCH = 8
-LEAST_SIDE = 32
 MOST_EXTREME = 99.0
 
 
@@ -239,22 +239,11 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read a picture that is large enough to be a photograph.
 
     Raises:
-        DataError: It can't be read, or is smaller than `LEAST_SIDE` squared.
+        DataError: It can't be read, or is smaller than `pictures.LEAST_SIDE` squared.
     """
     picture = read_picture(path)
     refuse_small(path, picture)
     return picture
-
-
-def refuse_small(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Raise a DataError if a picture is smaller than `LEAST_SIDE` squared."""
-    h, w = picture.shape[:2]
-    if min(h, w) < LEAST_SIDE:
-        raise DataError(
-            got=f"{path}, a picture of {w} × {h} pixels",
-            expected=f"a photograph of at least {LEAST_SIDE} × {LEAST_SIDE} pixels",
-            todo="Give the photograph as the camera took it.",
-        )
 
 
 def _read(file: Path) -> UInt8[np.ndarray, "h w 3"] | Unreadable:

@@ -15,7 +15,6 @@ picture and no mask: they would teach a detector that a good part is a bad one. 
 line alone.
 """
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,12 +30,12 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
-from blemish.files import append_line, ensure_writable
+from blemish.files import check_name, ensure_writable
+from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, file_of, read_rows
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
 from blemish.types import Codes
 
-NOTHING_CHANGED = "nothing changed"
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
@@ -82,19 +81,14 @@ class Dataset:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.manifest = root / "manifest.jsonl"
+        self.manifest = root / MANIFEST
         deque(self, maxlen=0)  # whatever is not of ours is told now
         ensure_writable(root)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        if not self.manifest.exists():
-            return
-        with self.manifest.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):  # a last one without was torn
-                    yield self._row(number, line.decode(errors="replace"))
+    def __iter__(self) -> Iterator[Row]:
+        return read_rows(self.manifest)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """The manifest, an item a row, oldest first.
 
         Raises:
@@ -103,7 +97,12 @@ class Dataset:
         return [*self]
 
     def paths(self, kind: str, name: str) -> dict[str, Path]:
-        """Where the files of an item are, relative to the folder."""
+        """Where the files of an item are, relative to the folder.
+
+        Raises:
+            DataError: The type or the name can't be a part of a path.
+        """
+        check_name(kind, "the defect type"), check_name(name, "the item's name")
         return {
             "image": Path("test") / kind / f"{name}.png",
             "mask": Path("ground_truth") / kind / f"{name}_mask.png",
@@ -152,7 +151,7 @@ class Dataset:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a line behind its files; only one process may."""
-        append_line(self.manifest, json.dumps(row))
+        append_row(self.manifest, row)
 
     def sweep(self) -> None:
         """Remove the half-written files of a run that was killed; none other may be writing now."""
@@ -165,32 +164,21 @@ class Dataset:
         """Draw the last items: good, asked for, made, changed; dark where a file is gone."""
         path = self.root / "contact_sheet.png"
         last = deque((row for row in self if row["files"]), maxlen=SHEET_ROWS)
-        cells = [cell for row in last or ({"files": {}},) for cell in self._cells(row)]
+        cells = [cell for row in last or [{"name": "", "files": {}}] for cell in self._cells(row)]
         write_picture(path, grid(cells, 8 if len(cells) > 16 else 4))
         return path
 
-    def _cells(self, row: Mapping[str, Any]) -> list[UInt8[np.ndarray, "s s 3"]]:
+    def _cells(self, row: Row) -> list[UInt8[np.ndarray, "s s 3"]]:
         kinds = ("twin", "requested", "image", "mask")
-        return [self._cell(row["files"].get(kind)) for kind in kinds]
+        return [self._cell(row, kind) for kind in kinds]
 
-    def _cell(self, path: str | None) -> UInt8[np.ndarray, "s s 3"]:
-        if path is None or not (self.root / path).exists():
-            return np.zeros((SHEET_SIDE, SHEET_SIDE, 3), np.uint8)
-        picture = read_picture(self.root / path)
-        return cv2.resize(picture, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
-
-    def _row(self, number: int, line: str) -> dict[str, Any]:
+    def _cell(self, row: Row, kind: str) -> UInt8[np.ndarray, "s s 3"]:
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict) or "name" not in row or "files" not in row:
-            raise DataError(
-                got=f"{self.manifest}, whose line {number} is no item's",
-                expected="a manifest as Blemish wrote it",
-                todo="Choose another folder for what is to be made.",
-            )
-        return row
+            path = file_of(self.manifest, row, kind)
+        except DataError:
+            return np.zeros((SHEET_SIDE, SHEET_SIDE, 3), np.uint8)
+        picture = read_picture(path)
+        return cv2.resize(picture, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
 
 
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:

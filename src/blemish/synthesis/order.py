@@ -1,25 +1,57 @@
 """What a user asks for: this defect, on this photograph, under this mask."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import pictures_in
 from blemish.data.masks import silhouette
 from blemish.errors import DataError, OptionError
-from blemish.files import ensure_writable
-from blemish.inversion.invert import refuse_small
+from blemish.files import check_name, ensure_writable
 from blemish.levels import upright
 from blemish.names import OffPart
 from blemish.originals import Original, read_original
+from blemish.pictures import refuse_small
 from blemish.synthesis.masks import choose_real, draw_mask, place_mask
+from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 
 LEAST_ON_PART = 0.5
+
+
+class Part:
+    """The part's silhouette on a photograph, computed once for each size.
+
+    Args:
+        picture: The photograph, upright.
+    """
+
+    def __init__(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        self.picture = picture
+        self._known: dict[tuple[int, int], Bool[np.ndarray, "_ _"]] = {}
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "h w"]:
+        """The silhouette, at the photograph's size."""
+        h, w = self.picture.shape[:2]
+        return self.at((w, h))
+
+    def at(self, size: tuple[int, int]) -> Bool[np.ndarray, "p q"]:
+        """The silhouette on the photograph at another size.
+
+        Args:
+            size: Width and height.
+        """
+        if size not in self._known:
+            small = cv2.resize(self.picture, size, interpolation=cv2.INTER_AREA)
+            self._known[size] = silhouette(small)
+        return self._known[size]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +64,7 @@ class Order:
         kind: Type of the defect.
         original: The photograph as its file holds it.
         requested: The mask, upright.
+        part: Where the part is.
         strength: How much of the model's change is put on, in (0, 1].
 
     Raises:
@@ -43,6 +76,7 @@ class Order:
     kind: str
     original: Original
     requested: Bool[np.ndarray, "h w"]
+    part: Part
     strength: float = 1.0
 
     def __post_init__(self) -> None:
@@ -99,19 +133,8 @@ def read_order(
         OptionError: The bundle does not know the type, or the strength is out of range.
     """
     _refuse_unknown(kind, types)
-    original = _read_normal(normal)
-    requested = _lying_as(original, read_original(mask))
-    _refuse_unfit(mask, requested, original.picture)
-    if off_part is not None:
-        requested = place_mask(requested, silhouette(original.picture), off_part, name=str(mask))
-    return Order(
-        normal=normal,
-        mask=mask,
-        kind=kind,
-        original=original,
-        requested=requested,
-        strength=strength,
-    )
+    (order,) = _orders(normal, [mask], kind, off_part, strength)
+    return order
 
 
 def read_orders(
@@ -128,6 +151,7 @@ def read_orders(
     Raises:
         DataError: As there, or the folder holds no picture.
     """
+    _refuse_unknown(kind, types)
     files = pictures_in(masks) if masks.is_dir() else [masks]
     if not files:
         raise DataError(
@@ -135,7 +159,7 @@ def read_orders(
             expected="PNG, JPEG, BMP, TIFF or WebP pictures of masks",
             todo="Name a mask, or a folder that has some.",
         )
-    return [read_order(normal, file, kind, types, off_part, strength=strength) for file in files]
+    return _orders(normal, files, kind, off_part, strength)
 
 
 def draw_order(
@@ -172,18 +196,36 @@ def draw_order(
     real = ()
     if plan.mask_kind == "real" and plan.real is not None:
         real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
-    mask = draw_mask(plan, silhouette(original.picture), rng, real)
+    part = Part(original.picture)
+    mask = draw_mask(plan, part.mask, rng, real)
     order = Order(
         normal=normal,
-        mask=folder / f"{normal.stem.lstrip('.')}_{_mask_digest(original, mask)[:10]}.png",
+        mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
         kind=kind,
         original=original,
         requested=mask,
+        part=part,
         strength=strength,
     )
     ensure_writable(folder)
     original.write_mask(order.mask, mask)
     return order
+
+
+def _orders(
+    normal: Path, masks: Sequence[Path], kind: str, off_part: OffPart | None, strength: float
+) -> list[Order]:
+    """An order for each mask; the photograph is read once, and its part found once."""
+    original = _read_normal(normal)
+    known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
+    part, orders = Part(original.picture), []
+    for mask in masks:
+        requested = _lying_as(original, read_original(mask))
+        _refuse_unfit(mask, requested, part)
+        if off_part is not None:
+            requested = place_mask(requested, part.mask, off_part, name=str(mask))
+        orders.append(Order(mask=mask, requested=requested, part=part, **known))
+    return orders
 
 
 def _read_normal(path: Path) -> Original:
@@ -213,12 +255,11 @@ def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
             expected=f"one of those that are known: {', '.join(types) or 'none'}",
             todo="Choose one with --defect, or another bundle or folder of real defects.",
         )
+    check_name(kind, "the defect type", OptionError)
 
 
-def _refuse_unfit(
-    path: Path, requested: Bool[np.ndarray, "h w"], picture: UInt8[np.ndarray, "height width 3"]
-) -> None:
-    (h, w), (height, width) = requested.shape, picture.shape[:2]
+def _refuse_unfit(path: Path, requested: Bool[np.ndarray, "h w"], part: Part) -> None:
+    (h, w), (height, width) = requested.shape, part.picture.shape[:2]
     if (h, w) != (height, width):
         raise DataError(
             got=f"{path}, a mask of {w} × {h} pixels for a photograph of {width} × {height}",
@@ -231,7 +272,7 @@ def _refuse_unfit(
             expected="a mask that is bright (at least half) where the defect shall be",
             todo="Paint the place of the defect white, all else black.",
         )
-    on_part = (requested & silhouette(picture)).sum() / requested.sum()
+    on_part = (requested & part.mask).sum() / requested.sum()
     if on_part < LEAST_ON_PART:
         raise DataError(
             got=f"{path}, a mask with {on_part:.0%} of its area on the part",

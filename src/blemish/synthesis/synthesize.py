@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,15 @@ from blemish.checkpoint import Bundle
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
-from blemish.limits import refuse_seeds
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
+from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
+from blemish.synthesis.curation.sightings import shrunk_size
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.fading import faded
+from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.records import record_of
@@ -27,8 +31,6 @@ from blemish.synthesis.ways.choice import WAYS, usual_way
 from blemish.synthesis.ways.drawn import Drawn
 from blemish.synthesis.ways.job import Made, Way
 from blemish.types import Codes
-
-STEM_LENGTH = 40
 
 
 class Synthesizer:
@@ -102,8 +104,7 @@ class Synthesizer:
         """Of an item: the same order, options, bundle and seed give the same name."""
         digest = None if self.bundle is None else self.bundle.digest
         asked = json.dumps([order.digest, self.record(), digest, seed])
-        stem = order.normal.stem[:STEM_LENGTH].lstrip(".")  # a dot in front would hide the file
-        return f"{stem}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
+        return f"{plain_stem(order.normal)}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def record(self) -> dict[str, Any]:
         """The options that items depend on, as JSON holds them."""
@@ -151,6 +152,7 @@ class Synthesizer:
             carried.changed,
             order.requested,
             strength=strength,
+            part=order.part.at(shrunk_size(order.picture)),
         )
         return found.reasons, found.scores
 
@@ -191,11 +193,21 @@ def synthesize(
             if twin is None:
                 twin = synthesizer.invert(order, tell=lambda done: tell(f"inverting, {done:.0%}"))
             made = synthesizer.make(order, s, twin=twin, tell=lambda k: tell(f"placing, step {k}"))
-            known[name] = dataset.add(made)
+            known[name] = dataset.add(_named_from(dataset.root, made))
             tell(f"made {name}")
         rows.append(known[name])
     dataset.contact_sheet()
     return rows
+
+
+def _named_from(root: Path, item: Synthetic) -> Synthetic:
+    """The item, its files in the data set's folder named from there, wherever that lies."""
+    here, facts = root.absolute(), dict(item.facts)
+    for key in ("normal", "requested"):
+        path = Path(facts[key]).absolute()
+        if path.is_relative_to(here):
+            facts[key] = path.relative_to(here).as_posix()
+    return replace(item, facts=facts)
 
 
 def _origin(bundle: Bundle | None) -> dict[str, str] | None:

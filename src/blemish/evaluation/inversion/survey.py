@@ -31,7 +31,7 @@ from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.inversion.methods import Method
 from blemish.inversion.model import Model
-from blemish.limits import refuse_seeds
+from blemish.seeds import refuse_seeds
 
 UNITS = {
     "cycle": "variance of an element of w",

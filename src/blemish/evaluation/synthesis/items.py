@@ -6,23 +6,21 @@ from a stranger: types become names of files, so they must be plain, and no file
 is read.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
-from blemish.files import read_lines
+from blemish.manifest import MANIFEST, Row, file_of, read_rows
 from blemish.pictures import read_mask, read_picture
 
 KEPT = "kept"
+MORE = ("twin", "requested")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +83,8 @@ def read_made(root: Path) -> Made:
     Raises:
         DataError: It holds none, or its manifest can't be understood.
     """
-    manifest = root / "manifest.jsonl"
-    made = _by_manifest(root, manifest) if manifest.is_file() else Made(items=_items(root))
+    manifest = root / MANIFEST
+    made = _by_manifest(manifest) if manifest.is_file() else Made(items=_items(root))
     if not any(made.items.values()):
         why = "".join(f"; {reason}: {count}" for reason, count in made.reasons.items())
         raise DataError(
@@ -134,65 +132,26 @@ def _items(root: Path) -> dict[str, list[Item]]:
     return found
 
 
-def _by_manifest(root: Path, manifest: Path) -> Made:
+def _by_manifest(manifest: Path) -> Made:
     items: dict[str, list[Item]] = {}
     outcomes: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
-    rows = [_row(manifest, number, line) for number, line in enumerate(read_lines(manifest), 1)]
-    for row in {row["name"]: row for row in rows}.values():
-        kind, outcome = row["type"], _outcome(row)
+    for row in {row["name"]: row for row in read_rows(manifest)}.values():
+        kind, outcome = row["type"], row["outcome"]
         outcomes.setdefault(kind, Counter())[outcome] += 1
-        reasons.update(reason.split(":")[0] for reason in row.get("reasons", ()))
+        reasons.update(reason.split(":")[0] for reason in row["reasons"])
         if outcome == KEPT:
-            items.setdefault(kind, []).append(_item(root, row))
+            items.setdefault(kind, []).append(_item(manifest, row))
     plain = {kind: dict(counts) for kind, counts in outcomes.items()}
     return Made(items=items, outcomes=plain, reasons=dict(reasons.most_common()))
 
 
-def _item(root: Path, row: dict[str, Any]) -> Item:
-    files = {name: root / path for name, path in row["files"].items()}
+def _item(manifest: Path, row: Row) -> Item:
+    more = {kind: file_of(manifest, row, kind) for kind in MORE if kind in row["files"]}
     return Item(
         kind=row["type"],
-        image=files["image"],
-        mask=files["mask"],
-        twin=files.get("twin"),
-        requested=files.get("requested"),
+        image=file_of(manifest, row, "image"),
+        mask=file_of(manifest, row, "mask"),
         reach_px=row.get("scores", {}).get("reach_px"),
+        **more,
     )
-
-
-def _row(manifest: Path, number: int, line: str) -> dict[str, Any]:
-    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        row = json.loads(line)
-        if _is_line(row) and _is_within(manifest.parent, row["files"].values()):
-            return row
-    raise DataError(
-        got=f"{manifest}, whose line {number} is no item's",
-        expected="a manifest as Blemish wrote it",
-        todo="Bring it back as it was, or remove it to have the folder read as it is.",
-    )
-
-
-def _outcome(row: dict[str, Any]) -> str:
-    """Older manifests have none; in them an item without a picture is one that didn't change."""
-    return row.get("outcome", KEPT if "image" in row["files"] else "refused")
-
-
-def _is_line(row: Any) -> bool:
-    words = (row["name"], row["type"], _outcome(row), *row.get("reasons", ()))
-    reach = row.get("scores", {}).get("reach_px", 0)
-    return (
-        all(isinstance(word, str) for word in words)
-        and _is_plain(row["type"])
-        and isinstance(reach, int)
-        and (_outcome(row) != KEPT or {"image", "mask"} <= {*row["files"]})
-    )
-
-
-def _is_plain(kind: str) -> bool:
-    """Whether it is one visible step of a path."""
-    return kind.isprintable() and kind[:1] not in ("", ".") and not {"/", "\\"} & {*kind}
-
-
-def _is_within(root: Path, files: Iterable[str]) -> bool:
-    return all((root / file).resolve().is_relative_to(root.resolve()) for file in files)

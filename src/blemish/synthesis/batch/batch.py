@@ -13,6 +13,7 @@ from typing import Any
 
 from blemish.errors import DataError
 from blemish.files import ensure_writable
+from blemish.manifest import Row
 from blemish.synthesis.batch.items import Failed, Workplace
 from blemish.synthesis.batch.pool import in_order
 from blemish.synthesis.batch.recipe import Recipe
@@ -21,8 +22,6 @@ from blemish.synthesis.batch.tally import write_report
 from blemish.synthesis.batch.tasks import task_of
 from blemish.synthesis.curation.duplicates import Known, from_text
 from blemish.synthesis.dataset import Dataset
-
-Row = dict[str, Any]
 
 
 class Batch:

@@ -26,7 +26,7 @@ from typing import Any
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import pictures_in
 from blemish.errors import DataError, OptionError
-from blemish.limits import refuse_seeds
+from blemish.seeds import refuse_seeds
 from blemish.synthesis.batch.groups import Group, flattened
 from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
 from blemish.synthesis.masks import read_real

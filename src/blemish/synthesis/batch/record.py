@@ -7,6 +7,7 @@ from typing import Any
 
 from blemish.errors import DataError
 from blemish.files import write_atomically
+from blemish.manifest import MANIFEST
 
 NAME = "recipe.json"
 SHOWN = 3
@@ -24,7 +25,7 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
     """
     path = root / NAME
     if not path.exists():
-        if (root / "manifest.jsonl").exists():
+        if (root / MANIFEST).exists():
             raise _refusal(root, "that are of no batch")
         write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
         return
@@ -33,6 +34,20 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
         more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
         what = "; ".join(changes[:SHOWN])
         raise _refusal(root, f"of a batch that differs from this one: {what}{more}")
+
+
+def refuse_batch(root: Path) -> None:
+    """Check that a folder is not a batch's, whose manifest takes no other items.
+
+    Raises:
+        DataError: It is one.
+    """
+    if (root / NAME).exists():
+        raise DataError(
+            got=f"{root}, a folder of 'blemish batch'",
+            expected="a folder of 'blemish synthesize', or a new one",
+            todo="Choose another folder with --out.",
+        )
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from blemish.checkpoint import Bundle
 from blemish.synthesis.batch.recipe import Recipe
+from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.synthesize import STEM_LENGTH
 
 SEEDS = 2**32
 _ITEMS, _PARTS = 0, 1  # streams of random numbers that never meet
@@ -75,8 +75,7 @@ class Task:
     @property
     def name(self) -> str:
         """Of the item's files, unlike that of any other index."""
-        stem = Path(self.normal).stem[:STEM_LENGTH].lstrip(".")
-        return f"{self.index:06d}_{stem}"
+        return f"{self.index:06d}_{plain_stem(Path(self.normal))}"
 
     def facts(self) -> dict[str, Any]:
         """What a failed item's line says of it, and others say too."""

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.data.colour import NOTICEABLE, lab
+from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
@@ -66,6 +67,7 @@ class Curator:
         label: Bool[np.ndarray, "h w"],
         requested: Bool[np.ndarray, "h w"],
         strength: float | Float[np.ndarray, "h w"] = 1.0,
+        part: Bool[np.ndarray, "p q"] | None = None,
     ) -> Judgement:
         """Judge an item.
 
@@ -77,11 +79,13 @@ class Curator:
             requested: The mask that was asked for.
             strength: That was asked for, all over or at each pixel; a weak defect may be faint in
                 proportion, and need not be seen where it is far weaker than elsewhere.
+            part: The part's silhouette at the size of `shrunk_size`; None finds it on the twin.
         """
         if not label.any() or kind not in self.yardsticks:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
         yardstick = self.yardsticks[kind]
-        seen = sight(self.critic, self.side, picture, label, twin)
+        part = silhouette(shrunk(twin)) if part is None else part
+        seen = sight(self.critic, self.side, picture, label, part)
         asked = np.broadcast_to(strength, label.shape)
         faint = asked < FAINT * asked[label].max()
         scores = {

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from blemish.data.closeup import bare, close_up
 from blemish.data.colour import lab
-from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 
@@ -48,7 +47,7 @@ def sight(
     side: int,
     picture: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
-    part: UInt8[np.ndarray, "h w 3"],
+    part: Bool[np.ndarray, "p q"],
 ) -> Sighting:
     """Look at one defect.
 
@@ -57,13 +56,13 @@ def sight(
         side: Of the squares that it knows.
         picture: The photograph with the defect.
         mask: Where that is; not empty.
-        part: What the part's silhouette is taken from: the good twin, or the same photograph.
+        part: The part's silhouette, at the size of `shrunk_size`.
     """
     device = next(critic.parameters()).device
     image = to_tensor(fit(picture, side))[None].to(device)
     marked = mask_to_tensor(fit_mask(mask, side))[None].to(device)
     small, inside = shrunk(picture), shrunk_mask(mask)
-    on_part = (inside & silhouette(shrunk(part))).sum() / inside.sum()
+    on_part = (inside & part).sum() / inside.sum()
     near, covered = close_up(picture, mask, side)
     alone = to_tensor(bare(near, covered))[None].to(device)
     own = mask_to_tensor(covered)[None].to(device)
@@ -78,16 +77,17 @@ def sight(
 
 def shrunk(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "p q 3"]:
     """A picture at most `LONGEST` pixels long: more only takes time."""
-    return cv2.resize(picture, _size(picture), interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, shrunk_size(picture), interpolation=cv2.INTER_AREA)
 
 
 def shrunk_mask(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "p q"]:
     """A mask likewise, on where any of it is."""
-    small = cv2.resize(mask.astype(np.float32), _size(mask), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(mask.astype(np.float32), shrunk_size(mask), interpolation=cv2.INTER_AREA)
     return small > (0.5 if (small > 0.5).any() else 0)
 
 
-def _size(array: np.ndarray) -> tuple[int, int]:
+def shrunk_size(array: np.ndarray) -> tuple[int, int]:
+    """Width and height of a picture or a mask that is at most `LONGEST` pixels long."""
     h, w = array.shape[:2]
     share = min(1, LONGEST / max(h, w))
     return max(1, round(w * share)), max(1, round(h * share))

@@ -25,12 +25,12 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder, Photograph
-from blemish.data.masks import components
+from blemish.data.masks import components, silhouette
 from blemish.errors import DataError
 from blemish.generator.critic import Critic
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.curation.sightings import Sighting, sight
+from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
 
 PREFIX = "curation."
 PARTS = ("features", "inside", "bounds", "held_out")
@@ -142,7 +142,8 @@ def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
         return []
     pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
     whole = [mask] if len(pieces) > 1 else []
-    return [sight(critic, side, picture, piece, picture) for piece in [*pieces, *whole]]
+    part = silhouette(shrunk(picture))
+    return [sight(critic, side, picture, piece, part) for piece in [*pieces, *whole]]
 
 
 def _measure(

@@ -5,6 +5,7 @@ import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from blemish import __version__
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.errors import BundleError
+from blemish.generator.restore import shape_of
 from blemish.synthesis.export.items import Item, Items, photographs
 
 # Rows of a model card that whoever passes on its pictures needs.
@@ -28,11 +30,13 @@ class Origin:
         name: Of its folder.
         digest: SHA-256 of its configuration and weights.
         rights: What its card says of its data and its licence; empty where that is not known.
+        types: The types of defects that it knows, in its order; empty where it is not at hand.
     """
 
     name: str
     digest: str
     rights: Mapping[str, str]
+    types: tuple[str, ...] = ()
 
 
 def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
@@ -46,19 +50,17 @@ def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
     Raises:
         BundleError: `bundle` is missing, broken, or made none of the items.
     """
-    made_by = [item.facts["bundle"] for item in items.items if item.facts["bundle"]]
+    made_by = [item.facts["bundle"] for item in items.items if item.facts.get("bundle")]
     named = sorted({(bundle["digest"], bundle["name"]) for bundle in made_by})
     given = None if bundle is None else find_bundle(bundle)
     if given is not None and given.digest not in {digest for digest, _ in named}:
         raise BundleError(
             got=f"{given.path}, which made none of the items",
-            expected=" or ".join(f"'{name}' with SHA-256 {d[:12]}…" for d, name in named) or "none",
+            expected=" or ".join(f"the bundle '{n}' with SHA-256 {d[:12]}…" for d, n in named)
+            or "none: they were made without a bundle",
             todo="Name that bundle, or leave --bundle away.",
         )
-    return [
-        Origin(name=name, digest=digest, rights=_rights(_at_hand(name, digest, given)))
-        for digest, name in named
-    ]
+    return [_origin(name, digest, _at_hand(name, digest, given)) for digest, name in named]
 
 
 def card(
@@ -100,6 +102,7 @@ def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:
         "items in which nothing changed": items.unchanged,
         "items that were refused": items.refused,
         "items that could not be made": items.failed,
+        "items that could not be exported": len(items.unfit),
     }
     if any(left_out.values()):
         rows["left out"] = ", ".join(f"{words} ({n})" for words, n in left_out.items() if n)
@@ -118,7 +121,8 @@ def _makers(made_by: Sequence[Origin]) -> dict[str, str]:
 
 def _pasted(items: Items) -> dict[str, str]:
     """Where the defects of items come from that no bundle made."""
-    folders = [i.facts["options"].get("real") for i in items.items if not i.facts["bundle"]]
+    pasted = [item.facts["options"] for item in items.items if not item.facts.get("bundle")]
+    folders = [options["real"] for options in pasted if options.get("real")]
     if not folders:
         return {}
     names = ", ".join(sorted({Path(str(folder)).name for folder in folders}))
@@ -167,6 +171,19 @@ def _public(options: Mapping[str, Any]) -> dict[str, Any]:
     """Without the folders of whoever made the items; a card is handed on."""
     real = options.get("real")
     return {**options, "real": real and Path(real).name}
+
+
+def _origin(name: str, digest: str, bundle: Bundle | None) -> Origin:
+    return Origin(name=name, digest=digest, rights=_rights(bundle), types=_types(bundle))
+
+
+def _types(bundle: Bundle | None) -> tuple[str, ...]:
+    if bundle is None:
+        return ()
+    with suppress(BundleError):
+        branch = shape_of(bundle).defect
+        return branch.types if branch else ()
+    return ()
 
 
 def _at_hand(name: str, digest: str, given: Bundle | None) -> Bundle | None:

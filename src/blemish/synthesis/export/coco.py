@@ -34,7 +34,7 @@ def coco(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
     for split, path in LISTS.items():
         here = [item for item in items.items if item.split == split]
         if here:
-            yield path, json.dumps(_list(here, items.kinds)).encode()
+            yield path, json.dumps(_list(here, items.classes)).encode()
 
 
 def _list(items: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:

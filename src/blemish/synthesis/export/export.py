@@ -6,21 +6,24 @@ comes last, so that an export that was broken off is no data set. The same items
 bytes, but for the date on the card.
 """
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from blemish.errors import OutputError
 from blemish.files import ensure_writable, write_atomically
+from blemish.manifest import MANIFEST
 from blemish.names import ExportFormat
 from blemish.originals import read_original
 from blemish.synthesis.export.card import card, origins
+from blemish.synthesis.export.classes import numbered
 from blemish.synthesis.export.coco import coco
 from blemish.synthesis.export.imagefolder import imagefolder
 from blemish.synthesis.export.items import Content, Items, hold_out, read_items
 from blemish.synthesis.export.mvtec import mvtec
+from blemish.synthesis.export.unfinished import marked, refuse_full
 from blemish.synthesis.export.yolo import yolo
 
 
@@ -48,10 +51,12 @@ class Exported:
     Attributes:
         items: With the split that each went to.
         files: All files, relative to the folder, in the order in which they were written.
+        by_name: Whether classes are numbered by name, since no bundle was at hand to say otherwise.
     """
 
     items: Items
     files: tuple[str, ...]
+    by_name: bool = False
 
 
 def export(
@@ -62,6 +67,8 @@ def export(
     pairs: bool = False,
     share: float = 0,
     bundle: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    doubtful: bool = False,
     today: date | None = None,
     tell: Callable[[float], None] = lambda _: None,
 ) -> Exported:
@@ -74,18 +81,24 @@ def export(
         pairs: Add the untouched photograph of each item.
         share: Of the photographs, in [0, 1), to hold out with all items on them.
         bundle: That made the items, for what its card says; else it is looked for by its name.
+        classes: The types in the order in which they are numbered; None takes the order of the
+            bundle, or that of their names if it is not at hand.
+        doubtful: Export what curation refused too, as far as its pictures were kept.
         today: The date on the card.
         tell: Called with the share of the work that is done.
 
     Raises:
-        DataError: The folder is none of ours, without items, or has lost files.
-        OptionError: The share is out of range, or one photograph can't be split.
+        DataError: The folder is none of ours, or has no item that can be exported.
+        OptionError: The share is out of range, one photograph can't be split, or `classes` lacks a
+            type.
         BundleError: `bundle` is missing or made none of the items.
         OutputError: `out` holds something already or can't be written.
     """
-    _refuse_full(out)
-    items = hold_out(read_items(root, tell=lambda done: tell(done / 2)), share)
+    refuse_full(out)
+    items = read_items(root, doubtful=doubtful, tell=lambda done: tell(done / 2))
     made_by = origins(items, bundle)
+    known = [kind for origin in made_by for kind in origin.types]
+    items = hold_out(numbered(items, classes, known), share)
     layout, words = FORMATS[format]
     text = card(
         out.resolve().name,
@@ -97,10 +110,18 @@ def export(
     )
     files = [("README.md", text.encode()), *layout(items, pairs=pairs)]
     turned = frozenset().union(*(item.turned for item in items.items))
-    for index, (path, content) in enumerate(files, 1):
-        _write(out / path, content, turned)
-        tell(0.5 + index / len(files) / 2)
-    return Exported(items=items, files=tuple(path for path, _ in files))
+    asked = {
+        "manifest": hashlib.sha256((root / MANIFEST).read_bytes()).hexdigest(),
+        "format": format,
+        "files": [path for path, _ in files],
+        "classes": items.classes,
+    }
+    with marked(out, asked):
+        for index, (path, content) in enumerate(files, 1):
+            _write(out / path, content, turned)
+            tell(0.5 + index / len(files) / 2)
+    by_name = classes is None and not known
+    return Exported(items=items, files=tuple(path for path, _ in files), by_name=by_name)
 
 
 def _write(path: Path, content: Content, turned: frozenset[Path]) -> None:
@@ -111,12 +132,3 @@ def _write(path: Path, content: Content, turned: frozenset[Path]) -> None:
         replace(read_original(content), orientation=1).write(path)
     else:
         write_atomically(path, content.read_bytes())
-
-
-def _refuse_full(out: Path) -> None:
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists() or out.is_symlink():
-        what = "a folder that is not empty" if out.is_dir() else "which is no folder"
-        expected, todo = "a new or an empty folder", "Choose another one with --out."
-        raise OutputError(got=f"{out}, {what}", expected=expected, todo=todo)

@@ -5,11 +5,9 @@ become files elsewhere must be plain, and no file outside the folder is read.
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +15,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from blemish.errors import DataError, OptionError
-from blemish.files import read_lines
+from blemish.files import check_name
+from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, file_of, read_rows
 from blemish.originals import read_original
-from blemish.synthesis.dataset import NOTHING_CHANGED
 
 Split = Literal["train", "val"]
+DESCRIBED = ("seed", "normal", "options", "scores")
 Content = Path | bytes  # of a file of an export: the picture to copy, or what to write
 
 
@@ -64,48 +63,69 @@ class Items:
     """The items of a folder by name.
 
     Attributes:
-        items: Those that were kept.
-        unchanged: How many were not, because nothing changed in them.
-        refused: How many for other reasons.
-        failed: How many could not be made.
+        items: Those that are exported.
+        unchanged: Number of items that are not, because nothing changed in them.
+        refused: Number of items that were refused for other reasons.
+        failed: Number of items that could not be made.
+        unfit: Items that can't be exported, by name, each with the reason.
+        classes: The types in the order in which they are numbered; see `classes`.
     """
 
     items: tuple[Item, ...]
     unchanged: int
     refused: int = 0
     failed: int = 0
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The types of their defects, sorted; a type's place is its number in every format."""
+        """The types of their defects, sorted."""
         return tuple(sorted({item.kind for item in self.items}))
 
 
-def read_items(root: Path, *, tell: Callable[[float], None] = lambda _: None) -> Items:
+def read_items(
+    root: Path, *, doubtful: bool = False, tell: Callable[[float], None] = lambda _: None
+) -> Items:
     """Read and check a folder that `blemish synthesize` wrote.
 
-    Of two lines under one name the later counts, as for `synthesize`.
+    Of two lines under one name the later counts, as for `synthesize`. An item that can't be
+    exported (a file of it is gone, torn or of another size, its mask is empty, its name is no
+    plain one) is left out.
 
     Args:
         root: The folder.
+        doubtful: Take what curation refused too, as far as it has its picture.
         tell: Called behind each item with the share of them that is read.
 
     Raises:
-        DataError: The folder or its manifest is missing, holds no item that was kept, is not of
-            ours, or a file of it is gone, torn or of another size than its picture.
+        DataError: The folder or its manifest is missing, a line of it is damaged, or there is no
+            item that can be exported.
     """
-    rows = {row["name"]: row for row in _rows(root)}
-    given = [row for _, row in sorted(rows.items()) if _outcome(row) == "kept"]
+    rows = _rows(root)
+    given = [row for _, row in sorted(rows.items()) if _is_wanted(row, doubtful)]
     if not given:
         raise _not_made(f"{root}, of whose {len(rows)} items none was kept")
-    items = []
+    items, unfit = [], {}
     for index, row in enumerate(given, 1):
-        items.append(_item(root, row))
+        try:
+            items.append(_item(root, row))
+        except DataError as error:
+            unfit[row["name"]] = error.got
         tell(index / len(given))
+    if not items:
+        first = next(iter(unfit.values()))
+        raise _not_made(f"{root}, without an item that can be exported; the first: {first}")
     counts = Counter(map(_outcome, rows.values()))
     failed, unchanged = counts["failed"], counts[NOTHING_CHANGED]
-    refused = len(rows) - len(given) - failed - unchanged
-    return Items(items=tuple(items), unchanged=unchanged, refused=refused, failed=failed)
+    found = Items(
+        items=tuple(items),
+        unchanged=unchanged,
+        refused=len(rows) - len(given) - failed - unchanged,
+        failed=failed,
+        unfit=unfit,
+    )
+    return replace(found, classes=found.kinds)
 
 
 def hold_out(items: Items, share: float) -> Items:
@@ -146,65 +166,38 @@ def photographs(items: Sequence[Item]) -> list[Item]:
     return [*first.values()]
 
 
-def _rows(root: Path) -> list[dict[str, Any]]:
-    lines = read_lines(root / "manifest.jsonl")
-    if not lines:
+def _rows(root: Path) -> dict[str, Row]:
+    """The manifest's rows by name; of two under one name the later counts."""
+    rows = {row["name"]: row for row in read_rows(root / MANIFEST)}
+    if not rows:
         raise _not_made(f"{root}, which holds no manifest.jsonl with items")
-    return [_row(root, number, line) for number, line in enumerate(lines, 1)]
+    return rows
 
 
-def _row(root: Path, number: int, line: str) -> dict[str, Any]:
-    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        row = json.loads(line)
-        if _is_item(row):
-            return row
-    raise _not_made(f"{root / 'manifest.jsonl'}, whose line {number} is no item's")
+def _outcome(row: Row) -> str:
+    return NOTHING_CHANGED if NOTHING_CHANGED in row["reasons"] else row["outcome"]
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
-    """Older manifests have none; in them an item without a picture is one that didn't change."""
-    outcome = row.get("outcome", "kept" if "image" in row["files"] else NOTHING_CHANGED)
-    return NOTHING_CHANGED if NOTHING_CHANGED in row.get("reasons", ()) else outcome
+def _is_wanted(row: Row, doubtful: bool) -> bool:
+    doubted = _outcome(row) == "refused" and {"image", "mask"} <= {*row["files"]}
+    return _outcome(row) == "kept" or (doubtful and doubted)
 
 
-def _is_item(row: Any) -> bool:
-    return _is_line(row) and (_outcome(row) != "kept" or _is_described(row))
+def _refuse_undescribed(row: Row) -> None:
+    """The names of its files elsewhere, and what its card and its lists say."""
+    check_name(row["name"], "the item's name")
+    lacking = [key for key in DESCRIBED if key not in row]
+    if lacking:
+        raise DataError(
+            got=f"the item {row['name']!r} whose line has no {' and no '.join(lacking)}",
+            expected="a line as Blemish wrote it",
+            todo="Restore the line.",
+        )
 
 
-def _is_line(row: Any) -> bool:
-    words = (row.get("outcome", ""), *row.get("reasons", ()), *row["files"].values())
-    return (
-        _is_plain(row["name"])
-        and _is_plain(row["type"])
-        and all(isinstance(word, str) for word in words)
-    )
-
-
-def _is_described(row: Any) -> bool:
-    bundle = row["bundle"]
-    made_by = () if bundle is None else (bundle["name"], bundle["digest"])
-    words = (row["normal"], *made_by)
-    numbers = (row["seed"], *row["scores"].values())
-    return (
-        isinstance(row["options"], dict)
-        and all(isinstance(word, str) for word in words)
-        and all(isinstance(number, int | float) for number in numbers)
-    )
-
-
-def _is_plain(name: object) -> bool:
-    """Whether it is one visible step of a path, wherever it is read."""
-    return (
-        isinstance(name, str)
-        and name.isprintable()
-        and not name.startswith(".")
-        and bool(name)
-        and not {"/", "\\", ":"} & {*name}
-    )
-
-
-def _item(root: Path, row: Mapping[str, Any]) -> Item:
-    paths = {kind: _file(root, row, kind) for kind in ("image", "mask", "twin")}
+def _item(root: Path, row: Row) -> Item:
+    _refuse_undescribed(row)
+    paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
     originals = {path: read_original(path) for path in paths.values()}
     image, mask, twin = paths.values()
     changed, photograph = originals[mask].mask, originals[twin].picture
@@ -226,18 +219,6 @@ def _item(root: Path, row: Mapping[str, Any]) -> Item:
         photograph=_digest(photograph),
         facts=row,
     )
-
-
-def _file(root: Path, row: Mapping[str, Any], kind: str) -> Path:
-    named = row["files"].get(kind)
-    path = root / str(named)
-    if named is None or not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(
-            got=f"{root}, where the {kind} of item '{row['name']}' is gone ({named})",
-            expected="every file that manifest.jsonl names",
-            todo="Bring it back, or take the item's line out of manifest.jsonl.",
-        )
-    return path
 
 
 def _digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:

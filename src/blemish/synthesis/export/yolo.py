@@ -24,7 +24,7 @@ from blemish.synthesis.export.outlines import pieces, polygon
 def yolo(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
     """The files of the export, data.yaml last."""
     for item in items.items:
-        label = _label(item, items.kinds.index(item.kind))
+        label = _label(item, items.classes.index(item.kind))
         yield f"labels/{item.split}/{item.name}.txt", label.encode()
         if pairs:
             yield f"twin/{item.file}", item.twin
@@ -45,6 +45,8 @@ def _shares(corners: Int[np.ndarray, "v 2"], size: Sequence[int]) -> str:
 def _yaml(items: Items) -> str:
     """Without `path`: the places are then taken from where the file itself is."""
     apart = any(item.split == "val" for item in items.items)
-    names = [f"  {k}: {json.dumps(kind, ensure_ascii=False)}" for k, kind in enumerate(items.kinds)]
+    names = [
+        f"  {k}: {json.dumps(kind, ensure_ascii=False)}" for k, kind in enumerate(items.classes)
+    ]
     lines = ["train: images/train", f"val: images/{'val' if apart else 'train'}", "names:", *names]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,67 @@
+"""Devices: which one to work on, and how many threads and processes share it."""
+
+import logging
+from typing import TYPE_CHECKING, Literal
+
+from blemish.errors import OptionError
+from blemish.names import Device, Precision
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def choose_device(device: Device) -> Literal["cpu", "cuda"]:
+    """The device to work on.
+
+    Raises:
+        OptionError: CUDA is requested, and PyTorch finds no CUDA device.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise OptionError(
+            got="--device cuda, on a machine where PyTorch finds no CUDA device",
+            expected="auto, cpu, or a machine with a CUDA device",
+            todo="Use --device cpu, or run 'blemish doctor' to see what PyTorch finds.",
+        )
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def use_threads(count: int) -> None:
+    """Compute on so many threads of the CPU from now on, in PyTorch and in OpenCV."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+
+
+def make_fabric(
+    device: Device, *, processes: int = 1, precision: Precision | None = None
+) -> "Fabric":
+    """Device, processes and precision of a training; bfloat16 by default on an accelerator.
+
+    Raises:
+        OptionError: CUDA is requested and absent, or has fewer devices than processes.
+    """
+    import torch
+    from lightning_fabric import Fabric  # takes seconds to import: only trainings need it
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats the options
+    cuda = choose_device(device) == "cuda"
+    _refuse_processes(processes, at_most=torch.cuda.device_count() if cuda else None)
+    return Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision=precision or ("bf16-mixed" if cuda else "32-true"),
+    )
+
+
+def _refuse_processes(processes: int, *, at_most: int | None) -> None:
+    if processes < 1 or (at_most is not None and processes > at_most):
+        raise OptionError(
+            got=f"{processes} processes",
+            expected="1 or more" if at_most is None else f"1 to {at_most}, one for each device",
+            todo="Correct --processes.",
+        )
