@@ -50,7 +50,7 @@ def origins(items: Items, bundle: str | Path | None = None) -> list[Origin]:
     Raises:
         BundleError: `bundle` is missing, broken, or made none of the items.
     """
-    made_by = [item.facts["bundle"] for item in items.items if item.facts["bundle"]]
+    made_by = [item.facts["bundle"] for item in items.items if item.facts.get("bundle")]
     named = sorted({(bundle["digest"], bundle["name"]) for bundle in made_by})
     given = None if bundle is None else find_bundle(bundle)
     if given is not None and given.digest not in {digest for digest, _ in named}:
@@ -121,7 +121,8 @@ def _makers(made_by: Sequence[Origin]) -> dict[str, str]:
 
 def _pasted(items: Items) -> dict[str, str]:
     """Where the defects of items come from that no bundle made."""
-    folders = [i.facts["options"].get("real") for i in items.items if not i.facts["bundle"]]
+    pasted = [item.facts["options"] for item in items.items if not item.facts.get("bundle")]
+    folders = [options["real"] for options in pasted if options.get("real")]
     if not folders:
         return {}
     names = ", ".join(sorted({Path(str(folder)).name for folder in folders}))
