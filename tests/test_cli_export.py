@@ -105,17 +105,28 @@ def test_bad_input_exits_with_2(
     assert files_in(place) == before
 
 
-@pytest.mark.parametrize("what", ["picture gone", "all unchanged", "stranger's name"])
+@pytest.mark.parametrize("what", ["picture gone", "stranger's name"])
+def test_an_unfit_item_is_named(place: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    made = place / "made"
+    row = json.loads((made / "manifest.jsonl").read_text().splitlines()[0])
+    if what == "picture gone":
+        (made / row["files"]["image"]).unlink()
+    else:
+        edit(made, 0, name="../../x")
+    assert exit_code("export made --format yolo --out out --classes paint,crack") == 0
+    shown = capsys.readouterr().out
+    name = row["name"] if what == "picture gone" else "../../x"
+    assert f"left out, {name!r}: " in shown
+    assert '0: "paint"' in (place / "out" / "data.yaml").read_text()
+    assert {path.name for path in place.iterdir()} == {"made", "out"}
+
+
+@pytest.mark.parametrize("what", ["all unchanged", "a damaged line"])
 def test_bad_items_exit_with_2(place: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     made = place / "made"
     lines = (made / "manifest.jsonl").read_text().splitlines()
-    if what == "picture gone":
-        (made / json.loads(lines[0])["files"]["image"]).unlink()
-    elif what == "all unchanged":
-        (line,) = (line for line in lines if '"image"' not in line)
-        (made / "manifest.jsonl").write_text(line + "\n")
-    else:
-        edit(made, 0, name="../../x")
+    (line,) = (line for line in lines if '"image"' not in line)
+    (made / "manifest.jsonl").write_text((line if what == "all unchanged" else "{") + "\n")
     assert exit_code("export made --format yolo --out out") == 2
     assert "Error: got made" in capsys.readouterr().err
     assert not (place / "out").exists()

@@ -282,8 +282,8 @@ def test_a_file_that_is_gone_or_torn(lost: str, text: str | None, made: Path) ->
     (made / lost).unlink()
     if text is not None:
         (made / lost).write_text(text)
-    (item,) = [i for i in read_made(made).items["crack"] if i.image.stem == "bolt_1"]
     with pytest.raises(DataError, match=Path(lost).name):
+        (item,) = [i for i in read_made(made).items["crack"] if i.image.stem == "bolt_1"]
         item.read()
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from tiny import TYPES, part, spot, write_defects, write_scene
 
+from blemish.data.masks import silhouette
 from blemish.errors import DataError, OptionError, UserError
 from blemish.levels import as_stored
 from blemish.originals import Original, read_original
 from blemish.pictures import write_picture
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, draw_order, read_order
+from blemish.synthesis.order import Order, draw_order, read_order, read_orders
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -59,6 +60,34 @@ def test_each_fault_is_told(
     spoil(normal, mask)
     with pytest.raises(kind, match=message):
         read_order(normal, mask, "paint", TYPES)
+
+
+@pytest.mark.parametrize("kind", ["../../x", "/x", "a\\b", ".x"])
+def test_a_type_that_is_a_path_is_refused(kind: str, tmp_path: Path) -> None:
+    """A bundle may know it: its types are a file's word."""
+    with pytest.raises(OptionError, match="the defect type"):
+        read_order(*write_scene(tmp_path), kind, (kind,))
+
+
+def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    normal, mask = write_scene(tmp_path)
+    (tmp_path / "masks").mkdir()
+    for k in range(3):
+        (tmp_path / "masks" / f"{k}.png").write_bytes(mask.read_bytes())
+    asked: list[tuple[int, ...]] = []
+
+    def counted(picture: np.ndarray) -> np.ndarray:
+        asked.append(picture.shape)
+        return silhouette(picture)
+
+    monkeypatch.setattr("blemish.synthesis.order.silhouette", counted)
+    orders = read_orders(normal, tmp_path / "masks", "paint", TYPES, "clip")
+    first = orders[0].part
+    assert all(order.part is first for order in orders)
+    assert np.array_equal(first.mask, silhouette(orders[0].picture))
+    h, w = first.mask.shape
+    first.at((w, h)), first.at((w // 2, h // 2)), first.at((w // 2, h // 2))
+    assert len(asked) == 2, "once for each size"
 
 
 @pytest.mark.parametrize(

@@ -249,13 +249,13 @@ def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:
 
 
 def _refuse_unknown(kind: str, types: tuple[str, ...]) -> None:
-    check_name(kind, "the defect type", OptionError)
     if kind not in types:
         raise OptionError(
             got=f"the defect type '{kind}'",
             expected=f"one that the bundle has learnt: {', '.join(types) or 'it has none'}",
             todo="Choose one with --defect, or train another bundle.",
         )
+    check_name(kind, "the defect type", OptionError)
 
 
 def _refuse_unfit(path: Path, requested: Bool[np.ndarray, "h w"], part: Part) -> None:
