@@ -9,6 +9,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
+from blemish.devices import one_thread
 from blemish.errors import BundleError
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
@@ -45,6 +46,7 @@ class Model:
         return self.generator.mapping.w_avg.device
 
 
+@one_thread()
 def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     """The bundle's networks, as far as it has them.
 

@@ -54,6 +54,7 @@ class Synthesizer:
         DataError: `inverted` can't be read.
     """
 
+    @one_thread()
     def __init__(self, bundle: Bundle, approach: Approach, *, device: str = "cpu") -> None:
         self.bundle, self.approach = bundle, approach
         self.model: Model = load_model(bundle, device)
