@@ -50,8 +50,9 @@ def use_threads(count: int) -> None:
 def one_thread() -> Iterator[None]:
     """Compute on one thread of the CPU within this context, or within a function it decorates.
 
-    The work on a single item is too small to share: threads would wait for each other, spinning
-    where another program takes a core. And the last bit of a convolution depends on their number.
+    Single items and the reading of weights are too small to share: threads would wait for each
+    other, spinning where another program takes a core. And the last bit of a convolution depends
+    on their number.
     """
     import cv2
     import torch

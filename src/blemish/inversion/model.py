@@ -10,6 +10,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
+from blemish.devices import one_thread
 from blemish.errors import BundleError
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
@@ -64,6 +65,7 @@ class Model:
         return found.item() > self.limit
 
 
+@one_thread()
 def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     """The bundle's networks, as far as it has them.
 

@@ -54,6 +54,7 @@ class Synthesizer:
         DataError: A folder of the options can't be read.
     """
 
+    @one_thread()
     def __init__(
         self, bundle: Bundle | None, options: SynthesisOptions, *, device: str = "cpu"
     ) -> None:
