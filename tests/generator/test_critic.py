@@ -24,7 +24,7 @@ from blemish.generator.loop import Schedule, make_fabric
 from blemish.generator.network import DefectConfig, GeneratorConfig
 from blemish.generator.projected import ProjectedConfig
 from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import critic_of, load_critic, load_matching_critic
+from blemish.generator.restore import CriticName, critic_of, load_critic, load_matching_critic
 from blemish.generator.train import GeneratorTraining, train_generator
 
 SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
@@ -85,10 +85,11 @@ def test_a_dummy_critic_trains_both_stages_and_comes_back(
     told = {name for line in lines for name in json.loads(line)}
     assert {"critic", "generator", "sign_real"} <= told
     assert not told & {"r1", "ada", "path"}
-    for name, load, channels in (
+    found: list[tuple[CriticName, Callable[[Bundle], Critic], int]] = [
         ("critic", load_critic, 3),
         ("match_critic", load_matching_critic, 4),
-    ):
+    ]
+    for name, load, channels in found:
         critic = load(bundle)
         assert critic_of(bundle, name) == critic.config == DummyConfig(rate=0.02)
         expected = bundle.tensors(name)["weigh.weight"]

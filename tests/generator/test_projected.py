@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -173,6 +174,6 @@ def test_its_layers_are_built_without_memory_as_well() -> None:
 
 
 @pytest.mark.parametrize("change", [{"width": 0}, {"least_side": 16}])
-def test_options_out_of_range_are_refused(change: dict[str, int]) -> None:
+def test_options_out_of_range_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="projected critic"):
         ProjectedConfig(**change)
