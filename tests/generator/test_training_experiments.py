@@ -140,7 +140,7 @@ def test_the_first_trials_are_the_bases() -> None:
 
 @pytest.mark.parametrize("name", EARNEST)
 @pytest.mark.parametrize("kimg", [0.1, 1, 4, 30])
-def test_a_base_carries_what_its_preset_does_but_for_size_and_length(
+def test_a_base_carries_what_its_preset_does_but_for_size_length_and_critic(
     name: str, kimg: float
 ) -> None:
     usual, base = find_preset(name).training, first(name, kimg)
@@ -148,7 +148,7 @@ def test_a_base_carries_what_its_preset_does_but_for_size_and_length(
         usual.schedule, kimg=kimg, snapshot_kimg=base.training.schedule.snapshot_kimg
     )
     lengths = {"ada_kimg": kimg / 2, "warm_steps": base.training.warm_steps, "schedule": schedule}
-    assert base.training == replace(usual, **lengths)
+    assert base.training == replace(usual, critic=ResidualConfig(), **lengths)
     assert base.shape == replace(find_preset(name).shape, resolution=SIDE, channel_base=1024)
 
 
