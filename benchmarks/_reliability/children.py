@@ -41,7 +41,7 @@ def preload() -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot  # noqa: F401
+    import matplotlib.pyplot
 
     for module in walk_packages(blemish.__path__, "blemish."):
         if not module.name.endswith("__main__"):
