@@ -169,7 +169,7 @@ def _mutant_table(rows: list[Row]) -> list[str]:
     text = (
         f"\n## Damaged inputs\n\n{len(rows)} mutants: bytes cut, flipped, doubled or overwritten; "
         "values of documents replaced, removed, nested deeply or exchanged. A fault is anything "
-        f"but a user's error or a success, more than {mutants.MOST_SECONDS} s, more than "
+        f"but a user's error or a success, more than {mutants.MOST_SECONDS} s of a core, more than "
         f"{mutants.MOST_BYTES // 2**30} GiB, a program started, a connection opened, or a file "
         "written outside the command's folder.\n"
     )
