@@ -30,11 +30,11 @@ def in_place_of(path: Path, other: object) -> None:
 FAULTS: list[tuple[Spoil, type[UserError], str]] = [
     (lambda normal, mask: normal.unlink(), DataError, r"nut\.png, which does not exist"),
     (lambda normal, mask: mask.unlink(), DataError, r"nut_mask\.png, which does not exist"),
-    (lambda normal, mask: in_place_of(normal, "hello"), DataError, r"nut\.png, which holds no pi"),
-    (lambda normal, mask: in_place_of(mask, "hello"), DataError, r"mask\.png, which holds no pict"),
+    (lambda normal, mask: in_place_of(normal, "hello"), DataError, r"nut\.png, which is not an i"),
+    (lambda normal, mask: in_place_of(mask, "hello"), DataError, r"mask\.png, which is not an im"),
     (lambda normal, mask: in_place_of(normal, ""), DataError, r"nut\.png, which is not an image"),
-    (lambda normal, mask: in_place_of(normal, part(1, 1)), DataError, "a picture of 1 × 1 pixels"),
-    (lambda normal, mask: in_place_of(normal, part(31, 90)), DataError, "a picture of 90 × 31"),
+    (lambda normal, mask: in_place_of(normal, part(1, 1)), DataError, "an image of 1 × 1 pixels"),
+    (lambda normal, mask: in_place_of(normal, part(31, 90)), DataError, "an image of 90 × 31"),
     (lambda normal, mask: in_place_of(mask, spot(1, 1)), DataError, "a mask of 1 × 1 pixels for"),
     (lambda normal, mask: in_place_of(mask, spot(64, 63)), DataError, "of 63 × 64 pixels for a ph"),
     (
@@ -244,7 +244,7 @@ def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
         for seed in (0, 0, 1)
     ]
     assert len({order.digest for order in orders}) == 2, "a seed, a mask"
-    with pytest.raises(DataError, match="holds no mask of a 'rust'"):
+    with pytest.raises(DataError, match="has no mask of a 'rust'"):
         draw_order(normal, plan, "rust", ("rust",), seed=0, folder=tmp_path / "drawn")
 
 
