@@ -343,7 +343,7 @@ def test_a_second_stage_is_not_carried_on_over_another_backbone(parts: Path, fre
     fresh.write("generator", mine, half=True)  # as a snapshot that was kept brings it back
     train_second(parts, Bundle(fresh.path), schedule(4), resume=True)
     fresh.write("generator", {name: value + 0.01 for name, value in mine.items()})
-    with pytest.raises(OptionError, match=r"backbone [0-9a-f]{16}.*begin anew"):
+    with pytest.raises(OptionError, match=r"backbone [0-9a-f]{16}.*start over"):
         train_second(parts, Bundle(fresh.path), schedule(5), resume=True)
 
 

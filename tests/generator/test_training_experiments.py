@@ -249,7 +249,7 @@ def test_the_choice_of_a_snapshot_is_counted_over_all_runs() -> None:
 
 
 def test_nothing_is_said_of_snapshots_where_all_diverged() -> None:
-    assert snapshot_choice({"base": [{}]}) == "No run of stage 1 has come to its end."
+    assert snapshot_choice({"base": [{}]}) == "No run of stage 1 is finished."
 
 
 def test_a_report_has_a_line_for_each_trial_and_says_how_it_was_made(
@@ -360,7 +360,7 @@ def test_where_nothing_is_held_out_the_message_says_so(
         for path in sorted((root / "test" / kind).iterdir())[1:]:
             path.unlink()
     read = measures.read_parts if missing == "test/good" else measures.read_thirds
-    with pytest.raises(DataError, match="nothing that a training could be tested on"):
+    with pytest.raises(DataError, match="no data to test a training on"):
         read(DefectFolder(root), SIDE)
 
 

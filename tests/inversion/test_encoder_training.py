@@ -275,7 +275,7 @@ def test_a_run_on_another_generator_is_not_carried_on(
     other = Bundle(copytree(finished.path, tmp_path / "other"))
     touched = {name: tensor + 0.01 for name, tensor in other.tensors("generator").items()}
     other.write("generator", touched)
-    with pytest.raises(OptionError, match=r"generator [0-9a-f]{16}.*begin anew"):
+    with pytest.raises(OptionError, match=r"generator [0-9a-f]{16}.*start over"):
         train(data, other, options(steps=6), resume=True)
 
 

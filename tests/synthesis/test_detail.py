@@ -173,7 +173,7 @@ def test_what_is_not_there_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="without detail"):
         SynthesisOptions(tone="drawn")
     details = Details(write_defects(tmp_path / "real"), first_third=False, side=16)
-    with pytest.raises(OptionError, match="holds no 'hole'"):
+    with pytest.raises(OptionError, match="has no 'hole'"):
         details.prepare("hole")
 
 

@@ -170,7 +170,7 @@ def test_an_export_that_was_broken_off_is_repeated(
         patch.setattr("blemish.synthesis.export.export._write", stopped_after(3))
         with pytest.raises(OutputError):
             export(made, out, format, today=DAY)
-    with pytest.raises(OutputError, match="another export was broken off"):
+    with pytest.raises(OutputError, match="another interrupted export"):
         export(made, out, format, pairs=True, today=DAY)
     export(made, out, format, today=DAY)
     export(made, tmp_path / "whole" / "out", format, today=DAY)
@@ -201,7 +201,7 @@ def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
         "| held out | 2 of 4 photographs, and the items on them (",
         "| left out | items in which nothing changed (1) |",
         f"| bundle | gone, SHA-256 {'0' * 64} |",
-        "| licence of the weights | not known",
+        "| licence of the weights | unknown",
         "| made | 2026-01-02, with Blemish ",
         "| iou_requested | 0.7 | 0.5 | 1 |",
         "## Photographs (4)\n\n- photo_0.jpg\n- photo_1.jpg\n- photo_2.jpg\n- photo_4.jpg\n",
@@ -249,7 +249,7 @@ def test_the_card_tells_the_bundle_s_licence(
     known = how != "under another name"
     assert ("| licence of the weights | CC BY-SA 4.0, as the data's |" in text) == known
     assert ("| data behind the bundle | nuts, by the Society |" in text) == known
-    assert ("not known" in text) != known
+    assert ("unknown" in text) != known
 
 
 def test_a_bundle_that_has_changed_is_not_asked(
@@ -276,7 +276,7 @@ def test_a_bundle_s_card_may_be_anything(
         (bundle.path / "README.md").write_bytes(card.encode(errors="surrogateescape"))
     root = write_made(tmp_path / "made", name="bundle", digest=bundle.digest)
     monkeypatch.chdir(tmp_path)
-    assert "| licence of the weights | not known" in card_of(root, tmp_path / "out")
+    assert "| licence of the weights | unknown" in card_of(root, tmp_path / "out")
 
 
 def test_two_bundles_are_both_named(tmp_path: Path) -> None:

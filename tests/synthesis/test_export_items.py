@@ -242,7 +242,7 @@ def test_a_folder_without_items_is_refused(what: str, made: Path, tmp_path: Path
         lines = (made / "manifest.jsonl").read_text().splitlines()
         (line,) = (line for line in lines if '"image"' not in line)
         (root / "manifest.jsonl").write_text(line + "\n")
-    with pytest.raises(DataError, match="Expected a folder that 'blemish synthesize' wrote"):
+    with pytest.raises(DataError, match="Expected a folder written by 'blemish synthesize'"):
         read_items(root)
 
 

@@ -172,7 +172,7 @@ def test_another_network_is_another_training(
     other = Bundle(copytree(finished.path, tmp_path / "other"))
     touched = {name: tensor + 0.01 for name, tensor in other.tensors(network).items()}
     other.write(network, touched)
-    with pytest.raises(OptionError, match=rf"{network} [0-9a-f]{{16}}.*begin anew"):
+    with pytest.raises(OptionError, match=rf"{network} [0-9a-f]{{16}}.*start over"):
         train(data, other, options(6), resume=True)
     one, another = (
         stage_of(bundle, options(4), data).tasks.solutions for bundle in (finished, other)

@@ -393,7 +393,7 @@ def test_empty_real_masks_are_passed_over(marked: int, tmp_path: Path, read: lis
         assert len(read_real(tmp_path, "crack")) == marked
     else:
         for choose in (read_real, partial(choose_real, rng=rngs[0])):
-            with pytest.raises(DataError, match="which holds no mask of a 'crack'"):
+            with pytest.raises(DataError, match="which has no mask of a 'crack'"):
                 choose(tmp_path, "crack")
 
 

@@ -360,8 +360,8 @@ SHORT: list[tuple[ReferenceName, Callable[[Path], object] | None, type[UserError
     ("stitch", lambda root: root / "none", DataError, "which does not exist"),
     ("distil", lambda root: root / "none", DataError, "which does not exist"),
     ("stitch", lambda root: (root / "test/paint").rename(root / "away"), OptionError, "no 'paint'"),
-    ("stitch", spoil_masks, OptionError, "holds no 'paint'"),
-    ("distil", spoil_masks, OptionError, "holds no 'paint'"),
+    ("stitch", spoil_masks, OptionError, "has no 'paint'"),
+    ("distil", spoil_masks, OptionError, "has no 'paint'"),
     (
         "stitch",
         lambda root: (root / "test/paint/0.png").write_text("hello"),
@@ -557,7 +557,7 @@ def test_polishing_brings_the_drawing_nearer(mapped: Bundle, order: Order, tmp_p
 @pytest.mark.parametrize(
     "bad, message",
     [
-        ({"method": "one-pass", "mask_control": "noise"}, "one-pass searches for nothing"),
+        ({"method": "one-pass", "mask_control": "noise"}, "one-pass does not search"),
         ({"method": "one-pass", **QUICK}, "a way to invert"),
         ({"method": "hybrid", **QUICK}, "a way to invert"),
         ({"invert": "encode", "steps": 3}, "3 steps for the inversion method encode"),
