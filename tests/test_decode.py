@@ -143,7 +143,7 @@ def test_only_regular_files_are_read(tmp_path: Path, read: object, what: str) ->
     if what == "link":
         path.symlink_to("/dev/zero")
     start = time.monotonic()
-    with pytest.raises(DataError, match="a pipe, a device or a socket, not a file"):
+    with pytest.raises(DataError, match="a pipe, a device or a socket, not a regular file"):
         read(path)  # type: ignore[operator]
     assert time.monotonic() - start < 60
 

@@ -52,7 +52,7 @@ def _refuse_irregular(found: os.stat_result, limit: int) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
-        raise IrregularFileError("is a pipe, a device or a socket, not a file")
+        raise IrregularFileError("is a pipe, a device or a socket, not a regular file")
     if found.st_size > limit:
         raise IrregularFileError(_too_large(limit))
 

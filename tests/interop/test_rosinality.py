@@ -181,7 +181,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
         case "extra of the critic":
             d["convs.1.conv3.0.weight"] = torch.zeros(1)
         case "missing":
-            del g["noises.noise_1"]
+            del g["conv1.activate.bias"]
         case "filter":
             g["convs.0.conv.blur.kernel"] = torch.full((4, 4), 1 / 4)
         case "filter of the critic":
@@ -199,7 +199,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
     [
         ("extra", "Blemish does not use: 'g_ema.convs.0.conv.weight_2'"),
         ("extra of the critic", "Blemish does not use: 'd.convs.1.conv3.0.weight'"),
-        ("missing", "missing: 'synthesis.b8.conv0.noise_const'"),
+        ("missing", "missing: 'synthesis.b4.conv1.bias'"),
         ("filter", "another filter in 'convs.0.conv.blur.kernel'"),
         ("filter of the critic", "another filter in 'convs.1.skip.0.kernel'"),
         ("coarsest", r"synthesis.b4.const of \[8, 16, 16\]"),

@@ -177,7 +177,6 @@ def test_a_generator_alone_is_taken_and_its_critic_missed(tmp_path: Path) -> Non
         ("architecture", "resnet", "synthesis_kwargs.architecture = resnet"),
         ("resample_filter", [1, 2, 1], "resample_filter = \\[1, 2, 1\\]"),
         ("activation", "relu", "activation = relu"),
-        ("use_noise", False, "use_noise = False"),
         ("conv_clamp", "much", "clamps activations to 'much'"),
         ("conv_clamp", 256, "differently in two networks"),
         ("fourier", 3, "synthesis_kwargs.fourier=3"),

@@ -66,7 +66,7 @@ def test_stylegan2_of_the_newer_repository_in_single_precision(tmp_path: Path) -
 
 def test_an_option_that_changes_the_network_is_refused_in_either_place(tmp_path: Path) -> None:
     path = written_by_newer(tmp_path / "a.pkl", TINY, architecture="orig")
-    with pytest.raises(BundleError, match="was made with architecture = orig"):
+    with pytest.raises(BundleError, match="was built with architecture = orig"):
         read(path)
 
 
@@ -144,7 +144,7 @@ def test_other_numbers_of_channels_are_the_reason(tmp_path: Path, channels: int)
     for name in [name for name in state if "torgb" in name and "affine" not in name]:
         state[name] = torch.cat([state[name]] * 2)[:channels].clone()
     save_file(state, tmp_path / "a.safetensors")
-    with pytest.raises(BundleError, match=f"draws pictures of {channels} channels"):
+    with pytest.raises(BundleError, match=f"draws images of {channels} channels"):
         read(tmp_path / "a.safetensors")
 
 

@@ -373,7 +373,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     if not file.exists():
         return 0
     tensors, about = load_tensors(file)
-    step = _step_of(file, about, len(tensors), stage.uncounted_steps() + schedule.steps)
+    step = _step_of(file, about, len(tensors))
     mine = _identity(stage, schedule)
     other = [name for name, value in mine.items() if about.get(name, value) != value]
     if other:
@@ -382,6 +382,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
             expected=", ".join(f"{name} {about.get(name)}" for name in other) + f", as in {file}",
             todo=f"Use the same options and data, or remove {file.parent} to start over.",
         )
+    _refuse_beyond(file, step, last=stage.uncounted_steps() + schedule.steps)
     modules = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
     try:
         stage.state().load_state_dict(modules)
@@ -396,21 +397,24 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
     return step
 
 
-def _step_of(file: Path, about: Mapping[str, str], tensors: int, last: int) -> int:
-    """Steps that a state has behind it, if the state is whole and no later than the last step."""
+def _step_of(file: Path, about: Mapping[str, str], tensors: int) -> int:
+    """Steps that a state has behind it, if the state is whole."""
     text = about.get("step", "")
     step = int(text) if text.isdecimal() and len(text) < 18 else -1
     if step < 0:
         raise _damaged(file, f"says it is of step {text[:40]!r}")
     if about.get("tensors", str(tensors)) != str(tensors):  # older states do not say
         raise _damaged(file, f"holds {tensors} tensors, not {about['tensors'][:40]}")
+    return step
+
+
+def _refuse_beyond(file: Path, step: int, *, last: int) -> None:
     if step > last:
         raise OptionError(
             got=f"--resume from step {step}, as {file} says",
             expected=f"at most step {last}, where the training ends",
             todo="Train longer with --kimg, or leave the training as it is.",
         )
-    return step
 
 
 def _restore_optimiser(

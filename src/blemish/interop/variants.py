@@ -52,7 +52,8 @@ def completed(
 
 
 def _is_grey(generator: State) -> bool:
-    return any(_COLOURS.fullmatch(name) and len(t) == 1 for name, t in generator.items() if t.ndim)
+    colours = [t for name, t in generator.items() if _COLOURS.fullmatch(name) and t.ndim]
+    return bool(colours) and all(len(tensor) == 1 for tensor in colours)
 
 
 def _coloured(generator: State) -> State:

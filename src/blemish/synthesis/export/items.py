@@ -201,11 +201,13 @@ def _item(root: Path, row: Row) -> Item:
     _refuse_undescribed(row)
     paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
     image, mask, twin = paths.values()
-    changed, photograph = read_mask(mask), read_original(twin).picture
-    if not changed.shape == photograph.shape[:2] == read_picture(image).shape[:2]:
+    headers = {path: header(path) for path in paths.values()}
+    if len({(found.width, found.height) for found in headers.values()}) > 1:
         expected, todo = "one size", "Export the folder as 'blemish synthesize' wrote it."
         got = f"{image} with a mask or a twin of another size"
         raise DataError(got=got, expected=expected, todo=todo)
+    read_picture(image)  # a damaged file is named here
+    changed, photograph = read_mask(mask), read_original(twin).picture
     if not changed.any():
         todo = "Restore the mask, or remove the item's line from manifest.jsonl."
         raise DataError(got=f"{mask}, an empty mask", expected="a defect in it", todo=todo)
@@ -216,7 +218,7 @@ def _item(root: Path, row: Row) -> Item:
         mask=mask,
         twin=twin,
         size=changed.shape,
-        turned=frozenset(path for path in paths.values() if header(path).orientation != 1),
+        turned=frozenset(path for path, found in headers.items() if found.orientation != 1),
         photograph=_digest(photograph),
         facts=row,
     )
