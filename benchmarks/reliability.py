@@ -23,7 +23,7 @@ import tyro
 from benchmarks._hardware import heading
 from benchmarks._reliability import deaths, mutants, places
 from benchmarks._reliability.children import preload
-from benchmarks._reliability.scene import Scene, make_scene
+from benchmarks._reliability.scene import Scene, make, steps
 from benchmarks._reliability.verbs import verbs
 from blemish.files import append_line, read_lines, write_atomically
 
@@ -47,15 +47,27 @@ def main(seconds: float | None = None, work: Path | None = None, report: bool = 
     folder = work or Path(tempfile.gettempdir()) / "blemish-reliability"
     folder.mkdir(parents=True, exist_ok=True)
     kept, end = folder / "results.jsonl", time.monotonic() + (seconds or 10**9)
-    scene = make_scene(folder / "scene")
+    if not report:
+        _work(Scene(folder / "scene"), folder, kept, end)
+    write_report(rows_of(kept))
+
+
+def _work(scene: Scene, folder: Path, kept: Path, end: float) -> None:
+    """Do all cases that are not done; exits when the time is over."""
+    for path, action in steps(scene):
+        _exit_late(end)
+        make(path, action)
     done = {row["case"] for row in rows_of(kept)}
     for name, attempt in cases(scene, folder):
-        if name not in done and not report:
-            if time.monotonic() > end:
-                sys.exit(3)
+        if name not in done:
+            _exit_late(end)
             for row in attempt():
                 append_line(kept, json.dumps({"case": name, **row}))
-    write_report(rows_of(kept))
+
+
+def _exit_late(end: float) -> None:
+    if time.monotonic() > end:
+        sys.exit(3)
 
 
 def rows_of(kept: Path) -> list[Row]:

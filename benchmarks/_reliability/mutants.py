@@ -319,7 +319,7 @@ def _with_bundle(scene: Scene, folder: Path) -> list[str]:
 
 def _recipe(scene: Scene, folder: Path) -> list[Path]:
     bundle, parts = scene.bundle("mapper").resolve(), scene.parts.resolve()
-    text = (scene.root / "recipe.toml").read_text()
+    text = scene.recipe.read_text()
     text = text.replace("bundle-mapper", str(bundle)).replace("parts/", f"{parts}/")
     (folder / "recipe.toml").write_text(text)
     return [folder / "recipe.toml"]

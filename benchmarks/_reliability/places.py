@@ -27,7 +27,7 @@ WORKERS = (1, 2, 3)
 
 def variants(scene: Scene) -> dict[str, tuple[list[str], dict[str, str], str]]:
     """Command line, environment and output folder of each run, by name."""
-    recipe = str((scene.root / "recipe.toml").resolve())
+    recipe = str(scene.recipe.resolve())
     batch = ["batch", recipe, "--workers"]
     found = {
         f"synthesize, {name}": (synthesis(scene, "out"), environment, "out")

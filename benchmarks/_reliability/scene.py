@@ -4,13 +4,16 @@ All of it is made by the commands themselves, once, in the benchmark's own folde
 """
 
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from benchmarks._reliability.children import run
+from blemish.files import write_atomically
 from blemish.pictures import write_picture
 
 TYPES = {"crack": (30, 30, 30), "paint": (230, 20, 20)}
@@ -60,6 +63,11 @@ class Scene:
         return self.root / "foreign.safetensors"
 
     @property
+    def recipe(self) -> Path:
+        """A recipe of five items."""
+        return self.root / "recipe.toml"
+
+    @property
     def photograph(self) -> Path:
         return self.parts / "test" / "good" / "0.png"
 
@@ -68,26 +76,36 @@ class Scene:
         return self.root / f"bundle-{stage}"
 
 
-def make_scene(root: Path) -> Scene:
-    """Make what is missing; a scene that was made halfway is made anew."""
-    scene, done = Scene(root), root / "done"
-    if done.exists():
-        return scene
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    _write_parts(scene.parts)
+def steps(scene: Scene) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """What is made, in order, with how to make it."""
+    yield scene.parts, lambda: _write_parts(scene.parts)
     before = None
     for stage in ("generator", "defects", "encoder", "mapper"):
-        out = scene.bundle(stage)
-        if before is not None:
-            shutil.copytree(before, out)
-        _must(root, training(stage, scene, out.name))
-        before = out
-    _must(root, synthesis(scene, "items"))
-    _must(root, ["export-model", "bundle-mapper", "--out", "foreign.safetensors"])
-    (root / "recipe.toml").write_text(RECIPE.format(bundle="bundle-mapper"))
+        yield scene.bundle(stage), partial(_train, scene, stage, before)
+        before = stage
+    yield scene.items, lambda: _must(scene.root, synthesis(scene, "items"))
+    model = ["export-model", "bundle-mapper", "--out", "foreign.safetensors"]
+    yield scene.foreign, lambda: _must(scene.root, model)
+    text = RECIPE.format(bundle="bundle-mapper")
+    yield scene.recipe, lambda: write_atomically(scene.recipe, text.encode())
+
+
+def make(path: Path, action: Callable[[], None]) -> None:
+    """Make one of them unless it is there; one that was made halfway is made anew."""
+    done = path.with_name(f"{path.name}.done")
+    if done.exists():
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    action()
     done.touch()
-    return scene
+
+
+def _train(scene: Scene, stage: str, before: str | None) -> None:
+    out = scene.bundle(stage)
+    if before is not None:
+        shutil.copytree(scene.bundle(before), out)
+    _must(scene.root, training(stage, scene, out.name))
 
 
 def training(stage: str, scene: Scene, bundle: str) -> list[str]:

@@ -41,7 +41,7 @@ class Verb:
 def verbs(scene: Scene) -> list[Verb]:
     """All of them."""
     bundle, items = str(scene.bundle("mapper").resolve()), str(scene.items.resolve())
-    recipe = str((scene.root / "recipe.toml").resolve())
+    recipe = str(scene.recipe.resolve())
     photograph = str(scene.photograph.resolve())
     real = ["evaluate", "utility", "--real", str(scene.parts.resolve()), "--synthetic", items]
     short = ["--seeds", "1", "--steps", "2", "--size", "32", "--batch", "4"]
