@@ -5,7 +5,7 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tiny import CONFIG, TYPES, write_defects
@@ -28,7 +28,9 @@ from blemish.inversion.search import Search
 from blemish.names import InversionMethod, Space
 
 QUICK = Search(steps=1, learning_rate=0.05)
-METHOD_SPACES = [(m, s) for m in METHODS for s in ("z", "w", "w+") if (m, s) != ("encode", "z")]
+METHOD_SPACES: list[tuple[InversionMethod, Space]] = [
+    (m, s) for m in METHODS for s in get_args(Space) if (m, s) != ("encode", "z")
+]
 GROUPS = {"good": 2, "defective": 2, "own": 2, "own defective": 2, "foreign": 2}
 
 
@@ -137,7 +139,7 @@ def figures(report: dict[str, Any]) -> dict[str, Any]:
 def test_the_same_seed_gives_the_same_figures(
     able: Bundle, able_model: Model, data: Path, others: Path, tmp_path: Path
 ) -> None:
-    chosen = [("optimize", "w"), ("encode", "w+")]
+    chosen: list[tuple[InversionMethod, Space]] = [("optimize", "w"), ("encode", "w+")]
     plan = Plan(images=data, foreign=others, samples=2, limit=2)
     one, two = (put(able, able_model, plan, tmp_path / name, chosen) for name in "ab")
     assert figures(one) == figures(two)

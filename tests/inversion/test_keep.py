@@ -102,13 +102,13 @@ TORN = ["", "hello", "[]", "3", "null", '"x"', "{}", '{"bundle": 3}', '{"bundle"
 @pytest.mark.parametrize("text", TORN)
 def test_torn_figures_are_refused(kept: Path, bundle: Bundle, text: str) -> None:
     (kept / "inversion.json").write_text(text)
-    with pytest.raises(DataError, match=r"inversion\.json, which .*'blemish invert' wrote"):
+    with pytest.raises(DataError, match=r"inversion\.json, which .*written by 'blemish invert'"):
         load_inversion(kept, bundle)
 
 
 def test_figures_that_are_no_text_are_refused(kept: Path, bundle: Bundle) -> None:
     (kept / "inversion.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(DataError, match=r"which .*'blemish invert' wrote"):
+    with pytest.raises(DataError, match=r"which .*written by 'blemish invert'"):
         load_inversion(kept, bundle)
 
 

@@ -195,7 +195,7 @@ def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
     text = card_of(made, tmp_path / "nuts", pairs=True, share=0.5)
     assert text.startswith("# nuts: a data card\n")
     for says in (
-        "| what | 5 photographs of parts with a defect",
+        "| what | 5 photographs of parts with a synthetic defect",
         "| types | crack 3, paint 2 |",
         "| layout | folders as in MVTec AD; test has all items",
         "| held out | 2 of 4 photographs, and the items on them (",

@@ -77,7 +77,7 @@ def _refuse_misfits(known: Mapping[str, Any], folder: Path) -> Reading:
         raise BundleError(
             got=f"the state in {folder}, in which {error}",
             expected="the state of a training as Blemish wrote it",
-            todo=f"Remove {folder} to begin anew.",
+            todo=f"Remove {folder} to start over.",
         ) from error
 
 
@@ -87,7 +87,7 @@ def _refuse_contradiction(given: Mapping[str, Any], known: Mapping[str, Any], fo
             raise OptionError(
                 got=f"--resume with {name} {given[name]}",
                 expected=f"{name} {known[name]}, as in {folder}",
-                todo=f"Leave --{name} out, or remove {folder} to begin anew.",
+                todo=f"Leave --{name} out, or remove {folder} to start over.",
             )
 
 

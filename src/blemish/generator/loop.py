@@ -440,5 +440,5 @@ def _damaged(file: Path, complaint: str) -> BundleError:
     return BundleError(
         got=f"{file}, which {complaint}",
         expected="the state of a training as Blemish wrote it",
-        todo=f"Remove {file.parent} to begin anew.",
+        todo=f"Remove {file.parent} to start over.",
     )

@@ -44,7 +44,7 @@ def load_inversion(folder: Path, bundle: Bundle) -> Kept:
     """
     file = folder / "inversion.json"
     try:
-        facts = read_json(file, "a folder that 'blemish invert' wrote")
+        facts = read_json(file, "a folder written by 'blemish invert'")
         digest = facts["bundle"]["digest"]
     except (KeyError, TypeError) as error:
         raise DataError(
