@@ -123,7 +123,7 @@ def load_network(
 def _unclear(bundle: Bundle, part: str, error: Exception, kind: str) -> BundleError:
     reason = error.got if isinstance(error, OptionError) else str(error)
     return BundleError(
-        got=f"{bundle.path / 'config.json'}, whose '{part}' can't be understood ({reason})",
+        got=f"{bundle.path / 'config.json'}, whose '{part}' is invalid ({reason})",
         expected=f"the fields of {kind}",
         todo="Fetch or train the bundle again.",
     )
