@@ -56,7 +56,7 @@ def critic_of(bundle: Bundle, name: CriticName = "critic") -> CriticConfig:
     except (OptionError, ValueError) as error:
         reason = error.got if isinstance(error, OptionError) else str(error)
         raise BundleError(
-            got=f"{bundle.path / 'config.json'}, whose '{name}' can't be understood ({reason})",
+            got=f"{bundle.path / 'config.json'}, whose '{name}' is invalid ({reason})",
             expected="the options of a critic that this version of Blemish has",
             todo="Install a newer version, or train the bundle again.",
         ) from error
