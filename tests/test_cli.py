@@ -251,7 +251,7 @@ def test_both_stages_and_their_refusals(
     assert_refused(capsys, *again, "--types", "dent,rust", got="with the types dent, rust")
     assert_refused(capsys, *again, "--everything", got="--resume with photographs")
     assert exit_code(*again) == 0
-    assert "has its defects: rust, dent" in capsys.readouterr().err
+    assert "has a defect branch for rust, dent" in capsys.readouterr().err
 
 
 def test_a_resumed_training_need_not_be_given_its_options_again(
@@ -345,7 +345,7 @@ def test_a_signal_then_resume(
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == code
-    assert told.count(f"{word}; nothing half-written is left. The checkpoint stands at") == 1
+    assert told.count(f"{word}; no incomplete files are left. The checkpoint stands at") == 1
     line = f"blemish train generator {data} --out {out} --resume"
     assert told.rstrip().endswith(f"To go on: {line}")
     assert "Traceback" not in told
@@ -454,7 +454,7 @@ FAILURES = [
     (ValueError("odd\nthing"), 1, "failed with ValueError: odd\n  Set BLEMISH_DEBUG=1"),
     (AssertionError(), 1, "failed with AssertionError\n"),
     (KeyboardInterrupt(), 130, "Interrupted; no incomplete files are left. Run it again"),
-    (Terminated("Do."), 143, "Terminated; nothing half-written is left. Do."),
+    (Terminated("Do."), 143, "Terminated; no incomplete files are left. Do."),
     (PermissionError(13, "Permission denied", "/x"), 2, "Error: got /x: Permission denied.\n"),
     (OSError(28, "No space left on device"), 2, "got an output: No space left on device.\n"),
     (OSError("no file"), 1, "failed with OSError: no file\n"),

@@ -148,8 +148,8 @@ def terminate_all(process: subprocess.Popen[str]) -> None:
 ENDS: list[tuple[Callable[[subprocess.Popen[str]], None], int, str]] = [
     (kill, -signal.SIGKILL, ""),
     (press_ctrl_c, 130, "Interrupted; no incomplete files are left. Run the same command"),
-    (terminate, 143, "Terminated; nothing half-written is left. Run the same again to carry"),
-    (terminate_all, 143, "Terminated; nothing half-written is left. Run the same again to carry"),
+    (terminate, 143, "Terminated; no incomplete files are left. Run the same command again"),
+    (terminate_all, 143, "Terminated; no incomplete files are left. Run the same command again"),
 ]
 
 

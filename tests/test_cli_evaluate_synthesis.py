@@ -25,7 +25,7 @@ from blemish.pictures import write_picture
 
 EVALUATE = "evaluate synthesis --real real --synthetic made --out out"
 CRITIC = f"{EVALUATE} --features critic --bundle bundle"
-FILES = {"crack.png", "paint.png", "report.html", "report.json"}
+FILES = {"crack.png", "paint.png", "report.html", "report.json", "sorting.html"}
 LINES = {name: len(NAMES) - 1 - k for k, name in enumerate(NAMES)}  # of the manifest
 BOLT = "crack/bolt_1"
 

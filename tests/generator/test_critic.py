@@ -158,7 +158,7 @@ def test_a_bundle_that_does_not_say_has_a_residual_critic(bundle: Bundle) -> Non
 def test_a_critic_that_is_not_known_is_refused(tmp_path: Path, entry: object) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     bundle.write_config({**bundle.config, "critic": entry})
-    with pytest.raises(BundleError, match="whose 'critic' can't be understood"):
+    with pytest.raises(BundleError, match="whose 'critic' is invalid"):
         load_critic(bundle)
 
 

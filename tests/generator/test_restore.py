@@ -101,5 +101,5 @@ def test_what_are_no_symmetries_is_refused(
     bundle: Bundle, whole: dict[str, Any], wrong: object
 ) -> None:
     bundle.write_config({**whole, "training": {"generator": {"symmetries": wrong}}})
-    with pytest.raises(BundleError, match="can't be understood"):
+    with pytest.raises(BundleError, match="is invalid"):
         trained_symmetries(bundle, "generator", "symmetries")

@@ -56,7 +56,7 @@ def critic_of(bundle: Bundle, name: CriticName = "critic") -> CriticConfig:
     except (OptionError, ValueError) as error:
         reason = error.got if isinstance(error, OptionError) else str(error)
         raise BundleError(
-            got=f"{bundle.path / 'config.json'}, whose '{name}' can't be understood ({reason})",
+            got=f"{bundle.path / 'config.json'}, whose '{name}' is invalid ({reason})",
             expected="the options of a critic that this version of Blemish has",
             todo="Install a newer version, or train the bundle again.",
         ) from error
@@ -123,7 +123,7 @@ def load_network(
 def _unclear(bundle: Bundle, part: str, error: Exception, kind: str) -> BundleError:
     reason = error.got if isinstance(error, OptionError) else str(error)
     return BundleError(
-        got=f"{bundle.path / 'config.json'}, whose '{part}' can't be understood ({reason})",
+        got=f"{bundle.path / 'config.json'}, whose '{part}' is invalid ({reason})",
         expected=f"the fields of {kind}",
         todo="Fetch or train the bundle again.",
     )
