@@ -4,6 +4,7 @@ Nothing is inverted: what surrounds the mask is the photograph itself; see `wind
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -13,7 +14,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
+from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step
+from blemish.pictures import fit, to_tensor
 from blemish.synthesis.carry import LUMINANCE, Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
@@ -41,6 +44,7 @@ class Window:
                 expected="a bundle with a window generator",
                 todo="Name one with --bundle.",
             )
+        self.bundle, self.device = bundle, device
         self.model: WindowModel = load_windows(bundle, device)
 
     @property
@@ -60,8 +64,16 @@ class Window:
         return None
 
     def is_foreign(self, order: Order) -> bool | None:
-        """None: nothing here knows the part."""
-        return None
+        """See `job.Way`; None where the bundle has no encoder of whole parts."""
+        if self.part is None:
+            return None
+        seen = to_tensor(fit(order.picture, self.part.generator.config.resolution))
+        return self.part.is_foreign(seen[None].to(self.device))
+
+    @cached_property
+    def part(self) -> Model | None:
+        """What the bundle knows of whole parts."""
+        return load_model(self.bundle, self.device) if self.bundle.has("encoder") else None
 
     def place(
         self,
