@@ -164,7 +164,7 @@ def refuse_unmarked(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, 
     """Raise a DataError for the first defect whose mask marks nothing, or everything.
 
     Args:
-        photographs: As they were loaded.
+        photographs: Photographs in the order in which they were loaded.
         masks: Their masks, as 0 and 1.
     """
     for photograph, mask in zip(photographs, masks, strict=True):

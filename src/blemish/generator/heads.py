@@ -55,7 +55,7 @@ def logits_beside(
     """A head's logits on a map, with the share of each place that masks cover beside it.
 
     Args:
-        head: As `place_head` makes it, for c + k channels.
+        head: Head made by `place_head` for c + k channels.
         x: A mixed map.
         marked: Masks in [0, 1].
         near: The mask near which places count; all places count alike if absent. No gradient

@@ -97,7 +97,7 @@ class ResidualCritic(Critic):
     2018).
 
     Args:
-        config: Of the generator that it is trained against.
+        config: Shape of the generator that it is trained against.
         image_channels: 3 for images, 4 for images with masks.
         group: Samples that are compared for their spread; by default what `config` says.
     """

@@ -104,8 +104,8 @@ def put_on(
     Args:
         picture: The good photograph.
         step: The change, in levels of 0..255.
-        allowed: Where pixels may change.
-        whole: Where the mask must have no holes: each pixel there changes by `LEAST_LEVELS` or
+        allowed: Pixels that may change.
+        whole: Region in which the mask must have no holes: each pixel changes by `LEAST_LEVELS` or
             more. Elsewhere a pixel that would change by less than `VISIBLE_LEVELS` in every channel
             is left as it was.
     """

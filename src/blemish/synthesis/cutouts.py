@@ -42,8 +42,8 @@ class Cutout:
         picture: The surroundings, as the photograph has them.
         mask: The piece.
         others: Other pieces of the defect.
-        part: Where the part is, without its shadow.
-        corner: Of the surroundings in the photograph, x and y.
+        part: Silhouette of the part, without its shadow.
+        corner: Upper left corner of the surroundings in the photograph, x and y.
         side: Longer side of the photograph.
         outline: The piece on its part, small; see `laying`.
     """

@@ -126,8 +126,8 @@ def enlarged(move: Affine, side: int, source_side: int | None = None) -> Affine:
 
     Args:
         move: From `lay`.
-        side: Of the photograph that is moved onto.
-        source_side: Of the one that is moved; the same if not given.
+        side: Longer side of the photograph that is moved onto.
+        source_side: Longer side of the one that is moved; the same if not given.
     """
     source, target = (source_side or side) / SIDE, side / SIDE
     # A pixel's centre lies half a pixel from its corner, at any size.

@@ -74,8 +74,8 @@ def paste(
 
     Args:
         photograph: Photograph of a good part.
-        mask: Where the defect must be; it marks something.
-        part: Where the part is, without its shadow; nothing is pasted beside it.
+        mask: Place of the defect; not empty.
+        part: Silhouette of the part, without its shadow; nothing is pasted beside it.
         cutouts: Real defects; see `cutouts`.
         seed: Chooses among those that fit.
         strength: Share of the change that is put on, in [0, 1], everywhere or at each pixel.
@@ -120,7 +120,7 @@ def patch_under(place: Place, cutout: Cutout, move: Affine) -> Patch:
     Args:
         place: The photograph and the piece.
         cutout: The real defect; its photograph may have another size.
-        move: Of the outlines, from `cutouts.choose`.
+        move: Map between the outlines, from `cutouts.choose`.
     """
     window = _window(place.mask)
     near, mask, part = (a[window] for a in (place.photograph, place.mask, place.part))

@@ -60,8 +60,8 @@ class Tasks:
 
     Attributes:
         window: The windows.
-        own: So many, the first, are real windows that are to be given back.
-        copied: So many, the first, are driven by the looks of the real windows.
+        own: Number of windows, the first ones, that are real and must be reconstructed.
+        copied: Number of windows, the first ones, whose codes are looks of real windows.
     """
 
     window: WindowInput

@@ -29,7 +29,7 @@ class View:
     """A square part of a photograph, as a window shows it.
 
     Attributes:
-        side: Of the window, in pixels.
+        side: Side of the window, in pixels.
         matrix: From window to photograph pixels (x, y).
         zoom: Photograph pixels per window pixel.
     """
