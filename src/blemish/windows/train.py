@@ -1,7 +1,7 @@
 """Training of the window generator and its critic.
 
 Each step cuts real windows with defects and good windows with real masks laid on them. A quarter of
-the generated windows give back a real one from its own look; a quarter carry the look of a real
+the generated windows reconstruct a real one from its own look; a quarter carry the look of a real
 defect to another place and mask; the rest are driven by random codes, which must be found again in
 what was drawn. One pass of the generator serves the critic's step and its own.
 """
@@ -42,7 +42,7 @@ class WindowTraining:
         generator_rate: Learning rate of the generator and of the look encoder.
         critic_rate: Learning rate of the critic's heads.
         ema_kimg: Half-life of the average that is kept, in thousands of windows.
-        warm_steps: First steps, which only give back real windows.
+        warm_steps: First steps, which only reconstruct real windows.
         coarse_kimg: First windows, in thousands, that show large defects at 128² too.
         coarse_weight: Weight of the reconstruction at a quarter of the resolution.
         pixel_weight: Weight of the reconstruction pixel by pixel.
@@ -214,7 +214,7 @@ class WindowStage:
     def _reconstruction(
         self, real: RealWindows, tasks: Tasks, image: Float[Tensor, "n 3 h w"]
     ) -> dict[str, Tensor]:
-        """Distance to the real window where a window is given back, inside the mask."""
+        """Distance to the real window where a window is reconstructed, inside the mask."""
         own = tasks.own
         inside = dilated(real.window.mask[:own], 2)
         far = (image[:own] - real.window.image[:own]) * inside
