@@ -40,7 +40,7 @@ def assert_refused(line: str, got: str, capsys: pytest.CaptureFixture[str]) -> N
     *_, first, expected, todo = shown.err.splitlines()
     assert shown.err.count("Error: got ") == 1
     assert first.startswith("Error: got ")
-    assert got in first
+    assert got in first, (got, first)
     assert expected.startswith("  Expected ")
     assert todo.startswith("  ") and todo.endswith(".")
 

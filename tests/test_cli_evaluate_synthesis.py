@@ -157,12 +157,20 @@ WRONG: dict[str, Case] = {
     "an empty made folder": ("--synthetic empty", as_it_is, "empty, without photographs"),
     "a file for real ones": ("--real file", as_it_is, "file, which is a file"),
     "a file for made ones": ("--synthetic file", as_it_is, "file, which is a file"),
-    "a broken manifest": ("", write(MANIFEST, "{\n"), f"{MANIFEST}: line 1 is not a valid"),
+    "a broken manifest": (
+        "",
+        write(MANIFEST, "{\n"),
+        "whose line 1 is not a valid item record",
+    ),
     "an empty manifest": ("", write(MANIFEST, ""), "made, in which no item was kept"),
     "nothing kept": ("", refuse_all, "made, in which no item was kept"),
-    "a file outside": ("", out_of_the_folder, f"{MANIFEST}: line 4 is not a valid"),
+    "a file outside": (
+        "",
+        out_of_the_folder,
+        "whose line 4 is not a valid item record",
+    ),
     "no common type": ("", other_types, "real, without any rust"),
-    "a picture that is gone": ("", remove(f"made/test/{BOLT}.png"), "does not exist"),
+    "a picture that is gone": ("", remove(f"made/test/{BOLT}.png"), "is gone"),
     "a picture that is torn": ("", write(f"made/test/{BOLT}.png", "hello"), "is not an image"),
     "a twin that is torn": ("", write("made/twin/bolt_1.png", "hello"), "is not an image"),
     "a mask of another size": (
@@ -174,7 +182,7 @@ WRONG: dict[str, Case] = {
     "an empty mask": (
         "",
         lambda place: blank(place / f"made/ground_truth/{BOLT}_mask.png"),
-        "with 0 of them marked",
+        "a mask with no pixel marked",
     ),
     "a real mask of another size": (
         "",

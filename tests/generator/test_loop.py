@@ -125,8 +125,12 @@ def test_the_second_ctrl_c_acts_at_once(tmp_path: Path) -> None:
         send(signal.SIGINT)()
         send(signal.SIGINT)()
 
-    with pytest.raises(KeyboardInterrupt) as caught:
-        train(tmp_path, Counter({2: twice}))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under nohup
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            train(tmp_path, Counter({2: twice}))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not str(caught.value)
     assert not (tmp_path / "training" / "x" / STATE).exists()
 

@@ -52,7 +52,7 @@ def test_a_mistake_of_the_user_s_keeps_its_words_on_its_way(tmp_path: Path) -> N
 
 
 def test_a_process_that_is_killed_is_told_of() -> None:
-    with pytest.raises(BlemishError, match="run the same again to carry on"):
+    with pytest.raises(BlemishError, match="run the same command again to resume"):
         list(in_order(os._exit, [0], workers=1))
 
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import distance_transform_edt
 
 from blemish.data.colour import lab, of_lab
 from blemish.synthesis.bending import field_onto
@@ -257,6 +256,8 @@ def _cover(mask: Mask, shape: Mask, defective: Cover, side: int, reach: int) -> 
 
 def _signed(mask: Mask) -> Cover:
     """The distance to the outline in pixels, negative inside."""
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
     inside = np.asarray(distance_transform_edt(mask))
     return (_outside(mask) - inside + np.where(mask, 0.5, -0.5)).astype(np.float32)
 
