@@ -95,7 +95,9 @@ def main(
         out: File of the report.
     """
     torch.set_num_threads(1)
-    network, model = load_features("squeezenet"), load_windows(find_bundle(bundle))
+    model = load_windows(find_bundle(bundle))
+    speeds = [measure(model, height, width) for height, width in SIZES]  # first: memory only grows
+    network = load_features("squeezenet")
     types = model.types
     sources = read_sources(
         DefectFolder(data), types, first_third=not everything, everything=everything
@@ -104,8 +106,9 @@ def main(
     real = real_close_ups(network, all_real)
     flag = " --everything" if everything else ""
     lines = [
-        heading("Windows", f"scripts/bench windows --data {data} --bundle {bundle}{flag}"),
-        "Kernel distance and probe: lower is nearer to real; sharpness: 1 is alike.",
+        heading("Windows", f"scripts/bench windows --data DATA --bundle {bundle}{flag}"),
+        f"Photographs in DATA: {data.name}. Kernel distance and probe: lower is nearer to real; "
+        "sharpness: 1 is alike.",
         "",
         "| type | method | close-ups | kernel distance | probe | sharpness |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -114,8 +117,7 @@ def main(
         "| photograph | processor time of a defect | memory beyond the photograph |",
         "| --- | ---: | ---: |",
     ]
-    for height, width in SIZES:
-        speed = measure(model, height, width)
+    for (height, width), speed in zip(SIZES, speeds, strict=True):
         lines.append(f"| {width} × {height} | {speed.seconds:.3f} s | {speed.mib:.0f} MiB |")
     write_atomically(out, ("\n".join(lines) + "\n").encode())
     print("\n".join(lines))
