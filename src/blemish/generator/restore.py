@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from blemish.checkpoint import Bundle
+from blemish.checkpoint import EMBEDDED, Bundle
 from blemish.data.augment import Symmetries
 from blemish.documents import fill, limit
 from blemish.errors import BundleError, OptionError
@@ -106,15 +106,17 @@ def load_network(
     Args:
         bundle: The bundle.
         name: The name of the network's file.
-        make: Builds the network. It is first built without memory behind it, so that a
-            configuration that does not fit the weights can't ask for more memory than they take.
+        make: Builds the network. Unless the bundle ships with Blemish, it is first built without
+            memory behind it, so that a configuration that does not fit the weights can't ask for
+            more memory than they take; this imports a second's worth of PyTorch.
         device: To work on.
 
     Raises:
         BundleError: The weights are missing, torn, or of other names and shapes.
     """
-    with torch.device("meta"):
-        bundle.check_fits(make(), name)
+    if not bundle.path.is_relative_to(EMBEDDED):
+        with torch.device("meta"):
+            bundle.check_fits(make(), name)
     network = make()
     bundle.load_into(network, name)
     return network.eval().requires_grad_(False).to(device)
