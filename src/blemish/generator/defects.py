@@ -29,7 +29,7 @@ from blemish.generator.grow import origin_of
 from blemish.generator.loop import Options, descend, run
 from blemish.generator.losses import kl_to_normal, mode_seeking, overlap_error
 from blemish.generator.network import BRANCH, DefectConfig, Drawing, Generator
-from blemish.generator.projected import ProjectedConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, draw_masks, parts_of, read_defects, stitch
 from blemish.generator.stopping import Ending
@@ -57,7 +57,7 @@ class DefectTraining(Game):
     """
 
     ema_kimg: float = 3
-    critic: CriticConfig = field(default_factory=ProjectedConfig)
+    critic: CriticConfig = field(default_factory=ResidualConfig)
     reals: Literal["stitched", "photographs"] = "stitched"
     taking: float = 0.5
     reconstruction: float = 4

@@ -25,7 +25,7 @@ from blemish.generator.loop import Options, choose, descend, gather, run
 from blemish.generator.losses import kl_to_normal, multiscale_l1, path_lengths
 from blemish.generator.mixing import fresh_rows
 from blemish.generator.network import Generator, GeneratorConfig
-from blemish.generator.projected import ProjectedConfig
+from blemish.generator.residual import ResidualConfig
 from blemish.generator.stopping import Ending
 from blemish.generator.warmstart import LatentEncoder, sample_latent
 from blemish.pictures import grid, to_picture, to_tensor
@@ -49,7 +49,7 @@ class GeneratorTraining(Game):
             their meaning, for encoders as well.
     """
 
-    critic: CriticConfig = field(default_factory=ProjectedConfig)
+    critic: CriticConfig = field(default_factory=ResidualConfig)
     path_weight: float = 2
     path_every: int = 4
     mixing: float = 0.9
