@@ -129,3 +129,18 @@ def test_a_linked_folder_is_said_to_lie_outside(tmp_path: Path) -> None:
     (tmp_path / "set" / "test").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="the image of item 'nut_1' lies outside it"):
         file_of(write(tmp_path / "set", json.dumps(ROW)), ROW, "image")
+
+
+@pytest.mark.parametrize(
+    "change", [b'"seed": 1' + b"0" * 400, b'"normal": "\\ud800"', b'"options": {"a": "\\udfff"}']
+)
+def test_numbers_and_text_that_nothing_can_hold_are_refused(tmp_path: Path, change: bytes) -> None:
+    manifest = tmp_path / MANIFEST
+    files = b'"files": {"image": "a.png", "mask": "b.png"}'
+    line = b'{"name": "a", "type": "dent", "outcome": "kept", ' + files
+    manifest.write_bytes(line + b"}\n")
+    (row,) = read_rows(manifest)
+    assert row["reasons"] == []
+    manifest.write_bytes(line + b", " + change + b"}\n")
+    with pytest.raises(DataError, match="line 1"):
+        list(read_rows(manifest))

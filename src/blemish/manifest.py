@@ -150,14 +150,24 @@ def _row(manifest: Path, number: int, line: bytes) -> Row:
 
 def _parsed(line: bytes) -> Any:
     try:
-        row = json.loads(line)
+        row = json.loads(line, parse_int=_bounded)
+        if b"\\u" in line:
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
     if isinstance(row, dict) and isinstance(row.get("files"), dict) and "outcome" not in row:
         kept = "image" in row["files"]
         reasons = [] if kept else [NOTHING_CHANGED]
         row = {**row, "outcome": "kept" if kept else "refused", "reasons": reasons}
-    return row
+    return {"reasons": [], **row} if isinstance(row, dict) else row
+
+
+def _bounded(digits: str) -> int:
+    """A whole number of 64 bits; larger ones are none of ours, and can't become floats."""
+    value = int(digits)
+    if not -(2**63) <= value < 2**64:
+        raise ValueError(f"{digits[:20]}… has more than 64 bits")
+    return value
 
 
 def _complaint(row: Any) -> str | None:
