@@ -159,7 +159,7 @@ def _disk(folder: Path, size: int) -> Iterator[Callable[[int], None]]:
     try:
         yield lambda size: _mount(folder, f"remount,size={max(4096, size)}")
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a child may linger
 
 
 def _mount(folder: Path, options: str) -> None:
