@@ -69,7 +69,7 @@ def kill(verb: Verb, folder: Path, known: Reference, number: int) -> dict[str, A
         verb: The command.
         folder: To work in.
         known: An unbroken run of it.
-        number: Of the case; it decides when the command is killed.
+        number: Number of the case; it decides when the command is killed.
     """
     rng = random.Random(f"{verb.name} {number}")
     manner = MANNERS[0 if verb.slow and number % 4 else number % 3]
