@@ -132,7 +132,13 @@ def test_a_linked_folder_is_said_to_lie_outside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [b'"seed": 1' + b"0" * 400, b'"normal": "\\ud800"', b'"options": {"a": "\\udfff"}']
+    "change",
+    [
+        b'"seed": 1' + b"0" * 400,
+        b'"normal": "\\ud800"',
+        b'"options": {"a": "\\udfff"}',
+        b'"scores": {"\\udcff": 1}',
+    ],
 )
 def test_numbers_and_text_that_nothing_can_hold_are_refused(tmp_path: Path, change: bytes) -> None:
     manifest = tmp_path / MANIFEST

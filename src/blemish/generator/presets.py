@@ -8,6 +8,7 @@ from blemish.errors import OptionError
 from blemish.generator.defects import DefectTraining
 from blemish.generator.loop import Schedule
 from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.projected import ProjectedConfig
 from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import shape_of
 from blemish.generator.train import GeneratorTraining
@@ -42,9 +43,14 @@ PAINT = Symmetries(
     scale_by=0.3,
 )
 ALIGNED = Symmetries(flip=True, shift=True, colour=True, shift_by=0.03)
+CENTRED = Symmetries(flip=True, shift=True, shift_by=0.02)
 RING = Symmetries(flip=True, flip_vertical=True, rotate=True, degrees=180)
 HOUR = Schedule(kimg=48, snapshot_kimg=2)  # on one core at 64²
 TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
+
+# A quarter of StyleGAN2's width at 256²: what one CPU core trains in an hour or two.
+FINE_128 = GeneratorConfig(resolution=128, z_dim=64, w_dim=128, channel_base=4096, channel_max=128)
+FINE_256 = replace(FINE_128, resolution=256)
 
 PRESETS: dict[str, Preset] = {
     "nut-64": Preset(
@@ -96,21 +102,37 @@ PRESETS: dict[str, Preset] = {
             symmetries=NUT, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
         ),
     ),
-    "nut-128": Preset(  # not yet tested at length; R1 by the rule 0.0002·res²/batch
-        shape=GeneratorConfig(
-            resolution=128, z_dim=64, w_dim=128, channel_base=4096, channel_max=128
-        ),
+    "nut-128": Preset(  # the first half of nut-256; fine as it is where 128² is enough
+        shape=FINE_128,
         branch=DefectConfig(first_resolution=32),
-        training=GeneratorTraining(symmetries=NUT, path_every=16, r1_gamma=0.2),
+        training=GeneratorTraining(
+            symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, kl_weight=3e-3, schedule=HOUR
+        ),
         defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.2),
     ),
-    "nut-256": Preset(  # not yet tested at length
-        shape=GeneratorConfig(
-            resolution=256, z_dim=128, w_dim=256, channel_base=8192, channel_max=256
-        ),
+    "nut-256": Preset(  # grown from nut-128
+        shape=FINE_256,
         branch=DefectConfig(first_resolution=64),
-        training=GeneratorTraining(symmetries=NUT, path_every=16, r1_gamma=0.8),
+        training=GeneratorTraining(
+            symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
+        ),
         defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.8),
+    ),
+    "bottle-fine-128": Preset(  # the first half of bottle-256
+        shape=FINE_128,
+        branch=DefectConfig(first_resolution=32),
+        training=GeneratorTraining(
+            symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, kl_weight=3e-3, schedule=HOUR
+        ),
+        defects=DefectTraining(symmetries=ALIGNED, placements=RING, r1_gamma=0.2),
+    ),
+    "bottle-256": Preset(  # grown from bottle-fine-128
+        shape=FINE_256,
+        branch=DefectConfig(first_resolution=64),
+        training=GeneratorTraining(
+            symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
+        ),
+        defects=DefectTraining(symmetries=ALIGNED, placements=RING, r1_gamma=0.8),
     ),
     "tiny-16": Preset(  # too small for anything but a test of the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
