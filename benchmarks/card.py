@@ -34,7 +34,6 @@ from blemish.inversion.model import load_model
 from blemish.pictures import to_tensor, write_picture
 from blemish.synthesis.curation.yardstick import read_yardsticks
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.mapping.solutions import LOOKS
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
@@ -148,7 +147,7 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | stage 1 | {length_of(bundle.config, "generator")} |
 | stage 2 | {length_of(bundle.config, "defects")} |
 | encoder | {encoder_terms(bundle)} |
-| mapper | {mapper_terms(bundle)} |
+| windows | {window_terms(bundle)} |
 | curation | {curation_terms(bundle)} |
 | size | {size:.1f} MB, half precision |
 
@@ -175,9 +174,7 @@ distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 
 def length_of(config: dict[str, Any], stage: Stage) -> str:
     """Length of a stage, and its kept snapshot."""
-    shown = f"{config['nimg' if stage == 'generator' else 'defects_nimg'] / 1000:.1f} kimg"
-    kept = config.get(KEPT[stage])
-    return shown if kept is None else f"{shown}, of which the snapshot at {kept / 1000:.1f} is kept"
+    return _length(config, "nimg" if stage == "generator" else "defects_nimg", KEPT[stage])
 
 
 def encoder_terms(bundle: Bundle) -> str:
@@ -194,15 +191,17 @@ def encoder_terms(bundle: Bundle) -> str:
     )
 
 
-def mapper_terms(bundle: Bundle) -> str:
-    """Length of the mapper's training, and its data."""
-    how = bundle.config["training"]["mapper"]
-    solved = how["solutions"] * LOOKS if how["solved"] else 0
-    return (
-        f"{bundle.config['mapper_nimg'] / 1000:.1f} kimg after {how['warm_steps']} steps on codes "
-        f"alone; {how['drawn']:.1%} drawn, {how['solved']:.1%} of {solved} solutions of the "
-        "optimiser, the rest photographs"
-    )
+def window_terms(bundle: Bundle) -> str:
+    """Length of the window generator's training, and its kept snapshot."""
+    known = "windows_nimg" in bundle.config
+    return _length(bundle.config, "windows_nimg", "kept_windows_nimg") if known else "none"
+
+
+def _length(config: dict[str, Any], trained: str, kept: str) -> str:
+    shown = f"{config[trained] / 1000:.1f} kimg"
+    if kept not in config:
+        return shown
+    return f"{shown}, of which the snapshot at {config[kept] / 1000:.1f} is kept"
 
 
 def curation_terms(bundle: Bundle) -> str:

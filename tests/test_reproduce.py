@@ -40,7 +40,7 @@ from blemish.evaluation.utility.protocol import read_protocol
 from blemish.generator.presets import find_preset
 from blemish.inversion.recipes import RECIPES
 from blemish.synthesis.batch.recipe import read_recipe
-from blemish.synthesis.mapping.options import MapperTraining
+from blemish.windows.train import WindowTraining
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMED: list[tuple[str, Length]] = [(n, length) for n in PLANS for length in PLANS[n]]
@@ -103,7 +103,7 @@ def test_trainings_come_out_to_whole_steps(name: str, length: Length) -> None:
     plan = PLANS[name][length]
     schedules = [
         (plan.encoder, RECIPES["in-domain"].schedule),
-        (plan.mapper, MapperTraining().schedule),
+        (plan.windows, WindowTraining().schedule),
     ]
     for rung in plan.rungs:
         preset = find_preset(rung.preset)
@@ -141,7 +141,6 @@ def test_the_recipe_says_what_the_plan_says(
     assert all(len(group.photographs) == 6 for group in found.groups)
     # Test photographs lend the made set nothing, not even their masks.
     assert all(group.first_third == (group.real is not None) for group in found.groups)
-    assert [group.detail for group in found.groups] == [items.detail for items in plan.items]
 
 
 def test_a_recipe_names_data_as_it_was_named(parts: Path, tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def test_a_training_is_done_at_its_length_and_with_what_is_learnt_behind_it(
     assert trained(bundle.path, "generator", 0.004)
     assert not trained(bundle.path, "generator", 0.008)
     assert not trained(bundle.path, "defects", 0.004)  # no bounds for curation yet
-    assert not trained(bundle.path, "mapper", 0)
+    assert not trained(bundle.path, "windows", 0)
     assert not trained(tmp_path / "nothing", "generator", 0)
     bundle.write_config({**bundle.config, "encoder_nimg": 4})
     assert trained(bundle.path, "encoder", 0.004)

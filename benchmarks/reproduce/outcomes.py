@@ -12,7 +12,7 @@ from blemish.checkpoint import Bundle
 from blemish.inversion.domain import PREFIX as DOMAIN
 from blemish.synthesis.curation.yardstick import PREFIX as CURATION
 
-Stage = Literal["generator", "defects", "encoder", "mapper"]
+Stage = Literal["generator", "defects", "encoder", "windows"]
 NETWORK = {"defects": "match_critic"}  # the others are called as their stage
 COUNT = {"generator": "nimg"}
 LEARNT = {"defects": CURATION, "encoder": DOMAIN}

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from blemish.names import Tone
 from blemish.synthesis.options import MaskOptions
 
 Length = Literal["full", "quick"]
@@ -16,6 +15,7 @@ AS_IT_LAY = MaskOptions(mask_kind="real", where="there")
 BENT = MaskOptions(mask_kind="real", where="there", mask_elastic=0.02)
 MUCH_BENT = MaskOptions(mask_kind="real", where="there", mask_elastic=0.04)
 SCRATCH = MaskOptions(mask_kind="scratch", area=(0.008, 0.06))
+CHIP = MaskOptions(mask_kind="blob", area=(0.015, 0.06), where="edge")
 BLOB = MaskOptions(mask_kind="blob", area=(0.02, 0.2))
 
 
@@ -43,25 +43,12 @@ class Items:
         count: Number of items.
         draw: Masks of the items.
         strength: Range of the strengths.
-        detail: Add the fine detail of the training defects.
-        tone: Source of the coarse colours with detail.
-        uneven: Loss of strength where a defect is weakest.
-        by_chance: Use the branch's random defects at the encoder's codes, not the mapper's.
     """
 
     defect: str
     count: int
     draw: MaskOptions
     strength: tuple[float, float] = (1.0, 1.0)
-    detail: bool = False
-    tone: Tone = "model"
-    uneven: float = 0.0
-    by_chance: bool = False
-
-    @property
-    def real(self) -> bool:
-        """Whether real defects are used."""
-        return self.detail or self.draw.mask_kind == "real"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +79,7 @@ class Plan:
     Attributes:
         rungs: Rungs from coarse to fine.
         encoder: Length of the encoder's training on the finest rung, in kimg.
-        mapper: Length of the mapper's training on the finest rung, in kimg.
-        solutions: Groups of solutions for the mapper; see `train mapper`.
+        windows: Length of the window generator's training, in kimg.
         items: Items of the synthetic set.
         side: Side of the squares of the copy-paste set.
         samples: Number of samples to judge snapshots and the card by.
@@ -103,8 +89,7 @@ class Plan:
 
     rungs: tuple[Rung, ...]
     encoder: float
-    mapper: float
-    solutions: int = 24
+    windows: float
     items: tuple[Items, ...]
     side: int
     samples: int = 500
@@ -128,36 +113,6 @@ TINY = (
 )
 
 
-def _glass(
-    defect: str,
-    count: int,
-    draw: MaskOptions,
-    *,
-    tone: Tone = "model",
-    faintest: float = 1.0,
-    uneven: float = 0.0,
-) -> Items:
-    # The mapper was made for paint: it colours a whole ring of broken glass.
-    return Items(
-        defect=defect,
-        count=count,
-        draw=draw,
-        strength=(faintest, 1.0),
-        detail=True,
-        tone=tone,
-        uneven=uneven,
-        by_chance=True,
-    )
-
-
-def _broken(defect: str, count: int) -> tuple[Items, ...]:
-    """Items of each kind: at their own place, warped or not, in their own colours or others."""
-    tones: tuple[Tone, ...] = ("real", "drawn")
-    return tuple(
-        _glass(defect, count, draw, tone=tone) for draw in (AS_IT_LAY, BENT) for tone in tones
-    )
-
-
 LITTLE = Survey(samples=4, limit=4, steps=5)
 BRIEF = Trial(seeds=1, steps=20, size=32)
 
@@ -166,8 +121,7 @@ def _quick(*items: Items) -> Plan:
     return Plan(
         rungs=TINY,
         encoder=0.32,
-        mapper=0.32,
-        solutions=1,
+        windows=0.32,
         items=items,
         side=64,
         samples=40,
@@ -184,29 +138,24 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
                 Rung(preset="bottle-128", generator=36, defects=12),
             ),
             encoder=16,
-            mapper=4,
-            solutions=4,
+            windows=30,
             items=(
-                *_broken("broken_large", 200),
-                *_broken("broken_small", 240),
-                _glass(
-                    "broken_small",
-                    80,
-                    MaskOptions(mask_kind="blob", area=(0.015, 0.06), where="edge"),
-                    tone="real",
-                ),
-                # What lies in a bottle may be of any colour, as dark as it is, and seen in part.
-                _glass("contamination", 440, MUCH_BENT, tone="real", faintest=0.25, uneven=1),
-                _glass("contamination", 440, MUCH_BENT, tone="drawn", faintest=0.25, uneven=1),
-                _glass("contamination", 300, SCRATCH, tone="drawn"),
-                _glass("contamination", 300, BLOB, tone="drawn", faintest=0.25, uneven=1),
+                Items(defect="broken_large", count=400, draw=AS_IT_LAY),
+                Items(defect="broken_large", count=400, draw=BENT),
+                Items(defect="broken_small", count=480, draw=AS_IT_LAY),
+                Items(defect="broken_small", count=480, draw=BENT),
+                Items(defect="broken_small", count=80, draw=CHIP),
+                # What lies in a bottle is seen in part.
+                Items(defect="contamination", count=880, draw=MUCH_BENT, strength=(0.25, 1.0)),
+                Items(defect="contamination", count=300, draw=SCRATCH),
+                Items(defect="contamination", count=300, draw=BLOB, strength=(0.25, 1.0)),
             ),
             side=256,
             # Long enough to come near what detectors can learn, which wants that many items.
             trial=Trial(steps=9600),
         ),
         "quick": _quick(
-            _glass("broken_large", 4, AS_IT_LAY),
+            Items(defect="broken_large", count=4, draw=AS_IT_LAY),
             Items(defect="broken_small", count=4, draw=AS_IT_LAY),
             Items(
                 defect="contamination",
@@ -219,7 +168,7 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
         "full": Plan(
             rungs=(Rung(preset="nut-64", generator=48, defects=24),),
             encoder=26,
-            mapper=11.2,
+            windows=32,
             items=(
                 Items(
                     defect="colour",

@@ -28,18 +28,10 @@ def recipe(plan: Plan, data: Path, work: Path) -> str:
 def _group(items: Items, folder: Path) -> Iterator[str]:
     yield from ("", "[[group]]", f"defect = {_text(items.defect)}", f"count = {items.count}")
     yield f"photographs = {_text((folder / 'train' / 'good').as_posix())}"
-    if items.by_chance:
-        yield from ('method = "optimize"', 'invert = "encode"')
-    if items.real:
+    if items.draw.mask_kind == "real":
         yield from (f"real = {_text(folder.as_posix())}", "first_third = true")
     if items.strength != (1.0, 1.0):
         yield f"strength = {_text(items.strength)}"
-    if items.detail:
-        yield "detail = true"
-    if items.tone != "model":
-        yield f"tone = {_text(items.tone)}"
-    if items.uneven:
-        yield f"uneven = {items.uneven}"
     yield from (f"{name} = {_text(value)}" for name, value in _options(items.draw).items())
 
 

@@ -1,6 +1,6 @@
 """The chain: commands as a person would type them from the root of the repository.
 
-    check → (generator → defects) on each rung → encoder → mapper → made set, copy-paste set
+    check → (generator → defects) on each rung → encoder → windows → made set, copy-paste set
           → evaluations → card
 
 Every training gets `--resume`, which starts a new one if there is none.
@@ -53,7 +53,7 @@ def chain(name: str, subject: Subject, plan: Plan, places: Places, ways: Ways) -
     found = [
         _logged("check", ("blemish", "data", "check", str(places.data)), places),
         *_ladder(plan, places, ways),
-        *(_codes(stage, plan, places, ways) for stage in ("encoder", "mapper")),
+        *(_beside(stage, plan, places, ways) for stage in ("encoder", "windows")),
         _made(places, ways),
         _pasted(plan, places),
         *_evaluations(plan, places, ways),
@@ -97,11 +97,9 @@ def _snapshots(stage: Stage, plan: Plan, places: Places) -> Step:
     return _logged(f"snapshots-{stage}", command, places)
 
 
-def _codes(stage: Stage, plan: Plan, places: Places, ways: Ways) -> Step:
+def _beside(stage: Stage, plan: Plan, places: Places, ways: Ways) -> Step:
     where: Words = ("--bundle", str(places.bundle(plan.finest.preset)))
-    if stage == "mapper":
-        where = (*where, "--solutions", str(plan.solutions))
-    kimg = plan.mapper if stage == "mapper" else plan.encoder
+    kimg = plan.windows if stage == "windows" else plan.encoder
     return _training(stage, plan.finest, kimg, places, ways, where)
 
 
