@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +31,7 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+@cache
 def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16, as Linux tells; False where nobody tells."""
     facts = Path("/proc/cpuinfo")

@@ -31,7 +31,8 @@ FeatureSource = Literal["critic", NetworkName]
 FeatureChoice = Literal["auto", FeatureSource]
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["32-true", "bf16-mixed"]  # number format inside the networks during training
+Precision = Literal["32-true", "bf16-mixed"]  # number format inside the networks
+PrecisionChoice = Literal["auto", Precision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -382,3 +382,17 @@ def test_bad_weights_are_refused(name: InversionMethod, weight: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_knows_its_name(name: InversionMethod) -> None:
     assert name_of(METHODS[name]()) == name
+
+
+@every_search
+def test_bfloat16_comes_as_near_as_float32(
+    model: Model, target: Tensor, name: InversionMethod, space: Space
+) -> None:
+    ends = []
+    for precision in ("32-true", "bf16-mixed"):
+        found = find(model, method(name, space, steps=12, precision=precision), target)
+        assert found.codes.w.dtype == torch.float32 and found.converged.all()
+        ends.append(squared_error(drawn(model, found), target))
+    start = squared_error(drawn(model, find(model, method(name, space, steps=0), target)), target)
+    gain = (start - ends[0]).mean()
+    assert gain > 0 and ((start - ends[1]).mean() / gain - 1).abs() < 0.1

@@ -254,3 +254,30 @@ def test_bad_weights_are_refused_by_name(weight: float) -> None:
 @pytest.mark.parametrize("weight", [0, 1e5, 1e9])
 def test_good_weights_pass(weight: float) -> None:
     refuse_weights(image_weight=weight)
+
+
+def test_steps_may_be_reduced_and_the_end_is_not() -> None:
+    point = torch.ones(2, 4).requires_grad_()
+    weight, formats = torch.full((4, 4), 1 / 3), []
+
+    def terms(time: float) -> Terms:
+        seen = point @ weight
+        formats.append((time < 1, seen.dtype))
+        return {"far": seen.float().square().sum(dim=1)}
+
+    end = search([point], terms, {"far": 1}, Search(steps=3), reduced=True)
+    assert formats == [(True, torch.bfloat16)] * 3 + [(False, torch.float32)]
+    torch.testing.assert_close(end.terms["far"], (point @ weight).square().sum(dim=1).detach())
+    assert point.dtype == torch.float32 and end.converged.all()
+
+
+@pytest.mark.parametrize(
+    "side, known, reduced", [(64, True, False), (128, True, True), (256, False, False)]
+)
+def test_bfloat16_is_for_fine_images_where_the_processor_has_it(
+    side: int, known: bool, reduced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blemish.inversion.search.has_bfloat16", lambda: known)
+    assert Search().reduced(side) == reduced
+    assert Search(precision="bf16-mixed").reduced(side)
+    assert not Search(precision="32-true").reduced(side)

@@ -12,7 +12,14 @@ from tyro.conf import arg
 from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import DataError, OptionError
-from blemish.names import Device, InversionChoice, InversionMethod, SearchStart, Space
+from blemish.names import (
+    Device,
+    InversionChoice,
+    InversionMethod,
+    PrecisionChoice,
+    SearchStart,
+    Space,
+)
 
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
@@ -37,6 +44,8 @@ class How:
         start: Start of optimize.
         noise_weight: Weight of the noise map regularity in project; 0 keeps the maps fixed, the
             paper uses 1e5.
+        precision: Number format of the search; auto is bfloat16 for images of 128² and more on a
+            processor that computes in it. The result is always checked in float32.
     """
 
     method: InversionChoice = "auto"
@@ -45,6 +54,7 @@ class How:
     seconds: Annotated[float | None, arg(help_behavior_hint="(default: no limit)")] = None
     start: Annotated[SearchStart | None, arg(help_behavior_hint="(default: mean)")] = None
     noise_weight: Annotated[float | None, arg(help_behavior_hint="(default: 0)")] = None
+    precision: PrecisionChoice = "auto"
 
     def chosen(self, bundle: "Bundle") -> "Method":
         """The method with its options.
@@ -64,12 +74,14 @@ class How:
         self._refuse("noise_weight", "project")
         self._refuse("steps", "in-domain", "optimize", "project")
         self._refuse("seconds", "in-domain", "optimize", "project")
+        if self.precision != "auto":
+            self._refuse("precision", "in-domain", "optimize", "project")
         given = {name: getattr(self, name) for name in ("start", "noise_weight")}
         method: Any = METHODS[name](
             space=self.space, **{k: v for k, v in given.items() if v is not None}
         )
-        budget = {"steps": self.steps, "seconds": self.seconds}
-        budget = {k: v for k, v in budget.items() if v is not None}
+        budget = {"steps": self.steps, "seconds": self.seconds, "precision": self.precision}
+        budget = {k: v for k, v in budget.items() if v not in (None, "auto")}
         return replace(method, search=replace(method.search, **budget)) if budget else method
 
     def _refuse(self, name: str, *methods: str) -> None:

@@ -98,7 +98,8 @@ def descend(
         return found
 
     after = (lambda: renormalise(point.noise)) if point.noise else None
-    outcome = search(point.leaves(), terms, weights, how, after=after)
+    reduced = how.reduced(generator.config.resolution)
+    outcome = search(point.leaves(), terms, weights, how, reduced=reduced, after=after)
     with torch.no_grad():
         codes, mask = _still(point.codes(generator)), point.mask(binary=True)
     return Found(
