@@ -19,7 +19,6 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from blemish import __version__
 from blemish.cli import (
     batch,
     data,
@@ -37,6 +36,7 @@ from blemish.cli import (
 )
 from blemish.cli.reading import reads
 from blemish.errors import BlemishError, Terminated, UserError
+from blemish.version import __version__
 
 Verb = Callable[..., None]
 

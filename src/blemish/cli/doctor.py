@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Literal, get_args
 
-from blemish import __version__
 from blemish.cli.options import Flag, Json
 from blemish.errors import BlemishError
+from blemish.version import __version__
 
 PACKAGES = (
     "torch",

@@ -106,7 +106,7 @@ PRESETS: dict[str, Preset] = {
         shape=FINE_128,
         branch=DefectConfig(first_resolution=32),
         training=GeneratorTraining(
-            symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, kl_weight=3e-3, schedule=HOUR
+            symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
         defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.2),
     ),
@@ -122,7 +122,7 @@ PRESETS: dict[str, Preset] = {
         shape=FINE_128,
         branch=DefectConfig(first_resolution=32),
         training=GeneratorTraining(
-            symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, kl_weight=3e-3, schedule=HOUR
+            symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
         defects=DefectTraining(symmetries=ALIGNED, placements=RING, r1_gamma=0.2),
     ),

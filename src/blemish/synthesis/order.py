@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -193,12 +194,8 @@ def draw_order(
     """
     kind = _known(kind, types)
     original = _read_normal(normal)
-    rng = np.random.default_rng(seed)
-    real = ()
-    if plan.mask_kind == "real" and plan.real is not None:
-        real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
     part = Part(original.picture)
-    mask = draw_mask(plan, part.mask, rng, real)
+    mask = drawn_on(part, plan, kind, seed)
     order = Order(
         normal=normal,
         mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
@@ -213,27 +210,91 @@ def draw_order(
     return order
 
 
+def order_on(
+    original: Original,
+    requested: Bool[np.ndarray, "h w"],
+    kind: str,
+    types: tuple[str, ...],
+    off_part: OffPart | None = None,
+    *,
+    strength: float = 1.0,
+    normal: Path,
+    mask: Path,
+) -> Order:
+    """Check a request in memory.
+
+    Args:
+        original: Photograph of the good part.
+        requested: Mask, upright.
+        kind: Type of the defect.
+        types: Types that the bundle knows.
+        off_part: Treatment of what is beside the part; see `read_order`.
+        strength: Fraction of the model's change to apply, in (0, 1].
+        normal: Name of the photograph.
+        mask: Name of the mask.
+
+    Raises:
+        DataError: The photograph is too small, the mask is empty, full or off the part.
+        OptionError: The bundle does not know the type, or the strength is out of range.
+    """
+    _refuse_unseen(normal, original)
+    return _on_part(
+        Part(original.picture),
+        requested,
+        off_part,
+        normal=normal,
+        mask=mask,
+        kind=_known(kind, types),
+        original=original,
+        strength=strength,
+    )
+
+
+def drawn_on(part: Part, plan: SynthesisOptions, kind: str, seed: int) -> Bool[np.ndarray, "h w"]:
+    """Draw a mask on a part.
+
+    Raises:
+        DataError: A real mask can't be read or shows no part.
+        OptionError: The part has no room for such a mask.
+    """
+    rng, real = np.random.default_rng(seed), ()
+    if plan.mask_kind == "real" and plan.real is not None:
+        real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
+    return draw_mask(plan, part.mask, rng, real)
+
+
 def _orders(
     normal: Path, masks: Sequence[Path], kind: str, off_part: OffPart | None, strength: float
 ) -> list[Order]:
     """One request per mask; the photograph is read once, and its part found once."""
     original = _read_normal(normal)
     known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
-    part, orders = Part(original.picture), []
-    for mask in masks:
-        requested = read_mask_for(original.header, mask, kind)
-        _refuse_unfit(mask, requested, part)
-        if off_part is not None:
-            requested = place_mask(requested, part.mask, off_part, name=str(mask))
-        orders.append(Order(mask=mask, requested=requested, part=part, **known))
-    return orders
+    part = Part(original.picture)
+    return [
+        _on_part(part, read_mask_for(original.header, mask, kind), off_part, mask=mask, **known)
+        for mask in masks
+    ]
+
+
+def _on_part(
+    part: Part, requested: Bool[np.ndarray, "h w"], off_part: OffPart | None, **known: Any
+) -> Order:
+    _refuse_unfit(known["mask"], requested, part)
+    if off_part is not None:
+        requested = place_mask(requested, part.mask, off_part, name=str(known["mask"]))
+    return Order(requested=requested, part=part, **known)
 
 
 def _read_normal(path: Path) -> Original:
     original = read_original(path)
+    _refuse_unseen(path, original)
+    return original
+
+
+def _refuse_unseen(path: Path, original: Original) -> None:
+    """Refuse a photograph that is too small; note one that the model sees squeezed."""
     refuse_small(path, original.picture)
     note_oblong(path, original.header.width, original.header.height)
-    return original
 
 
 def _mask_digest(original: Original, mask: Bool[np.ndarray, "h w"]) -> str:

@@ -11,11 +11,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from blemish import __version__
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.errors import BundleError
 from blemish.generator.restore import shape_of
 from blemish.synthesis.export.items import Item, Items, photographs
+from blemish.version import __version__
 
 # Rows of a model card that are required wherever its images go.
 RIGHTS = {"data": "data behind the bundle", "licence of the weights": "licence of the weights"}

@@ -1,0 +1,1 @@
+"""Python interface: what the commands do, on pictures in memory."""

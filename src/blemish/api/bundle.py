@@ -1,0 +1,192 @@
+"""A bundle, opened for work in Python."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from blemish.api.inputs import MASK_IN_MEMORY, MEMORY, Photo, mask_of, original_of
+from blemish.api.item import Item
+from blemish.checkpoint import Bundle
+from blemish.checkpoint import load as find
+from blemish.devices import choose_device
+from blemish.errors import OptionError
+from blemish.inversion.invert import Inversion, invert
+from blemish.inversion.methods import chosen_method
+from blemish.inversion.model import Model, load_model
+from blemish.names import Device, InversionChoice, Space
+from blemish.seeds import refuse_seeds
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.order import Order, Part, drawn_on, order_on
+from blemish.synthesis.synthesize import Synthesizer
+
+USUAL_MASKS = "blob"
+
+
+class OpenBundle:
+    """A bundle's networks, which are loaded when they are first used.
+
+    Args:
+        files: The bundle.
+        device: Device to work on; auto is CUDA where there is one.
+    """
+
+    def __init__(self, files: Bundle, device: Device = "auto") -> None:
+        self.files, self.device = files, choose_device(device)
+        self._worker = cache(self._opened)
+        self._model = cache(self._loaded)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of defects that it has learnt."""
+        return self._worker(SynthesisOptions()).types
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its weights and configuration."""
+        return self.files.digest
+
+    def synthesize(
+        self,
+        photo: Photo,
+        mask: Photo | None = None,
+        defect: str | None = None,
+        *,
+        seed: int = 0,
+        strength: float = 1,
+        **options: Any,
+    ) -> Item:
+        """Place a defect on a photograph of a good part.
+
+        Args:
+            photo: The photograph; see `inputs.original_of`.
+            mask: Mask of the defect, of the photograph's size; one is drawn by the seed if absent.
+            defect: Type of the defect; it may be absent where the bundle knows only one.
+            seed: Random seed; another seed gives another defect.
+            strength: Strength of the defect, from barely visible (0.1) to full (1).
+            **options: Options of `blemish synthesize`, by the fields of `SynthesisOptions`.
+
+        Returns:
+            The same picture, mask and scores as from the command with the same request.
+
+        Raises:
+            DataError: The photograph or the mask can't be used.
+            OptionError: An option is unknown or out of range, or the bundle has no such type.
+            BundleError: The bundle lacks what the options need.
+        """
+        refuse_seeds(seed)
+        if mask is None:
+            options = {"mask_kind": USUAL_MASKS, **options}
+        plan = _options(options)
+        plan.check_masks(mask is not None)
+        worker = self._worker(plan.without_masks() if mask is not None else plan)
+        kind = self._kind(defect, worker.types)
+        worker.prepare(kind)
+        order = _order(photo, mask, kind, worker, plan, seed, strength)
+        return Item(worker.make(order, seed))
+
+    def invert(
+        self,
+        photo: Photo,
+        *,
+        seed: int = 0,
+        method: InversionChoice = "auto",
+        space: Space | None = None,
+        steps: int | None = None,
+    ) -> Inversion:
+        """Find the codes of a photograph.
+
+        Args:
+            photo: The photograph; see `inputs.original_of`.
+            seed: Random seed of the search.
+            method: Inversion method; auto is in-domain if the bundle has an encoder, else project.
+            space: Search space; by default w+, or w for project.
+            steps: Steps of the search; by default the method's.
+
+        Raises:
+            DataError: The photograph can't be used.
+            OptionError: An option is out of range.
+            BundleError: The bundle lacks what the method needs.
+        """
+        refuse_seeds(seed)
+        how = chosen_method(self.files.has("encoder"), method, space=space, steps=steps)
+        (found,) = invert(self._model(), [original_of(photo).picture], how, seed=seed)
+        return found
+
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Publish it; see `checkpoint.Bundle.push_to_hub`."""
+        return self.files.push_to_hub(repository, private=private)
+
+    def _kind(self, defect: str | None, types: tuple[str, ...]) -> str:
+        if defect is not None:
+            return defect
+        if len(types) == 1:
+            return types[0]
+        raise OptionError(
+            got="no type of defect",
+            expected=f"one of those that are known: {', '.join(types) or 'none'}",
+            todo=f"Choose one, as in defect={types[0] if types else 'scratch'!r}.",
+        )
+
+    def _opened(self, plan: SynthesisOptions) -> Synthesizer:
+        bundle = self.files if plan.needs_bundle else None
+        return Synthesizer(bundle, plan, device=self.device)
+
+    def _loaded(self) -> Model:
+        return load_model(self.files, self.device)
+
+
+def load(name: str | Path, *, revision: str | None = None, device: Device = "auto") -> OpenBundle:
+    """Open a bundle: a folder, a shipped one by its name, or `user/repository` of the hub.
+
+    Args:
+        name: Folder, name, or repository if there is no such folder.
+        revision: Branch, tag or commit of a repository; by default the main branch.
+        device: Device to work on; auto is CUDA where there is one.
+
+    Raises:
+        BundleError: There is none, or it is not a bundle.
+        OptionError: CUDA is asked for and there is none.
+    """
+    return OpenBundle(find(name, revision=revision), device)
+
+
+def _options(options: dict[str, Any]) -> SynthesisOptions:
+    try:
+        return SynthesisOptions(**options)
+    except TypeError as error:
+        known = ", ".join(sorted(SynthesisOptions.__dataclass_fields__))
+        raise OptionError(
+            got=f"options {', '.join(options)} ({error})",
+            expected=f"some of {known}",
+            todo="Correct the name; 'blemish synthesize --help' explains each.",
+        ) from error
+
+
+def _order(
+    photo: Photo,
+    mask: Photo | None,
+    kind: str,
+    worker: Synthesizer,
+    plan: SynthesisOptions,
+    seed: int,
+    strength: float,
+) -> Order:
+    original = original_of(photo)
+    if mask is None:
+        requested, off_part = drawn_on(Part(original.picture), plan, kind, seed), None
+    else:
+        requested, off_part = mask_of(mask, original, kind), plan.off_part
+    return order_on(
+        original,
+        requested,
+        kind,
+        worker.types,
+        off_part,
+        strength=strength,
+        normal=_named(photo, MEMORY),
+        mask=_named(mask, MASK_IN_MEMORY),
+    )
+
+
+def _named(photo: Photo | None, unnamed: Path) -> Path:
+    return Path(photo) if isinstance(photo, str | Path) else unnamed
