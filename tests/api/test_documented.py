@@ -11,8 +11,10 @@ from blemish.api.item import Item
 from blemish.generator.restore import load_generator
 from blemish.pictures import write_picture
 from blemish.synthesis.scenes import draw_mask, draw_part
+from blemish.torch import AddDefect, Synthetic
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+NAMES = ("load", "BlemishError", Synthetic.__name__, AddDefect.__name__)
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -35,5 +37,5 @@ def test_an_example_runs(block: str, place: Path) -> None:
 def test_all_that_is_public_is_named() -> None:
     assert BLOCKS
     members = [name for kind in (OpenBundle, Item) for name in vars(kind) if name[0] != "_"]
-    for name in {*members, "load", "BlemishError"}:
+    for name in {*members, *NAMES}:
         assert re.search(rf"\b{name}\b", PAGE), name

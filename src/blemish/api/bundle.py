@@ -35,6 +35,10 @@ class OpenBundle:
         self._worker = cache(self._opened)
         self._model = cache(self._loaded)
 
+    def __reduce__(self) -> tuple[type["OpenBundle"], tuple[Bundle, Device]]:
+        """Processes of a data loader open it anew."""
+        return OpenBundle, (self.files, self.device)
+
     @property
     def types(self) -> tuple[str, ...]:
         """Types of defects that it has learnt."""
