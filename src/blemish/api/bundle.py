@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from blemish.api.inputs import MASK_IN_MEMORY, MEMORY, Photo, mask_of, original_of
 from blemish.api.item import Item
@@ -31,7 +31,8 @@ class OpenBundle:
     """
 
     def __init__(self, files: Bundle, device: Device = "auto") -> None:
-        self.files, self.device = files, choose_device(device)
+        self.files = files
+        self.device: Literal["cpu", "cuda"] = choose_device(device)
         self._worker = cache(self._opened)
         self._model = cache(self._loaded)
 
