@@ -16,11 +16,12 @@ from blemish.data.names import normal as normal_form
 from blemish.decode import KNOWN
 from blemish.errors import DataError, OptionError
 from blemish.files import check_name, ensure_writable
+from blemish.masks.model import MaskModel
 from blemish.names import OffPart
 from blemish.originals import Original, read_original
 from blemish.pairs import read_mask_for
 from blemish.pictures import note_oblong, refuse_small
-from blemish.synthesis.masks import choose_real, draw_mask, place_mask
+from blemish.synthesis.masks import choose_real, draw_mask, learned_mask, place_mask
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 
@@ -172,6 +173,7 @@ def draw_order(
     seed: int,
     folder: Path,
     strength: float = 1.0,
+    learned: MaskModel | None = None,
 ) -> Order:
     """Request with a drawn mask, written to a folder under a name that depends on its content.
 
@@ -185,20 +187,18 @@ def draw_order(
         seed: Random seed of the mask.
         folder: Folder for the mask, created if missing.
         strength: Fraction of the model's change to apply, in (0, 1].
+        learned: Mask generator, for masks of the kind learned.
 
     Raises:
+        BundleError: The mask generator has not learnt the type.
         DataError: The photograph, or a real mask, can't be read or shows no part.
         OptionError: The bundle does not know the type, the part has no room for such a mask, or the
             strength is out of range.
     """
     kind = _known(kind, types)
     original = _read_normal(normal)
-    rng = np.random.default_rng(seed)
-    real = ()
-    if plan.mask_kind == "real" and plan.real is not None:
-        real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
     part = Part(original.picture)
-    mask = draw_mask(plan, part.mask, rng, real)
+    mask = _drawn(plan, part, kind, seed, learned)
     order = Order(
         normal=normal,
         mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
@@ -211,6 +211,19 @@ def draw_order(
     ensure_writable(folder)
     original.write_mask(order.mask, mask)
     return order
+
+
+def _drawn(
+    plan: SynthesisOptions, part: Part, kind: str, seed: int, learned: MaskModel | None
+) -> Bool[np.ndarray, "h w"]:
+    """A mask of the plan's kind."""
+    if plan.mask_kind == "learned":
+        assert learned is not None, "a mask generator draws it"
+        return learned_mask(learned, part.picture, kind, seed, plan.off_part)
+    rng, real = np.random.default_rng(seed), ()
+    if plan.mask_kind == "real" and plan.real is not None:
+        real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
+    return draw_mask(plan, part.mask, rng, real)
 
 
 def _orders(
