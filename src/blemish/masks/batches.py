@@ -65,7 +65,6 @@ class MaskBatches:
 
     def __init__(self, sources: MaskSources, side: int) -> None:
         self.sources, self.side = sources, side
-        self.ellipses = [Ellipse.of(part > 0.5) for part in sources.parts]
 
     def draw(self, rng: np.random.Generator, n: int) -> MaskBatch:
         """Masks of all types in turn."""
@@ -87,9 +86,8 @@ class MaskBatches:
         known = self.sources.of_kind(kind)
         real = known[rng.integers(len(known))]
         while True:
-            part, ellipse = self._part(rng, real)
-            turn = _turning(rng)
-            seen = bent(_warped(part, _about(turn)), rng, PART_BEND)
+            turned = _warped(self._part(rng, real), _about(_turning(rng)))
+            seen = bent(turned, rng, PART_BEND)
             depth = distances(seen, self.side)
             mask = (
                 self._whole(rng, seen, real) if real.whole else self._laid(rng, seen, real, known)
@@ -97,11 +95,11 @@ class MaskBatches:
             if mask.mean() > LEAST:
                 return depth, mask
 
-    def _part(self, rng: np.random.Generator, real: RealMask) -> tuple[Share, Ellipse]:
+    def _part(self, rng: np.random.Generator, real: RealMask) -> Share:
+        """The mask's own part, or a good one."""
         if not real.whole and rng.random() < OWN:
-            return real.part, real.part_ellipse
-        k = int(rng.integers(len(self.sources.parts)))
-        return self.sources.parts[k], self.ellipses[k]
+            return real.part
+        return self.sources.parts[int(rng.integers(len(self.sources.parts)))]
 
     def _whole(self, rng: np.random.Generator, part: Share, real: RealMask) -> Share:
         """The part's own outline, with a margin like real ones."""

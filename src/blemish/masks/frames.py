@@ -1,4 +1,4 @@
-r"""The frame of a part: a square around it, in which masks are drawn whatever the photograph's size.
+"""The frame of a part: a square around it in which masks are drawn, on photographs of any size.
 
 Its middle is the part's centroid, and the part's farthest point lies at `FILL` of half its side, so
 that the part may be turned in it. A part is given as the signed distance to its outline, in pixels
