@@ -22,7 +22,7 @@ def test_train_without_a_stage_prints_its_plan_and_does_nothing(
     told = capsys.readouterr().err
     assert "4 photographs of good parts, 64 × 64" in told
     assert "crack: 1 defects on 1 photographs" in told
-    assert "in 30 minutes" in told
+    assert "in 25 minutes" in told
     assert not (out / "config.json").exists()
 
 

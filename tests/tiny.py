@@ -19,6 +19,7 @@ from blemish.inversion.domain import fit_domain
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.model import learn_strangeness
 from blemish.inversion.space import w_defect_statistics, w_statistics
+from blemish.masks.network import EMPTY, MaskConfig, MaskGenerator
 from blemish.pictures import fit, to_tensor, write_picture
 from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
 from blemish.windows.network import WindowConfig, WindowGenerator
@@ -153,6 +154,18 @@ def add_windows(bundle: Bundle) -> None:
         latents = {f"windows.z.{kind}": torch.randn(3, config.z_dim) for kind in TYPES}
     bundle.write("statistics", {**known, **latents})
     bundle.write_config({**bundle.config, "windows": asdict(config)})
+
+
+def add_masks(bundle: Bundle) -> None:
+    """A mask generator of random weights for the types of `TYPES`; half of a part is marked."""
+    config = MaskConfig(types=TYPES, z_dim=8, w_dim=16, channels=(8, 8))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        generator = MaskGenerator(config)
+    with torch.no_grad():
+        generator.tofield[-1].bias.fill_(-EMPTY)
+    bundle.write("masks", generator.state_dict())
+    bundle.write_config({**bundle.config, "masks": asdict(config)})
 
 
 def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:

@@ -17,7 +17,7 @@ PlacementChoice = Literal["auto", PlacementMethod]
 MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
 Tone = Literal["model", "real", "drawn"]
-MaskKind = Literal["scratch", "blob", "spots", "real"]
+MaskKind = Literal["scratch", "blob", "spots", "real", "learned"]
 MaskPlace = Literal["anywhere", "centre", "edge", "there"]
 OffPart = Literal["clip", "refuse"]
 

@@ -24,7 +24,8 @@ from blemish.synthesis.options import MaskOptions
 from blemish.synthesis.placing import Where, point_on
 from blemish.synthesis.shapes import shape_of_discs, shape_of_mask
 
-KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
+# Learned masks have a size and a place of their own; see tests/masks.
+KINDS: tuple[MaskKind, ...] = tuple(kind for kind in get_args(MaskKind) if kind != "learned")
 OFF_PARTS: tuple[OffPart, ...] = get_args(OffPart)
 ONE_PIECE: tuple[MaskKind, ...] = ("scratch", "blob")
 

@@ -13,13 +13,12 @@ from blemish.errors import OptionError
 from blemish.inversion.invert import Inversion, invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model, load_model
-from blemish.names import Device, InversionChoice, Space
+from blemish.masks.model import NETWORK as MASKS
+from blemish.names import Device, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, Part, drawn_on, order_on
 from blemish.synthesis.synthesize import Synthesizer
-
-USUAL_MASKS = "blob"
 
 
 class OpenBundle:
@@ -80,7 +79,7 @@ class OpenBundle:
         """
         refuse_seeds(seed)
         if mask is None:
-            options = {"mask_kind": USUAL_MASKS, **options}
+            options = {"mask_kind": self._usual_masks(), **options}
         plan = _options(options)
         plan.check_masks(mask is not None)
         worker = self._worker(plan.without_masks() if mask is not None else plan)
@@ -120,6 +119,9 @@ class OpenBundle:
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Publish it; see `checkpoint.Bundle.push_to_hub`."""
         return self.files.push_to_hub(repository, private=private)
+
+    def _usual_masks(self) -> MaskKind:
+        return "learned" if self.files.has(MASKS) else "blob"
 
     def _kind(self, defect: str | None, types: tuple[str, ...]) -> str:
         if defect is not None:
@@ -178,7 +180,9 @@ def _order(
 ) -> Order:
     original = original_of(photo)
     if mask is None:
-        requested, off_part = drawn_on(Part(original.picture), plan, kind, seed), None
+        learned = worker.masks if plan.mask_kind == "learned" else None
+        requested = drawn_on(Part(original.picture), plan, kind, seed, learned)
+        off_part = None
     else:
         requested, off_part = mask_of(mask, original, kind), plan.off_part
     return order_on(

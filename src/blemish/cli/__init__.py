@@ -31,6 +31,7 @@ from blemish.cli import (
     synthesis,
     train,
     train_codes,
+    train_masks,
     train_windows,
     utility,
 )
@@ -45,6 +46,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "train": {
         "all": reads(train_windows.whole),
         "windows": reads(train_windows.windows),
+        "masks": reads(train_masks.masks),
         "generator": reads(train.generator),
         "defects": reads(train.defects),
         "encoder": reads(train_codes.encoder),

@@ -1,8 +1,9 @@
 """`blemish synthesize` and `demo`: the main job."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
@@ -12,6 +13,11 @@ from blemish.errors import OptionError
 from blemish.names import Device
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.options import SynthesisOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from blemish.synthesis.synthesize import Synthesizer
 
 Flat = Annotated[SynthesisOptions, arg(name="")]
 
@@ -67,7 +73,8 @@ def synthesize(
         worker.prepare(defect)
     else:
         worker.prepare(defect)
-        place = {"folder": out / "drawn", "strength": strength}
+        learned = worker.masks if options.mask_kind == "learned" else None
+        place = {"folder": out / "drawn", "strength": strength, "learned": learned}
         orders = [draw_order(normal, options, defect, worker.types, seed=seed, **place)]
     dataset = Dataset(out)
     with carried_on(), alone(out), Progress("placing", count) as progress:
@@ -112,11 +119,13 @@ def demo(
     refuse_batch(out)
     found = find_bundle(bundle)
     worker = Synthesizer(found, SynthesisOptions())
+    masked = _mask_drawer(worker, worker.types[0])
     dataset, began = Dataset(out), time.monotonic()
     rows: list[dict[str, Any]] = []
     with carried_on(), alone(out), Progress("placing", parts * count) as progress:
         for index in range(parts):
-            files = draw_scene(worker.generator, out / "parts", seed + index, worker.windows)
+            place = (out / "parts", seed + index, worker.windows)
+            files = draw_scene(worker.generator, *place, masked=masked)
             order = read_order(*files, worker.types[0], worker.types)
             rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)
@@ -125,6 +134,17 @@ def demo(
     print(f"{len(rows)} items in {took:.0f} s:")
     for name in ("test", "contact_sheet.png", "manifest.jsonl", "report.html"):
         print(f"  {out / name}")
+
+
+def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int], np.ndarray]":
+    """Masks by the bundle's mask generator if it knows the type, else strokes and blobs."""
+    from blemish.masks.model import NETWORK
+    from blemish.synthesis.masks import learned_mask
+    from blemish.synthesis.scenes import draw_mask
+
+    if worker.bundle is None or not worker.bundle.has(NETWORK) or kind not in worker.masks.types:
+        return draw_mask
+    return lambda picture, seed: learned_mask(worker.masks, picture, kind, seed)
 
 
 def _line(out: Path, row: dict[str, Any]) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from blemish.windows.sources import Sources
     from blemish.windows.train import WindowTraining
 
+MASK_MINUTES = 10  # that the mask generator takes of a training of all, at most
+MASK_SHARE = 1 / 6
+
 
 def windows(
     data: Data,
@@ -50,7 +53,7 @@ def whole(
     threads: int | None = None,
     dry_run: Flag = False,
 ) -> None:
-    """Train all that `blemish synthesize` needs, within a time limit.
+    """Train all that `blemish synthesize` needs, masks and windows, within a time limit.
 
     What the folder holds is looked at first, and a plan is printed. The same command carries on a
     training that was interrupted, and one whose time is up. At the end the snapshot whose defects
@@ -68,18 +71,27 @@ def whole(
         threads: CPU threads.
         dry_run: Print the plan, and do nothing.
     """
+    from blemish.cli.train_masks import train_into
     from blemish.generator.loop import STATE
 
-    begun = (out / "training" / "windows" / STATE).exists()
-    run = Run(
-        minutes=minutes,
-        seed=None if begun else seed,
-        precision=_usual_precision(),
-        threads=threads,
-        resume=begun,
-        dry_run=dry_run,
-    )
-    _train(data, out, types, everything, run, command=(data, "--out", out), plan=True)
+    share = min(MASK_MINUTES, MASK_SHARE * minutes)
+    command = (data, "--out", out)
+
+    def run(stage: str, minutes: float) -> Run:
+        begun = (out / "training" / stage / STATE).exists()
+        return Run(
+            minutes=minutes,
+            seed=None if begun else seed,
+            precision=_usual_precision(),
+            threads=threads,
+            resume=begun,
+            dry_run=dry_run,
+        )
+
+    if not dry_run:
+        train_into(data, out, types, everything, run("masks", share), command=command, flag=False)
+    windows = run("windows", minutes - share)
+    _train(data, out, types, everything, windows, command=command, plan=True)
 
 
 def _train(

@@ -6,11 +6,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import DataError, OptionError
+from blemish.masks.model import MaskModel
 from blemish.names import MaskKind, OffPart
 from blemish.synthesis.again import laid_again
 from blemish.synthesis.bending import bent_at_random
@@ -90,6 +93,35 @@ def _laid_again(
         if moved.sum() >= max(LEAST_PIXELS, ENOUGH_KEPT * wanted):
             return moved
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
+
+
+def learned_mask(
+    model: MaskModel,
+    picture: UInt8[np.ndarray, "h w 3"],
+    kind: str,
+    seed: int,
+    off_part: OffPart | None = None,
+) -> Bool[np.ndarray, "h w"]:
+    """Draw a mask by a mask generator, in its own size and place.
+
+    It may lie beyond the part by the margin of real masks unless `off_part` says otherwise. The
+    part is looked for without its shadow, as in training.
+
+    Args:
+        model: Mask generator.
+        picture: Photograph of the good part.
+        kind: Type of the defect.
+        seed: Random seed.
+        off_part: Cut off what is beside the part, or refuse a mask that leaves it; see
+            `place_mask`.
+
+    Raises:
+        BundleError: The generator has not learnt the type.
+        DataError: The photograph shows no part on which a mask is found.
+    """
+    part = unshadowed_silhouette(picture)
+    mask = model.draw(part, kind, torch.Generator().manual_seed(seed))
+    return mask if off_part is None else place_mask(mask, part, off_part, name="a learned mask")
 
 
 def place_mask(

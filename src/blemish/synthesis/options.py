@@ -87,9 +87,9 @@ class MaskOptions:
     """Masks to draw if none is given.
 
     Attributes:
-        mask_kind: Kind of mask to draw: a thin tapering scratch, a ragged blob, several spots, or
-            the mask of a real defect of the type from the folder of real defects, moved, rotated
-            and scaled.
+        mask_kind: Kind of mask to draw: a thin tapering scratch, a ragged blob, several spots, the
+            mask of a real defect of the type from the folder of real defects, moved, rotated and
+            scaled, or one by the bundle's mask generator, of its own size and place (learned).
         area: Mask area as a fraction of the part; two values give a range.
         where: Place of the mask: its centre anywhere on the part, deep inside it (centre) or near
             its outline (edge); all of it in a box, x,y,width,height as fractions of the photograph;
@@ -123,6 +123,12 @@ class MaskOptions:
                 got=f"{got} for masks of the kind {self.mask_kind}",
                 expected="the mask kind 'real' as well",
                 todo="Choose real masks, or leave this out.",
+            )
+        if self.mask_kind == "learned" and self.where != "anywhere":
+            raise OptionError(
+                got=f"the place {self.where} for masks of the kind learned",
+                expected="no place: the mask generator chooses it by the type",
+                todo="Leave the place out, or draw masks of another kind.",
             )
         _refuse_outside("mask_elastic", self.mask_elastic, MOST_ELASTIC)
         _refuse_outside("mask_degrees", self.mask_degrees, 180)
@@ -263,8 +269,9 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
 
     @property
     def needs_bundle(self) -> bool:
-        """Whether a bundle makes the items."""
-        return self.method == "auto" or PLACEMENT_METHODS[self.method].needs_bundle
+        """Whether a bundle makes the items, or draws their masks."""
+        made = self.method == "auto" or PLACEMENT_METHODS[self.method].needs_bundle
+        return made or self.mask_kind == "learned"
 
     def without_masks(self) -> Self:
         """The same options without those that only affect drawn masks."""

@@ -17,11 +17,12 @@ from blemish.data.names import normal as normal_form
 from blemish.decode import KNOWN
 from blemish.errors import DataError, OptionError
 from blemish.files import check_name, ensure_writable
+from blemish.masks.model import MaskModel
 from blemish.names import OffPart
 from blemish.originals import Original, read_original
 from blemish.pairs import read_mask_for
 from blemish.pictures import note_oblong, refuse_small
-from blemish.synthesis.masks import choose_real, draw_mask, place_mask
+from blemish.synthesis.masks import choose_real, draw_mask, learned_mask, place_mask
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 
@@ -173,6 +174,7 @@ def draw_order(
     seed: int,
     folder: Path,
     strength: float = 1.0,
+    learned: MaskModel | None = None,
 ) -> Order:
     """Request with a drawn mask, written to a folder under a name that depends on its content.
 
@@ -186,8 +188,10 @@ def draw_order(
         seed: Random seed of the mask.
         folder: Folder for the mask, created if missing.
         strength: Fraction of the model's change to apply, in (0, 1].
+        learned: Mask generator, for masks of the kind learned.
 
     Raises:
+        BundleError: The mask generator has not learnt the type.
         DataError: The photograph, or a real mask, can't be read or shows no part.
         OptionError: The bundle does not know the type, the part has no room for such a mask, or the
             strength is out of range.
@@ -195,7 +199,7 @@ def draw_order(
     kind = _known(kind, types)
     original = _read_normal(normal)
     part = Part(original.picture)
-    mask = drawn_on(part, plan, kind, seed)
+    mask = drawn_on(part, plan, kind, seed, learned)
     order = Order(
         normal=normal,
         mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
@@ -250,13 +254,25 @@ def order_on(
     )
 
 
-def drawn_on(part: Part, plan: SynthesisOptions, kind: str, seed: int) -> Bool[np.ndarray, "h w"]:
-    """Draw a mask on a part.
+def drawn_on(
+    part: Part, plan: SynthesisOptions, kind: str, seed: int, learned: MaskModel | None = None
+) -> Bool[np.ndarray, "h w"]:
+    """Draw a mask of the plan's kind on a part.
+
+    Args:
+        part: The part.
+        plan: Options of the mask.
+        kind: Type of the defect.
+        seed: Random seed.
+        learned: Mask generator, for masks of the kind learned.
 
     Raises:
-        DataError: A real mask can't be read or shows no part.
+        DataError: A real mask can't be read, or the photograph shows no part.
         OptionError: The part has no room for such a mask.
     """
+    if plan.mask_kind == "learned":
+        assert learned is not None, "a mask generator draws it"
+        return learned_mask(learned, part.picture, kind, seed, plan.off_part)
     rng, real = np.random.default_rng(seed), ()
     if plan.mask_kind == "real" and plan.real is not None:
         real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)

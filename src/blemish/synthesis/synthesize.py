@@ -16,6 +16,7 @@ from blemish.devices import one_thread
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
+from blemish.masks.model import MaskModel, load_masks
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.notes import note
 from blemish.seeds import refuse_seeds
@@ -88,6 +89,16 @@ class Synthesizer:
         if self.bundle is None or not self.bundle.has(NETWORK):
             return None
         return load_windows(self.bundle, self.device)
+
+    @cached_property
+    def masks(self) -> MaskModel:
+        """The bundle's mask generator.
+
+        Raises:
+            BundleError: The bundle has none.
+        """
+        assert self.bundle is not None, "learned masks are drawn by a bundle"
+        return load_masks(self.bundle)
 
     def prepare(self, kind: str) -> None:
         """Read the data of a type of defect before the work starts; see `job.Way.prepare`."""

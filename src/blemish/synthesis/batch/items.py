@@ -89,6 +89,7 @@ class Workplace:
             seed=task.mask_seed,
             folder=self.root / "drawn",
             strength=task.strength,
+            learned=synthesizer.masks if task.options.mask_kind == "learned" else None,
         )
 
     def _photograph(self, task: Task, synthesizer: Synthesizer) -> Path:

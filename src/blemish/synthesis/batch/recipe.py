@@ -100,6 +100,8 @@ class Recipe:
                 made = worker(self.bundle_of(group), options.without_masks())
                 _refuse_unknown(group.defect, made.types)
                 made.prepare(group.defect)
+                if options.mask_kind == "learned":
+                    made.masks.index(group.defect)
                 if options.mask_kind == "real" and options.real is not None:
                     read_real(options.real, group.defect, first_third=options.first_third)
 

@@ -1,0 +1,137 @@
+r"""The mask generator: a defect's mask on a given part, from a code.
+
+A latent $z$ and the defect's type give $w$ (StyleGAN2's mapping); the row $w_0$ gives the coarsest
+features, further rows modulate convolutions that double the size. Each size also sees how far its
+places are from the part's outline, and adds to the mask at twice its own resolution, four numbers a
+place (Shi et al., 2016), since convolutions at the full one would take most of the time. With the
+field $f$ that comes out and the signed distance $d$ to the outline, in pixels, positive inside, the
+logits are
+
+    l = \min(f, s (d + m_k)),
+
+so no mask reaches farther beyond the part than the margin $m_k$ of real masks of its type, and one
+that is the whole part takes the part's outline.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from blemish.generator.layers import (
+    SQRT2,
+    Conv,
+    FullyConnected,
+    ToRGB,
+    binomial_filter,
+    upsample,
+)
+from blemish.generator.network import Mapping
+from blemish.types import Codes, Space
+from blemish.windows.network import StyledConv
+
+BASE = 8  # side of the coarsest features
+STEEP = 4.0  # logits per pixel at the part's outline
+NEAR, FAR = 3.0, 12.0  # pixels that the two hints about the outline reach
+EMPTY = -4.0  # logits of an untrained network, since most of a part has no defect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskConfig:
+    """Shape of a mask generator.
+
+    Attributes:
+        types: Names of the types.
+        z_dim: Width of the latent.
+        w_dim: Width of a row of w.
+        mapping_layers: Layers of the mapping from one to the other.
+        channels: Feature channels at each size, from 8² on, doubling each time; the mask has twice
+            the side of the last.
+    """
+
+    types: tuple[str, ...]
+    z_dim: int = 64
+    w_dim: int = 128
+    mapping_layers: int = 2
+    channels: tuple[int, ...] = (48, 40, 24)
+
+    @property
+    def side(self) -> int:
+        """Side of the frame."""
+        return BASE * 2 ** len(self.channels)
+
+    @property
+    def layers(self) -> int:
+        """Rows of a code: one for the coarsest features, two for each size."""
+        return 1 + 2 * len(self.channels)
+
+
+class MaskGenerator(nn.Module):
+    """(part, code) → logits of the mask."""
+
+    resample_filter: Tensor
+    margin: Tensor
+
+    def __init__(self, config: MaskConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = Mapping(
+            z_dim=config.z_dim,
+            w_dim=config.w_dim,
+            layers=config.mapping_layers,
+            kinds=len(config.types),
+        )
+        widths, style = config.channels, {"style_dim": config.w_dim}
+        self.base = FullyConnected(config.w_dim, widths[0] * BASE**2, activation=True)
+        self.hints = nn.ModuleList(Conv(2, width, kernel=3) for width in widths)
+        inputs = (widths[0], *widths[:-1])
+        self.conv0 = nn.ModuleList(
+            StyledConv(a, b, up=k > 0, **style)
+            for k, (a, b) in enumerate(zip(inputs, widths, strict=True))
+        )
+        self.conv1 = nn.ModuleList(StyledConv(b, b, **style) for b in widths)
+        self.tofield = nn.ModuleList(ToRGB(b, 4, w_dim=config.w_dim) for b in widths)
+        self.register_buffer("resample_filter", binomial_filter())
+        self.register_buffer("margin", torch.zeros(len(config.types)))
+
+    def codes(
+        self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"], *, space: Space = "z"
+    ) -> Codes:
+        """Codes of latents.
+
+        Args:
+            z: Standard normal.
+            kind: Index into `config.types`.
+            space: Space that the codes name as their own.
+        """
+        return Codes(w=self.rows(self.mapping(z, kind)), space=space)
+
+    def rows(self, w: Float[Tensor, "n d"]) -> Float[Tensor, "n layers d"]:
+        """The same code for every layer."""
+        return w[:, None].expand(-1, self.config.layers, -1)
+
+    def draw(
+        self, part: Float[Tensor, "n 1 s s"], codes: Codes, kind: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n 1 s s"]:
+        """Logits of the mask; above zero the defect.
+
+        Args:
+            part: Signed distance to the part's outline, in pixels, positive inside.
+            codes: One row of w for each layer.
+            kind: Index into `config.types`, for the margin.
+        """
+        hints = torch.cat([(part / NEAR).clamp(-1, 1), (part / FAR).clamp(-1, 1)], dim=1)
+        first, *rows = codes.w.unbind(1)
+        x = self.base(first).view(len(first), -1, BASE, BASE)
+        field = None
+        for k in range(len(self.config.channels)):
+            x = self.conv0[k](x, rows[2 * k], None)
+            x = (x + self.hints[k](F.adaptive_avg_pool2d(hints, BASE * 2**k))) / SQRT2
+            x = self.conv1[k](x, rows[2 * k + 1], None)
+            fresh = F.pixel_shuffle(self.tofield[k](x, rows[2 * k + 1]), 2)
+            field = fresh if field is None else upsample(field, self.resample_filter) + fresh
+        assert field is not None
+        limit = STEEP * (part + self.margin[kind][:, None, None, None])
+        return torch.minimum(field.float() + EMPTY, limit)
