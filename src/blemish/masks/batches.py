@@ -28,6 +28,8 @@ WAVE = 0.08  # deviation of the blur that makes a displacement smooth, likewise
 FIELD = 32  # side at which displacements are computed
 LEAST = 0.0004  # area of a mask, as a share of the frame
 
+Small = Float32[np.ndarray, "t t"]  # a frame of a batch's side
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskBatch:
@@ -101,7 +103,7 @@ class MaskBatches:
             return real.part
         return self.sources.parts[int(rng.integers(len(self.sources.parts)))]
 
-    def _whole(self, rng: np.random.Generator, part: Share, real: RealMask) -> Share:
+    def _whole(self, rng: np.random.Generator, part: Share, real: RealMask) -> Small:
         """The part's own outline, with a margin like real ones."""
         margin = real.margin * FINE * rng.uniform(0, 2)
         wide = distances(part, FINE) + np.float32(margin)
@@ -109,7 +111,7 @@ class MaskBatches:
 
     def _laid(
         self, rng: np.random.Generator, part: Share, real: RealMask, known: tuple[RealMask, ...]
-    ) -> Share:
+    ) -> Small:
         """A mask at its own place on another part, or elsewhere if it would hang off there."""
         mask = self._composed(rng, real, known)
         points = np.stack(np.nonzero(mask > 0.5)[::-1]).astype(float)
@@ -196,7 +198,7 @@ def _warped(share: Share, forward: Affine) -> Share:
     return cv2.warpAffine(share, forward, share.shape[::-1])
 
 
-def _shrunk(share: Share, side: int) -> Share:
+def _shrunk(share: Share, side: int) -> Small:
     return cv2.resize(share, (side, side), interpolation=cv2.INTER_AREA)
 
 

@@ -83,9 +83,16 @@ def signed_distance(share: Float32[np.ndarray, "s s"]) -> Float32[np.ndarray, "s
     inside = share > 0.5
     if inside.all() or not inside.any():
         return np.full(share.shape, len(share) if inside.all() else -len(share), np.float32)
-    deep, far = (
-        cv2.distanceTransform(m.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        for m in (inside, ~inside)
-    )
+    deep, far = _distances(inside), _distances(~inside)
     whole = np.where(inside, deep - 0.5, 0.5 - far)
     return np.where(np.abs(whole) < 1, share - 0.5, whole).astype(np.float32)
+
+
+def _distances(region: Region) -> Float32[np.ndarray, "h w"]:
+    """Distance to the nearest pixel outside of a region.
+
+    The last bit of OpenCV's depends on where its memory lies; the squares are whole numbers.
+    """
+    levels = region.astype(np.uint8)
+    found = cv2.distanceTransform(levels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.sqrt(np.rint(found * found))
