@@ -55,11 +55,10 @@ def write_bundle(
         torch.manual_seed(0)
         bundle.write("generator", _generator(config).state_dict())
         bundle.write("critic", build_critic(critic, config).state_dict())
-        matching = build_critic(critic, config, image_channels=4)
-        bundle.write("match_critic", matching.state_dict())
-        looks = _looks(matching, config)
-        if looks:
-            bundle.write("statistics", looks)
+        if config.defect is not None:
+            matching = build_critic(critic, config, image_channels=4)
+            bundle.write("match_critic", matching.state_dict())
+            bundle.write("statistics", _looks(matching, config))
     trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
     about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
     if critic != ResidualConfig():  # a bundle that does not say has a residual one
@@ -198,7 +197,8 @@ def _looks(critic: Critic, config: GeneratorConfig) -> dict[str, torch.Tensor]:
     image = torch.rand(8, 3, config.resolution, config.resolution) * 2 - 1
     mask = (torch.rand(8, 1, config.resolution, config.resolution) < 0.2).float()
     found = {}
-    for k, kind in enumerate(config.defect.types if config.defect else ()):
+    assert config.defect is not None
+    for k, kind in enumerate(config.defect.types):
         inside = inside_statistics(critic, image[k::2], mask[k::2])
         found[f"distil.{kind}.mean"] = inside.mean(dim=0)
         found[f"distil.{kind}.deviation"] = inside.std(dim=0, unbiased=False)

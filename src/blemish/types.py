@@ -3,6 +3,7 @@
 Images are RGB in [-1, 1], masks are in [0, 1] with 1 on the defect; both are channels-first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -34,12 +35,14 @@ class Codes:
     Attributes:
         w: One row for each layer of the backbone.
         w_defect: One row for each layer of the defect branch; None gives the good twin.
+        w_mask: One row for each layer of the mask generator; None without one.
         noise: Noise maps `n 1 r r` by layer name; other layers use their constants.
         space: Search space of the codes.
     """
 
     w: Float[Tensor, "n layers d"]
     w_defect: Float[Tensor, "n defect_layers d"] | None = None
+    w_mask: Float[Tensor, "n mask_layers d"] | None = None
     noise: dict[str, Tensor] | None = None
     space: Space = "w"
 
@@ -47,16 +50,22 @@ class Codes:
         return self.w.shape[0]
 
     def __getitem__(self, index: slice) -> Self:
-        noise = {name: map[index] for name, map in (self.noise or {}).items()}
-        w_defect = None if self.w_defect is None else self.w_defect[index]
-        return replace(self, w=self.w[index], w_defect=w_defect, noise=noise or None)
+        return self._each(lambda tensor: tensor[index])
 
     def good(self) -> Self:
         """Codes of the same part without its defect."""
-        return replace(self, w_defect=None)
+        return replace(self, w_defect=None, w_mask=None)
 
     def to(self, device: torch.device | str) -> Self:
         """A copy on another device."""
-        noise = {name: map.to(device) for name, map in (self.noise or {}).items()}
-        w_defect = None if self.w_defect is None else self.w_defect.to(device)
-        return replace(self, w=self.w.to(device), w_defect=w_defect, noise=noise or None)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def detached(self) -> Self:
+        """The same numbers without gradients."""
+        return self._each(Tensor.detach)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        rows = {name: getattr(self, name) for name in ("w", "w_defect", "w_mask")}
+        known = {name: change(tensor) for name, tensor in rows.items() if tensor is not None}
+        noise = {name: change(map) for name, map in (self.noise or {}).items()}
+        return replace(self, **known, noise=noise or None)

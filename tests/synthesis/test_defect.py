@@ -14,6 +14,7 @@ from blemish.synthesis.defect import (
     Placed,
     place_defects,
 )
+from blemish.synthesis.drawers import BranchDrawer
 from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.stitched import Stitched
 from blemish.types import Codes
@@ -52,7 +53,14 @@ def place(generator: Generator, twin: Codes, photograph: Tensor):
         wanted, kind = square(4, 5) if mask is None else mask, more.pop("kind", 0)
         codes = more.pop("twin", twin)
         return place_defects(
-            generator, codes, photograph, wanted, kind, how, rngs=rngs(n, seed), **more
+            BranchDrawer(generator),
+            codes,
+            photograph,
+            wanted,
+            kind,
+            how,
+            rngs=rngs(n, seed),
+            **more,
         )
 
     return place

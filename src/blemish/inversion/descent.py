@@ -5,7 +5,7 @@ Each method supplies a point, weights, and loss terms in addition to the likenes
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -101,7 +101,7 @@ def descend(
     reduced = how.reduced(generator.config.resolution)
     outcome = search(point.leaves(), terms, weights, how, reduced=reduced, after=after)
     with torch.no_grad():
-        codes, mask = _still(point.codes(generator)), point.mask(binary=True)
+        codes, mask = point.codes(generator).detached(), point.mask(binary=True)
     return Found(
         codes=codes,
         mask=mask,
@@ -115,10 +115,3 @@ def _draw(generator: Generator, point: Point, shake: Tensor | float, *, binary: 
     codes, mask = point.codes(generator, shake), point.mask(binary=binary)
     image = generator.draw(codes, mask=mask).image
     return Drawn(codes=codes, mask_logits=point.mask_logits(), image=image)
-
-
-def _still(codes: Codes) -> Codes:
-    """The codes, detached from the search variables."""
-    w_defect = None if codes.w_defect is None else codes.w_defect.detach()
-    noise = {name: map.detach() for name, map in (codes.noise or {}).items()}
-    return replace(codes, w=codes.w.detach(), w_defect=w_defect, noise=noise or None)

@@ -96,6 +96,36 @@ def overlaps(
 
 
 @torch.no_grad()
+def closest(
+    generator: MaskGenerator,
+    part: Float[Tensor, "1 1 s s"],
+    target: Float[Tensor, "1 1 s s"],
+    kind: Int[Tensor, "1"],
+    tried: int,
+    kept: int,
+    rng: torch.Generator,
+) -> Float[Tensor, "k z"]:
+    """The latents, of random ones, whose masks are closest to a target; the closest first.
+
+    Args:
+        generator: Frozen.
+        part: Signed distance to the part's outline, in pixels, positive inside.
+        target: Share of each pixel that the wanted mask covers.
+        kind: Index of the type.
+        tried: Number of random latents.
+        kept: Number of latents to return.
+        rng: Random generator, on the CPU.
+    """
+    z = torch.randn(tried, generator.config.z_dim, generator=rng).to(part.device)
+    errors = []
+    for chunk in z.split(CHUNK):
+        n = len(chunk)
+        codes = generator.codes(chunk, _repeated(kind, n))
+        logits = generator.draw(_repeated(part, n), codes, _repeated(kind, n))
+        errors.append(overlap_error(logits, _repeated(target, n)))
+    return z[torch.cat(errors).argsort()[:kept]]
+
+
 def _starts(
     generator: MaskGenerator,
     part: Tensor,
@@ -105,17 +135,11 @@ def _starts(
     rng: torch.Generator,
 ) -> Tensor:
     """The closest of random codes, as the variable of the search."""
-    z = torch.randn(options.tried, generator.config.z_dim, generator=rng).to(part.device)
-    errors = []
-    for chunk in z.split(CHUNK):
-        n = len(chunk)
-        codes = generator.codes(chunk, _repeated(kind, n))
-        logits = generator.draw(_repeated(part, n), codes, _repeated(kind, n))
-        errors.append(overlap_error(logits, _repeated(target, n)))
-    z = z[torch.cat(errors).argsort()[: options.starts]]
+    z = closest(generator, part, target, kind, options.tried, options.starts, rng)
     if options.space == "z":
         return z.requires_grad_()
-    w = generator.mapping(z, _repeated(kind, len(z)))
+    with torch.no_grad():
+        w = generator.mapping(z, _repeated(kind, len(z)))
     rows = w if options.space == "w" else generator.rows(w)
     return rows.clone().requires_grad_()
 

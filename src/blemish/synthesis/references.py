@@ -11,6 +11,8 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import OptionError
+from blemish.generator.critic import Critic, build_critic
+from blemish.generator.projected import ProjectedConfig
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.names import ReferenceName
 from blemish.pictures import to_picture, to_tensor
@@ -75,7 +77,7 @@ class References:
         return Stitched(to_tensor(pasted)[None].to(self.device))
 
     def _distil(self, kind: str) -> Distilled:
-        critic = load_matching_critic(self.bundle, self.device)
+        critic = self._judge()
         if self.folder is not None:
             pictures, masks = self.real(kind)
             real = torch.from_numpy(masks).float()[:, None].to(self.device)
@@ -85,6 +87,13 @@ class References:
         if any(name not in known for name in names):
             raise self._no_real()
         return Distilled(critic, *(known[name].to(self.device) for name in names))
+
+    def _judge(self) -> Critic:
+        """The critic in whose features defects are compared: the bundle's, or pretrained ones."""
+        if self.bundle.has("match_critic"):
+            return load_matching_critic(self.bundle, self.device)
+        critic = build_critic(ProjectedConfig(), shape_of(self.bundle), image_channels=4)
+        return critic.to(self.device).eval().requires_grad_(False)
 
     def _load(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         """Images and masks of real defects, without those with an empty mask."""

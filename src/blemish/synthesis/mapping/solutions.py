@@ -21,6 +21,7 @@ from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source, draw_flaws
 from blemish.pictures import to_mask, to_picture, to_tensor
 from blemish.synthesis.defect import place_defects
+from blemish.synthesis.drawers import BranchDrawer
 from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.stitched import Stitched, stitch_defect
 from blemish.types import Codes
@@ -94,7 +95,7 @@ class Solver:
         # One start for all, so that their codes differ only in the appearance.
         start = int(torch.randint(2**62, (), generator=rng))
         placed = place_defects(
-            self.generator,
+            BranchDrawer(self.generator),
             Codes(w=self.encoder(photograph).w.detach(), space="w+"),
             photograph,
             mask,

@@ -30,6 +30,8 @@ from blemish.synthesis.order import Order
 from blemish.synthesis.references import References
 from blemish.synthesis.ways.job import Job, Made
 from blemish.types import Codes
+from blemish.windows.paint import NETWORK as WINDOWS
+from blemish.windows.paint import load_windows
 
 
 @runtime_checkable  # for the tests, which check types
@@ -75,7 +77,7 @@ class Drawn:
         self.options, self.device, self.inverts = options, device, inverts
         self.model: Model = load_model(bundle, device)
         self.generator: Generator = self.model.generator
-        _refuse_branch(bundle, self.generator.config.defect, options)
+        self.types: tuple[str, ...] = _types(bundle, self.generator.config.defect, options)
         self.method: Method = chosen_method(
             bundle.has("encoder"), options.invert, space=options.space, steps=options.steps
         )
@@ -98,12 +100,6 @@ class Drawn:
                 tone=options.tone,
             )
         self.placer = placer(bundle, self.model, options)
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Same as in `job.Way`."""
-        defect = self.generator.config.defect
-        return defect.types if defect else ()
 
     def record(self) -> dict[str, Any]:
         """Record of the inversion for an item."""
@@ -156,6 +152,7 @@ class Drawn:
             kind=self.types.index(order.kind),
             seed=seed,
             reference=self.references.choose(order.kind, photograph, mask, seed),
+            zoom=max(order.requested.shape) / self._side,
         )
         placed = self.placer.place(job, twin, tell=tell)
         carried, drawn = self._carry(order, seed, placed, mask, strength)
@@ -222,12 +219,17 @@ def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
     return kept.codes.to(target.device).good()
 
 
-def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, options: SynthesisOptions) -> None:
+def _types(
+    bundle: Bundle, branch: DefectConfig | None, options: SynthesisOptions
+) -> tuple[str, ...]:
+    """Types of defects that the bundle draws, by its branch or its windows."""
+    if branch is None and bundle.has(WINDOWS):
+        return load_windows(bundle).types
     if branch is None or not branch.types:
         raise BundleError(
             got=f"{bundle.path}, a bundle without defect types",
             expected="one that has learnt defects",
-            todo=f"Run 'blemish train defects DATA --bundle {bundle.path}'.",
+            todo=f"Run 'blemish train windows DATA --bundle {bundle.path}'.",
         )
     if options.mask_control == "condition" and not branch.takes_mask:
         raise BundleError(
@@ -235,3 +237,4 @@ def _refuse_branch(bundle: Bundle, branch: DefectConfig | None, options: Synthes
             expected="one that does, or another way to meet the mask",
             todo="Use --mask-control codes or noise.",
         )
+    return branch.types

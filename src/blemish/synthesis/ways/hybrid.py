@@ -6,6 +6,7 @@ from blemish.checkpoint import Bundle
 from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.synthesis.defect import Placed, polish_defects
+from blemish.synthesis.drawers import BranchDrawer
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.ways.job import Job
 from blemish.synthesis.ways.onepass import OnePass
@@ -27,7 +28,7 @@ class Hybrid:
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
         """Same as in `drawn.Placer`."""
         return polish_defects(
-            self.generator,
+            BranchDrawer(self.generator),
             self.first.codes(job),
             job.photograph,
             job.mask,

@@ -25,6 +25,7 @@ class Job:
         kind: Index of its type.
         seed: Random seed.
         reference: Target for the inside of the defect, if a search is needed.
+        zoom: Pixels of the photograph itself per pixel of `photograph`.
     """
 
     photograph: Float[Tensor, "1 3 h w"]
@@ -32,6 +33,7 @@ class Job:
     kind: int
     seed: int
     reference: Reference | None = None
+    zoom: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.inversion.space import draws
 from blemish.synthesis.defect import Placed, polish_defects
+from blemish.synthesis.drawers import BranchDrawer
 from blemish.synthesis.mapping.mapper import codes_for, load_mapper, see
 from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.ways.job import Job
@@ -29,7 +30,8 @@ class OnePass:
     def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
         """Same as in `drawn.Placer`."""
         photograph, mask, kind = job.photograph, job.mask, job.kind
-        return polish_defects(self.generator, self.codes(job), photograph, mask, kind, self.still)
+        drawer = BranchDrawer(self.generator)
+        return polish_defects(drawer, self.codes(job), photograph, mask, kind, self.still)
 
     @torch.no_grad()
     def codes(self, job: Job) -> Codes:
