@@ -21,6 +21,7 @@ import tyro
 
 from blemish import __version__
 from blemish.cli import (
+    annotations,
     batch,
     data,
     doctor,
@@ -41,7 +42,7 @@ from blemish.errors import BlemishError, Terminated, UserError
 Verb = Callable[..., None]
 
 VERBS: dict[str, Verb | dict[str, Verb]] = {
-    "data": {"check": reads(data.check)},
+    "data": {"check": reads(data.check), "import": annotations.import_annotations},
     "train": {
         "all": reads(train_windows.whole),
         "windows": reads(train_windows.windows),
