@@ -5,7 +5,16 @@ from typing import Any, Literal
 
 import pytest
 
-from blemish.documents import MAX_BYTES, fill, limit, parse_json, read_json, read_text
+from blemish.documents import (
+    MAX_BYTES,
+    fill,
+    limit,
+    parse_json,
+    parse_xml,
+    parse_yaml,
+    read_json,
+    read_text,
+)
 from blemish.errors import BundleError, DataError
 
 
@@ -110,3 +119,47 @@ def test_a_broken_document_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(DataError, match=r"a\.json, which can't be read as JSON"):
         read_json(tmp_path / "a.json", "a record")
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("a: &x [1]\nb: *x", "aliases"),
+        ("[" * 5000 + "]" * 5000, "deep"),
+        (f"a: {2**64}", "64 bits"),
+        (f"a: {'1' * 5000}", "limit"),
+        ("a: [1", "flow"),
+        ("a: !!python/object:os.system {}", "constructor"),
+        ("a: 2001-99-99", "month"),
+        ("a: \0", "unacceptable"),
+    ],
+)
+def test_bad_yaml(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_yaml(text)
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ('<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "document type"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "document type"),
+        ("<a>" * 1000 + "</a>" * 1000, "deep"),
+        ("<a>&x;</a>", "entity"),
+        ("<a", "unclosed"),
+        ("", "no element"),
+    ],
+)
+def test_bad_xml(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_xml(text)
+
+
+def test_xml_is_read_whatever_encoding_it_names() -> None:
+    root = parse_xml('<?xml version="1.0" encoding="utf-16"?><a b="ß">c</a>')
+    assert (root.tag, root.get("b"), root.text) == ("a", "ß", "c")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1]", encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.json", "a list") == [1]

@@ -1,9 +1,9 @@
-"""Documents: JSON and TOML files that anyone may have written, read within limits.
+"""Documents: JSON, TOML, YAML and XML that anyone may have written, read within limits.
 
 A file is opened only if it is a regular file of limited size: a FIFO or a device would block the
-program or never end. JSON that is nested too deeply or holds integers beyond 64 bits is an error
-like any other mistake in it, and `fill` turns an object into a dataclass only if every field has
-its declared type.
+program or never end. What is nested too deeply or holds integers beyond 64 bits is an error like
+any other mistake, aliases and entities, with which a short text grows without limit, are refused,
+and `fill` turns an object into a dataclass only if every field has its declared type.
 """
 
 import json
@@ -15,6 +15,10 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+import yaml
 
 from blemish.errors import DataError, UserError
 from blemish.regular import IrregularFileError, read_regular
@@ -23,23 +27,27 @@ T = TypeVar("T")
 MAX_BYTES = 16 * 2**20
 _MAX_INT = 2**64
 _MAX_DOTS = 200
+_MAX_DEPTH = 100
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _SCALARS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 
 
-def read_text(path: Path, what: str, error: type[UserError] = DataError) -> str:
+def read_text(
+    path: Path, what: str, error: type[UserError] = DataError, *, most_bytes: int = MAX_BYTES
+) -> str:
     """Read a whole text file.
 
     Args:
-        path: A regular file of at most `MAX_BYTES` bytes.
+        path: A regular file.
         what: What the file should hold, for the message: "a recipe in TOML".
         error: The class of the error to raise.
+        most_bytes: Largest size of the file.
 
     Raises:
         UserError: The file is missing, too large, not a regular file, or not UTF-8.
     """
     try:
-        return read_regular(path, MAX_BYTES).decode()
+        return read_regular(path, most_bytes).decode("utf-8-sig")
     except OSError as problem:
         got = f"{path}, which can't be read ({problem.strerror or problem})"
     except IrregularFileError as problem:
@@ -49,13 +57,15 @@ def read_text(path: Path, what: str, error: type[UserError] = DataError) -> str:
     raise error(got=got, expected=what, todo="Check the path and the file.")
 
 
-def read_json(path: Path, what: str, error: type[UserError] = DataError) -> Any:
+def read_json(
+    path: Path, what: str, error: type[UserError] = DataError, *, most_bytes: int = MAX_BYTES
+) -> Any:
     """Read a JSON file; see `read_text` and `parse_json`.
 
     Raises:
         UserError: The file can't be read, or holds no JSON.
     """
-    text = read_text(path, what, error)
+    text = read_text(path, what, error, most_bytes=most_bytes)
     try:
         return parse_json(text)
     except ValueError as problem:
@@ -88,14 +98,56 @@ def parse_toml(text: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    waiting: list[Any] = [tables]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, int) and not -_MAX_INT < value < _MAX_INT:
-            raise ValueError("it holds an integer beyond 64 bits")
-        if isinstance(value, dict | list):
-            waiting += value.values() if isinstance(value, dict) else value
+    _refuse_long_integers(tables)
     return tables
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML without tags of programs.
+
+    Raises:
+        ValueError: It is malformed, has aliases, is nested too deeply, or holds an integer beyond
+            64 bits.
+    """
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has aliases")
+        value = yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except yaml.YAMLError as problem:
+        raise ValueError(" ".join(str(problem).split())) from None
+    _refuse_long_integers(value)
+    return value
+
+
+def parse_xml(text: str) -> Element:
+    """Parse XML without a document type, and so without entities of its own.
+
+    Raises:
+        ValueError: It is malformed, has a document type, or is nested too deeply.
+    """
+    builder, parser, depth = TreeBuilder(), expat.ParserCreate("utf-8"), 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+        builder.start(name, attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name)
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = builder.data, _refuse_doctype
+    try:
+        parser.Parse(text.encode(), True)
+    except expat.ExpatError as problem:
+        raise ValueError(str(problem)) from None
+    return builder.close()
 
 
 def fill(kind: type[T], value: object, name: str) -> T:
@@ -134,6 +186,20 @@ def limit(numbers: Mapping[str, tuple[float, float, float]]) -> None:
     for name, (number, least, greatest) in numbers.items():
         if not least <= number <= greatest:
             raise ValueError(f"{name} is {_shown(number)}, not {least:g} to {greatest:g}")
+
+
+def _refuse_long_integers(document: object) -> None:
+    waiting: list[Any] = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, int) and not -_MAX_INT < value < _MAX_INT:
+            raise ValueError("it holds an integer beyond 64 bits")
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise ValueError("it has a document type, which may hold entities")
 
 
 def _integer(digits: str) -> int:

@@ -23,6 +23,9 @@ OffPart = Literal["clip", "refuse"]
 
 ItemOutcome = Literal["kept", "refused", "failed"]
 ExportFormat = Literal["mvtec", "coco", "yolo", "hf-imagefolder"]
+AnnotationFormat = Literal["coco", "labelme", "cvat", "yolo"]
+AnnotationChoice = Literal["auto", AnnotationFormat]
+BoxUse = Literal["propose", "fill"]
 ModelFormat = Literal["stylegan2-ada-state", "onnx"]
 
 FileNetwork = Literal["squeezenet", "vgg16"]  # networks whose weights are files to fetch

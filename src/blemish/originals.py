@@ -97,6 +97,10 @@ class Original:
         Raises:
             OutputError: The disk is full or read-only, or something is in the way.
         """
+        write_atomically(path, self.encoded())
+
+    def encoded(self) -> bytes:
+        """Content of the PNG that `write` writes."""
         stored = as_stored(self.levels, self.orientation)
         chunks = [_header(stored)]
         if self.white is not None and not self.fills_range:
@@ -106,7 +110,7 @@ class Original:
         if self.orientation != 1:
             chunks.append(_chunk(b"eXIf", _exif(self.orientation)))
         chunks += [_pixels(stored), _chunk(b"IEND", b"")]
-        write_atomically(path, _SIGNATURE + b"".join(chunks))
+        return _SIGNATURE + b"".join(chunks)
 
     def write_mask(self, path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
         """Write an upright mask of the photograph as 0 and 255, in the orientation of its file.

@@ -11,11 +11,11 @@ from same import files_in
 from tiny import write_bundle
 
 from blemish.checkpoint import Bundle
+from blemish.data.unfinished import MARK
 from blemish.errors import BundleError, DataError, OutputError
 from blemish.names import ExportFormat
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.export.export import FORMATS, _write, export
-from blemish.synthesis.export.unfinished import MARK
 
 DAY = date(2026, 1, 2)
 LISTS = {"mvtec": (), "coco": ("annotations.json",), "yolo": ("data.yaml",)}
@@ -157,8 +157,8 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
         export(made, tmp_path / "out", format, today=DAY)
     monkeypatch.undo()
     written, complete = files_in(tmp_path / "out"), files_in(tmp_path / "whole")
-    assert {*written} == {MARK, *whole[:-2]}, "what lists the pictures is not there"
-    del written[MARK]
+    assert {*written} == {MARK.format("export"), *whole[:-2]}, "the lists are not there"
+    del written[MARK.format("export")]
     assert all(data == complete[path] for path, data in written.items() if path != "README.md")
 
 

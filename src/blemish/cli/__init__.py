@@ -20,6 +20,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from blemish.cli import (
+    annotations,
     batch,
     data,
     doctor,
@@ -42,7 +43,7 @@ from blemish.version import __version__
 Verb = Callable[..., None]
 
 VERBS: dict[str, Verb | dict[str, Verb]] = {
-    "data": {"check": reads(data.check)},
+    "data": {"check": reads(data.check), "import": annotations.import_annotations},
     "train": {
         "all": reads(train_windows.whole),
         "windows": reads(train_windows.windows),

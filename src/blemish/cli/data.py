@@ -1,4 +1,4 @@
-"""`blemish data`: checks of the user's data."""
+"""`blemish data`: checks and imports of the user's data."""
 
 import json
 import sys

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from blemish.data.examine import Complaint, Finding, examine, named
+from blemish.data.examine import Complaint, Finding, examine, named, text_of
 from blemish.data.folder import (
     DefectFolder,
     Photograph,
@@ -20,6 +20,7 @@ from blemish.data.folder import (
 )
 from blemish.data.leftovers import Leftover, leftovers
 from blemish.data.names import GOOD, kind_of, pattern_of
+from blemish.data.proposed import RECORD, proposed_in
 from blemish.errors import DataError
 from blemish.pairs import files_of
 
@@ -107,18 +108,32 @@ def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter
         return _check_plain(Path(root), error)
     findings = [examine(photograph, resolution) for photograph in track(folder.photographs)]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
-    complaints += [*_orphans(folder), *_shared_masks(folder), *_duplicates(findings)]
+    complaints += [*_orphans(folder), *_shared_masks(folder)]
+    twice = [*_duplicates(findings)]
+    complaints += [complaint for complaint, several in twice if not several]
     left = [*leftovers(folder)]
     complaints += [Complaint(path=one.path, text=one.reason) for one in left if one.inside]
     notes = [note for finding in findings for note in finding.notes]
+    notes += [note for note, several in twice if several]
     notes += _outside([one for one in left if not one.inside])
+    proposed, unreadable = _proposals(folder.root)
+    notes += proposed
     return Check(
         root=folder.root,
         rows=_rows(findings),
         taken=tuple(_taken(folder)),
         notes=_sorted(notes),
-        complaints=_sorted(complaints),
+        complaints=_sorted([*complaints, *unreadable]),
     )
+
+
+def _proposals(root: Path) -> tuple[list[Complaint], list[Complaint]]:
+    """Notes on masks that were proposed, and a complaint if their record can't be read."""
+    text = "was proposed inside a box, not drawn; look at it"
+    try:
+        return [Complaint(path=path, text=text) for path in proposed_in(root)], []
+    except DataError as error:
+        return [], [Complaint(path=root / RECORD, text=text_of(root / RECORD, error))]
 
 
 def _check_plain(root: Path, error: DataError) -> Check:
@@ -183,14 +198,22 @@ def _shared_masks(folder: DefectFolder) -> Iterator[Complaint]:
             yield Complaint(path=path, text=f"is the mask of {count} photographs")
 
 
-def _duplicates(findings: Iterable[Finding]) -> Iterator[Complaint]:
-    first: dict[bytes, Path] = {}
+def _duplicates(findings: Iterable[Finding]) -> Iterator[tuple[Complaint, bool]]:
+    """Photographs that occur again, and whether that is because they show several types."""
+    first: dict[bytes, Finding] = {}
     for finding in findings:
-        path = finding.photograph.path
-        if finding.digest and first.setdefault(finding.digest, path) != path:
-            folder = first[finding.digest].parent
-            name = f"{folder.parent.name}/{folder.name}/{first[finding.digest].name}"
-            yield Complaint(path=path, text=f"has the same pixels as {name}")
+        photograph = finding.photograph
+        if finding.digest is None:
+            continue
+        known = first.setdefault(finding.digest, finding).photograph
+        if known.path != photograph.path:
+            name = "/".join(known.path.parts[-3:])
+            named_alike = known.path.name == photograph.path.name
+            defects = GOOD not in (known.kind, photograph.kind)
+            several = named_alike and defects and known.kind != photograph.kind
+            text = f"has the same pixels as {name}"
+            text += f", which is right if it also shows {known.kind}" if several else ""
+            yield Complaint(path=photograph.path, text=text), several
 
 
 def _rows(findings: Iterable[Finding]) -> tuple[Row, ...]:

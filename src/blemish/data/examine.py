@@ -67,7 +67,7 @@ def examine(photograph: Photograph, resolution: int) -> Finding:
     try:
         found = decode(path)
     except DataError as error:
-        finding = finding.having(path, _text(path, error))
+        finding = finding.having(path, text_of(path, error))
         return finding if photograph.kind == GOOD else _examine_mask(finding, None, resolution)
     h, w = found.levels.shape[:2]
     finding = replace(finding, size=(w, h), digest=_digest(found))
@@ -82,7 +82,7 @@ def _faults_of(path: Path, found: Decoded) -> Iterator[str]:
     try:
         refuse_dark(path, found)
     except DataError as error:
-        yield _text(path, error)
+        yield text_of(path, error)
 
 
 def _notes_of(found: Decoded) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _read_masks(finding: Finding, known: Header | None, path: Path) -> tuple[lis
             known = known or header(file)  # of an unreadable photograph, the mask's own
             found.append(read_marks_for(known, file, finding.photograph.kind))
         except DataError as error:
-            finding = finding.having(file, _text(file, error))
+            finding = finding.having(file, text_of(file, error))
     return found, finding
 
 
@@ -140,7 +140,7 @@ def _notes_of_mask(mask: Bool[np.ndarray, "h w"], resolution: int) -> Iterator[s
         yield f"has {left} pixels at {named((resolution, resolution))}, too few to learn from"
 
 
-def _text(path: Path, error: DataError) -> str:
+def text_of(path: Path, error: DataError) -> str:
     """What is wrong with a file and what to do, after the file's name."""
     return f"{_got(path, error)}; {error.todo[:1].lower()}{error.todo[1:].rstrip('.')}"
 

@@ -29,7 +29,12 @@ def normal(name: str) -> str:
 def kind_of(folder: Path) -> str:
     """The type of the defects in a folder: its name; "good" where that means good parts."""
     name = normal(folder.name)
-    return GOOD if name.casefold() in _GOOD_NAMES else name
+    return GOOD if is_good(name) else name
+
+
+def is_good(name: str) -> bool:
+    """Whether a name means good parts."""
+    return name.casefold() in _GOOD_NAMES
 
 
 class Masks:

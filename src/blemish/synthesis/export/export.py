@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
+from blemish.data.unfinished import marked, refuse_full
 from blemish.files import ensure_writable, write_atomically
 from blemish.manifest import MANIFEST
 from blemish.names import ExportFormat
@@ -23,7 +24,6 @@ from blemish.synthesis.export.coco import coco
 from blemish.synthesis.export.imagefolder import imagefolder
 from blemish.synthesis.export.items import Content, Items, hold_out, read_items
 from blemish.synthesis.export.mvtec import mvtec
-from blemish.synthesis.export.unfinished import marked, refuse_full
 from blemish.synthesis.export.yolo import yolo
 
 
