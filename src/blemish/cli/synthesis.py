@@ -1,6 +1,7 @@
 """`blemish synthesize` and `demo`: the main job."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,7 +118,7 @@ def demo(
     with carried_on(), alone(out), Progress("placing", parts * count) as progress:
         for index in range(parts):
             files = draw_scene(worker.generator, out / "parts", seed + index, worker.windows)
-            order = read_order(*files, worker.types[0], worker.types)
+            order = replace(read_order(*files, worker.types[0], worker.types), generated=True)
             rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)
     took = time.monotonic() - began
