@@ -33,7 +33,7 @@ def synthesize(
     """Place a defect on a photograph of a good part.
 
     Args:
-        normal: Photograph of the good part.
+        normal: Photograph of the good part; a note says if it shows something else.
         defect: Type of the defect; the bundle must have learnt it, or the real defects to paste
             have it.
         mask: Mask of the defect: an image of the photograph's size, bright there; or a folder of

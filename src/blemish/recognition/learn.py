@@ -58,9 +58,15 @@ def learn_object(
         return bundle.forget(PREFIX)
     known_types = (data.defects_to_learn(k, first_third=first_third) for k in data.types)
     defects = list(chain.from_iterable(known_types))
-    pictures = [*_read(good), *_read(defects)]
+    pictures = [*read_photographs(good), *read_photographs(defects)]
     known = bundle.tensors("statistics") if bundle.has("statistics") else {}
     bundle.write("statistics", {**known, **fit_object(pictures).tensors()})
+
+
+def read_photographs(photographs: Sequence[Photograph]) -> list[UInt8[np.ndarray, "s s 3"]]:
+    """Photographs at the embedding's `SIDE`, `MOST` of them at most, evenly over their order."""
+    chosen = _spread(photographs, MOST)
+    return [fit(read_picture(photograph.path), SIDE) for photograph in chosen]
 
 
 @one_thread()
@@ -131,11 +137,6 @@ def _unseen(vectors: Float[Tensor, "n c"], owner: Int[Tensor, " n"]) -> Float[Te
         mine = owner == photograph
         found[mine] = Gaussian.fit(vectors[~mine]).log_distance(vectors[mine])
     return found
-
-
-def _read(photographs: Sequence[Photograph]) -> list[UInt8[np.ndarray, "s s 3"]]:
-    chosen = _spread(photographs, MOST)
-    return [fit(read_picture(photograph.path), SIDE) for photograph in chosen]
 
 
 def _spread(items: Sequence[Item], most: int) -> list[Item]:
