@@ -30,9 +30,9 @@ VIEWS = 480  # wanted, of all photographs together
 VIEWS_OF_ONE = 3, 7  # fewest and most
 NEAR = 24  # photographs that near objects are made of
 SHARE = 0.98  # of unseen photographs that are below the limit at least
+LEAST_LIMIT = 1.0  # deviations above the usual score, where nothing varies
 BATCH = 16
 CAMERA = Symmetries(rotate=True, shift=True, scale=True, colour=True)
-
 
 Item = TypeVar("Item")
 
@@ -56,9 +56,9 @@ def learn_object(
     good = data.good_to_learn(everything=everything)
     if len(good) < LEAST:
         return bundle.forget(PREFIX)
-    known_types = (data.defects_to_learn(k, first_third=first_third) for k in data.types)
-    defects = list(chain.from_iterable(known_types))
-    pictures = [*read_photographs(good), *read_photographs(defects)]
+    kinds = (data.defects_to_learn(kind, first_third=first_third) for kind in data.types)
+    defects = {defect.path: defect for defect in chain.from_iterable(kinds)}  # once, of many types
+    pictures = [*read_photographs(good), *read_photographs([*defects.values()])]
     known = bundle.tensors("statistics") if bundle.has("statistics") else {}
     bundle.write("statistics", {**known, **fit_object(pictures).tensors()})
 
@@ -108,7 +108,7 @@ def limit_between(own: Float[Tensor, " n"], near: Float[Tensor, " m"]) -> float:
     false = (own > scores[:, None]).float().mean(dim=1)
     missed = (near <= scores[:, None]).float().mean(dim=1)
     best = int((false + missed).argmin())
-    return scores[best : best + 2].mean().item()
+    return max(scores[best : best + 2].mean().item(), LEAST_LIMIT)
 
 
 def _joined(parts: Iterator[Embedding]) -> Embedding:
