@@ -135,7 +135,9 @@ def test_a_photograph_of_something_else_is_said_aloud(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("blemish.inversion.model.MARGIN", 0 if foreign else 1e6)
+    asked: list[Any] = []
+    answer = "blemish.recognition.Recognizer.is_foreign"
+    monkeypatch.setattr(answer, lambda _, picture: asked.append(picture) or foreign)
     monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
     recipe = RECIPE.format(levels="").replace("camera.tif", "nut.png")
     (place / "recipe.toml").write_text(recipe)
@@ -143,6 +145,7 @@ def test_a_photograph_of_something_else_is_said_aloud(
     assert [row["scores"]["out_of_domain"] for row in rows(place)] == [foreign] * len(rows(place))
     said = [text for text in caplog.messages if "nut.png is out of domain" in text]
     assert len(said) == foreign
+    assert len(asked) == 1, "a photograph is judged once"
 
 
 def test_a_mask_that_vanishes_at_the_models_resolution_is_said_aloud(

@@ -1,14 +1,15 @@
 """A bundle too small to be of use, with every part of a real one, and pictures for it."""
 
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from blemish.checkpoint import Bundle
-from blemish.data.augment import Symmetries
 from blemish.generator.critic import Critic, CriticConfig, build_critic, inside_statistics
 from blemish.generator.defects import DefectTraining
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
@@ -17,10 +18,13 @@ from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining
 from blemish.inversion.domain import fit_domain
 from blemish.inversion.encoder import Encoder
-from blemish.inversion.model import learn_strangeness
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.masks.network import EMPTY, MaskConfig, MaskGenerator
-from blemish.pictures import fit, to_tensor, write_picture
+from blemish.pictures import fit, write_picture
+from blemish.recognition import learn
+from blemish.recognition.embedding import SIDE
+from blemish.recognition.learn import fit_object
+from blemish.recognition.statistics import ObjectStatistics
 from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
 from blemish.windows.network import WindowConfig, WindowGenerator
 
@@ -46,8 +50,8 @@ def write_bundle(
 ) -> Bundle:
     """What both stages of training leave, with random weights; whoever reads it finds no zeros.
 
-    With an encoder, the domain of the codes and the strangeness of parts are known as well; a
-    mapper comes with an encoder.
+    With an encoder, the domain of the codes and the look of its parts are known as well; a mapper
+    comes with an encoder.
     """
     path.mkdir(parents=True)
     bundle = Bundle(path)
@@ -167,6 +171,14 @@ def add_masks(bundle: Bundle) -> None:
     bundle.write_config({**bundle.config, "masks": asdict(config)})
 
 
+@cache
+def object_statistics() -> ObjectStatistics:
+    """What a training learns of parts, from four of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "VIEWS_OF_ONE", (1, 1))
+        return fit_object([fit(part(seed=seed), SIDE) for seed in range(4)])
+
+
 def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:
     generator = load_generator(bundle)
     with torch.random.fork_rng():
@@ -178,9 +190,7 @@ def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:
     bundle.write("encoder", encoder.state_dict())
     known = fit_domain(generator, encoder, n=100).tensors()
     looks = bundle.tensors("statistics") if bundle.has("statistics") else {}
-    bundle.write("statistics", looks | known)
-    pictures = [fit(part(seed=seed), config.resolution) for seed in range(4)]
-    learn_strangeness(bundle, to_tensor(np.stack(pictures)), Symmetries())
+    bundle.write("statistics", looks | known | object_statistics().tensors())
 
 
 @torch.no_grad()

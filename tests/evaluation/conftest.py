@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import part, write_bundle
+from tiny import object_statistics, part, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.generator.restore import load_generator
@@ -27,7 +27,8 @@ def able(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     bundle.write("encoder", encoder.state_dict())
     domain = fit_domain(generator, encoder, n=100)
     known = bundle.tensors("statistics")
-    bundle.write("statistics", {**known, **domain.tensors(), "strangest": torch.tensor(5.0)})
+    found = domain.tensors() | object_statistics().tensors()
+    bundle.write("statistics", {**known, **found})
     return bundle
 
 

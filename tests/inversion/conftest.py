@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tiny import object_statistics
 
 from blemish.generator.critic import Critic
 from blemish.generator.network import Generator
@@ -7,6 +8,7 @@ from blemish.inversion.domain import fit_domain
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.model import Model
 from blemish.inversion.space import w_defect_statistics, w_statistics
+from blemish.recognition import Recognizer
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +25,10 @@ def encoder(generator: Generator) -> Encoder:
 @pytest.fixture(scope="session")
 def model(generator: Generator, critic: Critic, encoder: Encoder) -> Model:
     domain = fit_domain(generator, encoder, n=200)
-    return Model(generator=generator, critic=critic, encoder=encoder, domain=domain)
+    return Model(
+        generator=generator,
+        critic=critic,
+        encoder=encoder,
+        domain=domain,
+        recognizer=Recognizer(object_statistics()),
+    )

@@ -31,7 +31,7 @@ from blemish.generator.stopping import Ending
 from blemish.inversion import train as training
 from blemish.inversion.encoder import Encoder
 from blemish.inversion.lessons import Lessons, Source
-from blemish.inversion.model import STRANGEST, forget_domain, load_model
+from blemish.inversion.model import forget_domain, load_model
 from blemish.inversion.recipes import RECIPES, EncoderTraining
 from blemish.inversion.train import EncoderStage, train_encoder
 from blemish.names import EncoderRecipe
@@ -100,7 +100,7 @@ def stage_of(bundle: Bundle, how: EncoderTraining, data: Path, **kept: Any) -> E
     found: list[EncoderStage] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "run", lambda stage, *_, **__: found.append(stage) or ENDED)
-        for name in ("learn_domain", "learn_strangeness"):
+        for name in ("learn_domain", "learn_object"):
             patch.setattr(training, name, lambda *_, **__: None)
         train(data, bundle, how, **kept)
     return found[0]
@@ -133,10 +133,9 @@ def test_a_training_adds_an_encoder_and_leaves_the_rest(
     assert_same_bits(before, {name: after[name] for name in before})
 
 
-def test_the_domain_and_the_strangest_photograph_are_learnt(finished: Bundle) -> None:
+def test_the_domain_is_learnt(finished: Bundle) -> None:
     model = load_model(finished)
     assert model.encoder is not None and model.domain is not None
-    assert model.strangest is not None and 0 < model.strangest < 100
     standing = model.domain.standing(torch.randn(2, 6, 8), torch.ones(2))
     assert standing.cycle_percentile is not None
     assert standing.percentile.isfinite().all()
@@ -249,7 +248,6 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(
         train(data, fresh, how)
     killed = Bundle(fresh.path)
     assert killed.config["encoder_nimg"] == min(4, 2 * snapshot) * BATCH
-    assert STRANGEST not in killed.tensors("statistics")
     monkeypatch.undo()
     resumed = train(data, killed, options(steps=4), resume=True)
     assert_same_bits(state(resumed), state(finished))
@@ -327,7 +325,7 @@ def test_a_snapshot_forgets_the_domain_of_the_encoder_before(
     stage.snapshot(again.path, tmp_path, 4)
     assert_same_bits(again.tensors("statistics"), untrained.tensors("statistics"))
     model = load_model(Bundle(again.path))
-    assert model.domain is None and model.strangest is None and model.encoder is not None
+    assert model.domain is None and model.encoder is not None
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 100])

@@ -7,17 +7,14 @@ import torch
 from tiny import CONFIG, part, write_bundle
 
 from blemish.checkpoint import Bundle, pack
-from blemish.data.augment import Symmetries
 from blemish.errors import BundleError
 from blemish.inversion.domain import PREFIX
 from blemish.inversion.model import (
-    STRANGEST,
     forget_domain,
     learn_domain,
-    learn_strangeness,
     load_model,
 )
-from blemish.pictures import fit, to_tensor
+from blemish.recognition.statistics import PREFIX as OBJECT
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +31,7 @@ def fresh(encoded: Bundle, tmp_path: Path) -> Bundle:
 
 def test_a_whole_bundle_gives_everything_frozen(encoded: Bundle) -> None:
     model = load_model(encoded)
-    assert model.encoder is not None and model.domain is not None and model.strangest
+    assert model.encoder is not None and model.domain is not None and model.recognizer is not None
     assert model.device.type == "cpu"
     for network in (model.generator, model.critic, model.encoder):
         assert not network.training
@@ -43,10 +40,10 @@ def test_a_whole_bundle_gives_everything_frozen(encoded: Bundle) -> None:
 
 def test_a_bundle_may_lack_encoder_domain_and_statistics(bundle: Bundle, fresh: Bundle) -> None:
     model = load_model(bundle)
-    assert model.encoder is None and model.domain is None and model.strangest is None
+    assert model.encoder is None and model.domain is None and model.recognizer is None
     (fresh.path / "statistics.safetensors").unlink()
     model = load_model(fresh)
-    assert model.encoder is not None and model.domain is None and model.strangest is None
+    assert model.encoder is not None and model.domain is None and model.recognizer is None
 
 
 @pytest.mark.parametrize("name", ["generator", "critic", "encoder", "statistics"])
@@ -71,30 +68,27 @@ def test_the_domain_of_another_w_is_refused(fresh: Bundle, tmp_path: Path) -> No
         load_model(fresh)
 
 
-def test_a_strangeness_is_one_number(fresh: Bundle) -> None:
-    fresh.write("statistics", {**fresh.tensors("statistics"), STRANGEST: torch.ones(2)})
-    with pytest.raises(BundleError, match=r"statistics\.safetensors"):
-        load_model(fresh)
-
-
 def test_a_packed_bundle_is_worth_as_much(encoded: Bundle, tmp_path: Path) -> None:
     model, packed = load_model(encoded), load_model(pack(encoded, tmp_path / "packed"))
     assert model.domain is not None and packed.domain is not None
     assert torch.equal(model.domain.basis, packed.domain.basis)
-    assert packed.strangest == pytest.approx(model.strangest, rel=1e-3)
+    assert model.recognizer is not None and packed.recognizer is not None
+    strange = [m.recognizer.strangeness(part()) for m in (model, packed)]
+    assert strange[1] == pytest.approx(strange[0], rel=1e-2, abs=1e-2)
 
 
 def test_forgetting_leaves_what_is_not_of_the_encoder(fresh: Bundle) -> None:
     before = fresh.tensors("statistics")
-    assert any(name.startswith(PREFIX) for name in before) and STRANGEST in before
+    assert any(name.startswith(PREFIX) for name in before)
     forget_domain(fresh)
     after = fresh.tensors("statistics")
-    assert {*after} == {name for name in before if name.startswith("distil.")}
+    assert {*after} == {name for name in before if not name.startswith(PREFIX)}
     assert all(torch.equal(after[name], before[name]) for name in after)
 
 
 def test_forgetting_all_that_is_known_leaves_no_file(tmp_path: Path) -> None:
     plain = write_bundle(tmp_path / "plain", replace(CONFIG, defect=None), encoder=True)
+    plain.forget(OBJECT)
     forget_domain(plain)
     assert not plain.has("statistics")
     assert load_model(plain).domain is None
@@ -112,14 +106,12 @@ def test_forgetting_what_is_not_known_writes_nothing(bundle: Bundle, fresh: Bund
 def test_what_is_learnt_stands_beside_what_was_known(fresh: Bundle) -> None:
     forget_domain(fresh)
     before, told = fresh.tensors("statistics"), list[int]()
-    photographs = to_tensor(fit(part(), 16))[None]
-    learn_strangeness(fresh, photographs, Symmetries())
     learn_domain(fresh, samples=60, tell=told.append)
     after = fresh.tensors("statistics")
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert told == [50, 60]
     model = load_model(fresh)
-    assert model.domain is not None and model.strangest is not None
+    assert model.domain is not None and model.recognizer is not None
 
 
 def test_a_domain_can_be_learnt_without_an_encoder(fresh: Bundle) -> None:

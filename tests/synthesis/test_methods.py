@@ -38,9 +38,6 @@ class Flat:
     def invert(self, order: Order, **_: object) -> None:
         return None
 
-    def is_foreign(self, order: Order) -> None:
-        return None
-
     def place(self, order: Order, seed: int, strength: np.ndarray, twin: None, **_: object) -> Made:
         picture = order.picture.copy()
         picture[order.requested] = 7

@@ -111,7 +111,8 @@ def invert(
     """Find the generator's codes for photographs.
 
     Args:
-        image: Photograph of any size, several, or a folder of them.
+        image: Photograph of any size, several, or a folder of them; the outcome says if one shows
+            something else than the part.
         bundle: Folder of a bundle, or the name of a shipped one.
         how: Inversion method and its options.
         defect: Search for a defect as well: its code and its mask.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +39,7 @@ def synthesize(
     """Place a defect on a photograph of a good part.
 
     Args:
-        normal: Photograph of the good part.
+        normal: Photograph of the good part; a note says if it shows something else.
         defect: Type of the defect; the bundle must have learnt it, or the real defects to paste
             have it.
         mask: Mask of the defect: an image of the photograph's size, bright there; or a folder of
@@ -126,7 +127,7 @@ def demo(
         for index in range(parts):
             place = (out / "parts", seed + index, worker.windows)
             files = draw_scene(worker.generator, *place, masked=masked)
-            order = read_order(*files, worker.types[0], worker.types)
+            order = replace(read_order(*files, worker.types[0], worker.types), generated=True)
             rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)
     took = time.monotonic() - began

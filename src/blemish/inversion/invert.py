@@ -20,7 +20,6 @@ from blemish.inversion.domain import Standing, cycle_distance, read_again
 from blemish.inversion.losses import squared_error
 from blemish.inversion.methods import Method, name_of
 from blemish.inversion.model import Model
-from blemish.inversion.refusal import strangeness
 from blemish.pictures import (
     fit,
     grid,
@@ -55,7 +54,8 @@ class Inversion:
         steps: Number of steps of the search.
         standing: Position of the codes among fresh ones, distances and percentiles by name; empty
             if the bundle has no statistics of its codes.
-        strangeness: Reconstruction distance of the photograph; None if the bundle has no encoder.
+        strangeness: Distance of the photograph from those of the bundle's object, above 1 if it
+            shows something else; None if nobody knows.
     """
 
     outcome: Outcome
@@ -152,27 +152,43 @@ def invert(
     target = target.to(model.device)
     rngs = [torch.Generator().manual_seed(seed) for _ in pictures]
     found = how.find(model, target, rngs=rngs, defect=defect, watch=watch)
-    return judge(model, target, found, name_of(how))
+    return judge(model, target, found, name_of(how), strangeness(model, pictures))
+
+
+def strangeness(
+    model: Model, pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]]
+) -> list[float] | None:
+    """Strangeness of each photograph; None if the bundle lacks the statistics of its object."""
+    if model.recognizer is None:
+        return None
+    return [model.recognizer.strangeness(picture) for picture in pictures]
 
 
 @torch.no_grad()
 def judge(
-    model: Model, target: Float[Tensor, "n 3 h w"], found: Found, method: str
+    model: Model,
+    target: Float[Tensor, "n 3 h w"],
+    found: Found,
+    method: str,
+    strange: Sequence[float] | None = None,
 ) -> list[Inversion]:
-    """Outcome of each item of a batch."""
+    """Outcome of each item of a batch.
+
+    Args:
+        model: Networks of a bundle.
+        target: Photographs at the generator's resolution.
+        found: Result of the search.
+        method: Name of the method.
+        strange: Strangeness of the photographs, if it is known.
+    """
     image = model.generator(found.codes, mask=found.mask).image
-    strange = (
-        None
-        if model.encoder is None
-        else strangeness(model.generator, model.critic, model.encoder, target)
-    )
     standing = stand(model, found.codes)
     inversions = []
     for k in range(len(target)):
         here = slice(k, k + 1)
         found_standing = {} if standing is None else _item_of(standing, k)
-        how_strange = None if strange is None else strange[k].item()
-        outcome, reason = _outcome(model, bool(found.converged[k]), found_standing, how_strange)
+        how_strange = None if strange is None else strange[k]
+        outcome, reason = _outcome(bool(found.converged[k]), found_standing, how_strange)
         inversions.append(
             Inversion(
                 outcome=outcome,
@@ -256,15 +272,15 @@ def _read(file: Path) -> UInt8[np.ndarray, "h w 3"] | Unreadable:
 
 
 def _outcome(
-    model: Model, converged: bool, standing: dict[str, float], strange: float | None
+    converged: bool, standing: dict[str, float], strange: float | None
 ) -> tuple[Outcome, str]:
+    if strange is not None and strange > 1:
+        return "out of domain", (
+            "the photograph shows something else than the part that the bundle has learnt: its "
+            f"strangeness is {strange:.2f}, at most 1 is expected"
+        )
     if not converged:
         return "did not converge", "the search reached its time limit, or found nothing better"
-    if strange is not None and strange > model.limit:
-        return "out of domain", (
-            f"the photograph does not show the part: its reconstruction distance is {strange:.2f}, "
-            f"at most {model.limit:.2f} is expected"
-        )
     if standing.get("percentile", 0) > MOST_EXTREME:
         return "out of domain", (
             f"the codes are more extreme than {MOST_EXTREME:.0f} in 100 of the generator's own"

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.data.augment import Symmetries
 from blemish.devices import one_thread
 from blemish.errors import BundleError
 from blemish.generator.critic import Critic
@@ -17,9 +14,8 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.domain import PREFIX, Domain, fit_domain
 from blemish.inversion.encoder import Encoder, load_encoder
-from blemish.inversion.refusal import MARGIN, strangeness, strangest
+from blemish.recognition import Recognizer
 
-STRANGEST = "strangest"
 SAMPLES = 10_000
 
 
@@ -32,37 +28,19 @@ class Model:
         critic: Critic of images; its features measure likeness.
         encoder: Encoder from images to codes; None if the bundle has none.
         domain: Domain of the generator's own codes; None if it has not been computed.
-        strangest: Maximum reconstruction distance of the encoder's training photographs; None if
-            unknown.
+        recognizer: Recognizer of the bundle's object; None if the bundle lacks its statistics.
     """
 
     generator: Generator
     critic: Critic
     encoder: Encoder | None = None
     domain: Domain | None = None
-    strangest: float | None = None
+    recognizer: Recognizer | None = None
 
     @property
     def device(self) -> torch.device:
         """Device of the networks."""
         return self.generator.mapping.w_avg.device
-
-    @property
-    def limit(self) -> float:
-        """The strangeness above which a photograph shows something else than the part."""
-        return inf if self.strangest is None else MARGIN * self.strangest
-
-    @torch.no_grad()
-    def is_foreign(self, target: Float[Tensor, "1 3 h w"]) -> bool | None:
-        """Whether a photograph shows something else than the part; None where nobody knows.
-
-        Args:
-            target: The photograph at the generator's resolution, in [-1, 1].
-        """
-        if self.encoder is None or self.strangest is None:
-            return None
-        found = strangeness(self.generator, self.critic, self.encoder, target)
-        return found.item() > self.limit
 
 
 @one_thread()
@@ -74,14 +52,14 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
     """
     generator = load_generator(bundle, device)
     statistics = bundle.tensors("statistics") if bundle.has("statistics") else {}
-    domain, strange = Domain.read(statistics), statistics.get(STRANGEST)
-    _refuse_others(bundle, generator.config.w_dim, domain, strange)
+    domain = Domain.read(statistics)
+    _refuse_others(bundle, generator.config.w_dim, domain)
     return Model(
         generator=generator,
         critic=load_critic(bundle, device),
         encoder=load_encoder(bundle, device) if bundle.has("encoder") else None,
         domain=None if domain is None else domain.to(device),
-        strangest=None if strange is None else strange.item(),
+        recognizer=Recognizer.of(bundle),
     )
 
 
@@ -105,29 +83,13 @@ def learn_domain(
     _keep(bundle, fit_domain(generator, encoder, n=samples, tell=tell).tensors())
 
 
-def learn_strangeness(
-    bundle: Bundle,
-    photographs: Float[Tensor, "n 3 h w"],
-    symmetries: Symmetries,
-    device: torch.device | str = "cpu",
-) -> None:
-    """Compute the largest reconstruction distance of photographs of the part, and store it."""
-    model = load_model(bundle, device)
-    assert model.encoder is not None
-    value = strangest(model.generator, model.critic, model.encoder, photographs, symmetries)
-    _keep(bundle, {STRANGEST: torch.tensor(value)})
-
-
 def forget_domain(bundle: Bundle) -> None:
     """Remove from a bundle's statistics the results of another encoder."""
-    bundle.forget(PREFIX, STRANGEST)
+    bundle.forget(PREFIX)
 
 
-def _refuse_others(
-    bundle: Bundle, w_dim: int, domain: Domain | None, strange: Tensor | None
-) -> None:
-    fits = domain is None or len(domain.mean) == w_dim
-    if not (fits and (strange is None or strange.ndim == 0)):
+def _refuse_others(bundle: Bundle, w_dim: int, domain: Domain | None) -> None:
+    if domain is not None and len(domain.mean) != w_dim:
         raise BundleError(
             got=f"{bundle.path / 'statistics.safetensors'}, of the codes of another generator",
             expected=f"statistics of codes of {w_dim} numbers a row",

@@ -42,11 +42,11 @@ from blemish.inversion.model import (
     SAMPLES,
     forget_domain,
     learn_domain,
-    learn_strangeness,
 )
 from blemish.inversion.recipes import EncoderTraining
 from blemish.inversion.sight import Sight
 from blemish.pictures import grid, to_picture
+from blemish.recognition import learn_object
 from blemish.types import Codes
 
 ENCODER = "encoder"  # the folder of its training
@@ -241,6 +241,6 @@ def train_encoder(
         name=ENCODER,
     )
     if fabric.is_global_zero:
-        learn_strangeness(bundle, lessons.images, training.symmetries, fabric.device)
+        learn_object(bundle, data, first_third=not everything, everything=everything)
         learn_domain(bundle, fabric.device, samples=samples, tell=tell)
     return ending

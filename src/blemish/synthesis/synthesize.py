@@ -19,6 +19,7 @@ from blemish.inversion.search import Step
 from blemish.masks.model import MaskModel, load_masks
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.notes import note
+from blemish.recognition import Recognizer
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
@@ -66,7 +67,7 @@ class Synthesizer:
         self.curator: Curator | None = None
         if bundle is not None and PLACEMENT_METHODS[self.method].needs_bundle:
             self.curator = Curator.of(bundle, device)
-        self.foreign: dict[str, bool | None] = {}
+        self.foreign: dict[str, bool] = {}
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -99,6 +100,11 @@ class Synthesizer:
         """
         assert self.bundle is not None, "learned masks are drawn by a bundle"
         return load_masks(self.bundle)
+
+    @cached_property
+    def recognizer(self) -> Recognizer | None:
+        """Recognizer of the bundle's object, if the bundle has its statistics."""
+        return None if self.bundle is None else Recognizer.of(self.bundle)
 
     def prepare(self, kind: str) -> None:
         """Read the data of a type of defect before the work starts; see `job.Way.prepare`."""
@@ -145,6 +151,7 @@ class Synthesizer:
         carried = made.carried
         reasons, scores = self._judge(order, carried, strength)
         mark = fingerprint(carried.picture, order.picture)
+        photograph = hashlib.sha256(order.picture.tobytes()).hexdigest()[:16]
         return Synthetic(
             name=self.name(order, seed),
             kind=order.kind,
@@ -159,30 +166,37 @@ class Synthesizer:
                 "strength": order.strength,
                 "normal": str(order.normal),
                 "requested": str(order.mask),
-                "photograph": hashlib.sha256(order.picture.tobytes()).hexdigest()[:16],
+                "photograph": photograph,
                 "fingerprint": to_text(mark),
                 "bundle": _origin(self.bundle),
                 "options": self.record(),
-                "scores": self._scores(order, made) | scores,
+                "scores": self._scores(order, made, photograph) | scores,
             },
         )
 
-    def _scores(self, order: Order, made: Made) -> dict[str, float | int]:
+    def _scores(self, order: Order, made: Made, photograph: str) -> dict[str, float | int]:
         """What is measured of an item beside what curation measures."""
-        return _scores(order, made.carried, made.drawn) | made.terms | self._domain(order)
+        measured = _scores(order, made.carried, made.drawn)
+        return measured | made.terms | self._domain(order, photograph)
 
-    def _domain(self, order: Order) -> dict[str, bool]:
-        """Whether the photograph shows something else than the part; empty where nobody knows."""
-        digest = hashlib.sha256(order.picture.tobytes()).hexdigest()
-        if digest not in self.foreign:
-            self.foreign[digest] = self.way.is_foreign(order)
-        foreign = self.foreign[digest]
+    def _domain(self, order: Order, photograph: str) -> dict[str, bool]:
+        """Whether the photograph shows something else than the part; empty where nobody knows.
+
+        Args:
+            order: Request.
+            photograph: Digest of its photograph, which is judged once.
+        """
+        if order.generated or self.recognizer is None:
+            return {}
+        if photograph not in self.foreign:
+            self.foreign[photograph] = self.recognizer.is_foreign(order.picture)
+        foreign = self.foreign[photograph]
         if foreign:
             note(
                 f"{order.normal} is out of domain: it shows something else than the part that the "
                 "bundle has learnt. Its items say so in the manifest (scores, out_of_domain)."
             )
-        return {} if foreign is None else {"out_of_domain": foreign}
+        return {"out_of_domain": foreign}
 
     def _judge(
         self, order: Order, carried: Carried, strength: Float[np.ndarray, "h w"]

@@ -26,6 +26,7 @@ from blemish.generator.losses import kl_to_normal
 from blemish.generator.stopping import Ending
 from blemish.generator.warmstart import sample_latent
 from blemish.pictures import grid, to_picture
+from blemish.recognition import learn_object
 from blemish.windows.batches import RealWindows, Tasks, WindowBatches
 from blemish.windows.critic import WindowCritic
 from blemish.windows.looks import LookEncoder, look_of, mix_latents
@@ -345,7 +346,7 @@ def train_windows(
     types = [kind for kind in config.types if kind != GOOD]
     sources = read_sources(data, types, first_third=first_third, everything=everything)
     stage = WindowStage(config, training, sources, fabric)
-    return run(
+    ending = run(
         stage,
         training.schedule,
         fabric,
@@ -355,6 +356,9 @@ def train_windows(
         options=options,
         name="windows",
     )
+    if fabric.is_global_zero:
+        learn_object(Bundle(out), data, first_third=first_third, everything=everything)
+    return ending
 
 
 def _partners(kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:

@@ -81,7 +81,7 @@ def _arbitrary(rows: Sequence[Row]) -> list[str]:
     first = rows[0]["refusal"] if rows else None
     if first is not None and first["auroc_strangeness"] is not None:
         told.append(
-            f"Reconstruction distances separate other objects from held-out good parts: AUROC "
+            f"Strangeness tells other objects from held-out good parts: AUROC "
             f"{first['auroc_strangeness']:.3f}."
         )
     refused = look("refusal", "foreign_refused")

@@ -28,8 +28,8 @@ def outcomes(trial: Trial) -> dict[str, int]:
 def refusal(trials: Trials) -> dict[str, Any] | None:
     """Separation of other objects from held-out good parts; None if either is missing.
 
-    The areas under the curve are for three scores: the reconstruction distance of the photograph,
-    by which `invert` refuses, the in-domain percentile of the code, and the error of the
+    The areas under the curve are for three scores: the strangeness of the photograph, by which
+    `invert` refuses, the in-domain percentile of the code, and the error of the
     reconstruction.
     """
     if "good" not in trials or "foreign" not in trials:

@@ -48,7 +48,7 @@ RECOVERY = {
     "code_distance": "distance to the true code",
 }
 REFUSAL = {
-    "auroc_strangeness": "AUROC of reconstruction distance",
+    "auroc_strangeness": "AUROC of strangeness",
     "auroc_percentile": "of percentile",
     "auroc_psnr": "of −PSNR",
     "foreign_refused": "others refused",
@@ -149,7 +149,7 @@ def _arbitrary(page: Page, rows: Sequence[Report]) -> None:
     outcomes = dict.fromkeys(
         outcome for r in rows for found in r["groups"].values() for outcome in found["outcomes"]
     )
-    header = ("group", "method", "space", *outcomes, "median reconstruction distance")
+    header = ("group", "method", "space", *outcomes, "median strangeness")
     groups = dict.fromkeys(group for row in rows for group in row["groups"])
     body = [
         (

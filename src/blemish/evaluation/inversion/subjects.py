@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
@@ -22,6 +23,7 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import trained_symmetries
 from blemish.generator.stitch import read_defects
 from blemish.inversion.lessons import Source, draw_flaws
+from blemish.recognition.embedding import SIDE
 from blemish.types import Codes, Sample
 
 Group = Literal["good", "defective", "own", "own defective", "foreign"]
@@ -37,6 +39,7 @@ class Subjects:
         group: Name of the group.
         names: Names of the files or samples.
         image: Images in [-1, 1].
+        pictures: Photographs as the recognizer sees them; none for generated samples.
         mask: Masks of their defects, zeros and ones; None if unknown.
         kinds: "good" or the type of the defect; None for other objects.
         codes: True codes; None for photographs.
@@ -46,6 +49,7 @@ class Subjects:
     group: Group
     names: tuple[str, ...]
     image: Float[Tensor, "n 3 h w"]
+    pictures: tuple[UInt8[np.ndarray, "s s 3"], ...] = ()
     mask: Float[Tensor, "n 1 h w"] | None = None
     kinds: tuple[str, ...] | None = None
     codes: Codes | None = None
@@ -63,7 +67,13 @@ def held_out_good(
     if not chosen:
         return None
     sample, names = _read(chosen, folder.root, generator)
-    return Subjects(group="good", names=names, image=sample.image, kinds=_kinds(chosen))
+    return Subjects(
+        group="good",
+        names=names,
+        image=sample.image,
+        pictures=_pictures(chosen),
+        kinds=_kinds(chosen),
+    )
 
 
 def held_out_defects(
@@ -88,6 +98,7 @@ def held_out_defects(
         group="defective",
         names=names,
         image=sample.image,
+        pictures=_pictures(chosen),
         mask=sample.mask,
         kinds=_kinds(chosen),
         defect=look,
@@ -103,7 +114,8 @@ def foreign_objects(path: Path, generator: Generator, limit: int | None = None) 
     plain = [Photograph(path=file, kind=GOOD, split="test") for file in pictures_in(path)]
     chosen = _some(plain or DefectFolder(path).good(), limit)
     sample, names = _read(chosen, path, generator)
-    return Subjects(group="foreign", names=names, image=sample.image)
+    pictures = _pictures(chosen)
+    return Subjects(group="foreign", names=names, image=sample.image, pictures=pictures)
 
 
 def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Source:
@@ -212,6 +224,10 @@ def _read(
     sample = as_sample(*load(photographs, generator.config.resolution))
     names = tuple(p.path.relative_to(root).as_posix() for p in photographs)
     return Sample(image=sample.image.to(device), mask=sample.mask.to(device)), names
+
+
+def _pictures(photographs: Sequence[Photograph]) -> tuple[UInt8[np.ndarray, "s s 3"], ...]:
+    return tuple(load(photographs, SIDE)[0])
 
 
 def _kinds(photographs: Sequence[Photograph]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from blemish.evaluation.inversion.subjects import Subjects, joined
 from blemish.inversion.descent import Found
-from blemish.inversion.invert import Inversion, judge
+from blemish.inversion.invert import Inversion, judge, strangeness
 from blemish.inversion.methods import Method, name_of
 from blemish.inversion.model import Model
 from blemish.types import Codes
@@ -59,7 +59,7 @@ class Trial:
 
     @property
     def strangeness(self) -> list[float]:
-        """Reconstruction distance of each subject; empty without an encoder."""
+        """Strangeness of each photograph; empty for generated samples, and if nobody knows."""
         found = [inversion.strangeness for inversion in self.inversions]
         return [value for value in found if value is not None]
 
@@ -84,12 +84,13 @@ def attempt(
         tell: Callback, called with the number of finished subjects.
     """
     began, inversions, masks = monotonic(), [], []
+    strange = strangeness(model, subjects.pictures) or []
     for first in range(0, len(subjects), batch):
         target = subjects.image[first : first + batch]
         rngs = [torch.Generator().manual_seed(seed) for _ in target]
         watch = _watch(tell, first, len(target))
         found = how.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
-        inversions += judge(model, target, found, name_of(how))
+        inversions += judge(model, target, found, name_of(how), strange[first:][:batch] or None)
         masks += _masks(model, found) if subjects.defect else []
         tell(first + len(target))
     return Trial(

@@ -69,7 +69,8 @@ class Workplace:
 
     def _item(self, task: Task) -> Synthetic:
         bench = _bench(task.bundle, task.options.without_masks(), self.device)
-        order = self._order(task, bench.synthesizer)
+        generated = isinstance(task.photograph, DrawnPart)
+        order = replace(self._order(task, bench.synthesizer), generated=generated)
         made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
         facts = {**made.facts, **task.facts()}
         facts["requested"] = task.mask or f"drawn/{order.mask.name}"

@@ -129,10 +129,6 @@ class Drawn:
         watch = None if tell is None else lambda time, *_: tell(time)
         return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
 
-    def is_foreign(self, order: Order) -> bool | None:
-        """See `job.Way`."""
-        return self.model.is_foreign(self._seen(order.picture))
-
     def place(
         self,
         order: Order,

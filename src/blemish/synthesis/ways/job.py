@@ -85,10 +85,6 @@ class Way(Protocol):
         """
         ...
 
-    def is_foreign(self, order: Order) -> bool | None:
-        """Whether a photograph shows something else than the part; None where nobody knows."""
-        ...
-
     def place(
         self,
         order: Order,

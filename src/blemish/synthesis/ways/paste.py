@@ -60,10 +60,6 @@ class Paste:
         """None: nothing is inverted."""
         return None
 
-    def is_foreign(self, order: Order) -> bool | None:
-        """None: nothing here knows the part."""
-        return None
-
     def place(
         self,
         order: Order,

@@ -4,7 +4,6 @@ Nothing is inverted: what surrounds the mask is the photograph itself; see `wind
 """
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import cv2
@@ -14,9 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
-from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step
-from blemish.pictures import fit, to_tensor
 from blemish.synthesis.carry import LUMINANCE, Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
@@ -44,7 +41,6 @@ class Window:
                 expected="a bundle with a window generator",
                 todo="Name one with --bundle.",
             )
-        self.bundle, self.device = bundle, device
         self.model: WindowModel = load_windows(bundle, device)
 
     @property
@@ -62,18 +58,6 @@ class Window:
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """None: nothing is inverted."""
         return None
-
-    def is_foreign(self, order: Order) -> bool | None:
-        """See `job.Way`; None where the bundle has no encoder of whole parts."""
-        if self.part is None:
-            return None
-        seen = to_tensor(fit(order.picture, self.part.generator.config.resolution))
-        return self.part.is_foreign(seen[None].to(self.device))
-
-    @cached_property
-    def part(self) -> Model | None:
-        """What the bundle knows of whole parts."""
-        return load_model(self.bundle, self.device) if self.bundle.has("encoder") else None
 
     def place(
         self,
