@@ -22,7 +22,7 @@ from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.ways.job import Made
 from blemish.types import Codes
-from blemish.windows.paint import WindowModel, load_windows, paint
+from blemish.windows.paint import WindowModel, groups, load_windows, paint
 
 
 class Window:
@@ -86,8 +86,8 @@ class Window:
     ) -> Made:
         """See `job.Way`."""
         rng = torch.Generator().manual_seed(seed)
-        codes = self.model.codes(order.kind, rng)
         generator, picture, mask = self.model.generator, order.picture, order.requested
+        codes = self.model.codes(order.kind, rng, len(groups(mask)))
         painted = paint(generator, picture, mask, codes, rng, strength=strength)
         carried = _carried(picture, painted, mask, grey=order.original.grey)
         return Made(carried=carried, drawn=carried.changed, codes=codes)
