@@ -1,8 +1,8 @@
-"""User's request: a defect on a photograph, under a mask."""
+"""User's request: a defect on a photograph, under a mask; or several on one photograph."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from blemish.names import OffPart
 from blemish.originals import Original, read_original
 from blemish.pairs import read_mask_for
 from blemish.pictures import note_oblong, refuse_small
+from blemish.reading import current
 from blemish.synthesis.masks import choose_real, draw_mask, place_mask
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 
 LEAST_ON_PART = 0.5
+COMBINED = "combined"  # type of an item with defects of several types, as MVTec AD calls it
 
 
 class Part:
@@ -68,6 +70,7 @@ class Order:
         requested: Requested mask, upright.
         part: Silhouette of the part.
         strength: Fraction of the model's change to apply, in (0, 1].
+        also: Further defects on the same photograph, each laid over the earlier ones.
 
     Raises:
         OptionError: The strength is out of range.
@@ -80,6 +83,7 @@ class Order:
     requested: Bool[np.ndarray, "h w"]
     part: Part
     strength: float = 1.0
+    also: tuple["Order", ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.strength <= 1:
@@ -94,6 +98,24 @@ class Order:
         """The photograph, upright."""
         return self.original.picture
 
+    @property
+    def defects(self) -> "tuple[Order, ...]":
+        """A request for each defect."""
+        return (replace(self, also=()), *self.also)
+
+    @property
+    def item_kind(self) -> str:
+        """Type of an item with all of them: theirs, or `COMBINED` if they differ."""
+        return self.kind if {one.kind for one in self.also} <= {self.kind} else COMBINED
+
+    @property
+    def united(self) -> "Order":
+        """The same request as if it were one defect, under the union of the masks."""
+        if not self.also:
+            return self
+        marked = np.any([one.requested for one in self.defects], axis=0)
+        return replace(self, requested=marked, also=())
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on, by content and not by file name."""
@@ -101,7 +123,8 @@ class Order:
         facts = (levels.shape, levels.dtype.name, own.orientation, len(own.profile))
         facts += () if own.fills_range else (own.white,)
         total = hashlib.sha256(f"{self.kind} {facts} {float(self.strength)}".encode())
-        for content in (own.profile, levels.tobytes(), self.requested.tobytes()):
+        others = (one.digest.encode() for one in self.also)
+        for content in (own.profile, levels.tobytes(), self.requested.tobytes(), *others):
             total.update(content)
         return total.hexdigest()
 
@@ -161,6 +184,44 @@ def read_orders(
             todo="Give a mask, or a folder that has some.",
         )
     return _orders(normal, files, kind, off_part, strength)
+
+
+def read_together(
+    normal: Path,
+    masks: Sequence[Path],
+    kinds: Sequence[str],
+    types: tuple[str, ...],
+    off_part: OffPart | None = None,
+    *,
+    strength: float = 1.0,
+) -> Order:
+    """Read a request for several defects on one photograph.
+
+    Args:
+        normal: File of the photograph.
+        masks: A mask for each type; or several for one type; or one whose classes are the types.
+        kinds: Types of the defects, in the order in which they are laid.
+        types: Types that the bundle knows.
+        off_part: As in `read_order`.
+        strength: As in `read_order`.
+
+    Raises:
+        DataError: Same as in `read_order`.
+        OptionError: Same as in `read_order`, or masks and types don't fit each other.
+    """
+    _refuse_unpaired(masks, kinds)
+    n = max(len(masks), len(kinds))
+    pairs = [(masks[k % len(masks)], kinds[k % len(kinds)]) for k in range(n)]
+    return together(
+        [read_order(normal, mask, kind, types, off_part, strength=strength) for mask, kind in pairs]
+    )
+
+
+def together(orders: Sequence[Order]) -> Order:
+    """One request for several defects on the same photograph, laid in this order."""
+    first, *rest = orders
+    shared = {"original": first.original, "part": first.part}
+    return replace(first, also=tuple(replace(one, **shared) for one in rest))
 
 
 def draw_order(
@@ -251,6 +312,30 @@ def _known(kind: str, types: tuple[str, ...]) -> str:
             todo="Choose one with --defect, or another bundle or folder of real defects.",
         )
     return check_name(found, "the defect type", OptionError)
+
+
+def _refuse_unpaired(masks: Sequence[Path], kinds: Sequence[str]) -> None:
+    """Refuse several masks and types that don't say which type is where."""
+    given = f"{len(masks)} mask(s) and {len(kinds)} type(s) of defects"
+    if min(len(masks), len(kinds)) > 1 and len(masks) != len(kinds):
+        raise OptionError(
+            got=given,
+            expected="as many masks as types, or one of either",
+            todo="Repeat --mask and --defect in the same order, once for each defect.",
+        )
+    if len(masks) == 1 and len(kinds) > 1 and not current().kinds:
+        raise OptionError(
+            got=f"{given}, and nothing that says which level of {masks[0]} is which type",
+            expected="--classes, or a mask for each type",
+            todo="Add --classes, as in --classes 1=colour,2=crack.",
+        )
+    folder = next((mask for mask in masks if mask.is_dir()), None)
+    if folder is not None:
+        raise OptionError(
+            got=f"{folder}, a folder of masks, for several defects on one photograph",
+            expected="a file for each mask",
+            todo="Name the files with --mask, once for each defect.",
+        )
 
 
 def _refuse_unfit(path: Path, requested: Bool[np.ndarray, "h w"], part: Part) -> None:
