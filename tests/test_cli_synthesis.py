@@ -491,3 +491,41 @@ def test_pasting_needs_real_defects_of_the_type(
     assert exit_code(f"{PASTE} --real real --out out".replace("paint", "dent")) == 2
     assert "'dent'" in capsys.readouterr().err
     assert not (place / "out").exists()
+
+
+def test_several_defects_on_one_photograph(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    masks = "--mask masks/0.png --mask masks/1.png --defect paint --defect crack"
+    command = f"synthesize --normal nut.png {masks} --bundle bundle --device cpu --steps 2 --json"
+    assert exit_code(f"{command} --out out") == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert [one["type"] for one in row["defects"]] == ["paint", "crack"]
+    assert [one["requested"] for one in row["defects"]] == ["masks/0.png", "masks/1.png"]
+    assert (place / "out" / row["files"]["classes"]).is_file()
+    assert not check(place / "out").complaints
+    assert exit_code(f"{command} --out out") == 0
+    assert json.loads(capfd.readouterr().out) == [row]
+
+
+def test_masks_are_drawn_for_several_defects(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{DRAW} --defect crack --mask-kind blob --area 0.05 --json") == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    asked = [read_mask(place / "out" / one["requested"]) for one in row["defects"]]
+    assert len(asked) == 2
+    assert not np.array_equal(*asked)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--mask nut_mask.png", "no type of a defect"),
+        ("--mask nut_mask.png --defect paint --defect crack", "which level"),
+        ("--mask masks --mask nut_mask.png --defect paint", "a folder of masks"),
+    ],
+)
+def test_masks_without_their_types_are_refused(
+    place: Path, options: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"synthesize --normal nut.png --bundle bundle --device cpu {options}") == 2
+    assert message in capsys.readouterr().err

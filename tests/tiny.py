@@ -21,6 +21,7 @@ from blemish.inversion.model import learn_strangeness
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.pictures import fit, to_tensor, write_picture
 from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
+from blemish.windows.looks import LookEncoder
 from blemish.windows.network import WindowConfig, WindowGenerator
 
 TYPES = ("crack", "paint")
@@ -149,6 +150,7 @@ def add_windows(bundle: Bundle) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         bundle.write("windows", WindowGenerator(config).state_dict())
+        bundle.write("windows_encoder", LookEncoder(config.z_dim).state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
         latents = {f"windows.z.{kind}": torch.randn(3, config.z_dim) for kind in TYPES}
     bundle.write("statistics", {**known, **latents})

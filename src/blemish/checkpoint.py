@@ -273,8 +273,9 @@ def digest_of(tensors: Iterable[Tensor]) -> str:
 def save_codes(path: Path, codes: Codes) -> None:
     """Write codes to a safetensors file, noise maps under `noise.<layer>`, whole or not at all."""
     noise = {f"{_NOISE}{name}": map for name, map in (codes.noise or {}).items()}
-    defect = {} if codes.w_defect is None else {"w_defect": codes.w_defect}
-    save_tensors(path, {"w": codes.w, **defect, **noise}, metadata={"space": codes.space})
+    others = {"w_defect": codes.w_defect, "z": codes.z}
+    known = {name: tensor for name, tensor in others.items() if tensor is not None}
+    save_tensors(path, {"w": codes.w, **known, **noise}, metadata={"space": codes.space})
 
 
 def load_codes(path: Path) -> Codes:
@@ -288,7 +289,13 @@ def load_codes(path: Path) -> Codes:
     if "w" not in tensors or space not in get_args(Space):
         raise _broken(path, "has no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
-    return Codes(w=tensors["w"], w_defect=tensors.get("w_defect"), noise=noise or None, space=space)
+    return Codes(
+        w=tensors["w"],
+        w_defect=tensors.get("w_defect"),
+        noise=noise or None,
+        space=space,
+        z=tensors.get("z"),
+    )
 
 
 def _header(path: Path) -> Header:

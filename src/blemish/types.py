@@ -36,12 +36,14 @@ class Codes:
         w_defect: One row for each layer of the defect branch; None gives the good twin.
         noise: Noise maps `n 1 r r` by layer name; other layers use their constants.
         space: Search space of the codes.
+        z: Latents that `w` was mapped from, one for each item; None where they are not kept.
     """
 
     w: Float[Tensor, "n layers d"]
     w_defect: Float[Tensor, "n defect_layers d"] | None = None
     noise: dict[str, Tensor] | None = None
     space: Space = "w"
+    z: Float[Tensor, "n z"] | None = None
 
     def __len__(self) -> int:
         return self.w.shape[0]
@@ -49,7 +51,8 @@ class Codes:
     def __getitem__(self, index: slice) -> Self:
         noise = {name: map[index] for name, map in (self.noise or {}).items()}
         w_defect = None if self.w_defect is None else self.w_defect[index]
-        return replace(self, w=self.w[index], w_defect=w_defect, noise=noise or None)
+        z = None if self.z is None else self.z[index]
+        return replace(self, w=self.w[index], w_defect=w_defect, noise=noise or None, z=z)
 
     def good(self) -> Self:
         """Codes of the same part without its defect."""
@@ -59,4 +62,5 @@ class Codes:
         """A copy on another device."""
         noise = {name: map.to(device) for name, map in (self.noise or {}).items()}
         w_defect = None if self.w_defect is None else self.w_defect.to(device)
-        return replace(self, w=self.w.to(device), w_defect=w_defect, noise=noise or None)
+        z = None if self.z is None else self.z.to(device)
+        return replace(self, w=self.w.to(device), w_defect=w_defect, noise=noise or None, z=z)

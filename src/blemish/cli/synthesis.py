@@ -35,7 +35,7 @@ def synthesize(
     json: Json = False,
     options: Flat = SynthesisOptions(),
 ) -> None:
-    """Place a defect on a photograph of a good part, or several.
+    """Place one or more defects on a photograph of a good part.
 
     Args:
         normal: Photograph of the good part.

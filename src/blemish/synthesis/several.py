@@ -98,6 +98,7 @@ def _joined(codes: Sequence[Codes]) -> Codes | None:
         codes[0],
         w=torch.cat([one.w for one in codes]),
         w_defect=_stacked([one.w_defect for one in codes]),
+        z=_stacked([one.z for one in codes]),
         noise={name: torch.cat([(one.noise or {})[name] for one in codes]) for name in names}
         or None,
     )

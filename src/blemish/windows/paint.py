@@ -70,11 +70,18 @@ class WindowModel:
         """
         return self.codes_of(torch.cat([self._latent(kind, rng) for _ in range(n)]), kind)
 
-    def codes_of(self, z: Float[Tensor, "n z"], kind: str) -> Codes:
-        """Codes of latents."""
+    def codes_of(self, z: Float[Tensor, "n z"], kind: str, *, keep: bool = False) -> Codes:
+        """Codes of latents.
+
+        Args:
+            z: Latents.
+            kind: Type of the defects.
+            keep: Keep the latents beside the codes.
+        """
         device = next(self.generator.parameters()).device
         index = torch.tensor([self.generator.config.types.index(kind)], device=device)
-        return self.generator.codes(z.to(device), index.expand(len(z)))
+        codes = self.generator.codes(z.to(device), index.expand(len(z)))
+        return replace(codes, z=z) if keep else codes
 
     def _latent(self, kind: str, rng: torch.Generator) -> Float[Tensor, "1 z"]:
         noise = torch.randn(1, self.generator.config.z_dim, generator=rng)

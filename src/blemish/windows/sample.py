@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.windows.paint import WindowModel, groups, paint
 from blemish.windows.placing import Placement, place
 from blemish.windows.sources import LEAST_PIXELS, Source, Sources
@@ -39,5 +40,7 @@ def sample(model: WindowModel, sources: Sources, kind: str, n: int) -> Iterator[
 
 
 def _mask_on(source: Source, placement: Placement) -> Bool[np.ndarray, "h w"]:
+    """The mask on the photograph, without what falls on the part's shadow."""
     h, w = source.part.shape
-    return placement.cut(np.eye(2, 3), max(h, w))[:h, :w]
+    mask = placement.cut(np.eye(2, 3), max(h, w))[:h, :w]
+    return mask if placement.matrix is None else mask & unshadowed_silhouette(source.picture)
