@@ -229,7 +229,7 @@ REFUSED = [
     (f"{MAKE} --mask off.png", "off.png, a mask with 0% of its area on the part"),
     (f"{MAKE} --mask wide.png", "wide.png, a mask of 65 × 64 pixels"),
     (f"{MAKE} --mask dot.png", "dot.png, a mask of 1 × 1 pixels"),
-    (f"{MAKE} --defect rust", "the defect type 'rust'"),
+    (MAKE.replace("--defect paint", "--defect rust"), "the defect type 'rust'"),
     (f"{MAKE} --bundle none", "the bundle 'none'"),
     (f"{MAKE} --bundle torn", "critic.safetensors, which can't be read"),
     (f"{MAKE} --bundle unfit", "does not fit config.json"),
@@ -258,6 +258,8 @@ REFUSED = [
     (f"{DRAW} --mask-kind blob --where 0.1,0.2,0.3", "--where 0.1,0.2,0.3"),
     (f"{DRAW} --mask-kind real", "masks of the kind real without real defects"),
     (f"{DRAW} --mask-kind blob --defect rust", "the defect type 'rust'"),
+    (f"{MAKE} --defect crack", "which level of nut_mask.png"),
+    (f"{MAKE} --mask masks", "a folder of masks"),
     (f"{DEMO} --parts 0", "--parts 0 --count 2"),
     (f"{DEMO} --count -1", "--count -1"),
     (f"{MAKE} --method one-pass", "the method one-pass with a way to invert"),
@@ -513,7 +515,7 @@ def test_masks_are_drawn_for_several_defects(
     (row,) = json.loads(capfd.readouterr().out)
     asked = [read_mask(place / "out" / one["requested"]) for one in row["defects"]]
     assert len(asked) == 2
-    assert not np.array_equal(*asked)
+    assert not np.array_equal(asked[0], asked[1])
 
 
 @pytest.mark.parametrize(

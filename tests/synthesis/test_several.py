@@ -15,10 +15,10 @@ from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.pairs import read_mask_for
 from blemish.pictures import read_mask, read_picture, write_picture
 from blemish.reading import Reading, read_as
+from blemish.seeds import seed_of
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import COMBINED, Order, read_order, read_together
-from blemish.synthesis.several import seed_of
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.synthesis.ways.choice import WAYS
 

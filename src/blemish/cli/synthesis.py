@@ -58,6 +58,7 @@ def synthesize(
     from blemish.files import alone
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
+    from blemish.synthesis.order import draw_together
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
@@ -68,12 +69,13 @@ def synthesize(
     found = find_bundle(bundle) if options.needs_bundle else None
     worker = Synthesizer(found, options, device=choose_device(device))
     known = {"types": worker.types, "strength": strength}
-    if mask:
-        orders = _read(normal, mask, defect, off_part=options.off_part, **known)
+    given = {"off_part": options.off_part, **known}
+    orders = _read(normal, mask, defect, **given) if mask else []
     for kind in defect:
         worker.prepare(kind)
     if not mask:
-        orders = _drawn(normal, options, defect, seed=seed, folder=out / "drawn", **known)
+        place = {"seed": seed, "folder": out / "drawn"}
+        orders = [draw_together(normal, options, defect, **place, **known)]
     dataset = Dataset(out)
     with carried_on(), alone(out), Progress("placing", count) as progress:
         rows = make(worker, orders, dataset, count=count, seed=seed, tell=progress.say)
@@ -103,20 +105,6 @@ def _read(
     if len(mask) == len(defect) == 1:
         return read_orders(normal, mask[0], defect[0], **known)
     return [read_together(normal, mask, defect, **known)]
-
-
-def _drawn(
-    normal: Path, options: SynthesisOptions, defect: tuple[str, ...], *, seed: int, **known: Any
-) -> "list[Order]":
-    """One request with a drawn mask for each defect."""
-    from blemish.synthesis.order import draw_order, together
-    from blemish.synthesis.several import seed_of
-
-    drawn = [
-        draw_order(normal, options, kind, seed=seed_of(seed, number), **known)
-        for number, kind in enumerate(defect)
-    ]
-    return [together(drawn)]
 
 
 def demo(

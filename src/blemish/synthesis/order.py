@@ -21,6 +21,7 @@ from blemish.originals import Original, read_original
 from blemish.pairs import read_mask_for
 from blemish.pictures import note_oblong, refuse_small
 from blemish.reading import current
+from blemish.seeds import seed_of
 from blemish.synthesis.masks import choose_real, draw_mask, place_mask
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
@@ -252,26 +253,62 @@ def draw_order(
         OptionError: The bundle does not know the type, the part has no room for such a mask, or the
             strength is out of range.
     """
-    kind = _known(kind, types)
+    return draw_together(normal, plan, [kind], types, seed=seed, folder=folder, strength=strength)
+
+
+def draw_together(
+    normal: Path,
+    plan: SynthesisOptions,
+    kinds: Sequence[str],
+    types: tuple[str, ...],
+    *,
+    seed: int,
+    folder: Path,
+    strength: float = 1.0,
+) -> Order:
+    """Request for several defects on one photograph, with a drawn mask for each.
+
+    The masks are written, as in `draw_order`, once all are drawn.
+
+    Args:
+        normal: As in `draw_order`.
+        plan: As in `draw_order`.
+        kinds: Types of the defects, in the order in which they are laid.
+        types: As in `draw_order`.
+        seed: Random seed of the first mask, from which those of the others follow.
+        folder: As in `draw_order`.
+        strength: As in `draw_order`.
+
+    Raises:
+        DataError: Same as in `draw_order`.
+        OptionError: Same as in `draw_order`.
+    """
+    kinds = [_known(kind, types) for kind in kinds]
     original = _read_normal(normal)
+    known = {"normal": normal, "original": original, "part": Part(original.picture)}
+    drawn = [
+        Order(
+            mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
+            kind=kind,
+            requested=mask,
+            strength=strength,
+            **known,
+        )
+        for number, kind in enumerate(kinds)
+        for mask in [_drawn(plan, kind, known["part"], seed_of(seed, number))]
+    ]
+    ensure_writable(folder)
+    for one in drawn:
+        original.write_mask(one.mask, one.requested)
+    return together(drawn)
+
+
+def _drawn(plan: SynthesisOptions, kind: str, part: Part, seed: int) -> Bool[np.ndarray, "h w"]:
     rng = np.random.default_rng(seed)
     real = ()
     if plan.mask_kind == "real" and plan.real is not None:
         real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
-    part = Part(original.picture)
-    mask = draw_mask(plan, part.mask, rng, real)
-    order = Order(
-        normal=normal,
-        mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
-        kind=kind,
-        original=original,
-        requested=mask,
-        part=part,
-        strength=strength,
-    )
-    ensure_writable(folder)
-    original.write_mask(order.mask, mask)
-    return order
+    return draw_mask(plan, part.mask, rng, real)
 
 
 def _orders(

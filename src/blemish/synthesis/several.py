@@ -54,13 +54,6 @@ class Laid:
         }
 
 
-def seed_of(seed: int, number: int) -> int:
-    """Random seed of one of an item's defects; that of the first is the item's own."""
-    if not number:
-        return seed
-    return int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
-
-
 def as_one(good: Original, laid: Sequence[Laid]) -> Made:
     """All defects of an item as if they were one.
 

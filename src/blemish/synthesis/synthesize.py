@@ -18,7 +18,7 @@ from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.notes import note
-from blemish.seeds import refuse_seeds
+from blemish.seeds import refuse_seeds, seed_of
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
@@ -29,7 +29,7 @@ from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.records import record_of
-from blemish.synthesis.several import Laid, as_one, classes_of, seed_of
+from blemish.synthesis.several import Laid, as_one, classes_of
 from blemish.synthesis.ways.choice import WAYS, usual_way
 from blemish.synthesis.ways.drawn import Drawn
 from blemish.synthesis.ways.job import Made, Way
