@@ -206,3 +206,12 @@ def test_bundle_without_look_encoder_says_so(place: Path) -> None:
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
     with pytest.raises(BundleError, match="look"):
         Synthesizer(lacking, options)
+
+
+def test_neighbours_of_two_colours_have_two_looks(shipped: Shipped) -> None:
+    _, reader, (picture, _) = shipped
+    one, other = disc(512, 22, (0.45, 0.5)), disc(512, 18, (0.55, 0.5))
+    both = painted(painted(picture, one, RED), other, BLUE)
+    latents, mask = reader.latents(both, one | other), disc(512, 16, (0.5, 0.55))
+    red, blue = (drawn(shipped, latents[k : k + 1], mask) for k in range(2))
+    assert redness(red, mask) > redness(blue, mask) + 40

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.data.masks import components
 from blemish.efficientnet import load_lite0
 from blemish.errors import BundleError, DataError
 from blemish.pictures import mask_to_tensor, to_tensor
@@ -48,7 +49,10 @@ class LookReader:
     def latents(
         self, picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
     ) -> Float[Tensor, "n z"]:
-        """The latent of each group of pieces, the largest first; specks beside it are left out.
+        """The latent of each piece, the largest first; specks beside one are left out.
+
+        Neighbours have latents of their own, unlike those that are drawn: a mean of two colours
+        is the colour of neither.
 
         Args:
             picture: Photograph of a real defect.
@@ -57,21 +61,24 @@ class LookReader:
         Raises:
             DataError: The mask is empty.
         """
-        found = sorted(groups(mask), key=_area, reverse=True) if mask.any() else []
-        if not found:
+        if not mask.any():
             raise DataError(
                 got="a mask of a real defect with no pixel marked",
                 expected="a mask that is brighter on the defect",
                 todo="Mark the defect whose look is to be taken.",
             )
-        large = [group for group in found if _area(group) >= LEAST_PIXELS] or found[:1]
-        source = Source(picture, mask)
-        return torch.cat([self._latent(source, group) for group in large]).cpu()
+        whole, source = Group.of(mask), Source(picture, mask)
+        pieces = [
+            Group.of(piece, whole.left, whole.top)
+            for piece in components(whole.mask, least=LEAST_PIXELS)
+        ]
+        pieces.sort(key=lambda piece: piece.area, reverse=True)
+        return torch.cat([self._latent(source, piece) for piece in pieces]).cpu()
 
-    def _latent(self, source: Source, group: Group) -> Float[Tensor, "1 z"]:
-        view = group.view(min(source.mask.shape))
+    def _latent(self, source: Source, piece: Group) -> Float[Tensor, "1 z"]:
+        view = piece.view(min(source.mask.shape))
         image = to_tensor(cut_picture(source, view))[None].to(self.device)
-        seen = mask_to_tensor(_never_empty(group.seen(view)))[None].to(self.device)
+        seen = mask_to_tensor(_never_empty(piece.seen(view)))[None].to(self.device)
         mean, _ = self.encoder(look_of(image, [*self.network(image).values()], seen))
         return mean
 
@@ -85,17 +92,13 @@ def codes_like(
 
     Args:
         model: The window generator.
-        latents: From `LookReader.latents`, the largest group's first.
+        latents: From `LookReader.latents`, the largest piece's first.
         kind: Type of the new defect.
         mask: Where it is drawn.
     """
-    areas = np.array([_area(group) for group in groups(mask)])
+    areas = np.array([group.area for group in groups(mask)])
     ranks = np.argsort(np.argsort(-areas, kind="stable"), kind="stable")
     return model.codes_of(latents[torch.from_numpy(ranks) % len(latents)], kind, keep=True)
-
-
-def _area(group: Group) -> int:
-    return int(group.mask.sum())
 
 
 def _never_empty(mask: Bool[np.ndarray, "s s"]) -> Bool[np.ndarray, "s s"]:

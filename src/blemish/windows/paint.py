@@ -126,6 +126,23 @@ class Group:
     left: int
     top: int
 
+    @classmethod
+    def of(cls, mask: Bool[np.ndarray, "p q"], left: int = 0, top: int = 0) -> "Group":
+        """All that a mask marks.
+
+        Args:
+            mask: Not empty.
+            left: Column of the mask on the photograph.
+            top: Row of the mask on the photograph.
+        """
+        x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+        return cls(mask[y : y + h, x : x + w], left + x, top + y)
+
+    @property
+    def area(self) -> int:
+        """Number of marked pixels."""
+        return int(self.mask.sum())
+
     def view(self, photograph_side: int) -> View:
         """The view that the group is drawn in, around the middle of its box."""
         h, w = self.mask.shape
@@ -189,12 +206,8 @@ def groups(mask: Bool[np.ndarray, "h w"]) -> list[Group]:
     size = 2 * (APART // 2) + 1
     near = cv2.dilate(inner, np.ones((size, size), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(near)
-    found = []
-    for label in range(1, len(stats)):
-        piece = (labels == label) & (inner > 0)
-        x, y, w, h = cv2.boundingRect(piece.astype(np.uint8))
-        found.append(Group(piece[y : y + h, x : x + w], left + x, top + y))
-    return found
+    marked = [(labels == label) & (inner > 0) for label in range(1, len(stats))]
+    return [Group.of(pieces, left, top) for pieces in marked]
 
 
 def _drawn(
