@@ -51,7 +51,7 @@ class Window:
         self.bundle, self.device, self.options = bundle, device, options
         self.model: WindowModel = load_windows(bundle, device)
         self.reader = None if options.like is None else LookReader(bundle, self.model)
-        self.latents = lru_cache(None)(self._latents)
+        self.like, self.latents = lru_cache(None)(self._like), lru_cache(None)(self._latents)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Window:
         """Digest of the real defect whose look is taken, if there is one."""
         if self.options.like is None:
             return {}
-        picture, mask = self._like(None)
+        picture, mask = self.like(None)
         total = hashlib.sha256(picture.tobytes() + mask.tobytes())
         return {"look": total.hexdigest()[:16]}
 
@@ -116,7 +116,7 @@ class Window:
 
     def _latents(self, kind: str) -> Float[Tensor, "n z"]:
         assert self.reader is not None
-        return self.reader.latents(*self._like(kind))
+        return self.reader.latents(*self.like(kind))
 
     def _like(self, kind: str | None) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
         """The real defect; of a mask with classes, those of one type or all."""
