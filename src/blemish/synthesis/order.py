@@ -203,8 +203,8 @@ def read_together(
         masks: A mask for each type; or several for one type; or one whose classes are the types.
         kinds: Types of the defects, in the order in which they are laid.
         types: Types that the bundle knows.
-        off_part: As in `read_order`.
-        strength: As in `read_order`.
+        off_part: Same as in `read_order`.
+        strength: Same as in `read_order`.
 
     Raises:
         DataError: Same as in `read_order`.
@@ -268,16 +268,16 @@ def draw_together(
 ) -> Order:
     """Request for several defects on one photograph, with a drawn mask for each.
 
-    The masks are written, as in `draw_order`, once all are drawn.
+    The masks are written once all are drawn.
 
     Args:
-        normal: As in `draw_order`.
-        plan: As in `draw_order`.
+        normal: Same as in `draw_order`.
+        plan: Same as in `draw_order`.
         kinds: Types of the defects, in the order in which they are laid.
-        types: As in `draw_order`.
+        types: Same as in `draw_order`.
         seed: Random seed of the first mask, from which those of the others follow.
-        folder: As in `draw_order`.
-        strength: As in `draw_order`.
+        folder: Same as in `draw_order`.
+        strength: Same as in `draw_order`.
 
     Raises:
         DataError: Same as in `draw_order`.
