@@ -94,7 +94,7 @@ def codes_like(
         model: The window generator.
         latents: From `LookReader.latents`, the largest piece's first.
         kind: Type of the new defect.
-        mask: Where it is drawn.
+        mask: Place of the new defect.
     """
     areas = np.array([group.area for group in groups(mask)])
     ranks = np.argsort(np.argsort(-areas, kind="stable"), kind="stable")
