@@ -33,7 +33,7 @@ from blemish.windows.paint import WindowModel, load_windows, paint
 from blemish.windows.sources import Sources, read_sources
 
 SIZES = ((512, 512), (3000, 4000))
-ROW = "| {} | {} | {} | {:.1f} | {:.0f} % | {} |"
+ROW = "| {} | {} | {} | {:.1f} | {:.0f} % | {} | {} | {} |"
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,11 @@ def main(
     lines = [
         heading("Windows", f"scripts/bench windows --data DATA --bundle {bundle}{flag}"),
         f"Photographs in DATA: {data.name}. Kernel distance and probe: lower is nearer to real; "
-        "sharpness: 1 is alike.",
+        "sharpness: 1 is alike; copies: inside nearer to a real defect than the nearest twentieth "
+        "of those are to each other.",
         "",
-        "| type | method | close-ups | kernel distance | probe | sharpness |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| type | method | close-ups | kernel distance | probe | sharpness | diversity | copies |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows_of(network, model, sources, data, real),
         "",
         "| photograph | processor time of a defect | memory beyond the photograph |",
@@ -125,9 +126,11 @@ def main(
 
 def _row(kind: str, method: str, found: Realism | None) -> str:
     if found is None:
-        return f"| {kind} | {method} | too few | – | – | – |"
-    sharp = "–" if found.sharpness is None else f"{found.sharpness:.2f}"
-    return ROW.format(kind, method, found.close_ups, found.kernel_distance, found.probe, sharp)
+        return f"| {kind} | {method} | too few | – | – | – | – | – |"
+    more = ("–" if x is None else f"{x:.2f}" for x in (found.sharpness, found.diversity))
+    copies = "–" if found.copies is None else f"{found.copies:.0%}"
+    known = found.close_ups, found.kernel_distance, found.probe
+    return ROW.format(kind, method, *known, *more, copies)
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ REFUSED = [
     (f"{MAKE} --mask off.png", "off.png, a mask with 0% of its area on the part"),
     (f"{MAKE} --mask wide.png", "wide.png, a mask of 65 × 64 pixels"),
     (f"{MAKE} --mask dot.png", "dot.png, a mask of 1 × 1 pixels"),
-    (f"{MAKE} --defect rust", "the defect type 'rust'"),
+    (MAKE.replace("--defect paint", "--defect rust"), "the defect type 'rust'"),
     (f"{MAKE} --bundle none", "the bundle 'none'"),
     (f"{MAKE} --bundle torn", "critic.safetensors, which can't be read"),
     (f"{MAKE} --bundle unfit", "does not fit config.json"),
@@ -258,6 +258,8 @@ REFUSED = [
     (f"{DRAW} --mask-kind blob --where 0.1,0.2,0.3", "--where 0.1,0.2,0.3"),
     (f"{DRAW} --mask-kind real", "masks of the kind real without real defects"),
     (f"{DRAW} --mask-kind blob --defect rust", "the defect type 'rust'"),
+    (f"{MAKE} --defect crack", "which level of nut_mask.png"),
+    (f"{MAKE} --mask masks", "a folder of masks"),
     (f"{DEMO} --parts 0", "--parts 0 --count 2"),
     (f"{DEMO} --count -1", "--count -1"),
     (f"{MAKE} --method one-pass", "the method one-pass with a way to invert"),
@@ -491,3 +493,41 @@ def test_pasting_needs_real_defects_of_the_type(
     assert exit_code(f"{PASTE} --real real --out out".replace("paint", "dent")) == 2
     assert "'dent'" in capsys.readouterr().err
     assert not (place / "out").exists()
+
+
+def test_several_defects_on_one_photograph(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    masks = "--mask masks/0.png --mask masks/1.png --defect paint --defect crack"
+    command = f"synthesize --normal nut.png {masks} --bundle bundle --device cpu --steps 2 --json"
+    assert exit_code(f"{command} --out out") == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert [one["type"] for one in row["defects"]] == ["paint", "crack"]
+    assert [one["requested"] for one in row["defects"]] == ["masks/0.png", "masks/1.png"]
+    assert (place / "out" / row["files"]["classes"]).is_file()
+    assert not check(place / "out").complaints
+    assert exit_code(f"{command} --out out") == 0
+    assert json.loads(capfd.readouterr().out) == [row]
+
+
+def test_masks_are_drawn_for_several_defects(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"{DRAW} --defect crack --mask-kind blob --area 0.05 --json") == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    asked = [read_mask(place / "out" / one["requested"]) for one in row["defects"]]
+    assert len(asked) == 2
+    assert not np.array_equal(asked[0], asked[1])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--mask nut_mask.png", "no type of a defect"),
+        ("--mask nut_mask.png --defect paint --defect crack", "which level"),
+        ("--mask masks --mask nut_mask.png --defect paint", "a folder of masks"),
+    ],
+)
+def test_masks_without_their_types_are_refused(
+    place: Path, options: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(f"synthesize --normal nut.png --bundle bundle --device cpu {options}") == 2
+    assert message in capsys.readouterr().err

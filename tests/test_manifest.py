@@ -22,6 +22,8 @@ ROW: dict[str, Any] = {
     "bundle": {"name": "nut", "digest": "00"},
     "options": {"way": "one-pass"},
     "scores": {"area": 0.1, "reach_px": 4},
+    "defects": [{"type": "crack", "seed": 3}],
+    "classes": {"1": "crack"},
     "index": 0,
     "duplicate_of": "nut_0",
 }

@@ -26,6 +26,7 @@ from blemish.recognition.embedding import SIDE
 from blemish.recognition.learn import fit_object
 from blemish.recognition.statistics import ObjectStatistics
 from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
+from blemish.windows.looks import LookEncoder
 from blemish.windows.network import WindowConfig, WindowGenerator
 
 TYPES = ("crack", "paint")
@@ -153,6 +154,7 @@ def add_windows(bundle: Bundle) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         bundle.write("windows", WindowGenerator(config).state_dict())
+        bundle.write("windows_encoder", LookEncoder(config.z_dim).state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
         latents = {f"windows.z.{kind}": torch.randn(3, config.z_dim) for kind in TYPES}
     bundle.write("statistics", {**known, **latents})

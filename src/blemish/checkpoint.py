@@ -35,7 +35,7 @@ from blemish.types import Codes
 FORMAT = 1
 EMBEDDED = Path(__file__).parent / "bundles"
 _NOISE = "noise."
-_OTHER_ROWS = ("w_defect", "w_mask")
+_BESIDE = ("w_defect", "w_mask", "z")
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def digest_of(tensors: Iterable[Tensor]) -> str:
 def save_codes(path: Path, codes: Codes) -> None:
     """Write codes to a safetensors file, noise maps under `noise.<layer>`, whole or not at all."""
     noise = {f"{_NOISE}{name}": map for name, map in (codes.noise or {}).items()}
-    rows = {name: getattr(codes, name) for name in ("w", *_OTHER_ROWS)}
+    rows = {name: getattr(codes, name) for name in ("w", *_BESIDE)}
     known = {name: tensor for name, tensor in rows.items() if tensor is not None}
     save_tensors(path, {**known, **noise}, metadata={"space": codes.space})
 
@@ -290,7 +290,7 @@ def load_codes(path: Path) -> Codes:
     if "w" not in tensors or space not in get_args(Space):
         raise _broken(path, "has no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
-    rows = {name: tensors[name] for name in _OTHER_ROWS if name in tensors}
+    rows = {name: tensors[name] for name in _BESIDE if name in tensors}
     return Codes(w=tensors["w"], **rows, noise=noise or None, space=space)
 
 

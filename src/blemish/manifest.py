@@ -61,13 +61,24 @@ def _scores(value: Any) -> bool:
     )
 
 
+def _defects(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and _word(one.get("type")) and _whole(one.get("seed"))
+        for one in value
+    )
+
+
+def _classes(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_word, value.values()))
+
+
 # Content of each key:
 SCHEMA: dict[str, Callable[[Any], bool]] = {
     "name": _word,  # name of the item's files
     "type": _word,  # type of the defect
     "outcome": lambda value: value in get_args(ItemOutcome),
     "reasons": _words,  # reasons why the item is not kept, or is doubtful
-    "files": _files,  # image, mask, twin, requested and codes, relative to the folder
+    "files": _files,  # image, mask, twin, requested, codes and classes, relative to the folder
     "seed": _whole,
     "strength": _number,
     "normal": _word,  # file of the photograph
@@ -77,6 +88,8 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "bundle": _bundle,  # name and digest of the bundle that made the item
     "options": lambda value: isinstance(value, dict),
     "scores": _scores,
+    "defects": _defects,  # of an item with several: type, seed and requested mask of each
+    "classes": _classes,  # type of each number in the file "classes"
     "index": _whole,  # index among the items of a recipe
     "duplicate_of": _word,
 }
@@ -121,7 +134,7 @@ def file_of(manifest: Path, row: Mapping[str, Any], kind: str) -> Path:
     Args:
         manifest: Manifest of the row.
         row: Row of `read_rows`.
-        kind: image, mask, twin, requested or codes.
+        kind: image, mask, twin, requested, codes or classes.
 
     Raises:
         DataError: The row names no such file, it is missing, or a link leads out of the folder.

@@ -47,16 +47,18 @@ class MethodTraits:
         inverts: Whether it inverts the photograph first, so that it takes the options of inversion.
         needs_real: Whether it needs a folder of real defects.
         needs_bundle: Whether it needs a bundle.
+        takes_look: Whether it draws a defect that looks like a given real one.
     """
 
     searches: bool = False
     inverts: bool = False
     needs_real: bool = False
     needs_bundle: bool = True
+    takes_look: bool = False
 
 
 PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
-    "window": MethodTraits(),
+    "window": MethodTraits(takes_look=True),
     "one-pass": MethodTraits(),
     "hybrid": MethodTraits(searches=True),
     "optimize": MethodTraits(searches=True, inverts=True),

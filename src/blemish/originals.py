@@ -118,9 +118,16 @@ class Original:
         Raises:
             OutputError: The disk is full or read-only, or something is in the way.
         """
-        assert mask.shape == self.levels.shape[:2]
-        levels = mask.astype(np.uint8) * np.uint8(255)
-        Original(levels=levels, orientation=self.orientation).write(path)
+        self.write_classes(path, mask.astype(np.uint8) * np.uint8(255))
+
+    def write_classes(self, path: Path, classes: UInt8[np.ndarray, "h w"]) -> None:
+        """Write a number for each pixel of the photograph, upright, as `write_mask` does.
+
+        Raises:
+            OutputError: The disk is full or read-only, or something is in the way.
+        """
+        assert classes.shape == self.levels.shape[:2]
+        Original(levels=classes, orientation=self.orientation).write(path)
 
 
 def read_original(path: Path) -> Original:

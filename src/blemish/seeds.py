@@ -17,3 +17,12 @@ def refuse_seeds(seed: int, count: int = 1) -> None:
         raise OptionError(
             got=f"--seed {seed}", expected="0 up to 2^63 - 1 for the last", todo="Choose another."
         )
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Random seed of one of an item's defects; that of the first is the item's own."""
+    if not number:
+        return seed
+    from numpy.random import SeedSequence  # NumPy would delay the start of every command
+
+    return int(SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])

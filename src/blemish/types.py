@@ -38,6 +38,7 @@ class Codes:
         w_mask: One row for each layer of the mask generator; None without one.
         noise: Noise maps `n 1 r r` by layer name; other layers use their constants.
         space: Search space of the codes.
+        z: Latents that `w` was mapped from, one for each item; None where they are not kept.
     """
 
     w: Float[Tensor, "n layers d"]
@@ -45,6 +46,7 @@ class Codes:
     w_mask: Float[Tensor, "n mask_layers d"] | None = None
     noise: dict[str, Tensor] | None = None
     space: Space = "w"
+    z: Float[Tensor, "n z"] | None = None
 
     def __len__(self) -> int:
         return self.w.shape[0]
@@ -65,7 +67,7 @@ class Codes:
         return self._each(Tensor.detach)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        rows = {name: getattr(self, name) for name in ("w", "w_defect", "w_mask")}
+        rows = {name: getattr(self, name) for name in ("w", "w_defect", "w_mask", "z")}
         known = {name: change(tensor) for name, tensor in rows.items() if tensor is not None}
         noise = {name: change(map) for name, map in (self.noise or {}).items()}
         return replace(self, **known, noise=noise or None)

@@ -109,3 +109,44 @@ def test_the_probe_leaves_each_row_out() -> None:
 def test_sets_far_apart_are_told_apart() -> None:
     a = torch.randn(10, 6).double()
     assert probe_accuracy(a, a + 20) == 100
+
+
+def moved(pairs: list[tuple[np.ndarray, np.ndarray]]) -> CloseUps:
+    """The same defects on the photographs turned by a quarter."""
+    return close_ups((np.rot90(p).copy(), np.rot90(m).copy()) for p, m in pairs)
+
+
+def test_insides_show_the_piece_alone() -> None:
+    picture, mask = scene(1)
+    other = np.where(mask[:, :, None], picture, 255 - picture)
+    one, two = close_ups([(picture, mask)]), close_ups([(other, mask)])
+    assert not np.array_equal(one.squares, two.squares)
+    assert np.array_equal(one.insides, two.insides)
+
+
+def test_insides_stay_beside_their_squares() -> None:
+    found = scenes(9)
+    mixed = found.shuffled(np.random.default_rng(3))
+    for square, inside in zip(mixed.squares, mixed.insides, strict=True):
+        (k,) = [k for k, known in enumerate(found.squares) if np.array_equal(known, square)]
+        assert np.array_equal(found.insides[k], inside)
+    assert np.array_equal(mixed[2:5].insides, mixed.insides[2:5])
+    joined = CloseUps.joined([found, mixed])
+    assert len(joined.insides) == len(joined) == 18
+
+
+def test_copies_are_found_in_any_position_and_new_ones_are_none(network: FeatureNetwork) -> None:
+    pairs = [scene(k) for k in range(16)]
+    known = RealCloseUps.of(network, close_ups(pairs))
+    copied, new = known.compare(network, moved(pairs)), known.compare(network, scenes(16, 200))
+    assert copied is not None and copied.copies == 1
+    assert new is not None and new.copies is not None and new.copies < 0.5
+
+
+def test_defects_that_are_all_alike_have_no_diversity(network: FeatureNetwork) -> None:
+    known = RealCloseUps.of(network, scenes(8))
+    same = known.compare(network, close_ups([scene(50)] * 8))
+    varied = known.compare(network, scenes(8, 100))
+    assert same is not None and varied is not None
+    assert same.diversity == pytest.approx(0, abs=1e-9)
+    assert varied.diversity is not None and varied.diversity > 1e-6

@@ -30,6 +30,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "detail": {"real": "real"},
     "real": {"detail": True},
     "first_third": {"detail": True, "real": "real"},
+    "like": {"like_mask": "folder"},
+    "like_mask": {"like": "folder"},
     "mask_elastic": {"mask_kind": "real", "real": "real"},
 }
 

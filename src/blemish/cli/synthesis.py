@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import arg
+from tyro.conf import UseAppendAction, arg
 
 from blemish.cli.options import Json
 from blemish.cli.progress import Progress, carried_on, print_json
@@ -18,15 +18,19 @@ from blemish.synthesis.options import SynthesisOptions
 if TYPE_CHECKING:
     import numpy as np
 
+    from blemish.synthesis.order import Order
     from blemish.synthesis.synthesize import Synthesizer
 
+Masks = Annotated[
+    tuple[Path, ...], UseAppendAction, arg(help_behavior_hint="(default: one is drawn)")
+]
 Flat = Annotated[SynthesisOptions, arg(name="")]
 
 
 def synthesize(
     normal: Path,
-    defect: str,
-    mask: Annotated[Path | None, arg(help_behavior_hint="(default: one is drawn)")] = None,
+    defect: UseAppendAction[tuple[str, ...]],
+    mask: Masks = (),
     strength: float = 1,
     bundle: str = "hazelnut",
     count: int = 1,
@@ -36,14 +40,15 @@ def synthesize(
     json: Json = False,
     options: Flat = SynthesisOptions(),
 ) -> None:
-    """Place a defect on a photograph of a good part.
+    """Place one or more defects on a photograph of a good part.
 
     Args:
         normal: Photograph of the good part; a note says if it shows something else.
         defect: Type of the defect; the bundle must have learnt it, or the real defects to paste
-            have it.
+            have it. Repeat it, and the mask, for several defects on one photograph.
         mask: Mask of the defect: an image of the photograph's size, bright there; or a folder of
-            masks, which are used in turn.
+            masks, which are used in turn. Several types may share one mask of class numbers, which
+            --classes names.
         strength: Strength of the defect, from barely visible (0.1) to full (1).
         bundle: Folder of a bundle, or the name of a shipped one.
         count: Number of different defects; their seeds are consecutive.
@@ -58,25 +63,25 @@ def synthesize(
     from blemish.files import alone
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
-    from blemish.synthesis.order import draw_order, read_orders
+    from blemish.synthesis.order import draw_together
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
     refuse_seeds(seed, count)
     refuse_batch(out)
-    options.check_masks(mask is not None)
+    _refuse_typeless(defect)
+    options.check_masks(bool(mask))
     found = find_bundle(bundle) if options.needs_bundle else None
     worker = Synthesizer(found, options, device=choose_device(device))
-    if mask is not None:
-        orders = read_orders(
-            normal, mask, defect, worker.types, options.off_part, strength=strength
-        )
-        worker.prepare(defect)
-    else:
-        worker.prepare(defect)
+    known = {"types": worker.types, "strength": strength}
+    given = {"off_part": options.off_part, **known}
+    orders = _read(normal, mask, defect, **given) if mask else []
+    for kind in defect:
+        worker.prepare(kind)
+    if not mask:
         learned = worker.masks if options.mask_kind == "learned" else None
-        place = {"folder": out / "drawn", "strength": strength, "learned": learned}
-        orders = [draw_order(normal, options, defect, worker.types, seed=seed, **place)]
+        place = {"seed": seed, "folder": out / "drawn", "learned": learned}
+        orders = [draw_together(normal, options, defect, **place, **known)]
     dataset = Dataset(out)
     with carried_on(), alone(out), Progress("placing", count) as progress:
         rows = make(worker, orders, dataset, count=count, seed=seed, tell=progress.say)
@@ -86,6 +91,26 @@ def synthesize(
         for row in rows:
             print(_line(out, row))
         print(f"{out / 'contact_sheet.png'} shows them.")
+
+
+def _refuse_typeless(defect: tuple[str, ...]) -> None:
+    if not defect:
+        raise OptionError(
+            got="no type of a defect",
+            expected="--defect, once for each defect",
+            todo="Add one, as in --defect crack.",
+        )
+
+
+def _read(
+    normal: Path, mask: tuple[Path, ...], defect: tuple[str, ...], **known: Any
+) -> "list[Order]":
+    """Requests under given masks: one for each mask of a folder, or one for all defects."""
+    from blemish.synthesis.order import read_orders, read_together
+
+    if len(mask) == len(defect) == 1:
+        return read_orders(normal, mask[0], defect[0], **known)
+    return [read_together(normal, mask, defect, **known)]
 
 
 def demo(

@@ -4,6 +4,7 @@ test/<type>/<name>.png                 the part with its defect
 ground_truth/<type>/<name>_mask.png    the exact mask of the changed pixels
 twin/<name>.png                        the same photograph without it
 requested/<name>.png                   the requested mask
+classes/<name>.png                     the number of each pixel's type, if an item has several types
 codes/<name>.safetensors               the generator's codes
 manifest.jsonl                         one line per item, written after its files
 contact_sheet.png                      an overview of the last items
@@ -36,7 +37,7 @@ from blemish.types import Codes
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
-FOLDERS = ("twin", "requested", "codes")  # beside those of each type
+FOLDERS = ("twin", "requested", "codes", "classes")  # beside those of each type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class Synthetic:
         twin: The untouched photograph.
         requested: Requested mask, upright.
         codes: Codes of this item; None if it was made without a generator.
+        classes: Number of the type at each changed pixel and 0 elsewhere, upright; None if all its
+            defects are of one type.
         facts: Manifest entries: seed, origin, options, scores.
         reasons: Reasons against training on it; empty if there are none.
     """
@@ -64,6 +67,7 @@ class Synthetic:
     codes: Codes | None
     facts: Mapping[str, Any]
     reasons: tuple[str, ...] = ()
+    classes: UInt8[np.ndarray, "h w"] | None = None
 
 
 class Dataset:
@@ -107,6 +111,7 @@ class Dataset:
             "twin": Path("twin") / f"{name}.png",
             "requested": Path("requested") / f"{name}.png",
             "codes": Path("codes") / f"{name}.safetensors",
+            "classes": Path("classes") / f"{name}.png",
         }
 
     def add(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
@@ -131,7 +136,7 @@ class Dataset:
         writers = _writers(item)
         paths = {k: v for k, v in self.paths(item.kind, item.name).items() if k in writers}
         if unchanged or (reasons and not keep_all):
-            for kind in ("image", "mask"):  # files of an earlier run
+            for kind in {"image", "mask", "classes"} & {*paths}:  # files of an earlier run
                 (self.root / paths.pop(kind)).unlink(missing_ok=True)
         paths = {kind: path for kind, path in paths.items() if kind in writers}
         for kind in (kind for kind in writers if kind in paths):
@@ -181,8 +186,12 @@ class Dataset:
 def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
     """Writers of the files, in writing order."""
     codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
+    classes = {}
+    if item.classes is not None:
+        classes = {"classes": partial(item.twin.write_classes, classes=item.classes)}
     return {
         **codes,
+        **classes,
         "twin": item.twin.write,
         "requested": partial(item.twin.write_mask, mask=item.requested),
         "mask": partial(item.twin.write_mask, mask=item.changed),

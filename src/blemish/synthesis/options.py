@@ -36,6 +36,7 @@ Range = float | tuple[float, float]
 Box = tuple[float, float, float, float]
 Where = MaskPlace | Box
 Switch = Annotated[bool, arg(help_behavior_hint="")]
+File = Annotated[Path | None, arg(help_behavior_hint="(default: none)")]
 Folder = Annotated[Path | None, arg(help_behavior_hint="(default: none)")]
 
 
@@ -218,6 +219,8 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
         real: Folder with real defects, for the method paste, reference, detail and masks of the
             kind real; distil needs none if the bundle has the statistics.
         first_third: Use only the first third of the real defects of each type, by name.
+        like: Photograph of a real defect that the new one is to look like, for the method window.
+        like_mask: Mask of that defect.
 
     Raises:
         OptionError: A value is out of range, or options exclude each other.
@@ -229,6 +232,8 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
     uneven: float = 0
     real: Folder = None
     first_third: Switch = False
+    like: File = None
+    like_mask: File = None
 
     def __post_init__(self) -> None:
         MaskOptions.__post_init__(self)
@@ -240,6 +245,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
             )
         _refuse_method(self)
         _refuse_real(self)
+        _refuse_like(self)
 
     @property
     def asks_inversion(self) -> bool:
@@ -348,6 +354,23 @@ def _refuse_method(options: SynthesisOptions) -> None:
             got=f"the method {options.method} with a way to invert the photograph",
             expected="the method optimize, because no other one inverts the photograph",
             todo="Choose the method optimize, or leave the options of inversion out.",
+        )
+
+
+def _refuse_like(options: SynthesisOptions) -> None:
+    """Refuse half a real defect, and methods that take none."""
+    if (options.like is None) != (options.like_mask is None):
+        raise OptionError(
+            got="'like' without 'like_mask'" if options.like else "'like_mask' without 'like'",
+            expected="both: the photograph of a real defect and its mask",
+            todo="Add the other, or leave this out.",
+        )
+    takes = options.method == "auto" or PLACEMENT_METHODS[options.method].takes_look
+    if options.like is not None and (not takes or options.detail or options.asks_search):
+        raise OptionError(
+            got=f"'like' with the method {options.method}, or with detail or a search",
+            expected="the method window, which takes the look of a real defect",
+            todo="Choose the method window, and leave detail and a search out.",
         )
 
 

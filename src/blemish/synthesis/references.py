@@ -90,9 +90,10 @@ class References:
 
     def _judge(self) -> Critic:
         """The critic in whose features defects are compared: the bundle's, or pretrained ones."""
-        if self.bundle.has("match_critic"):
+        shape = shape_of(self.bundle)
+        if shape.defect is not None:
             return load_matching_critic(self.bundle, self.device)
-        critic = build_critic(ProjectedConfig(), shape_of(self.bundle), image_channels=4)
+        critic = build_critic(ProjectedConfig(), shape, image_channels=4)
         return critic.to(self.device).eval().requires_grad_(False)
 
     def _load(self, kind: str) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,8 @@ def _redrawn(windows: WindowModel, picture: np.ndarray, rng: torch.Generator) ->
     """The part drawn anew inside its outline, as a hole is filled with good material."""
     rim = np.ones((RIM, RIM), np.uint8)
     mask = cv2.dilate(silhouette(picture).astype(np.uint8), rim) > 0
-    return paint(windows.generator, picture, mask, windows.codes(GOOD, rng), rng)
+    codes = windows.codes(GOOD, rng)
+    return paint(windows.generator, picture, mask, codes, rng, fades=False)
 
 
 def draw_mask(picture: np.ndarray, seed: int) -> np.ndarray:

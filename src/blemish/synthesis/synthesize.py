@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from blemish.masks.model import MaskModel, load_masks
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.notes import note
 from blemish.recognition import Recognizer
-from blemish.seeds import refuse_seeds
+from blemish.seeds import refuse_seeds, seed_of
 from blemish.synthesis.carry import Carried, reach_px, within_reach
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
@@ -31,6 +31,7 @@ from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.records import record_of
+from blemish.synthesis.several import Laid, as_one, classes_of
 from blemish.synthesis.ways.choice import WAYS, usual_way
 from blemish.synthesis.ways.drawn import Drawn
 from blemish.synthesis.ways.job import Made, Way
@@ -119,7 +120,7 @@ class Synthesizer:
     def make(
         self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
     ) -> Synthetic:
-        """Make one item.
+        """Make one item, with all defects of the request.
 
         Args:
             order: Request.
@@ -129,10 +130,12 @@ class Synthesizer:
         """
         if twin is None:
             twin = self.invert(order)
-        rng = np.random.default_rng(seed)
-        strength = order.strength * faded(order.requested, self.options.uneven, rng)
-        made = self.way.place(order, seed, strength, twin, tell=tell)
-        return self._item(order, seed, made, strength)
+        laid: list[Laid] = []
+        for number, one in enumerate(order.defects):
+            under = laid[-1].photograph if laid else order.original
+            request = replace(one, original=under)
+            laid.append(self._laid(request, seed_of(seed, number), twin, tell))
+        return self._item(order, seed, laid)
 
     def name(self, order: Order, seed: int) -> str:
         """Name of an item: the same request, options, bundle and seed give the same name."""
@@ -145,39 +148,48 @@ class Synthesizer:
         known = record_of(self.options) | {"way": self.method} | self.way.record()
         return json.loads(json.dumps(known, default=str))
 
-    def _item(
-        self, order: Order, seed: int, made: Made, strength: Float[np.ndarray, "h w"]
-    ) -> Synthetic:
-        carried = made.carried
-        reasons, scores = self._judge(order, carried, strength)
-        mark = fingerprint(carried.picture, order.picture)
+    def _laid(self, order: Order, seed: int, twin: Codes | None, tell: Step | None) -> Laid:
+        """One defect on a photograph, and what curation finds."""
+        rng = np.random.default_rng(seed)
+        strength = order.strength * faded(order.requested, self.options.uneven, rng)
+        made = self.way.place(order, seed, strength, twin, tell=tell)
+        reasons, judged = self._judge(order, made.carried, strength)
+        known = _scores(order, made) | made.terms
+        return Laid(
+            order=order, seed=seed, made=made, reasons=reasons, measured=known, judged=judged
+        )
+
+    def _item(self, order: Order, seed: int, laid: list[Laid]) -> Synthetic:
+        made, united = as_one(order.original, laid), order.united
+        known, judged = _scores(united, made), {}
+        if len(laid) == 1:
+            known, judged = laid[0].measured, laid[0].judged
+        several = len({one.order.kind for one in laid}) > 1
         photograph = hashlib.sha256(order.picture.tobytes()).hexdigest()[:16]
         return Synthetic(
             name=self.name(order, seed),
-            kind=order.kind,
-            picture=order.original.with_change(carried.picture, carried.changed),
-            changed=carried.changed,
+            kind=order.item_kind,
+            picture=laid[-1].photograph,
+            changed=made.carried.changed,
             twin=order.original,
-            requested=order.requested,
+            requested=united.requested,
             codes=made.codes,
-            reasons=reasons,
+            classes=classes_of(laid, self.types) if several else None,
+            reasons=tuple(dict.fromkeys(reason for one in laid for reason in one.reasons)),
             facts={
                 "seed": seed,
                 "strength": order.strength,
                 "normal": str(order.normal),
                 "requested": str(order.mask),
                 "photograph": photograph,
-                "fingerprint": to_text(mark),
+                "fingerprint": to_text(fingerprint(made.carried.picture, order.picture)),
                 "bundle": _origin(self.bundle),
                 "options": self.record(),
-                "scores": self._scores(order, made, photograph) | scores,
+                "scores": known | self._domain(order, photograph) | judged,
+                **({"defects": [one.facts() for one in laid]} if len(laid) > 1 else {}),
+                **({"classes": _numbered(self.types)} if several else {}),
             },
         )
-
-    def _scores(self, order: Order, made: Made, photograph: str) -> dict[str, float | int]:
-        """What is measured of an item beside what curation measures."""
-        measured = _scores(order, made.carried, made.drawn)
-        return measured | made.terms | self._domain(order, photograph)
 
     def _domain(self, order: Order, photograph: str) -> dict[str, bool]:
         """Whether the photograph shows something else than the part; empty where nobody knows.
@@ -261,19 +273,33 @@ def synthesize(
 
 def _named_from(root: Path, item: Synthetic) -> Synthetic:
     """Row of the item, with files relative to the data set's folder."""
-    here, facts = root.absolute(), dict(item.facts)
-    for key in ("normal", "requested"):
+    facts = _relative(root, item.facts)
+    if "defects" in facts:
+        facts["defects"] = [_relative(root, one) for one in facts["defects"]]
+    return replace(item, facts=facts)
+
+
+def _relative(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    here, found = root.absolute(), dict(facts)
+    for key in {"normal", "requested"} & {*facts}:
         path = Path(facts[key]).absolute()
         if path.is_relative_to(here):
-            facts[key] = path.relative_to(here).as_posix()
-    return replace(item, facts=facts)
+            found[key] = path.relative_to(here).as_posix()
+    return found
+
+
+def _numbered(types: tuple[str, ...]) -> dict[str, str]:
+    """Type of each number in a class map."""
+    return {str(number): kind for number, kind in enumerate(types, 1)}
 
 
 def _origin(bundle: Bundle | None) -> dict[str, str] | None:
     return None if bundle is None else {"name": bundle.path.name, "digest": bundle.digest}
 
 
-def _scores(order: Order, carried: Carried, drawn: np.ndarray) -> dict[str, float | int]:
+def _scores(order: Order, made: Made) -> dict[str, float | int]:
+    """What is measured of an item beside what curation measures."""
+    carried, drawn = made.carried, made.drawn
     beyond = (carried.picture != order.picture).any(axis=2) & ~within_reach(order.requested)
     return {
         "iou_requested": round(_iou(carried.changed, order.requested), 4),

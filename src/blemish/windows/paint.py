@@ -1,10 +1,15 @@
 r"""A trained window generator at work on a photograph of any size.
 
 Each group of neighbouring pieces of the mask gets a window of its own, one after another, so the
-memory does not grow with the photograph. The window shows the photograph at its own scale where the
-group fits; otherwise the change is enlarged:
+memory does not grow with the photograph. It may have a code of its own: real marks less than
+`APART` pixels from each other mostly look alike, and others no more than by chance. The window
+shows the photograph at its own scale where the group fits; otherwise the change is enlarged:
 
-    y = x + up(drawn - window).
+    y = x + up(f (drawn - window)).
+
+The learnt coverage has a faint skirt around the mask, which would be labelled and makes a label
+twice as wide as a thin mask. So the change fades out over `MARGIN` pixels: f = 1 - d / `MARGIN` at
+a distance d from the mask.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +25,7 @@ from blemish.errors import BundleError
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
 from blemish.windows.looks import mix_latents
-from blemish.windows.network import GOOD, WindowConfig, WindowGenerator, WindowInput
+from blemish.windows.network import GOOD, MARGIN, WindowConfig, WindowGenerator, WindowInput
 from blemish.windows.sources import Source
 from blemish.windows.views import (
     View,
@@ -52,16 +57,31 @@ class WindowModel:
         """Types of defects, without "good"."""
         return tuple(kind for kind in self.generator.config.types if kind != GOOD)
 
-    def codes(self, kind: str, rng: torch.Generator) -> Codes:
-        """The code of one more defect of a type: between two real ones, with noise around.
+    def codes(self, kind: str, rng: torch.Generator, n: int = 1) -> Codes:
+        """Codes of defects of a type: each between two real ones, with noise around.
 
         Latents of real defects are mixed into the prior, since a random latent alone may lie where
         no real look is known.
+
+        Args:
+            kind: Type of the defects.
+            rng: Random generator.
+            n: Number of codes.
+        """
+        return self.codes_of(torch.cat([self._latent(kind, rng) for _ in range(n)]), kind)
+
+    def codes_of(self, z: Float[Tensor, "n z"], kind: str, *, keep: bool = False) -> Codes:
+        """Codes of latents.
+
+        Args:
+            z: Latents.
+            kind: Type of the defects.
+            keep: Keep the latents beside the codes.
         """
         device = next(self.generator.parameters()).device
-        z = self._latent(kind, rng).to(device)
         index = torch.tensor([self.generator.config.types.index(kind)], device=device)
-        return self.generator.codes(z, index)
+        codes = self.generator.codes(z.to(device), index.expand(len(z)))
+        return replace(codes, z=z) if keep else codes
 
     def _latent(self, kind: str, rng: torch.Generator) -> Float[Tensor, "1 z"]:
         noise = torch.randn(1, self.generator.config.z_dim, generator=rng)
@@ -106,6 +126,23 @@ class Group:
     left: int
     top: int
 
+    @classmethod
+    def of(cls, mask: Bool[np.ndarray, "p q"], left: int = 0, top: int = 0) -> "Group":
+        """All that a mask marks.
+
+        Args:
+            mask: Not empty.
+            left: Column of the mask on the photograph.
+            top: Row of the mask on the photograph.
+        """
+        x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+        return cls(mask[y : y + h, x : x + w], left + x, top + y)
+
+    @property
+    def area(self) -> int:
+        """Number of marked pixels."""
+        return int(self.mask.sum())
+
     def view(self, photograph_side: int) -> View:
         """The view that the group is drawn in, around the middle of its box."""
         h, w = self.mask.shape
@@ -129,6 +166,7 @@ def paint(
     rng: torch.Generator,
     *,
     strength: Float[np.ndarray, "h w"] | None = None,
+    fades: bool = True,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The photograph with a defect under the mask.
 
@@ -136,12 +174,14 @@ def paint(
         generator: The window generator.
         picture: The photograph.
         mask: Place of the defect, not empty.
-        codes: One item.
+        codes: One item that all groups share, or one for each of `groups(mask)`.
         rng: Source of the layers' noise.
         strength: Strength of the change at each pixel, in [0, 1]; 1 everywhere without it.
+        fades: Let the change fade out around the mask; otherwise it ends as the learnt coverage
+            does, which hides more of what was there before.
     """
     painted = picture.copy()
-    for group in groups(mask):
+    for k, group in enumerate(groups(mask)):
         view = group.view(min(mask.shape))
         box = _box(view, *mask.shape)
         region = painted[box]
@@ -149,7 +189,10 @@ def paint(
         matrix[:, 2] -= box[1].start, box[0].start
         local = replace(view, matrix=matrix)
         source = Source(region, np.zeros(region.shape[:2], bool))
-        change = _drawn(generator, source, local, group.seen(view), codes, rng)
+        code = codes if len(codes) == 1 else codes[k : k + 1]
+        seen = group.seen(view)
+        change = _drawn(generator, source, local, seen, code, rng)
+        change = change * _fading(seen)[..., None] if fades else change
         step = _enlarged(local, change, *region.shape[:2])
         step = step if strength is None else step * strength[box][..., None]
         painted[box] = np.rint(region + step).clip(0, 255).astype(np.uint8)
@@ -163,12 +206,8 @@ def groups(mask: Bool[np.ndarray, "h w"]) -> list[Group]:
     size = 2 * (APART // 2) + 1
     near = cv2.dilate(inner, np.ones((size, size), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(near)
-    found = []
-    for label in range(1, len(stats)):
-        piece = (labels == label) & (inner > 0)
-        x, y, w, h = cv2.boundingRect(piece.astype(np.uint8))
-        found.append(Group(piece[y : y + h, x : x + w], left + x, top + y))
-    return found
+    marked = [(labels == label) & (inner > 0) for label in range(1, len(stats))]
+    return [Group.of(pieces, left, top) for pieces in marked]
 
 
 def _drawn(
@@ -188,6 +227,12 @@ def _drawn(
     ).to(device)
     change = generator.draw(window, codes, rng).image - window.image
     return change[0].permute(1, 2, 0).cpu().numpy() * 127.5
+
+
+def _fading(mask: Bool[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
+    """Share of the change that remains around the mask: 1 on it, 0 from `MARGIN` pixels on."""
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.clip(1 - away / MARGIN, 0, 1)
 
 
 def _enlarged(

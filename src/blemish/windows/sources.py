@@ -79,7 +79,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Piece:
-    """One connected defect of a photograph.
+    """One connected defect of a photograph, or several of them that are laid together.
 
     Attributes:
         source: The photograph.
@@ -129,6 +129,17 @@ class Sources:
         if self.types[kind] == GOOD:
             return self.pieces
         return tuple(piece for piece in self.pieces if piece.kind == kind)
+
+    def marks(self, kind: int) -> tuple[Piece, ...]:
+        """The defects of each photograph of a type, all its pieces as one.
+
+        Real defects come in groups: laid together they keep their places among each other.
+        """
+        found: dict[int, Piece] = {}
+        for piece in self.of_kind(kind):
+            known = found.setdefault(id(piece.source), piece)
+            found[id(piece.source)] = Piece(piece.source, known.mask | piece.mask, piece.kind)
+        return tuple(found.values())
 
 
 def read_sources(

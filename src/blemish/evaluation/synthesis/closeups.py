@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from blemish.data.closeup import bare
+
 SIDE = 128  # of close-ups as networks see them
 WIDER = 1.6  # than the box of the piece
 LEAST_SIDE = 64  # in the photograph's pixels
@@ -28,17 +30,20 @@ class CloseUps:
         squares: The close-ups, `SIDE` pixels wide.
         sharpness: Sharpness inside each piece that is large enough; see `sharpness`.
         native: The close-ups in the photograph's own pixels.
+        insides: The same as `squares`, with everything but the piece in its mean colour.
     """
 
     squares: UInt8[np.ndarray, "n s s 3"]
     sharpness: list[float] = field(default_factory=list)
     native: list[UInt8[np.ndarray, "_s _s 3"]] = field(default_factory=list)
+    insides: UInt8[np.ndarray, "n s s 3"] = field(default_factory=lambda: _none())
 
     def __len__(self) -> int:
         return len(self.squares)
 
     def __getitem__(self, index: slice) -> "CloseUps":
-        return CloseUps(self.squares[index], self.sharpness, self.native[index])
+        native, insides = self.native[index], self.insides[index]
+        return CloseUps(self.squares[index], self.sharpness, native, insides)
 
     @classmethod
     def joined(cls, sets: Sequence["CloseUps"]) -> "CloseUps":
@@ -47,25 +52,28 @@ class CloseUps:
             squares=np.concatenate([_none(), *(found.squares for found in sets)]),
             sharpness=[value for found in sets for value in found.sharpness],
             native=[square for found in sets for square in found.native],
+            insides=np.concatenate([_none(), *(found.insides for found in sets)]),
         )
 
     def shuffled(self, rng: np.random.Generator, most: int | None = None) -> "CloseUps":
         """The same in random order, or some of them."""
         order = rng.permutation(len(self))[:most]
         native = [self.native[k] for k in order]
-        return CloseUps(self.squares[order], self.sharpness, native)
+        return CloseUps(self.squares[order], self.sharpness, native, self.insides[order])
 
 
 def close_ups(pairs: Iterable[Pair]) -> CloseUps:
     """The close-ups of photographs with their masks, read one at a time."""
-    native, sharp = [], []
+    native, sharp, insides = [], [], []
     for picture, mask in pairs:
         edges = _edges(picture)
         for piece, box in _pieces(mask):
-            native.append(_square(picture, box))
+            square = _square(mask.shape, box)
+            native.append(picture[square].copy())
+            insides.append(_resized(bare(picture[square], piece[square])))
             sharp += sharpness(edges, piece)
     squares = [_resized(square) for square in native]
-    return CloseUps(np.stack(squares) if squares else _none(), sharp, native)
+    return CloseUps(_stacked(squares), sharp, native, _stacked(insides))
 
 
 def sharpness(edges: Float[np.ndarray, "h w"], piece: Bool[np.ndarray, "h w"]) -> list[float]:
@@ -95,20 +103,23 @@ def _pieces(
             yield labels == label, (x, y, w, h)
 
 
-def _square(
-    picture: UInt8[np.ndarray, "h w 3"], box: tuple[int, int, int, int]
-) -> UInt8[np.ndarray, "s s 3"]:
+def _square(shape: tuple[int, int], box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a close-up on a photograph of that height and width."""
     x, y, w, h = box
-    height, width = picture.shape[:2]
+    height, width = shape
     side = int(min(max(LEAST_SIDE, WIDER * max(w, h)), height, width))
     left = int(np.clip(x + w / 2 - side / 2, 0, width - side))
     top = int(np.clip(y + h / 2 - side / 2, 0, height - side))
-    return picture[top : top + side, left : left + side].copy()
+    return slice(top, top + side), slice(left, left + side)
 
 
 def _resized(square: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "r r 3"]:
     way = cv2.INTER_AREA if len(square) > SIDE else cv2.INTER_CUBIC
     return cv2.resize(square, (SIDE, SIDE), interpolation=way)
+
+
+def _stacked(squares: Sequence[UInt8[np.ndarray, "s s 3"]]) -> UInt8[np.ndarray, "n s s 3"]:
+    return np.stack(squares) if squares else _none()
 
 
 def _none() -> UInt8[np.ndarray, "n s s 3"]:

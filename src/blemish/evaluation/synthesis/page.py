@@ -20,6 +20,8 @@ CLOSE_UPS = {
     "kernel_distance": "kernel distance",
     "probe": "probe, %",
     "sharpness": "sharpness",
+    "diversity": "diversity inside",
+    "copies": "fraction of copies",
 }
 MASKS = {
     "two_sample_auc": "masks: area under the curve",

@@ -10,6 +10,8 @@ from blemish.synthesis.batch.tables import STRICT, Names, unknown_key
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.records import FIRST, TABLES, later, table_of
 
+FILES = ("like", "like_mask")  # options that name a file; the others name a folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group(SynthesisOptions):
@@ -54,15 +56,23 @@ class Group(SynthesisOptions):
     @property
     def folders(self) -> dict[str, Path]:
         """Folders in its options, as written in the recipe."""
-        known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
-        return {name: value for name, value in known.items() if isinstance(value, Path)}
+        return {name: path for name, path in self._paths().items() if name not in FILES}
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files in its options, as written in the recipe."""
+        return {name: path for name, path in self._paths().items() if name in FILES}
 
     def options(self, here: Path) -> SynthesisOptions:
         """Options of the synthesis, with folders relative to the recipe's."""
         known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
-        known |= {name: here / folder for name, folder in self.folders.items()}
+        known |= {name: here / path for name, path in self._paths().items()}
         known["uneven"] = float(self.uneven)  # as recorded by batches
         return SynthesisOptions(**known)
+
+    def _paths(self) -> dict[str, Path]:
+        known = {option.name: getattr(self, option.name) for option in fields(SynthesisOptions)}
+        return {name: value for name, value in known.items() if isinstance(value, Path)}
 
     def record(self) -> dict[str, Any]:
         """Content of the group, as recorded by batches; see `synthesis.records`."""

@@ -74,7 +74,7 @@ class Workplace:
         made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
         facts = {**made.facts, **task.facts()}
         facts["requested"] = task.mask or f"drawn/{order.mask.name}"
-        facts["options"] = {**made.facts["options"], "real": task.real}
+        facts["options"] = {**made.facts["options"], "real": task.real, **task.files}
         return replace(made, name=task.name, facts=facts)
 
     def _order(self, task: Task, synthesizer: Synthesizer) -> Order:

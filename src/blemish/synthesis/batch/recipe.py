@@ -113,6 +113,7 @@ class Recipe:
                 path.relative_to(self.here / folder) for path in _files_in(self.here / folder)
             ]
             named |= {_readable(key, _named(folder, path)) for path in inside}
+        named |= {file.as_posix() for group in self.groups for file in group.files.values()}
         yield from sorted(named)
 
 
@@ -174,6 +175,9 @@ def _group(table: dict[str, Any], here: Path, name: str) -> Group:
         for option, folder in group.folders.items():
             if not (here / folder).is_dir():
                 raise _missing(option, folder.as_posix(), "a folder")
+        for option, file in group.files.items():
+            if not (here / file).is_file():
+                raise _missing(option, file.as_posix(), "a file")
         return replace(
             group,
             photographs=_listed("photographs", group.photographs, here),

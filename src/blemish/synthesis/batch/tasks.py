@@ -48,6 +48,7 @@ class Task:
         options: Options of the synthesis.
         here: Folder to which paths are relative.
         real: Folder with real defects, as given in the recipe.
+        files: Files that options name, as given in the recipe.
         photograph: Photograph of the good part.
         mask: Mask of the defect; None for a mask that is drawn.
         mask_seed: Random seed of a drawn mask.
@@ -61,6 +62,7 @@ class Task:
     options: SynthesisOptions
     here: Path
     real: str | None
+    files: dict[str, str]
     photograph: str | DrawnPart
     mask: str | None
     mask_seed: int
@@ -102,6 +104,7 @@ def task_of(recipe: Recipe, index: int) -> Task:
         options=group.options(recipe.here),
         here=recipe.here,
         real=None if group.real is None else group.real.as_posix(),
+        files={option: file.as_posix() for option, file in group.files.items()},
         photograph=_photograph(recipe, place, number),
         mask=group.masks[dice.integers(len(group.masks))] if group.masks else None,
         mask_seed=mask_seed,

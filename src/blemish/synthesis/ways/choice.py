@@ -54,6 +54,8 @@ def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementMeth
     """The requested method, or else the fastest that the bundle and the options allow."""
     if options.method != "auto":
         return options.method
+    if options.like is not None:
+        return "window"
     if bundle is None or options.asks_search:
         return "optimize"
     if bundle.has(NETWORK) and not options.detail:

@@ -3,23 +3,29 @@
 Nothing is inverted: what surrounds the mask is the photograph itself; see `windows.paint`.
 """
 
+import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
 from blemish.inversion.search import Step
+from blemish.pairs import read_mask_for
+from blemish.pictures import read_picture
 from blemish.synthesis.carry import LUMINANCE, Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.ways.job import Made
 from blemish.types import Codes
-from blemish.windows.paint import WindowModel, load_windows, paint
+from blemish.windows.codes import LookReader, codes_like
+from blemish.windows.paint import WindowModel, groups, load_windows, paint
 
 
 class Window:
@@ -41,7 +47,10 @@ class Window:
                 expected="a bundle with a window generator",
                 todo="Name one with --bundle.",
             )
+        self.options = options
         self.model: WindowModel = load_windows(bundle, device)
+        self.reader = None if options.like is None else LookReader(bundle, self.model)
+        self.like, self.latents = lru_cache(None)(self._like), lru_cache(None)(self._latents)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -49,11 +58,21 @@ class Window:
         return self.model.types
 
     def record(self) -> dict[str, Any]:
-        """Nothing beyond the options."""
-        return {}
+        """Digest of the real defect whose look is taken, if there is one."""
+        if self.options.like is None:
+            return {}
+        picture, mask = self.like(None)
+        total = hashlib.sha256(picture.tobytes() + mask.tobytes())
+        return {"look": total.hexdigest()[:16]}
 
     def prepare(self, kind: str) -> None:
-        """Nothing: the bundle has all that is needed."""
+        """Read the real defect whose look is taken, if there is one.
+
+        Raises:
+            DataError: It can't be read, or its mask is empty.
+        """
+        if self.reader is not None:
+            self.latents(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """None: nothing is inverted."""
@@ -70,11 +89,27 @@ class Window:
     ) -> Made:
         """See `job.Way`."""
         rng = torch.Generator().manual_seed(seed)
-        codes = self.model.codes(order.kind, rng)
         generator, picture, mask = self.model.generator, order.picture, order.requested
+        codes = self._codes(order.kind, mask, rng)
         painted = paint(generator, picture, mask, codes, rng, strength=strength)
         carried = _carried(picture, painted, mask, grey=order.original.grey)
         return Made(carried=carried, drawn=carried.changed, codes=codes)
+
+    def _codes(self, kind: str, mask: Bool[np.ndarray, "h w"], rng: torch.Generator) -> Codes:
+        """A code for each group: random ones, or those of the real defect."""
+        if self.reader is None:
+            return self.model.codes(kind, rng, len(groups(mask)))
+        return codes_like(self.model, self.latents(kind), kind, mask)
+
+    def _latents(self, kind: str) -> Float[Tensor, "n z"]:
+        assert self.reader is not None
+        return self.reader.latents(*self.like(kind))
+
+    def _like(self, kind: str | None) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+        """The real defect; of a mask with classes, those of one type or all."""
+        photograph, mask = self.options.like, self.options.like_mask
+        assert photograph is not None and mask is not None, "the options ask for both"
+        return read_picture(photograph), read_mask_for(photograph, mask, kind)
 
 
 def _carried(
