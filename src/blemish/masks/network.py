@@ -133,5 +133,13 @@ class MaskGenerator(nn.Module):
             fresh = F.pixel_shuffle(self.tofield[k](x, rows[2 * k + 1]), 2)
             field = fresh if field is None else upsample(field, self.resample_filter) + fresh
         assert field is not None
+        field = _smoothed(field.float())
         limit = STEEP * (part + self.margin[kind][:, None, None, None])
-        return torch.minimum(field.float() + EMPTY, limit)
+        return torch.minimum(field + EMPTY, limit)
+
+
+def _smoothed(field: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
+    """Filtered by [1, 2, 1], since neighbours come from different weights and differ in pattern."""
+    taps = field.new_tensor([0.25, 0.5, 0.25])
+    kernel = torch.outer(taps, taps)[None, None]
+    return F.conv2d(F.pad(field, (1, 1, 1, 1), mode="replicate"), kernel)

@@ -53,9 +53,9 @@ class MaskTraining:
     schedule: Schedule = field(
         default_factory=lambda: Schedule(batch=32, kimg=64, snapshot_kimg=8, log_steps=50)
     )
-    pool: int = 3072
-    rate: float = 2e-3
-    critic_rate: float = 1e-3
+    pool: int = 2048
+    rate: float = 8e-3
+    critic_rate: float = 3e-3
     ema_kimg: float = 2
     warm_steps: int = 200
     overlap_weight: float = 5
