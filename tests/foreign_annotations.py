@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ POLYGON_MASK = block(4, 3, 20, 9)
 BOX_MASK = block(22, 8, 32, 20)
 
 
-def flat(corners: list[list[float]]) -> list[float]:
+def flat(corners: Sequence[Sequence[float]]) -> list[float]:
     return [number for corner in corners for number in corner]
 
 
@@ -95,7 +96,7 @@ def write_coco(root: Path) -> Path:
     return root
 
 
-def shape(label: str, points: list[list[float]], kind: str = "polygon") -> dict[str, Any]:
+def shape(label: str, points: Sequence[Sequence[float]], kind: str = "polygon") -> dict[str, Any]:
     return {"label": label, "points": points, "shape_type": kind, "group_id": None, "flags": {}}
 
 
@@ -140,7 +141,7 @@ def write_cvat(root: Path) -> Path:
     return root
 
 
-def shares(corners: list[list[float]]) -> str:
+def shares(corners: Sequence[Sequence[float]]) -> str:
     return " ".join(f"{x / W:.6f} {y / H:.6f}" for x, y in corners)
 
 

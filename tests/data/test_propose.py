@@ -22,9 +22,10 @@ def part(seed: int, turn: float = 0.0, shift: int = 0) -> np.ndarray:
 
 
 def blot() -> np.ndarray:
-    """A disc across the border of the dark end."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    return np.hypot(y - 50, x - 58) < 9
+    """A slanting streak across the border of the dark end."""
+    canvas = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.line(canvas, (44, 40), (66, 58), 1, 5)
+    return canvas > 0
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:

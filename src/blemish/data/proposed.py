@@ -59,9 +59,8 @@ def proposed_in(root: Path) -> Iterator[Path]:
         return
     document = read_json(path, "a record of proposed masks")
     try:
-        masks = document["masks"] if isinstance(document, dict) else None
-        entries = {k: fill(Proposed, v, k) for k, v in dict(masks).items()}
-    except (KeyError, TypeError, ValueError) as problem:
+        entries = {k: fill(Proposed, v, k) for k, v in _masks(document).items()}
+    except ValueError as problem:
         raise DataError(
             got=f"{path}, which can't be read ({problem})",
             expected="the record that 'blemish data import' wrote",
@@ -71,6 +70,13 @@ def proposed_in(root: Path) -> Iterator[Path]:
         mask = root / check_path(name, f"the mask in {path}")
         if mask.is_file() and _digest(mask) == entry.sha256:
             yield mask
+
+
+def _masks(document: object) -> dict[str, object]:
+    masks = document.get("masks") if isinstance(document, dict) else None
+    if not isinstance(masks, dict):
+        raise ValueError("it has no 'masks'")
+    return masks
 
 
 def _digest(path: Path) -> str:

@@ -19,6 +19,7 @@ MARGIN = 0.05  # of the longer side, by which a point may lie outside the pictur
 ROUND = 128  # corners of an ellipse
 
 Points = Float[np.ndarray, "v 2"]
+Loops = tuple[Float[np.ndarray, "_ 2"], ...]
 
 
 class Area(ABC):
@@ -42,7 +43,7 @@ class Outline(Area):
         centre: A point that must lie in the picture; each corner must if it is not given.
     """
 
-    loops: tuple[Points, ...]
+    loops: Loops
     centre: Float[np.ndarray, "1 2"] | None = None
 
     def drawn(self, h: int, w: int) -> Bool[np.ndarray, "h w"]:
@@ -137,15 +138,16 @@ def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -
     if not (across > 0 and down > 0):
         raise ValueError("it is empty")
     phi = np.arange(ROUND) * 2 * np.pi / ROUND
-    centre = np.array([[x, y]])
+    centre = np.array([[x, y]], float)
     away = np.stack([across * np.cos(phi), down * np.sin(phi)], axis=1)
     return Outline((_turned(away, turn) + centre,), centre=centre)
 
 
 def circle(centre: Points, rim: Points) -> Outline:
     """A circle by its centre and a point on it."""
-    radius = hypot(*(rim - centre)[0])
-    return ellipse(*centre[0], radius, radius)
+    (x, y), (across, down) = centre[0], (rim - centre)[0]
+    radius = hypot(across, down)
+    return ellipse(float(x), float(y), radius, radius)
 
 
 def refuse_outside(points: Points, h: int, w: int) -> None:
@@ -165,8 +167,10 @@ def _turned(away: Points, turn: float) -> Points:
 def _filled(loop: Points, h: int, w: int) -> Bool[np.ndarray, "h w"]:
     """Inside of a loop: each edge toggles the pixels on its right in the rows that it crosses."""
     toggled = np.zeros((h, w + 1), np.int32)
-    for (x0, y0), (x1, y1) in zip(loop, np.roll(loop, -1, axis=0), strict=True):
-        top, bottom = np.ceil(np.clip(sorted((y0, y1)), 0, h) - 0.5).astype(int)
+    for edge in zip(loop.tolist(), np.roll(loop, -1, axis=0).tolist(), strict=True):
+        # Sorted, so that a seam that runs there and back is rounded alike both times.
+        (y0, x0), (y1, x1) = sorted((y, x) for x, y in edge)
+        top, bottom = np.ceil(np.clip((y0, y1), 0, h) - 0.5).astype(int)
         rows = np.arange(top, bottom)
         if len(rows):
             crossed = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
@@ -175,9 +179,7 @@ def _filled(loop: Points, h: int, w: int) -> Bool[np.ndarray, "h w"]:
     return np.cumsum(toggled, axis=1)[:, :w] % 2 == 1
 
 
-def _stroked(
-    lines: tuple[Points, ...], h: int, w: int, width: int, *, closed: bool
-) -> Bool[np.ndarray, "h w"]:
+def _stroked(lines: Loops, h: int, w: int, width: int, *, closed: bool) -> Bool[np.ndarray, "h w"]:
     """Pixels whose centres are at most half of the width from a line, and those it runs through."""
     canvas = np.ones((h, w), np.uint8)
     for points in lines:

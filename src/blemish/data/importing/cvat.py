@@ -73,7 +73,8 @@ def _area(shape: Element, line_width: int) -> Area | Box:
         return _runs(shape)
     turn = number(shape.get("rotation", "0"))
     if shape.tag == "ellipse":
-        return ellipse(*_numbers(shape, "cx", "cy", "rx", "ry"), turn)
+        x, y, across, down = _numbers(shape, "cx", "cy", "rx", "ry")
+        return ellipse(x, y, across, down, turn)
     if shape.tag == "box":
         left, top, right, bottom = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
         return Box(corners(left, top, right - left, bottom - top, turn))

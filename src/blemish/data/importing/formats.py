@@ -54,7 +54,7 @@ def detect(source: Source) -> AnnotationFormat:
     Raises:
         DataError: There are no annotations, or those of several formats.
     """
-    found = [*dict.fromkeys(_formats(source))]
+    found: list[AnnotationFormat] = [*dict.fromkeys(_formats(source))]
     if len(found) != 1:
         what = f"with annotations of {' and '.join(found)}" if found else "without annotations"
         expected = "; ".join(f"{name}: {reader.words}" for name, reader in READERS.items())

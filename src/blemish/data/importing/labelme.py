@@ -119,7 +119,8 @@ def _area(shape: Mapping[str, Any], kind: str, line_width: int, scratch: Path) -
     if kind == "mask":
         return _stamp(field(shape, "mask", str), at, scratch)
     if kind == "rectangle":
-        return Box(corners(*at.min(axis=0), *np.ptp(at, axis=0)))
+        (left, top), (width, height) = at.min(axis=0), np.ptp(at, axis=0)
+        return Box(corners(float(left), float(top), float(width), float(height)))
     return Stroke(at, line_width)
 
 

@@ -23,15 +23,11 @@ def plain_names(names: Sequence[str]) -> list[str]:
     """
     paths = [PurePosixPath(normal(name)) for name in names]
     stems = Counter(path.stem.casefold() for path in paths)
-    wanted = [
-        path.stem if stems[path.stem.casefold()] == 1 else "_".join((*path.parts[:-1], path.stem))
-        for path in paths
-    ]
-    counts = Counter(map(str.casefold, wanted))
-    taken = {name for name, times in counts.items() if times == 1}
+    taken = {stem for stem, times in stems.items() if times == 1}
     found = []
-    for name, source in zip(wanted, names, strict=True):
-        plain = name if counts[name.casefold()] == 1 else _free(name, taken)
+    for path, source in zip(paths, names, strict=True):
+        alone = stems[path.stem.casefold()] == 1
+        plain = path.stem if alone else _free("_".join((*path.parts[:-1], path.stem)), taken)
         taken.add(plain.casefold())
         found.append(check_name(plain, f"the photograph {source!r}, whose name becomes"))
     return found

@@ -3,12 +3,13 @@
 A window around the box is compared with good material in CIELAB, after the median of the difference
 on the ring between box and window is taken away: light is no defect. Good material is the window of
 photographs of good parts, turned about the middle of the part where one is found, of which those
-are kept that agree best on the ring. The difference is the median over them. Without any, it is
-Mahalanobis' distance to the colours of the ring.
+are kept that agree best on the ring. The difference is the mean of the least ones at each pixel.
+Without any, it is Mahalanobis' distance to the colours of the ring.
 
-An annotator's box is tight, so the mask is the smallest set above a threshold that reaches from
-side to side both ways (compare Lempitsky et al., 2009, "Image segmentation with a bounding box
-prior"). Where there is none, the whole box is marked.
+The mask is what lies above Otsu's threshold in the box. An annotator's box is tight, so where that
+does not reach from side to side both ways, the threshold is lowered until it does (compare
+Lempitsky et al., 2009, "Image segmentation with a bounding box prior"). Where none does, the whole
+box is marked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from blemish.pictures import read_picture
 
 MOST_GOOD = 10  # photographs of good parts that are compared
 KEPT = 6  # looks of good parts
+LEAST = 3  # of them, whose differences count at a pixel
 TURNS = 18
 MARGIN = 0.5  # of the box's longer side, around it
 LEAST_MARGIN = 8
@@ -39,6 +41,7 @@ HIGHEST, LOWEST, STEP = 98, 6, 4  # percentiles of the difference in the box, tr
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
+Inner = Bool[np.ndarray, "p q"]
 Colours = Float[np.ndarray, "p q 3"]
 Affine = Float[np.ndarray, "2 3"]
 
@@ -80,7 +83,7 @@ class Window:
             )
         return cv2.resize(inner, self.size, interpolation=cv2.INTER_AREA)
 
-    def seen_on(self, good: Picture, move: Affine) -> Picture:
+    def seen_on(self, good: Picture, move: Affine) -> UInt8[np.ndarray, "p q 3"]:
         """The window on another photograph.
 
         Args:
@@ -92,7 +95,7 @@ class Window:
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(good, onto, self.size, flags=how, borderMode=cv2.BORDER_REPLICATE)
 
-    def put_back(self, mask: Mask, inside: Mask) -> Mask:
+    def put_back(self, mask: Inner, inside: Mask) -> Mask:
         """A mask of the window on the photograph, inside the box."""
         size = self.width, self.height
         large = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) > 0.5
@@ -102,15 +105,17 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Good:
-    """Photograph of a good part."""
+class Posed:
+    """Photograph with the middle of its part."""
 
     picture: Picture
 
     @cached_property
     def middle(self) -> Float[np.ndarray, "2"] | None:
         """Middle of the part; None if it fills the photograph."""
-        return _middle(self.picture)
+        part = unshadowed_silhouette(self.picture)
+        y, x = np.nonzero(part)
+        return None if part.all() else np.array([x.mean(), y.mean()])
 
 
 def unlike(picture: Picture, good: Sequence[Picture], inside: Mask) -> Mask:
@@ -130,12 +135,12 @@ def unlike(picture: Picture, good: Sequence[Picture], inside: Mask) -> Mask:
 
 
 def _by_good(paths: Sequence[Path]) -> Proposer:
-    known: list[Good] = []
+    known: list[Posed] = []
 
     def propose(picture: Picture, inside: Mask) -> Mask:
         if not known:  # they are read only if there is a box
             chosen = paths[:: -(-len(paths) // MOST_GOOD) or 1]
-            known.extend(Good(read_picture(path)) for path in chosen)
+            known.extend(Posed(read_picture(path)) for path in chosen)
         window = _around(inside)
         return _marked(picture, _looks(picture, known, inside, window), inside, window)
 
@@ -154,37 +159,32 @@ def _around(inside: Mask, most: int = SIDE) -> Window:
     return Window(left, top, right - left, bottom - top, most)
 
 
-def _looks(picture: Picture, known: Sequence[Good], inside: Mask, window: Window) -> list[Colours]:
+def _looks(picture: Picture, known: Sequence[Posed], inside: Mask, window: Window) -> list[Colours]:
     """The window on photographs of good parts, those that agree best around the box."""
     coarse = _around(inside, COARSE_SIDE)
     ring, seen = ~coarse.of(inside), lab(coarse.of(picture))
     if not ring.any():
         return []
-    moves = [(good, move) for good in known for move in _moves(picture, good)]
+    here = Posed(picture)
+    moves = [(good, move) for good in known for move in _moves(here, good)]
+    soft = {id(good): _softened(good.picture, coarse) for good in known}
     errors = []
     for good, move in moves:
-        away = _levelled(seen, lab(coarse.seen_on(_softened(good.picture, coarse), move)), ring)
+        away = _levelled(seen, lab(coarse.seen_on(soft[id(good)], move)), ring)
         errors.append(float(np.abs(away[ring]).mean()))
     best = np.argsort(errors, kind="stable")[:KEPT]
     return [lab(window.seen_on(moves[k][0].picture, moves[k][1])) for k in best]
 
 
-def _moves(picture: Picture, good: Good) -> Iterator[Affine]:
+def _moves(here: Posed, good: Posed) -> Iterator[Affine]:
     """Maps from a photograph to that of a good part: as it lies, and turned about its middle."""
-    (h, w), (good_h, good_w) = picture.shape[:2], good.picture.shape[:2]
+    (h, w), (good_h, good_w) = here.picture.shape[:2], good.picture.shape[:2]
     yield np.array([[good_w / w, 0.0, 0.0], [0.0, good_h / h, 0.0]])
-    middle = _middle(picture)
-    if middle is None or good.middle is None:
+    if here.middle is None or good.middle is None:
         return
     for phi in np.arange(TURNS) * 2 * np.pi / TURNS:
         turn = np.array([[np.cos(phi), -np.sin(phi)], [np.sin(phi), np.cos(phi)]]) * (good_w / w)
-        yield np.column_stack([turn, good.middle - turn @ middle])
-
-
-def _middle(picture: Picture) -> Float[np.ndarray, "2"] | None:
-    part = unshadowed_silhouette(picture)
-    y, x = np.nonzero(part)
-    return None if part.all() else np.array([x.mean(), y.mean()])
+        yield np.column_stack([turn, good.middle - turn @ here.middle])
 
 
 def _softened(picture: Picture, window: Window) -> Picture:
@@ -197,12 +197,17 @@ def _marked(picture: Picture, looks: Sequence[Colours], inside: Mask, window: Wi
     if not box.any() or box.all():
         return inside
     far = [_distance(_levelled(seen, look, ~box)) for look in looks]
-    difference = np.median(far, axis=0) if far else _unlike_colours(seen, ~box)
+    difference = _least(far) if far else _unlike_colours(seen, ~box)
     found = window.put_back(_reaching(difference, box), inside)
     return found if found.any() else inside
 
 
-def _levelled(seen: Colours, look: Colours, ring: Mask) -> Colours:
+def _least(far: Sequence[Float[np.ndarray, "p q"]]) -> Float[np.ndarray, "p q"]:
+    """Mean of the least differences at each pixel: what some good parts look like is good."""
+    return np.sort(np.stack(far), axis=0)[:LEAST].mean(axis=0)
+
+
+def _levelled(seen: Colours, look: Colours, ring: Inner) -> Colours:
     away = seen - look
     return away - np.median(away[ring], axis=0)
 
@@ -211,7 +216,7 @@ def _distance(away: Colours) -> Float[np.ndarray, "p q"]:
     return np.linalg.norm(cv2.GaussianBlur(away, (0, 0), BLUR), axis=2)
 
 
-def _unlike_colours(seen: Colours, ring: Mask) -> Float[np.ndarray, "p q"]:
+def _unlike_colours(seen: Colours, ring: Inner) -> Float[np.ndarray, "p q"]:
     """Mahalanobis' distance to the colours of the ring."""
     spread = np.cov(seen[ring].T) + np.eye(3)
     away = seen - seen[ring].mean(axis=0)
@@ -219,18 +224,28 @@ def _unlike_colours(seen: Colours, ring: Mask) -> Float[np.ndarray, "p q"]:
     return cv2.GaussianBlur(far.astype(np.float32), (0, 0), BLUR)
 
 
-def _reaching(difference: Float[np.ndarray, "p q"], box: Mask) -> Mask:
-    """Smallest set above a threshold that reaches from side to side of the box."""
+def _reaching(difference: Float[np.ndarray, "p q"], box: Inner) -> Inner:
+    """Set above the highest threshold, of those from Otsu's down, that reaches every side."""
     _, _, width, height = cv2.boundingRect(box.astype(np.uint8))
-    for percentile in range(HIGHEST, LOWEST, -STEP):
-        found = _whole(box & (difference > np.percentile(difference[box], percentile))) & box
+    for threshold in _thresholds(difference[box]):
+        found = _whole(box & (difference > threshold)) & box
         _, _, across, down = cv2.boundingRect(found.astype(np.uint8))
         if across >= TIGHT * width and down >= TIGHT * height:
             return found
     return box
 
 
-def _whole(mask: Mask) -> Mask:
+def _thresholds(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+    """Otsu's threshold (1979), then lower percentiles."""
+    most = max(float(np.percentile(values, 99.5)), 1e-6)
+    levels = (values / most * 255).clip(0, 255).astype(np.uint8)
+    cut, _ = cv2.threshold(levels[:, None], 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    lower = np.percentile(values, np.arange(HIGHEST, LOWEST, -STEP))
+    otsu = cut * most / 255
+    return np.array([otsu, *lower[lower < otsu]])
+
+
+def _whole(mask: Inner) -> Inner:
     """A mask without specks and holes."""
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
