@@ -27,19 +27,22 @@ _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _SCALARS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 
 
-def read_text(path: Path, what: str, error: type[UserError] = DataError) -> str:
+def read_text(
+    path: Path, what: str, error: type[UserError] = DataError, *, limit: int = MAX_BYTES
+) -> str:
     """Read a whole text file.
 
     Args:
-        path: A regular file of at most `MAX_BYTES` bytes.
+        path: A regular file of at most `limit` bytes.
         what: What the file should hold, for the message: "a recipe in TOML".
         error: The class of the error to raise.
+        limit: Largest size in bytes.
 
     Raises:
         UserError: The file is missing, too large, not a regular file, or not UTF-8.
     """
     try:
-        return read_regular(path, MAX_BYTES).decode()
+        return read_regular(path, limit).decode()
     except OSError as problem:
         got = f"{path}, which can't be read ({problem.strerror or problem})"
     except IrregularFileError as problem:
@@ -49,13 +52,15 @@ def read_text(path: Path, what: str, error: type[UserError] = DataError) -> str:
     raise error(got=got, expected=what, todo="Check the path and the file.")
 
 
-def read_json(path: Path, what: str, error: type[UserError] = DataError) -> Any:
+def read_json(
+    path: Path, what: str, error: type[UserError] = DataError, *, limit: int = MAX_BYTES
+) -> Any:
     """Read a JSON file; see `read_text` and `parse_json`.
 
     Raises:
         UserError: The file can't be read, or holds no JSON.
     """
-    text = read_text(path, what, error)
+    text = read_text(path, what, error, limit=limit)
     try:
         return parse_json(text)
     except ValueError as problem:
