@@ -116,7 +116,7 @@ def append_row(manifest: Path, row: Mapping[str, Any]) -> None:
 
 
 def to_line(row: Mapping[str, Any]) -> str:
-    """A row as a line of a manifest, without its newline; a row that was read gives the same line."""
+    """A row as a line of a manifest, without its newline; a row that was read gives its line."""
     return json.dumps(row)
 
 

@@ -74,9 +74,15 @@ def recipe(place: Path) -> Recipe:
     return read_recipe(place / "recipe.toml")
 
 
+def set_up(patch: pytest.MonkeyPatch) -> None:
+    """No processes, and a wide bound, so that some of the few items are near-duplicates."""
+    patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+    patch.setattr("blemish.synthesis.curation.duplicates.ALIKE", 0.8)
+
+
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+    set_up(monkeypatch)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["refused go", "keep all"])
@@ -86,7 +92,7 @@ def whole(
     """The folder of a run without shards, and whether it kept all images."""
     root = tmp_path_factory.mktemp("whole") / "out"
     with pytest.MonkeyPatch.context() as patch, alone(root):
-        patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+        set_up(patch)
         batch = Batch(recipe, root, keep_all=request.param)
         assert len([*batch.make(workers=1)]) == len(recipe)
         batch.finish()
@@ -329,7 +335,7 @@ def test_a_shard_of_another_bundle_or_mask_is_refused(
 def test_a_photograph_that_changed_between_shards_is_refused(
     recipe: Recipe, place: Path, tmp_path: Path
 ) -> None:
-    out, photograph = tmp_path / "out", place / "good" / "0.png"
+    out, photograph = tmp_path / "out", place / "good" / "2.png"
     before = photograph.read_bytes()
     make(recipe, out, 1, 2)
     photograph.write_bytes(before + b"\n")
@@ -337,7 +343,7 @@ def test_a_photograph_that_changed_between_shards_is_refused(
         make(read_recipe(recipe.file), out, 2, 2)
     finally:
         photograph.write_bytes(before)
-    with pytest.raises(DataError, match=r"sha256\.good/0\.png was "):
+    with pytest.raises(DataError, match=r"sha256\.good/2\.png was "):
         join(out)
 
 

@@ -177,8 +177,8 @@ def _note(kinds: dict[str, list[str]]) -> None:
     if not kinds:
         return
     print(
-        "Note: machines of several kinds made these items. On another kind the last bits of an item "
-        "may differ, so compare bytes only within one; machines.json has the items of each:",
+        "Note: machines of several kinds made these items. On another kind the last bits of an "
+        "item may differ, so compare bytes only within one; machines.json has the items of each:",
         *(f"  {kind}" for kind in kinds),
         sep="\n",
         file=sys.stderr,

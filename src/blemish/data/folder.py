@@ -270,7 +270,7 @@ def _by_class(photograph: Photograph) -> list[Photograph]:
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
     hidden = entry.name.startswith(".")
-    return os.path.splitext(entry.name)[1].lower() in SUFFIXES and not hidden and entry.is_file()
+    return entry.name.lower().endswith(SUFFIXES) and not hidden and entry.is_file()
 
 
 def _refuse_missing(root: Path) -> None:

@@ -1,7 +1,7 @@
 """Shards joined into the set that one run would have made, byte for byte.
 
-Near-duplicates are decided here, over the rows of all shards in the order of the recipe. A gathering
-that is killed can be repeated: until the manifest is there, everything depends on the shards' rows
+Near-duplicates are decided here, over the rows of all shards in the order of the recipe. If this is
+killed, it can be repeated: until the manifest is there, everything depends on the shards' rows
 alone; afterwards the shards are not needed any more.
 """
 
