@@ -1,6 +1,8 @@
-"""A data set by a SLURM array that submitit starts, then joined: python submitit_array.py RECIPE OUT
+"""A data set by a SLURM array that submitit starts, then joined.
 
-submitit is not a part of Blemish: python -m pip install submitit. Without SLURM, cluster="local"
+    python submitit_array.py RECIPE OUT
+
+submitit is not a part of Blemish: python -m pip install submitit. Without SLURM, its AutoExecutor
 runs the same on this machine.
 """
 

@@ -46,9 +46,8 @@ def batch(
         workers: Number of processes. It changes only the time.
         device: Device to compute on; auto uses CUDA if available.
         keep_all: Keep the images of refused items, too.
-        shard: Make only one of N shards, for 'blemish gather' to join; any number of shards may be
-            made at once in one folder. auto reads number and count from a SLURM array or a
-            Kubernetes Indexed Job (with JOB_COMPLETION_COUNT set), auto/N only an index from 0.
+        shard: Make shard K of N, for 'blemish gather' to join. auto is the one of a SLURM array or
+            of a Kubernetes Indexed Job (with JOB_COMPLETION_COUNT); auto/N reads an index from 0.
         dry_run: Check the recipe and print its plan without making items.
         as_json: Print the figures of the set as JSON.
     """
