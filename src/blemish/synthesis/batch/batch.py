@@ -98,7 +98,7 @@ class Batch:
 
 
 def workplace_of(recipe: Recipe, root: Path, *, device: str, keep_all: bool) -> Workplace:
-    """Where and how the items of a recipe are made."""
+    """Output folder and settings of the items of a recipe."""
     return Workplace(root=root.absolute(), device=device, keep_all=keep_all, reading=recipe.reading)
 
 
@@ -109,7 +109,7 @@ def made(
 
     Args:
         recipe: Recipe of the items.
-        workplace: Where and how they are made.
+        workplace: Output folder and settings.
         indices: Their indices in the recipe.
         workers: Number of processes; it changes only the time.
 
