@@ -11,6 +11,7 @@ on its file, so that nobody removes it, whatever machine or container either run
 import errno
 import os
 import re
+import secrets
 import stat
 import time
 import unicodedata
@@ -31,6 +32,7 @@ except ImportError:  # Windows has none
 
 LOCK = "running.lock"
 _LEFTOVER = re.compile(r"\.blemish-\d+\..+")  # as `_temporary` names it
+_CONTAINER = secrets.randbelow(10**9)  # processes of several containers may share their number
 _DAY = 24 * 3600
 MAX_NAME = 200  # bytes; of the 255 that file systems allow, the rest is for prefix and suffix
 
@@ -273,7 +275,7 @@ def _sync(path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".blemish-{os.getpid()}.{path.name}")
+    return path.with_name(f".blemish-{os.getpid()}{_CONTAINER}.{path.name}")
 
 
 @contextmanager

@@ -125,7 +125,12 @@ def append_row(manifest: Path, row: Mapping[str, Any]) -> None:
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
     """
-    append_line(manifest, json.dumps(row))
+    append_line(manifest, to_line(row))
+
+
+def to_line(row: Mapping[str, Any]) -> str:
+    """A row as a line of a manifest, without its newline; a row that was read gives its line."""
+    return json.dumps(row)
 
 
 def file_of(manifest: Path, row: Mapping[str, Any], kind: str) -> Path:
@@ -172,7 +177,7 @@ def _parsed(line: bytes) -> Any:
         kept = "image" in row["files"]
         reasons = [] if kept else [NOTHING_CHANGED]
         row = {**row, "outcome": "kept" if kept else "refused", "reasons": reasons}
-    return {"reasons": [], **row} if isinstance(row, dict) else row
+    return {**row, "reasons": row.get("reasons", [])} if isinstance(row, dict) else row
 
 
 def _bounded(digits: str) -> int:

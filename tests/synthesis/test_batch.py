@@ -170,8 +170,8 @@ def test_a_near_duplicate_loses_its_picture_and_is_remembered(
             copy = batch.root / first["files"][kind]
             copy.parent.mkdir(parents=True)
             copy.write_bytes((made / first["files"][kind]).read_bytes())
-        assert batch._compared(first) == first
-        again = batch._compared({**first, "name": "again"})
+        assert batch.comparison.decide(first) == first
+        again = batch.comparison.decide({**first, "name": "again"})
         assert (again["outcome"], again["duplicate_of"]) == ("refused", first["name"])
         assert again["reasons"] == [f"near-duplicate: like {first['name']}"]
         for kind in ("image", "mask"):

@@ -6,9 +6,13 @@ from scenery import lighter, painted
 from tiny import part
 
 from blemish.synthesis.curation.duplicates import (
+    ALIKE,
+    NEAR,
     SIDE,
     Fingerprint,
     Known,
+    _apart,
+    _distance,
     fingerprint,
     from_text,
     to_text,
@@ -171,14 +175,30 @@ def test_the_first_one_stays() -> None:
         known = Known()
         assert [known.like("a", marks[k], f"item {k}") for k in order] == [None] * 3
         assert [known.like("a", marks[k], "later") for k in order] == [f"item {k}" for k in order]
-        assert [name for name, _ in known.seen["a"]] == [f"item {k}" for k in order]
+        assert len(known) == len(order)
+
+
+def test_the_first_of_all_that_are_alike_is_found() -> None:
+    """As a comparison with each earlier item finds it."""
+    dice = np.random.default_rng(0)
+    cells = dice.integers(-127, 128, (3, SIDE, SIDE, 3)).astype(np.int8)
+    known, kept = Known(), list[tuple[str, Fingerprint]]()
+    for k in range(600):
+        spread = int(dice.choice([0, 1, 2, 40, 5000]))
+        down, right = (int(at) for at in dice.integers(0, 3 * spread + 9, 2))
+        mark = Fingerprint(cells=cells[dice.integers(3)], place=(down, right, spread))
+        like = (n for n, old in kept if _distance(mark, old) < ALIKE and _apart(mark, old) <= NEAR)
+        due = next(like, None)
+        assert known.like("a", mark, str(k)) == due
+        kept += [(str(k), mark)] if due is None else []
+    assert 10 < len(kept) == len(known) < 590
 
 
 def test_what_is_refused_is_not_remembered() -> None:
     """Else a chain of near ones would let the last of them differ from the first as it likes."""
     known, mark = Known(), mark_of()
     assert [known.like("a", mark, name) for name in "pqrs"] == [None, "p", "p", "p"]
-    assert len(known.seen["a"]) == 1
+    assert len(known) == 1
 
 
 @pytest.mark.parametrize("size", [(64, 64), (450, 600)])

@@ -56,6 +56,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "invert": reads(inversion.invert),
     "synthesize": reads(synthesis.synthesize),
     "batch": batch.batch,
+    "gather": batch.gather,
     "demo": synthesis.demo,
     "evaluate": {
         "inversion": reads(evaluation.inversion),

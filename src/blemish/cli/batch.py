@@ -1,5 +1,8 @@
-"""`blemish batch`: a data set from a recipe."""
+"""`blemish batch`: a data set from a recipe, or one shard of it; `blemish gather` joins shards."""
 
+import json
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +18,12 @@ from blemish.names import Device
 if TYPE_CHECKING:
     from blemish.synthesis.batch.batch import Batch
     from blemish.synthesis.batch.recipe import Recipe
+    from blemish.synthesis.batch.shard_run import ShardRun
+    from blemish.synthesis.batch.shards import Shard
 
 RecipeFile = Annotated[Path, Positional, arg(metavar="RECIPE")]
+Made = Annotated[Path, Positional, arg(metavar="OUT")]
+Share = Annotated[str | None, arg(metavar="K/N|auto", help_behavior_hint="(default: all items)")]
 ALL_CORES = "(default: all cores; 1 on CUDA)"
 
 
@@ -26,8 +33,9 @@ def batch(
     workers: Annotated[int | None, arg(help_behavior_hint=ALL_CORES)] = None,
     device: Device = "auto",
     keep_all: Flag = False,
+    shard: Share = None,
     dry_run: Flag = False,
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """Make a data set from a recipe; resume an interrupted one.
 
@@ -38,20 +46,27 @@ def batch(
         workers: Number of processes. It changes only the time.
         device: Device to compute on; auto uses CUDA if available.
         keep_all: Keep the images of refused items, too.
+        shard: Make shard K of N, for 'blemish gather' to join. auto is the one of a SLURM array or
+            of a Kubernetes Indexed Job (with JOB_COMPLETION_COUNT); auto/N reads an index from 0.
         dry_run: Check the recipe and print its plan without making items.
-        json: Print the figures of the set as JSON.
+        as_json: Print the figures of the set as JSON.
     """
     from blemish.devices import choose_device
     from blemish.synthesis.batch.batch import Batch
     from blemish.synthesis.batch.pool import refuse_workers, usual_workers
     from blemish.synthesis.batch.recipe import read_recipe
+    from blemish.synthesis.batch.shards import read_shard
 
+    only = None if shard is None else read_shard(shard, os.environ)
     found, on = read_recipe(recipe), choose_device(device)
     processes = usual_workers(on) if workers is None else workers
     refuse_workers(processes)
     found.check()
     if dry_run:
-        print_json(_plan(found))
+        print_json(_plan(found, only))
+        return
+    if only is not None:
+        _make_shard(found, only, out, processes, device=on, keep_all=keep_all, as_json=as_json)
         return
     start = time.monotonic()
     with carried_on(), alone(out):
@@ -59,33 +74,94 @@ def batch(
         before = begun.done
         _make(begun, processes)
     figures = begun.finish()
-    if json:
+    if as_json:
         print_json(figures)
     else:
-        _tell(figures, out, made=len(begun) - before, took=time.monotonic() - start)
+        _tell(figures, made=len(begun) - before, took=time.monotonic() - start)
+        _point_at(out)
     if figures["failed"] == len(begun):
         raise _nothing(figures)
 
 
-def _make(batch: "Batch", workers: int) -> None:
+def gather(out: Made, as_json: Json = False) -> None:
+    """Join the shards of a data set; the result is that of a run without shards, byte for byte.
+
+    Args:
+        out: Folder in which 'blemish batch --shard' has made all shards.
+        as_json: Print the figures of the set as JSON.
+    """
+    from blemish.synthesis.batch.gather import gather as join
+    from blemish.synthesis.batch.gather import kinds_of, refuse_missing
+
+    refuse_missing(out)
+    with carried_on(), alone(out), Progress("gathering", 1) as progress:
+        figures = join(out, progress.part)
+    if as_json:
+        print_json(figures)
+    else:
+        _tell(figures)
+        _point_at(out)
+    _note(kinds_of(out))
+    if figures["failed"] == figures["items"]:
+        raise _nothing(figures)
+
+
+def _make_shard(
+    recipe: "Recipe",
+    shard: "Shard",
+    out: Path,
+    workers: int,
+    *,
+    device: str,
+    keep_all: bool,
+    as_json: bool,
+) -> None:
+    from blemish.synthesis.batch.shard_run import ShardRun, folder_of, is_gathered
+
+    if is_gathered(recipe, shard, out, device=device, keep_all=keep_all):
+        print(f"{out} is gathered already: nothing is left to do for shard {shard}.")
+        return
+    start = time.monotonic()
+    with carried_on(), alone(folder_of(out, shard)):
+        begun = ShardRun(recipe, shard, out, device=device, keep_all=keep_all)
+        before = begun.done
+        _make(begun, workers)
+    figures = begun.figures()
+    if as_json:
+        print_json(figures)
+        return
+    _tell(figures, made=len(begun) - before, took=time.monotonic() - start)
+    print(f"This was shard {shard}; after the last one: blemish gather {out}")
+
+
+def _make(batch: "Batch | ShardRun", workers: int) -> None:
     with Progress("making", len(batch)) as progress:
         if batch.done < len(batch):
             progress.part(batch.done)
-        for row in batch.make(workers=workers):
-            progress.step(row["index"])
+        for _ in batch.make(workers=workers):
+            progress.part(batch.done)
 
 
-def _plan(recipe: "Recipe") -> dict[str, Any]:
-    """Size and contents of the set that a recipe describes."""
-    groups = recipe.options()["group"]
-    for group in groups:
-        group["photographs"] = len(group["photographs"])
-        group["masks"] = len(group["masks"])
+def _plan(recipe: "Recipe", shard: "Shard | None") -> dict[str, Any]:
+    """Size and contents of the set that a recipe describes; files are only counted."""
+    groups = [
+        {
+            **group.record(),
+            "photographs": len(group.photographs),
+            "masks": len(group.masks),
+        }
+        for group in recipe.groups
+    ]
     bundle = None if recipe.bundle is None else str(recipe.bundle.path)
-    return {"items": len(recipe), "bundle": bundle, "seed": recipe.seed, "groups": groups}
+    plain = json.loads(json.dumps(groups, default=str))
+    known = {"items": len(recipe), "bundle": bundle, "seed": recipe.seed, "groups": plain}
+    if shard is None:
+        return known
+    items = shard.items(recipe)
+    return {**known, "shard": {"name": str(shard), "first": items.start, "items": len(items)}}
 
 
-def _tell(figures: dict[str, Any], out: Path, *, made: int, took: float) -> None:
+def _tell(figures: dict[str, Any], *, made: int = 0, took: float = 0) -> None:
     counts = ", ".join(f"{figures[name]} {name}" for name in ("kept", "refused", "failed"))
     pace = f"; {made} made now, {took / made:.1f} s each" if made else ""
     print(f"{figures['items']} items: {counts}{pace}.")
@@ -93,6 +169,22 @@ def _tell(figures: dict[str, Any], out: Path, *, made: int, took: float) -> None
         print(f"  refused, {reason}: {count}")
     for failure in figures["failures"]:
         print(f"  failed, {failure['name']}: {failure['reason']}")
+
+
+def _note(kinds: dict[str, list[str]]) -> None:
+    """Say that machines of several kinds have made a set, on stderr."""
+    if not kinds:
+        return
+    print(
+        "Note: machines of several kinds made these items. On another kind the last bits of an "
+        "item may differ, so compare bytes only within one; machines.json has the items of each:",
+        *(f"  {kind}" for kind in kinds),
+        sep="\n",
+        file=sys.stderr,
+    )
+
+
+def _point_at(out: Path) -> None:
     print(
         f"{out / 'manifest.jsonl'} has one line each; {out / 'contact_sheet.png'} shows the last."
     )

@@ -9,6 +9,7 @@ Any suffix of `decode.SUFFIXES` is accepted, in upper or lower case; hidden file
 `leftovers` finds the images that are not read.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,9 +180,15 @@ def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "
 
 def pictures_in(folder: Path) -> list[Path]:
     """Image files of a folder by name, without hidden ones; empty if the folder is missing."""
+    return [folder / name for name in picture_names(folder)]
+
+
+def picture_names(folder: Path) -> list[str]:
+    """Names of the files of `pictures_in`, a million of them in seconds."""
     if not folder.is_dir():
         return []
-    return [path for path in sorted(folder.iterdir()) if _is_picture(path)]
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _is_picture(entry))
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -261,9 +268,9 @@ def _by_class(photograph: Photograph) -> list[Photograph]:
     return [replace(photograph, kind=kind) for kind in kinds] or [photograph]
 
 
-def _is_picture(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    hidden = entry.name.startswith(".")
+    return entry.name.lower().endswith(SUFFIXES) and not hidden and entry.is_file()
 
 
 def _refuse_missing(root: Path) -> None:

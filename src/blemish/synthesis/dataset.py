@@ -148,7 +148,7 @@ class Dataset:
 
     def fail(self, name: str, kind: str, facts: Mapping[str, Any], reason: str) -> dict[str, Any]:
         """Add a line with the reason why an item failed; it has no files."""
-        row = _line(name, kind, "failed", (reason,), {}) | {**facts}
+        row = failed_row(name, kind, facts, reason)
         self.append(row)
         return row
 
@@ -197,6 +197,11 @@ def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
         "mask": partial(item.twin.write_mask, mask=item.changed),
         "image": item.picture.write,
     }
+
+
+def failed_row(name: str, kind: str, facts: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """Row of an item that failed; it has no files."""
+    return _line(name, kind, "failed", (reason,), {}) | {**facts}
 
 
 def _line(

@@ -14,14 +14,14 @@ from typing import Any
 from blemish.errors import DataError
 from blemish.files import ensure_writable
 from blemish.manifest import Row
+from blemish.synthesis.batch.comparison import Comparison
 from blemish.synthesis.batch.items import Failed, Workplace
 from blemish.synthesis.batch.pool import in_order
 from blemish.synthesis.batch.recipe import Recipe
-from blemish.synthesis.batch.record import keep_record
-from blemish.synthesis.batch.tally import write_report
-from blemish.synthesis.batch.tasks import task_of
-from blemish.synthesis.curation.duplicates import Known, from_text
-from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.batch.record import keep_record, refuse_shards
+from blemish.synthesis.batch.tally import REPORT, write_report
+from blemish.synthesis.batch.tasks import Task, task_of
+from blemish.synthesis.dataset import Dataset, failed_row
 
 
 class Batch:
@@ -37,23 +37,22 @@ class Batch:
         done: Number of items with a row.
 
     Raises:
-        DataError: The folder contains items of another recipe.
+        DataError: The folder contains items of another recipe, or shards.
         OutputError: The folder can't be written to.
     """
 
     def __init__(
         self, recipe: Recipe, root: Path, *, device: str = "cpu", keep_all: bool = False
     ) -> None:
-        self.recipe, self.root, self.keep_all = recipe, root, keep_all
-        self.workplace = Workplace(
-            root=root.absolute(), device=device, keep_all=keep_all, reading=recipe.reading
-        )
+        self.recipe, self.root = recipe, root
+        self.workplace = workplace_of(recipe, root, device=device, keep_all=keep_all)
+        refuse_shards(root)
         ensure_writable(root)
         options = {"recipe": recipe.options(), "device": device, "keep_all": keep_all}
         keep_record(root, {**options, "sha256": recipe.digests()})
         self.dataset = Dataset(root)
         self.dataset.sweep()
-        self.known, self.done = Known(), 0
+        self.comparison, self.done = Comparison(root, keep_all=keep_all), 0
         for row in self.dataset:
             self._recall(row)
 
@@ -74,54 +73,82 @@ class Batch:
             BlemishError: The operating system has killed a process.
         """
         missing = range(self.done, len(self))
-        tasks = (task_of(self.recipe, index) for index in missing)
-        workers = max(1, min(workers, len(missing)))
         try:
-            with closing(in_order(self.workplace.make, tasks, workers=workers)) as results:
-                for index, result in zip(missing, results, strict=True):
-                    yield self._keep(index, result)
+            with closing(made(self.recipe, self.workplace, missing, workers=workers)) as rows:
+                for row in rows:
+                    yield self._keep(row)
         finally:
             self.dataset.sweep()
 
     def finish(self) -> dict[str, Any]:
         """Draw the contact sheet, and write and return the figures of the whole set."""
-        self.dataset.contact_sheet()
-        return write_report(self.root / "report.json", self.dataset)
+        return finish(self.dataset)
 
-    def _keep(self, index: int, result: Row | Failed) -> Row:
-        if isinstance(result, Failed):
-            task = task_of(self.recipe, index)
-            row = self.dataset.fail(task.name, task.kind, task.facts(), result.reason)
-        else:
-            row = self._compared(result)
-            self.dataset.append(row)
+    def _keep(self, row: Row) -> Row:
+        decided = self.comparison.decide(row)
+        self.dataset.append(decided)
         self.done += 1
-        return row
-
-    def _compared(self, row: Row) -> Row:
-        """Row of an item that may be a near-duplicate of an earlier one on the same photograph."""
-        earlier = self._earlier(row) if row["outcome"] == "kept" else None
-        if earlier is None:
-            return row
-        files = dict(row["files"])
-        if not self.keep_all:
-            for kind in ("image", "mask"):
-                (self.root / files.pop(kind)).unlink()
-        reasons = [f"near-duplicate: like {earlier}"]
-        verdict = {"outcome": "refused", "reasons": reasons, "duplicate_of": earlier}
-        return {**row, **verdict, "files": files}
-
-    def _earlier(self, row: Row) -> str | None:
-        return self.known.like(row["photograph"], from_text(row["fingerprint"]), row["name"])
+        return decided
 
     def _recall(self, row: Row) -> None:
         """Restore the state that an uninterrupted run would have after this row."""
-        if row.get("index") != self.done or self.done >= len(self):
-            raise DataError(
-                got=f"{self.dataset.manifest}: line {self.done + 1} belongs to another item",
-                expected="one line per item, in order",
-                todo="Choose another folder, or restore the manifest.",
-            )
-        if row["outcome"] == "kept":
-            self._earlier(row)
+        refuse_misplaced(self.dataset.manifest, row, self.done, range(len(self)))
+        self.comparison.recall(row)
         self.done += 1
+
+
+def workplace_of(recipe: Recipe, root: Path, *, device: str, keep_all: bool) -> Workplace:
+    """Output folder and settings of the items of a recipe."""
+    return Workplace(root=root.absolute(), device=device, keep_all=keep_all, reading=recipe.reading)
+
+
+def made(
+    recipe: Recipe, workplace: Workplace, indices: range, *, workers: int
+) -> Generator[Row, None, None]:
+    """Rows of items in order, before they are compared with earlier ones.
+
+    Args:
+        recipe: Recipe of the items.
+        workplace: Output folder and settings.
+        indices: Their indices in the recipe.
+        workers: Number of processes; it changes only the time.
+
+    Yields:
+        Each item's row after its files are written; a failed item has a row, too.
+    """
+    tasks = (task_of(recipe, index) for index in indices)
+    workers = max(1, min(workers, len(indices)))
+    with closing(in_order(workplace.make, tasks, workers=workers)) as results:
+        for index, result in zip(indices, results, strict=True):
+            failed = isinstance(result, Failed)
+            yield _failure(task_of(recipe, index), result) if failed else result
+
+
+def finish(dataset: Dataset) -> dict[str, Any]:
+    """Draw the contact sheet of a finished set, and write and return its figures."""
+    dataset.contact_sheet()
+    return write_report(dataset.root / REPORT, dataset)
+
+
+def refuse_misplaced(manifest: Path, row: Row, line: int, due: range) -> None:
+    """Refuse a row that belongs to another item than the one due there.
+
+    Args:
+        manifest: File of the row, for the message.
+        row: The row.
+        line: Number of its line, from 0.
+        due: Indices of the items that the file may hold, in order.
+
+    Raises:
+        DataError: The row belongs to another item.
+    """
+    if line >= len(due) or row.get("index") != due[line]:
+        raise DataError(
+            got=f"{manifest}: line {line + 1} belongs to another item",
+            expected="one line per item, in order",
+            todo="Choose another folder, or restore the manifest.",
+        )
+
+
+def _failure(task: Task, failed: Failed) -> Row:
+    return failed_row(task.name, task.kind, task.facts(), failed.reason)

@@ -1,7 +1,7 @@
 """Group of a recipe: items of one kind, and their options."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Group(SynthesisOptions):
 
     def record(self) -> dict[str, Any]:
         """Content of the group, as recorded by batches; see `synthesis.records`."""
-        known = asdict(self)
+        known = {option.name: getattr(self, option.name) for option in fields(self)}
         names = ("defect", "count", "photographs", "parts", "masks")
         return {
             **{name: known[name] for name in names},

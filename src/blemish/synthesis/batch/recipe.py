@@ -17,14 +17,14 @@ Paths are relative to the recipe's folder. Items are numbered from 0 over all gr
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from blemish.checkpoint import Bundle, find_bundle
-from blemish.data.folder import pictures_in
+from blemish.data.folder import picture_names
 from blemish.data.names import normal
 from blemish.decode import BYTE_LIMIT
 from blemish.errors import DataError, OptionError
@@ -83,8 +83,27 @@ class Recipe:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of everything that items are made from, by name."""
-        known = {name: _digest(self.here / name) for name in self._files()}
-        return known if self.bundle is None else {"bundle": self.bundle.digest, **known}
+        photographs = {name for group in self.groups for name in group.photographs}
+        return {**self.bundle_digest(), **self.digests_of(photographs | self.shared_files())}
+
+    def bundle_digest(self) -> dict[str, str]:
+        """The bundle's digest under its name in `digests`."""
+        return {} if self.bundle is None else {"bundle": self.bundle.digest}
+
+    def digests_of(self, names: Iterable[str]) -> dict[str, str]:
+        """SHA-256 of files by name, in order."""
+        return {name: _digest(self.here / name) for name in sorted(names)}
+
+    def shared_files(self) -> set[str]:
+        """Names of the files that any item may use: masks, and files in folders of options."""
+        named = {name for group in self.groups for name in group.masks}
+        for key, folder in {kv for group in self.groups for kv in group.folders.items()}:
+            inside = (
+                path.relative_to(self.here / folder) for path in _files_in(self.here / folder)
+            )
+            named |= {_readable(key, _named(folder, path)) for path in inside}
+        named |= {file.as_posix() for group in self.groups for file in group.files.values()}
+        return named
 
     def check(self) -> None:
         """Refuse what the bundle can't do, before the work starts.
@@ -104,17 +123,6 @@ class Recipe:
                     made.masks.index(group.defect)
                 if options.mask_kind == "real" and options.real is not None:
                     read_real(options.real, group.defect, first_third=options.first_third)
-
-    def _files(self) -> Iterator[str]:
-        named = {name for group in self.groups for name in (*group.photographs, *group.masks)}
-        folders = {(key, here) for group in self.groups for key, here in group.folders.items()}
-        for key, folder in folders:
-            inside = [
-                path.relative_to(self.here / folder) for path in _files_in(self.here / folder)
-            ]
-            named |= {_readable(key, _named(folder, path)) for path in inside}
-        named |= {file.as_posix() for group in self.groups for file in group.files.values()}
-        yield from sorted(named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +197,8 @@ def _listed(key: str, names: tuple[str, ...], here: Path) -> tuple[str, ...]:
     """Folders replaced by their images."""
     found = []
     for name in names:
-        inside = [_readable(key, _named(name, path.name)) for path in pictures_in(here / name)]
+        start = _named(name, "x")[:-1]
+        inside = [_readable(key, start + file) for file in picture_names(here / name)]
         if not inside and not (here / name).is_file():
             raise _missing(key, name, "an image, or a folder of images")
         found += inside or [name]

@@ -11,6 +11,8 @@ from blemish.files import write_atomically
 from blemish.manifest import MANIFEST
 
 NAME = "recipe.json"
+SHARDS = "shards"  # folder of what shards have made, until it is gathered
+MAX_BYTES = 2**30
 SHOWN = 3
 
 
@@ -30,11 +32,7 @@ def keep_record(root: Path, record: dict[str, Any]) -> None:
             raise _refusal(root, "that belong to no batch")
         write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
         return
-    changes = list(differences(_read(path), record))
-    if changes:
-        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
-        what = "; ".join(changes[:SHOWN])
-        raise _refusal(root, f"of a batch that differs from this one: {what}{more}")
+    refuse_differences(root, read_record(root), record)
 
 
 def refuse_batch(root: Path) -> None:
@@ -43,11 +41,25 @@ def refuse_batch(root: Path) -> None:
     Raises:
         DataError: The folder belongs to a batch.
     """
-    if (root / NAME).exists():
+    if (root / NAME).exists() or (root / SHARDS).exists():
         raise DataError(
             got=f"{root}, a folder of 'blemish batch'",
             expected="a folder of 'blemish synthesize', or a new one",
             todo="Choose another folder with --out.",
+        )
+
+
+def refuse_shards(root: Path) -> None:
+    """Refuse a folder whose items are made by shards.
+
+    Raises:
+        DataError: The folder has shards.
+    """
+    if (root / SHARDS).exists():
+        raise DataError(
+            got=f"{root}, whose items are made by shards",
+            expected="a folder without shards",
+            todo=f"Join them first: blemish gather {root}",
         )
 
 
@@ -68,8 +80,28 @@ def _brief(value: Any) -> str:
     return "absent" if value is None else text if len(text) <= 40 else f"{text[:36]}…"
 
 
-def _read(path: Path) -> Any:
-    return read_json(path, "the record of a batch, as Blemish wrote it")
+def read_record(root: Path) -> Any:
+    """The record of a folder.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    return read_json(
+        root / NAME, "the record of a batch, as Blemish wrote it", most_bytes=MAX_BYTES
+    )
+
+
+def refuse_differences(root: Path, old: Any, new: Any) -> None:
+    """Refuse a record that differs from that of a folder.
+
+    Raises:
+        DataError: The folder contains items of another batch.
+    """
+    changes = list(differences(old, new))
+    if changes:
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        what = "; ".join(changes[:SHOWN])
+        raise _refusal(root, f"of a batch that differs from this one: {what}{more}")
 
 
 def _refusal(root: Path, what: str) -> DataError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from blemish.files import write_atomically
 
+REPORT = "report.json"
 FAILURES = 5
 
 
@@ -57,12 +58,17 @@ class Tally:
         }
 
 
-def write_report(path: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write the figures of a manifest's rows as JSON, and return them."""
+def figures_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of a manifest's rows."""
     tally = Tally()
     for row in rows:
         tally.add(row)
-    figures = tally.figures()
+    return tally.figures()
+
+
+def write_report(path: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write the figures of a manifest's rows as JSON, and return them."""
+    figures = figures_of(rows)
     write_atomically(path, (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode())
     return figures
 

@@ -5,14 +5,20 @@ the spread of the change give the position inside a cell and the size of a small
 """
 
 import base64
+import math
+import sqlite3
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import dist
+from weakref import finalize
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Int8, UInt8
+
+from blemish.errors import OutputError
 
 SIDE = 16
 ALIKE = 0.15
@@ -20,6 +26,17 @@ NEAR = 0.3
 
 _PLACE = struct.Struct("<3H")
 _UNITS = 2**16 - 1
+_TABLE = """
+PRAGMA journal_mode = OFF;
+CREATE TABLE seen (
+    photograph TEXT, down INTEGER, across INTEGER, spread INTEGER,
+    number INTEGER, name TEXT, cells BLOB, PRIMARY KEY (photograph, down, number)
+) WITHOUT ROWID;
+"""
+_NEAR = """
+SELECT down, across, spread, name, cells FROM seen WHERE photograph = ?
+AND down BETWEEN ? AND ? AND across BETWEEN ? AND ? AND spread BETWEEN ? AND ? ORDER BY number
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +79,20 @@ def from_text(text: str) -> Fingerprint:
 
 
 class Known:
-    """Earlier items, with which each new one is compared."""
+    """Earlier items, with which each new one is compared.
+
+    They are in a temporary database, of which a few megabytes are in memory and the rest is in an
+    unnamed file in the folder for temporary files: memory does not grow with their number.
+    """
 
     def __init__(self) -> None:
-        self.seen: dict[str, list[tuple[str, Fingerprint]]] = {}
+        self.seen = sqlite3.connect("", isolation_level=None)
+        self.seen.executescript(_TABLE)
+        finalize(self, self.seen.close)
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
 
     def like(self, photograph: str, mark: Fingerprint, name: str) -> str | None:
         """Name of an earlier item that is the same; otherwise None, and this item is remembered.
@@ -74,13 +101,41 @@ class Known:
             photograph: Identity of the photograph.
             mark: Fingerprint of the item.
             name: Name of the item.
+
+        Raises:
+            OutputError: The temporary file can't be written.
         """
-        before = self.seen.setdefault(photograph, [])
-        for earlier, other in before:
-            if _distance(mark, other) < ALIKE and _apart(mark, other) <= NEAR:
-                return earlier
-        before.append((name, mark))
+        with _refusals():
+            for earlier, other in self._near(photograph, mark):
+                if _distance(mark, other) < ALIKE and _apart(mark, other) <= NEAR:
+                    return earlier
+            cells = zlib.compress(mark.cells.tobytes())
+            values = (photograph, *mark.place, self.count, name, cells)
+            self.seen.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        self.count += 1
         return None
+
+    def _near(self, photograph: str, mark: Fingerprint) -> Iterator[tuple[str, Fingerprint]]:
+        """Earlier items close enough that `_apart` may be up to `NEAR`, oldest first."""
+        spread = max(mark.place[2] / (1 - NEAR), 1)  # of the widest defect that may be as near
+        reach = math.ceil(NEAR * spread)
+        box = [end for at in mark.place for end in (at - reach, at + reach)]
+        for *place, name, cells in self.seen.execute(_NEAR, (photograph, *box)):
+            levels = np.frombuffer(zlib.decompress(cells), np.int8).reshape(SIDE, SIDE, 3)
+            down, right, spread = place
+            yield name, Fingerprint(cells=levels, place=(down, right, spread))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutputError(
+            got=f"the folder for temporary files, where fingerprints can't be kept: {error}",
+            expected="some space: half a gigabyte for a million items",
+            todo="Free some, or set TMPDIR to another folder.",
+        ) from error
 
 
 def _place(loudness: Float[np.ndarray, "h w"]) -> tuple[int, int, int]:
@@ -105,4 +160,4 @@ def _distance(a: Fingerprint, b: Fingerprint) -> float:
 
 def _apart(a: Fingerprint, b: Fingerprint) -> float:
     """Distance of their centres and spreads, in units of the larger spread."""
-    return dist(a.place, b.place) / max(a.place[2], b.place[2], 1)
+    return math.dist(a.place, b.place) / max(a.place[2], b.place[2], 1)

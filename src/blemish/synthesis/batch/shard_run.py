@@ -1,0 +1,191 @@
+"""One shard of a batch, made by itself in the folder that all shards share.
+
+A shard writes the files of its items to their final places and everything else to a folder of its
+own: what its items are made from, their rows, the machine, and its lock. Near-duplicates depend on
+earlier shards, so nothing is decided here: `gather` does that.
+
+    OUT/shards/recipe.json                 what all shards must have in common
+    OUT/shards/3-of-64/recipe.json         indices of the items, digests of their photographs
+    OUT/shards/3-of-64/items.jsonl         one row per item, before any comparison
+    OUT/shards/3-of-64/machines.jsonl      machines that made them, with their first item
+"""
+
+import hashlib
+import json
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from blemish.errors import DataError
+from blemish.files import append_line, read_lines
+from blemish.manifest import MANIFEST, Row, append_row, read_rows
+from blemish.synthesis.batch.batch import made, refuse_misplaced, workplace_of
+from blemish.synthesis.batch.machine import machine
+from blemish.synthesis.batch.recipe import Recipe
+from blemish.synthesis.batch.record import (
+    NAME,
+    SHARDS,
+    keep_record,
+    read_record,
+    refuse_differences,
+)
+from blemish.synthesis.batch.shards import Shard, photographs_of
+from blemish.synthesis.batch.tally import REPORT, figures_of
+from blemish.synthesis.dataset import Dataset
+
+ITEMS, MACHINES = "items.jsonl", "machines.jsonl"
+COMMON = ("recipe", "device", "keep_all")  # of the record of a whole batch
+
+
+class ShardRun:
+    """Shard of a recipe, and the folder in which it is made or resumed beside other shards.
+
+    Args:
+        recipe: Recipe of all items.
+        shard: The shard.
+        root: Folder of all items.
+        device: Device to compute on.
+        keep_all: Keep the images of refused items.
+
+    Attributes:
+        items: Indices of its items.
+        done: Number of its items with a row.
+
+    Raises:
+        DataError: The folder contains items of another recipe or of another number of shards.
+        OutputError: The folder can't be written to.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        shard: Shard,
+        root: Path,
+        *,
+        device: str = "cpu",
+        keep_all: bool = False,
+    ) -> None:
+        self.recipe, self.items, self.device = recipe, shard.items(recipe), device
+        self.workplace = workplace_of(recipe, root, device=device, keep_all=keep_all)
+        self.folder = folder_of(root, shard)
+        self.rows = self.folder / ITEMS
+        shared = _shared(recipe, shard, device=device, keep_all=keep_all)
+        _refuse_gathered(root)
+        keep_record(root / SHARDS, shared)
+        keep_record(self.folder, {"batch": digest_of(shared), **_own(recipe, self.items)})
+        self.dataset = Dataset(root)
+        self.dataset.sweep()
+        self.done = 0
+        for row in read_rows(self.rows):
+            refuse_misplaced(self.rows, row, self.done, self.items)
+            self.done += 1
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def make(self, *, workers: int) -> Generator[Row, None, None]:
+        """Make the missing items; failures don't stop it.
+
+        Args:
+            workers: Number of processes; it changes only the time.
+
+        Yields:
+            Each item's row, once it is written; a near-duplicate is not yet known as one.
+
+        Raises:
+            OutputError: The folder can no longer be written to.
+            BlemishError: The operating system has killed a process.
+        """
+        missing = self.items[self.done :]
+        if missing:
+            self._note_machine()
+        try:
+            with closing(made(self.recipe, self.workplace, missing, workers=workers)) as rows:
+                for row in rows:
+                    append_row(self.rows, row)
+                    self.done += 1
+                    yield row
+        finally:
+            self.dataset.sweep()
+
+    def figures(self) -> dict[str, Any]:
+        """Figures of the shard's items, near-duplicates among the kept ones."""
+        return figures_of(read_rows(self.rows))
+
+    def _note_machine(self) -> None:
+        known, here = machines_of(self.folder), machine(self.device)
+        if not known or {**known[-1], "first": None} != {"first": None, **here}:
+            first = self.items[self.done]
+            append_line(self.folder / MACHINES, json.dumps({"first": first, **here}))
+
+
+def folder_of(root: Path, shard: Shard) -> Path:
+    """Folder in which a shard keeps its rows, and which its run locks."""
+    return root / SHARDS / shard.name
+
+
+def machines_of(folder: Path) -> list[dict[str, Any]]:
+    """Machines that made a shard's items, with the index of the first one each."""
+    return [json.loads(line) for line in read_lines(folder / MACHINES)]
+
+
+def digest_of(shared: Any) -> str:
+    """Identity of what all shards have in common."""
+    return hashlib.sha256(json.dumps(shared).encode()).hexdigest()
+
+
+def is_gathered(recipe: Recipe, shard: Shard, root: Path, *, device: str, keep_all: bool) -> bool:
+    """Whether the set is complete already, so that nothing is left for a shard to do.
+
+    Raises:
+        DataError: The folder contains items of another batch, or of one without shards that is not
+            finished.
+    """
+    if not (root / NAME).exists() or (root / SHARDS / NAME).exists():
+        return False
+    known = read_record(root)
+    shared = _shared(recipe, shard, device=device, keep_all=keep_all)
+    due = {**shared["sha256"], **_own(recipe, shard.items(recipe))["sha256"]}
+    found = {name: known.get("sha256", {}).get(name) for name in due}
+    old = {name: known.get(name) for name in COMMON}
+    refuse_differences(
+        root,
+        {**old, "sha256": found},
+        {**{name: shared[name] for name in COMMON}, "sha256": due},
+    )
+    if not (root / REPORT).exists():
+        raise DataError(
+            got=f"{root / MANIFEST} of a run without shards that is not finished",
+            expected="a new folder, or one of shards",
+            todo="Finish that run without --shard, or choose another folder with --out.",
+        )
+    return True
+
+
+def _refuse_gathered(root: Path) -> None:
+    """Refuse a set that was gathered after `is_gathered` had looked."""
+    if (root / NAME).exists() and not (root / SHARDS / NAME).exists():
+        raise DataError(
+            got=f"{root}, which was gathered at this moment",
+            expected="a set that is not complete",
+            todo="Nothing is left to do; remove its folder 'shards' if there is one.",
+        )
+
+
+def _shared(recipe: Recipe, shard: Shard, *, device: str, keep_all: bool) -> dict[str, Any]:
+    """Record that all shards have in common."""
+    return {
+        "recipe": recipe.options(),
+        "device": device,
+        "keep_all": keep_all,
+        "sha256": {**recipe.bundle_digest(), **recipe.digests_of(recipe.shared_files())},
+        "items": len(recipe),
+        "shards": shard.count,
+    }
+
+
+def _own(recipe: Recipe, items: range) -> dict[str, Any]:
+    """Record of a shard alone."""
+    digests = recipe.digests_of(photographs_of(recipe, items))
+    return {"items": [items.start, items.stop], "sha256": digests}
