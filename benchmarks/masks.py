@@ -40,7 +40,7 @@ SPACES: tuple[Space, ...] = ("z", "w", "w+")
 PER_REAL = 6  # synthetic masks for each real one
 LAID = 160  # pixels a side at which laid masks are measured
 SHOWN = 12  # masks of each type on the sheet
-SEARCHED = 12  # real masks of each type whose codes are searched
+SEARCHED = 8  # real masks of each type whose codes are searched
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ def report(data: DefectFolder, bundle: Bundle, everything: bool, sheet: Path) ->
         for name, masks in zip(everyone, (real, made, laid), strict=True):
             everyone[name] += masks
         tiles += [_tile(m) for m in _padded(real[:SHOWN])] + [_tile(m) for m in made[:SHOWN]]
-        unseen = real if everything else real[-(-len(real) // 3) :]
+        seen = 0 if everything else len(data.defects_to_learn(kind, first_third=True))
+        unseen = real[seen:]
         rows = [[met(model, kind, mask, space) for mask in unseen[:SEARCHED]] for space in SPACES]
         medians = " | ".join(f"{median(row):.2f} ({min(row):.2f})" for row in rows)
         searched.append(f"| {kind} | {len(rows[0])} | {medians} |")
