@@ -141,8 +141,8 @@ def _bent(picture: Picture, bend: Bend) -> Picture:
     right, down = columns - x, rows - y
     radius = np.hypot(right, down) / np.sqrt(part.sum() / np.pi) + 1e-6
     factor = bend(radius, np.arctan2(down, right))
-    maps = ((at + way * factor).astype(np.float32) for at, way in ((x, right), (y, down)))
-    return cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    across, along = ((p + q * factor).astype(np.float32) for p, q in ((x, right), (y, down)))
+    return cv2.remap(picture, across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def _mixed(picture: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
