@@ -5,10 +5,12 @@ import foreign_annotations as foreign
 import numpy as np
 import pytest
 from commands import assert_parsing_fails, assert_refused, exit_code
+from made import write_made
 from same import files_in
 from tiny import add_windows, write_bundle
 
 from blemish.data import check
+from blemish.manifest import read_rows
 from blemish.pictures import read_mask, write_picture
 
 
@@ -90,6 +92,20 @@ def test_importing_tells_json(place: Path, capsys: pytest.CaptureFixture[str]) -
     found = json.loads(capsys.readouterr().out)
     assert {*found["files"]} == {*files_in(place / "out")}
     assert (found["good"], found["types"]) == (1, {"dent": 2, "scratch": 2})
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo"])
+def test_an_export_is_read_back(place: Path, format: str) -> None:
+    made = write_made(place / "made")
+    assert exit_code(f"export made --format {format} --out exported") == 0
+    assert exit_code("data import exported --out out") == 0
+    masks = sorted((place / "out" / "ground_truth").rglob("*_mask.png"))
+    assert len(masks) == 5
+    for path in masks:
+        item = path.name.removesuffix("_mask.png")
+        (row,) = (row for row in read_rows(made / "manifest.jsonl") if row["name"] == item)
+        assert path.parent.name == row["type"]
+        assert np.array_equal(read_mask(path), read_mask(made / row["files"]["mask"]))
 
 
 REFUSED = [

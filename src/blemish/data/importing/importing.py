@@ -11,7 +11,7 @@ of each type by name.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +137,7 @@ def import_annotations(
 
 
 @contextmanager
-def _opened(source: Path, out: Path):
+def _opened(source: Path, out: Path) -> Iterator[Source]:
     with TemporaryDirectory(prefix="blemish-") as scratch:
         opened = Source(source, Path(scratch))
         if out.resolve().is_relative_to(opened.root.resolve()):
