@@ -245,7 +245,7 @@ def test_missing_shards_are_named(recipe: Recipe, tmp_path: Path) -> None:
     items.write_bytes(items.read_bytes()[:-5])  # the last line was interrupted
     shutil.rmtree(folder_of(out, Shard(number=3, count=3)))
     before = files_in(out)
-    with pytest.raises(DataError, match=r"not finished: 2/3, 3/3$") as caught:
+    with pytest.raises(DataError, match=r"not finished: 2/3, 3/3\.") as caught:
         join(out)
     assert "--shard 2/3" in caught.value.todo
     assert {*before} <= {*files_in(out)}
