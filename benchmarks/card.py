@@ -12,32 +12,50 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import tyro
+from jaxtyping import UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
+from blemish.data.masks import silhouette
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.snapshots import KEPT, Stage, draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically
 from blemish.generator.defects import defect_grid
+from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator, shape_of
 from blemish.generator.stitch import read_defects
 from blemish.inversion.invert import judge
 from blemish.inversion.methods import chosen_method, name_of
 from blemish.inversion.model import load_model
-from blemish.pictures import to_tensor, write_picture
+from blemish.masks.model import load_masks
+from blemish.pictures import grid, to_tensor, write_picture
 from blemish.synthesis.curation.yardstick import read_yardsticks
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import read_order
+from blemish.synthesis.scenes import draw_part
 from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.windows.paint import NETWORK as WINDOWS
+from blemish.windows.paint import groups, load_windows, paint
 
+COLUMNS, CELL = 12, 128
+COMPOSED_ROWS = (
+    "Rows: good parts from codes; then, for each type, masks from codes and the defects under "
+    "them. The bundle generated everything in the picture."
+)
+BRANCH_ROWS = (
+    "Rows: good twins, the branch's own masks, the defects under them, given masks, the defects "
+    "under those. The bundle generated everything in the picture; the given masks are moved real "
+    "ones, and drawn strokes and blobs."
+)
 ABLATION = "../../../../docs/inversion.md#what-each-term-is-worth"
 
 
@@ -71,9 +89,10 @@ def main(bundle: Path, data: Path, /, out: Path, facts: Facts, n: int = 500) -> 
     packed = pack(find_bundle(bundle), out)
     folder = DefectFolder(data)
     figures = measure(packed, folder, n) | synthesis_figures(packed, folder)
-    draw_grid(packed, folder, out / "samples.png")
-    write_atomically(out / "README.md", card(packed, facts, figures).encode())
-    print(card(packed, facts, figures))
+    shown = draw_grid(packed, folder, out / "samples.png")
+    text = card(packed, facts, figures, shown)
+    write_atomically(out / "README.md", text.encode())
+    print(text)
 
 
 def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
@@ -102,7 +121,8 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Overlap of the changed pixels with the request, for real masks on other photographs."""
-    worker, found = Synthesizer(bundle, SynthesisOptions(method="one-pass")), {}
+    method = "one-pass" if bundle.has("mapper") else "window"
+    worker, found = Synthesizer(bundle, SynthesisOptions(method=method)), {}
     photograph = folder.good("test")[0].path
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
@@ -114,24 +134,44 @@ def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
             ]
         ious = [row["scores"]["iou_requested"] for row in made]
         name = (
-            f"IoU of what changed with the request in one pass, {kind}, {len(ious)} masks, median"
+            f"IoU of what changed with the request by {method}, {kind}, {len(ious)} masks, median"
         )
         found[name] = f"{median(ious):.2f}"
     return found
 
 
-def draw_grid(bundle: Bundle, folder: DefectFolder, out: Path) -> None:
-    """Twins, own masks and defects, given masks and defects under them; all drawn by the bundle."""
+def draw_grid(bundle: Bundle, folder: DefectFolder, out: Path) -> str:
+    """Draw what the bundle draws; returns what the rows of the picture are."""
     generator = load_generator(bundle)
-    defect = generator.config.defect
-    assert defect is not None
-    defects = read_defects(folder, defect.types, generator.config.resolution, third=False)
+    if generator.config.defect is None:
+        write_picture(out, composed_grid(bundle, generator))
+        return COMPOSED_ROWS
+    types, side = generator.config.defect.types, generator.config.resolution
+    defects = read_defects(folder, types, side, third=False)
     assert defects is not None
     placements = Symmetries(**bundle.config["training"]["defects"]["placements"])
     write_picture(out, defect_grid(generator, defects, placements, n=12, seed=1))
+    return BRANCH_ROWS
 
 
-def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
+def composed_grid(bundle: Bundle, generator: Generator) -> UInt8[np.ndarray, "h w 3"]:
+    """Drawn parts, and for each type masks from codes and the defects under them."""
+    windows, masks = load_windows(bundle), load_masks(bundle)
+    parts = [draw_part(generator, seed, windows) for seed in range(COLUMNS)]
+    rows = [parts]
+    for kind in windows.types:
+        rngs = [torch.Generator().manual_seed(seed) for seed in range(COLUMNS)]
+        marks = [masks.draw(silhouette(p), kind, rng) for p, rng in zip(parts, rngs, strict=True)]
+        drawn = [
+            paint(windows.generator, part, mask, windows.codes(kind, rng, len(groups(mask))), rng)
+            for part, mask, rng in zip(parts, marks, rngs, strict=True)
+        ]
+        rows += [[np.repeat(m[:, :, None], 3, axis=2).astype(np.uint8) * 255 for m in marks], drawn]
+    small = [cv2.resize(p, (CELL, CELL), interpolation=cv2.INTER_AREA) for row in rows for p in row]
+    return grid(small, COLUMNS)
+
+
+def card(bundle: Bundle, facts: Facts, figures: dict[str, str], shown: str) -> str:
     """The card's text."""
     shape = shape_of(bundle)
     size = sum(file.stat().st_size for file in bundle.path.glob("*.safetensors")) / 1e6
@@ -141,13 +181,14 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | | |
 | --- | --- |
 | resolution | {shape.resolution}² |
-| defect types | {", ".join(shape.defect.types) if shape.defect else "none"} |
+| defect types | {", ".join(defect_types(bundle)) or "none"} |
 | data | {facts.data} |
 | licence of the weights | {facts.licence} |
 | stage 1 | {length_of(bundle.config, "generator")} |
-| stage 2 | {length_of(bundle.config, "defects")} |
+| stage 2 | {length_of(bundle.config, "defects") if shape.defect else "none"} |
 | encoder | {encoder_terms(bundle)} |
-| windows | {window_terms(bundle)} |
+| windows | {network_length(bundle.config, "windows")} |
+| masks | {network_length(bundle.config, "masks")} |
 | curation | {curation_terms(bundle)} |
 | size | {size:.1f} MB, half precision |
 
@@ -155,11 +196,9 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 
 What each term of the encoder's loss is worth: [docs/inversion.md]({ABLATION}).
 
-![Good twins, own masks and defects, given masks and defects](samples.png)
+![What the bundle draws](samples.png)
 
-*Rows: good twins, the branch's own masks, the defects under them, given masks, the defects under
-those. Everything in the picture was drawn by the bundle; the given masks are real ones, moved, and
-drawn strokes and blobs.*
+*{shown}*
 
 ## Figures
 
@@ -191,10 +230,18 @@ def encoder_terms(bundle: Bundle) -> str:
     )
 
 
-def window_terms(bundle: Bundle) -> str:
-    """Length of the window generator's training, and its kept snapshot."""
-    known = "windows_nimg" in bundle.config
-    return _length(bundle.config, "windows_nimg", "kept_windows_nimg") if known else "none"
+def network_length(config: dict[str, Any], network: str) -> str:
+    """Length of the training of windows or masks, and its kept snapshot."""
+    counted = f"{network}_nimg"
+    return _length(config, counted, f"kept_{counted}") if counted in config else "none"
+
+
+def defect_types(bundle: Bundle) -> tuple[str, ...]:
+    """Types that the branch draws, or else the windows."""
+    shape = shape_of(bundle)
+    if shape.defect is not None:
+        return shape.defect.types
+    return load_windows(bundle).types if bundle.has(WINDOWS) else ()
 
 
 def _length(config: dict[str, Any], trained: str, kept: str) -> str:
