@@ -14,7 +14,7 @@ from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.carry import within_reach
 
 
-@pytest.fixture(scope="module", params=["hazelnut", "hazelnut-128"])
+@pytest.fixture(scope="module", params=["hazelnut", "hazelnut-256"])
 def made(
     request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[dict]]:
@@ -67,10 +67,15 @@ def test_the_package_stays_small() -> None:
     assert sum(file.stat().st_size for file in EMBEDDED.rglob("*.*")) < 60e6
 
 
-@pytest.mark.parametrize("name", ["hazelnut", "hazelnut-128"])
-def test_a_bundle_that_ships_is_whole(name: str) -> None:
+PARTS = ("generator", "critic", "statistics", "encoder", "windows", "windows_encoder", "masks")
+
+
+@pytest.mark.parametrize(
+    ("name", "others"), [("hazelnut", ("match_critic", "mapper")), ("hazelnut-256", ())]
+)
+def test_a_bundle_that_ships_is_whole(name: str, others: tuple[str, ...]) -> None:
     assert name in embedded_bundles()
     bundle = find_bundle(name)
     assert "CC BY-SA" in (bundle.path / "README.md").read_text(encoding="utf-8")
-    for part in ("generator", "critic", "match_critic", "statistics", "encoder", "mapper"):
+    for part in (*PARTS, *others):
         assert bundle.tensors(part)
