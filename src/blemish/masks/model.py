@@ -26,7 +26,7 @@ class PartMap:
     """A part as the generator sees it.
 
     Attributes:
-        frame: Where the part is on its photograph.
+        frame: Square around the part on its photograph.
         shape: Height and width of the photograph.
         depth: Signed distance to the part's outline, in pixels of the frame, positive inside.
     """

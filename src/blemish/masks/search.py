@@ -25,7 +25,7 @@ class MaskSearch:
     """Options of a search.
 
     Attributes:
-        space: Where the code is searched for.
+        space: Space of the search.
         tried: Random codes to choose starts from.
         starts: Number of codes that are improved.
         steps: Steps of Adam.
@@ -45,7 +45,7 @@ class MetMask:
 
     Attributes:
         codes: One item.
-        logits: Of its mask.
+        logits: Logits of its mask.
         iou: Overlap of its binary mask with the target's, in the frame.
     """
 
