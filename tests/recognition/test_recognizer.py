@@ -57,7 +57,7 @@ def test_coarse_images_keep_their_colours_and_lose_detail() -> None:
     images = torch.rand(6, 3, 96, 96, generator=torch.manual_seed(0)) * 2 - 1
     seen = learn.coarse(images, torch.Generator().manual_seed(0))
     assert seen.shape == images.shape
-    assert seen.mean() == pytest.approx(images.mean(), abs=0.01)
+    assert seen.mean().item() == pytest.approx(images.mean().item(), abs=0.01)
     assert (seen.std(dim=(1, 2, 3)) < images.std(dim=(1, 2, 3))).all()
 
 
