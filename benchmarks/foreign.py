@@ -42,7 +42,8 @@ def own_photographs(folder: DefectFolder) -> Groups:
     images = to_tensor(np.stack(good)).repeat(3, 1, 1, 1)
     moved = augment_stack(images, CAMERA, generator=torch.Generator().manual_seed(9))
     found = {"good": good, "good, moved and lit otherwise": list(to_picture(moved))}
-    found |= {"good, from 128²": [fit(fit(picture, 128), SIDE) for picture in good]}
+    for side in (128, 64):
+        found[f"good, of {side}²"] = [fit(fit(picture, side), SIDE) for picture in good]
     return found | {kind: read_photographs(folder.thirds(kind)[1]) for kind in folder.types}
 
 

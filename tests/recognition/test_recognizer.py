@@ -48,6 +48,19 @@ def test_the_answer_does_not_depend_on_threads_left_alone(recognizer: Recognizer
     assert recognizer.strangeness(part()) == first
 
 
+@pytest.mark.parametrize("side", [56, 150, 400])
+def test_the_size_of_a_photograph_does_not_matter(recognizer: Recognizer, side: int) -> None:
+    assert not recognizer.is_foreign(fit(part(), side))
+
+
+def test_coarse_images_keep_their_colours_and_lose_detail() -> None:
+    images = torch.rand(6, 3, 96, 96, generator=torch.manual_seed(0)) * 2 - 1
+    seen = learn.coarse(images, torch.Generator().manual_seed(0))
+    assert seen.shape == images.shape
+    assert seen.mean().item() == pytest.approx(images.mean().item(), abs=0.01)
+    assert (seen.std(dim=(1, 2, 3)) < images.std(dim=(1, 2, 3))).all()
+
+
 def test_the_limit_separates_what_can_be_separated() -> None:
     own, near = torch.linspace(-2, 2, 100), torch.linspace(5, 9, 50)
     assert 2 < limit_between(own, near) < 5

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
@@ -31,6 +32,7 @@ VIEWS_OF_ONE = 3, 7  # fewest and most
 NEAR = 24  # photographs that near objects are made of
 SHARE = 0.98  # of unseen photographs that are below the limit at least
 LEAST_LIMIT = 1.0  # deviations above the usual score, where nothing varies
+COARSEST = 64  # side of the smallest photographs that are to be known, in pixels
 BATCH = 16
 CAMERA = Symmetries(rotate=True, shift=True, scale=True, colour=True)
 
@@ -120,10 +122,20 @@ def _joined(parts: Iterator[Embedding]) -> Embedding:
 def _views(
     embedder: Embedder, images: Float[Tensor, "n 3 s s"], count: int, rng: torch.Generator
 ) -> Iterator[Embedding]:
-    """Embeddings of the images, then of `count` rounds of changed ones."""
+    """Embeddings of the images, then of `count` rounds of changed ones, every other one coarse."""
     yield from _embedded(embedder, images)
-    for _ in range(count):
-        yield from _embedded(embedder, augment_stack(images, CAMERA, generator=rng).clamp(-1, 1))
+    for k in range(count):
+        moved = augment_stack(images, CAMERA, generator=rng).clamp(-1, 1)
+        yield from _embedded(embedder, moved if k % 2 else coarse(moved, rng))
+
+
+def coarse(images: Float[Tensor, "n 3 s s"], rng: torch.Generator) -> Float[Tensor, "n 3 s s"]:
+    """Images as enlarged photographs of fewer pixels, each of a side from `COARSEST` to its own."""
+    side = images.shape[-1]
+    sides = COARSEST * (side / COARSEST) ** torch.rand(len(images), generator=rng)
+    pairs = zip(images.split(1), sides.int().tolist(), strict=True)
+    small = [F.interpolate(image, size=few, mode="area") for image, few in pairs]
+    return torch.cat([F.interpolate(image, size=side, mode="bilinear") for image in small])
 
 
 def _embedded(embedder: Embedder, images: Float[Tensor, "n 3 s s"]) -> Iterator[Embedding]:
