@@ -12,6 +12,7 @@ import torch
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic, CriticConfig, build_critic, inside_statistics
 from blemish.generator.defects import DefectTraining
+from blemish.generator.layers import ToRGB
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_generator
@@ -167,8 +168,10 @@ def add_masks(bundle: Bundle) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         generator = MaskGenerator(config)
+    last = generator.tofield[-1]
+    assert isinstance(last, ToRGB)
     with torch.no_grad():
-        generator.tofield[-1].bias.fill_(-EMPTY)
+        last.bias.fill_(-EMPTY)
     bundle.write("masks", generator.state_dict())
     bundle.write_config({**bundle.config, "masks": asdict(config)})
 

@@ -13,6 +13,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError
+from blemish.generator.layers import ToRGB
 from blemish.generator.loop import Schedule
 from blemish.masks.batches import MaskBatches, Pool
 from blemish.masks.model import MaskModel, PartMap, load_masks
@@ -113,8 +114,10 @@ def test_pool_shows_masks_of_types_in_turn(sources: MaskSources) -> None:
 def test_mask_stays_within_its_margin() -> None:
     generator = MaskGenerator(CONFIG)
     generator.margin.copy_(torch.tensor([0.0, 2.0]))
+    last = generator.tofield[-1]
+    assert isinstance(last, ToRGB)
     with torch.no_grad():
-        generator.tofield[-1].bias.fill_(100.0)
+        last.bias.fill_(100.0)
     part = PartMap.of(disc(96, 48, 48, 30), CONFIG.side).depth.expand(2, -1, -1, -1)
     kind = torch.tensor([0, 1])
     drawn = generator.draw(part, generator.codes(torch.randn(2, 8), kind), kind) > 0
