@@ -163,7 +163,7 @@ def add_masks(bundle: Bundle) -> None:
         torch.manual_seed(0)
         generator = MaskGenerator(config)
     with torch.no_grad():
-        generator.tofield[-1].bias.fill_(-EMPTY)
+        generator.get_parameter("tofield.1.bias").fill_(-EMPTY)
     bundle.write("masks", generator.state_dict())
     bundle.write_config({**bundle.config, "masks": asdict(config)})
 

@@ -114,7 +114,7 @@ def test_mask_stays_within_its_margin() -> None:
     generator = MaskGenerator(CONFIG)
     generator.margin.copy_(torch.tensor([0.0, 2.0]))
     with torch.no_grad():
-        generator.tofield[-1].bias.fill_(100.0)
+        generator.get_parameter("tofield.1.bias").fill_(100.0)
     part = PartMap.of(disc(96, 48, 48, 30), CONFIG.side).depth.expand(2, -1, -1, -1)
     kind = torch.tensor([0, 1])
     drawn = generator.draw(part, generator.codes(torch.randn(2, 8), kind), kind) > 0

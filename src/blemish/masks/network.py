@@ -83,16 +83,16 @@ class MaskGenerator(nn.Module):
             layers=config.mapping_layers,
             kinds=len(config.types),
         )
-        widths, style = config.channels, {"style_dim": config.w_dim}
+        widths, style = config.channels, config.w_dim
         self.base = FullyConnected(config.w_dim, widths[0] * BASE**2, activation=True)
         self.hints = nn.ModuleList(Conv(2, width, kernel=3) for width in widths)
         inputs = (widths[0], *widths[:-1])
         self.conv0 = nn.ModuleList(
-            StyledConv(a, b, up=k > 0, **style)
+            StyledConv(a, b, style_dim=style, up=k > 0)
             for k, (a, b) in enumerate(zip(inputs, widths, strict=True))
         )
-        self.conv1 = nn.ModuleList(StyledConv(b, b, **style) for b in widths)
-        self.tofield = nn.ModuleList(ToRGB(b, 4, w_dim=config.w_dim) for b in widths)
+        self.conv1 = nn.ModuleList(StyledConv(b, b, style_dim=style) for b in widths)
+        self.tofield = nn.ModuleList(ToRGB(b, 4, w_dim=style) for b in widths)
         self.register_buffer("resample_filter", binomial_filter())
         self.register_buffer("margin", torch.zeros(len(config.types)))
 
