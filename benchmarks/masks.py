@@ -94,7 +94,7 @@ def drawn_masks(model: MaskModel, parts: Sequence[Region], kind: str, n: int) ->
 
 def laid_masks(batches: MaskBatches, kind: int, n: int) -> Iterator[Mask]:
     """Real masks as the training lays them on parts."""
-    batch = batches.of_kinds(np.random.default_rng(1), [kind] * n)
+    batch = batches.draw(np.random.default_rng(1), n, kind=kind)
     for part, mask in zip(batch.part[:, 0].numpy(), batch.mask[:, 0].numpy(), strict=True):
         on = _enlarged(part) > 0
         yield Mask(_enlarged(mask) > 0.5, on, on)

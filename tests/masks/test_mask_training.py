@@ -104,11 +104,10 @@ def test_whole_part_keeps_its_outline_and_its_margin() -> None:
     assert ((ratio > 0.95) & (ratio < 1.3)).all()
 
 
-def test_pool_shows_masks_of_types_in_turn(sources: MaskSources) -> None:
-    pool = Pool(MaskBatches(sources, 32), 8, seed=0)
-    rng = torch.Generator().manual_seed(0)
-    assert pool.draw(6, rng).kind.tolist() == [0, 1] * 3
-    assert pool.draw(3, rng, kind=1).kind.tolist() == [1] * 3
+def test_pool_has_each_real_mask_as_often(sources: MaskSources) -> None:
+    pool = Pool(MaskBatches(sources, 32), 12, seed=0)
+    assert pool.all.kind.tolist() == [0, 0, 0, 1, 1, 1] * 2
+    assert pool.draw(3, torch.Generator().manual_seed(0), kind=1).kind.tolist() == [1] * 3
 
 
 def test_mask_stays_within_its_margin() -> None:

@@ -68,25 +68,27 @@ class MaskBatches:
     def __init__(self, sources: MaskSources, side: int) -> None:
         self.sources, self.side = sources, side
 
-    def draw(self, rng: np.random.Generator, n: int) -> MaskBatch:
-        """Masks of all types in turn."""
-        kinds = rng.permutation(np.arange(n) % len(self.sources.types)).tolist()
-        return self.of_kinds(rng, kinds)
+    def draw(self, rng: np.random.Generator, n: int, *, kind: int | None = None) -> MaskBatch:
+        """Each real mask in turn, of all types or of one, laid on a part.
 
-    def of_kinds(self, rng: np.random.Generator, kinds: list[int]) -> MaskBatch:
-        """One mask of each of these types."""
-        pairs = [self._pair(rng, kind) for kind in kinds]
+        Args:
+            rng: Random generator.
+            n: Number of masks.
+            kind: Index of the type.
+        """
+        known = self.sources.real if kind is None else self.sources.of_kind(kind)
+        chosen = [known[k % len(known)] for k in range(n)]
+        pairs = [self._pair(rng, real) for real in chosen]
         part, mask = (
             torch.from_numpy(np.stack([pair[k] for pair in pairs]))[:, None] for k in range(2)
         )
-        return MaskBatch(part=part, mask=mask, kind=torch.tensor(kinds))
+        return MaskBatch(part=part, mask=mask, kind=torch.tensor([real.kind for real in chosen]))
 
     def _pair(
-        self, rng: np.random.Generator, kind: int
+        self, rng: np.random.Generator, real: RealMask
     ) -> tuple[Float32[np.ndarray, "s s"], Float32[np.ndarray, "s s"]]:
         """Signed distances of a part, and a mask on it."""
-        known = self.sources.of_kind(kind)
-        real = known[rng.integers(len(known))]
+        known = self.sources.of_kind(real.kind)
         while True:
             turned = _warped(self._part(rng, real), _about(_turning(rng)))
             seen = bent(turned, rng, PART_BEND)
@@ -209,33 +211,32 @@ class Pool:
 
     Args:
         batches: What is laid.
-        n: Number of masks, evenly by type.
+        n: Number of masks, of each real one as many.
         seed: Random seed.
     """
 
     def __init__(self, batches: MaskBatches, n: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.types = len(batches.sources.types)
-        self.all = batches.of_kinds(rng, [k % self.types for k in range(n)])
+        self.all = batches.draw(rng, n)
 
     def tensors(self) -> list[Tensor]:
         """All masks, and their parts."""
         return [self.all.mask, self.all.part]
 
     def draw(self, n: int, rng: torch.Generator, *, kind: int | None = None) -> MaskBatch:
-        """Masks of types in turn, or of one type, turned by quarters and mirrored.
+        """Masks chosen at random, of all types or of one, turned by quarters and mirrored.
 
         Args:
             n: Number of masks.
             rng: Random generator.
             kind: Index of the type.
         """
-        rounds = len(self.all) // self.types
-        kinds = torch.arange(n) % self.types if kind is None else torch.full((n,), kind)
-        chosen = torch.randint(rounds, (n,), generator=rng) * self.types + kinds
+        known = torch.arange(len(self.all))
+        known = known if kind is None else known[self.all.kind == kind]
+        chosen = known[torch.randint(len(known), (n,), generator=rng)]
         turn = int(torch.randint(8, (1,), generator=rng))
         part, mask = (_positioned(x[chosen], turn) for x in (self.all.part, self.all.mask))
-        return MaskBatch(part=part, mask=mask, kind=kinds)
+        return MaskBatch(part=part, mask=mask, kind=self.all.kind[chosen])
 
 
 def _positioned(x: Float[Tensor, "n 1 s s"], turn: int) -> Float[Tensor, "n 1 s s"]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from blemish.generator.layers import Conv, FullyConnected
 from blemish.masks.network import BASE, FAR, NEAR, MaskConfig
 
+LOG_VARIANCE = -3.0  # of an untrained encoder; more noise would drown what it learns
 SET_SIZE = 8  # masks whose spread the critic sees together
 
 
@@ -49,6 +50,7 @@ class MaskEncoder(nn.Module):
             width * BASE**2 + self.types, 2 * config.w_dim, activation=True
         )
         self.out = FullyConnected(2 * config.w_dim, 2 * config.z_dim)
+        nn.init.constant_(self.out.bias[config.z_dim :], LOG_VARIANCE)
 
     def forward(
         self,

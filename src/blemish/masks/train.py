@@ -51,23 +51,25 @@ class MaskTraining:
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=32, kimg=64, snapshot_kimg=8, log_steps=50)
+        default_factory=lambda: Schedule(batch=32, kimg=80, snapshot_kimg=8, log_steps=25)
     )
     pool: int = 2048
     rate: float = 8e-3
     critic_rate: float = 3e-3
     ema_kimg: float = 2
-    warm_steps: int = 200
+    warm_steps: int = 600
     overlap_weight: float = 5
     judged_weight: float = 0.3
     code_weight: float = 0.5
-    kl_weight: float = 3e-3
-    gamma: float = 0.5
+    kl_weight: float = 3e-4
+    gamma: float = 0.1
     penalty_every: int = 4
 
-    def adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
+    def adam(
+        self, parameters: list[nn.Parameter], rate: float, momentum: float
+    ) -> torch.optim.Adam:
         """The optimiser of either side."""
-        return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.99), eps=1e-8)
+        return torch.optim.Adam(parameters, lr=rate, betas=(momentum, 0.99), eps=1e-8)
 
 
 class MaskStage:
@@ -88,8 +90,8 @@ class MaskStage:
         self.pool = Pool(MaskBatches(sources, config.side), training.pool, training.schedule.seed)
         self.learning = [*self.generator.parameters(), *self.encoder.parameters()]
         self.judging = [*self.critic.parameters()]
-        self.adam = training.adam(self.learning, training.rate)
-        self.critic_adam = training.adam(self.judging, training.critic_rate)
+        self.adam = training.adam(self.learning, training.rate, 0.9)
+        self.critic_adam = training.adam(self.judging, training.critic_rate, 0.5)
 
     def state(self) -> nn.ModuleDict:
         names = ("generator", "average", "encoder", "critic")
