@@ -67,23 +67,25 @@ class MaskConfig:
 
 
 class MaskMapping(nn.Module):
-    """Mapping from a latent and a type to w: a linear one, and two layers beside it.
+    """Mapping from a latent and a type to w: a linear one of each, and two layers beside them.
 
     It learns at the same rate as the rest: StyleGAN2's, at a hundredth of it, hardly moves in so
-    short a training, and as it starts, w depends on the type more than on the latent.
+    short a training.
     """
 
     def __init__(self, config: MaskConfig) -> None:
         super().__init__()
         self.types, width = len(config.types), config.w_dim
         self.linear = FullyConnected(config.z_dim, width)
+        self.embed = FullyConnected(self.types, width)
         self.fc0 = FullyConnected(config.z_dim + self.types, width, activation=True)
         self.fc1 = FullyConnected(width, width)
 
     def forward(self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
         x = normalise(z)
-        kinds = F.one_hot(kind, self.types).to(x.dtype)
-        return self.linear(x) + self.fc1(self.fc0(torch.cat([x, kinds], dim=1)))
+        kinds = normalise(F.one_hot(kind, self.types).to(x.dtype))
+        both = self.fc0(torch.cat([x, kinds], dim=1))
+        return self.linear(x) + self.embed(kinds) + self.fc1(both)
 
 
 class MaskGenerator(nn.Module):
