@@ -67,25 +67,23 @@ class MaskConfig:
 
 
 class MaskMapping(nn.Module):
-    """Mapping from a latent and a type to w: a linear one of each, and two layers beside them.
+    """Mapping from a latent and a type to w: a linear one, and two layers beside it.
 
     It learns at the same rate as the rest: StyleGAN2's, at a hundredth of it, hardly moves in so
-    short a training.
+    short a training, and as it starts, w depends on the type more than on the latent.
     """
 
     def __init__(self, config: MaskConfig) -> None:
         super().__init__()
         self.types, width = len(config.types), config.w_dim
         self.linear = FullyConnected(config.z_dim, width)
-        self.embed = FullyConnected(self.types, width)
         self.fc0 = FullyConnected(config.z_dim + self.types, width, activation=True)
         self.fc1 = FullyConnected(width, width)
 
     def forward(self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
         x = normalise(z)
-        kinds = normalise(F.one_hot(kind, self.types).to(x.dtype))
-        both = self.fc0(torch.cat([x, kinds], dim=1))
-        return self.linear(x) + self.embed(kinds) + self.fc1(both)
+        kinds = F.one_hot(kind, self.types).to(x.dtype)
+        return self.linear(x) + self.fc1(self.fc0(torch.cat([x, kinds], dim=1)))
 
 
 class MaskGenerator(nn.Module):

@@ -41,7 +41,7 @@ class MaskTraining:
         rate: Learning rate of the generator and of the encoder.
         critic_rate: Learning rate of the critic.
         ema_kimg: Half-life of the average that is kept, in thousands of masks.
-        warm_steps: First steps, which only draw real masks again.
+        warm_steps: First steps, without the critic.
         overlap_weight: Weight of the reconstruction.
         judged_weight: Weight of the critic's judgement.
         code_weight: Weight of finding a random code again.
@@ -51,13 +51,13 @@ class MaskTraining:
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=32, kimg=48, snapshot_kimg=8, log_steps=50)
+        default_factory=lambda: Schedule(batch=32, kimg=80, snapshot_kimg=8, log_steps=25)
     )
     pool: int = 2048
     rate: float = 8e-3
     critic_rate: float = 3e-3
     ema_kimg: float = 2
-    warm_steps: int = 1500
+    warm_steps: int = 600
     overlap_weight: float = 5
     judged_weight: float = 0.3
     code_weight: float = 0.5
@@ -130,7 +130,7 @@ class MaskStage:
             mean, log_variance = self.encoder(real.mask, real.part, real.kind)
         mean, log_variance = mean.float(), log_variance.float()
         known = sample_latent(mean, log_variance, self._noise(len(real), rng))
-        judged = real[: 0 if warm else max(1, len(real) // 2)]
+        judged = real[: max(1, len(real) // 2)]
         fresh = self._noise(len(judged), rng)
         z, kind = torch.cat([known, fresh]), torch.cat([real.kind, judged.kind])
         with self.fabric.autocast():
@@ -138,13 +138,15 @@ class MaskStage:
             logits = self.generator.draw(torch.cat([real.part, judged.part]), codes, kind)
         own, made = logits[: len(real)], logits[len(real) :].sigmoid()
         values = {} if warm else self._learn_critic(judged, made.detach(), index)
+        with self.fabric.autocast():
+            found = self.encoder(made, judged.part, judged.kind)[0].float()
         t = self.training
         terms = {
             "overlap": t.overlap_weight * overlap_error(own, real.mask),
             "kl": t.kl_weight * kl_to_normal(mean, log_variance),
+            "code": t.code_weight * (1 - F.cosine_similarity(found, fresh)),
         }
         if not warm:
-            terms["code"] = t.code_weight * self._lost(judged, made, fresh)
             terms["generator"] = t.judged_weight * self._judged(judged, made)
         loss = torch.stack([term.mean() for term in terms.values()]).sum()
         descend(self.fabric, loss, self.learning, self.adam)
@@ -165,12 +167,6 @@ class MaskStage:
             loss = loss + weight * r1_penalty(on_real, mask).mean()
         descend(self.fabric, loss, self.judging, self.critic_adam)
         return {"critic": loss.item(), "sign_real": on_real.sign().mean().item()}
-
-    def _lost(self, judged: MaskBatch, made: Tensor, fresh: Tensor) -> Tensor:
-        """How little the codes of masks are found again in them."""
-        with self.fabric.autocast():
-            found, _ = self.encoder(made, judged.part, judged.kind)
-        return 1 - F.cosine_similarity(found.float(), fresh)
 
     def _judged(self, real: MaskBatch, made: Tensor) -> Tensor:
         for parameter in self.judging:
