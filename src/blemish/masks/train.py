@@ -51,7 +51,7 @@ class MaskTraining:
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=32, kimg=80, snapshot_kimg=8, log_steps=25)
+        default_factory=lambda: Schedule(batch=32, kimg=60, snapshot_kimg=10, log_steps=25)
     )
     pool: int = 2048
     rate: float = 8e-3
