@@ -8,6 +8,7 @@ The defect's code is in the same space with its own mapping, which depends on th
 the branch takes one, is searched for as logits: soft during the search, binary at the end.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -86,13 +87,21 @@ class Point:
 
 
 def code_rows(
-    mapping: Mapping,
+    mapping: Callable[..., Tensor],
     code: Tensor,
     layers: int,
     space: Space,
     kind: Int[Tensor, " n"] | None = None,
 ) -> Float[Tensor, "n layers d"]:
-    """Rows that belong to a code."""
+    """Rows that belong to a code.
+
+    Args:
+        mapping: Mapping from latents, and types where there are some, to w.
+        code: Code in z (`n z`), in w (`n d`) or in w+ (`n layers d`).
+        layers: Number of rows.
+        space: Space of the code.
+        kind: Type of each item's defect.
+    """
     if space == "w+":
         return code
     w = mapping(code, kind) if space == "z" else code
