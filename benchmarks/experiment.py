@@ -6,7 +6,7 @@ The same photographs and real masks for each row. Reported are the overlap of th
 generators drew with the requested one, at their own resolution; that of the changed pixels of the
 photograph; the distance to the photograph outside the mask; the kernel distance of close-ups to
 real ones (SqueezeNet, see `blemish.evaluation.synthesis.realism`), if its weights are at hand; and
-the time. Writes benchmarks/experiment.md.
+the time without the inversion of the photograph. Writes benchmarks/experiment.md.
 """
 
 import time
@@ -33,6 +33,7 @@ from blemish.synthesis.dataset import Synthetic
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, read_order
 from blemish.synthesis.synthesize import Synthesizer
+from blemish.types import Codes
 
 HERE = Path(__file__).parent
 BRANCH_ONLY: tuple[MaskControl, ...] = ("noise",)  # noise maps belong to a defect branch
@@ -88,14 +89,16 @@ def main(
     """
     torch.set_num_threads(1)
     found, folder = find_bundle(bundle), DefectFolder(data)
-    orders = _orders(Synthesizer(found, SynthesisOptions()), folder, defect, masks)
-    judge = _judge()
+    worker = Synthesizer(found, SynthesisOptions(method="optimize"))
+    orders = _orders(worker, folder, defect, masks)
+    twins = [worker.invert(order) for order in orders]  # the same for all rows, not timed
+    pairs, judge = [*zip(orders, twins, strict=True)], _judge()
     real = None if judge is None else _real(judge, folder, defect)
     lines = [*HEADER]
     for way in WAYS:
         if shape_of(found).defect is None and way.control in BRANCH_ONLY:
             continue
-        lines.append(_row(found, orders, way, data, steps, judge, real))
+        lines.append(_row(found, pairs, way, data, steps, judge, real))
         print(lines[-1], flush=True)
     about = (
         f"Bundle `{found.path.name}`, {len(orders)} real masks of '{defect}' on other photographs, "
@@ -130,7 +133,7 @@ def _real(judge: FeatureNetwork, folder: DefectFolder, defect: str) -> RealClose
 
 def _row(
     bundle: Bundle,
-    orders: Sequence[Order],
+    pairs: Sequence[tuple[Order, Codes | None]],
     way: Way,
     data: Path,
     steps: int,
@@ -146,8 +149,8 @@ def _row(
         real=None if way.reference == "none" else data,
     )
     worker, began = Synthesizer(bundle, options), time.perf_counter()
-    worker.prepare(orders[0].kind)
-    made = [*_made(worker, orders)]
+    worker.prepare(pairs[0][0].kind)
+    made = [*_made(worker, pairs)]
     seconds = (time.perf_counter() - began) / len(made)
     scores = [item.facts["scores"] for item in made]
     drawn, changed = (
@@ -164,9 +167,9 @@ def _row(
     return f"| {' | '.join([*cells, f'{seconds:.1f}'])} |"
 
 
-def _made(worker: Synthesizer, orders: Sequence[Order]) -> Iterator[Synthetic]:
-    for seed, order in enumerate(orders):
-        yield worker.make(order, seed)
+def _made(worker: Synthesizer, pairs: Sequence[tuple[Order, Codes | None]]) -> Iterator[Synthetic]:
+    for seed, (order, twin) in enumerate(pairs):
+        yield worker.make(order, seed, twin=twin)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, save_codes
+from blemish.devices import one_thread
 from blemish.errors import DataError
 from blemish.files import ensure_writable, write_atomically
 from blemish.inversion.descent import Found, Watch
@@ -125,6 +126,7 @@ class Unreadable:
         return {"outcome": self.outcome, "reason": f"got {self.error.got}"}
 
 
+@one_thread()
 def invert(
     model: Model,
     pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
