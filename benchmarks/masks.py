@@ -202,7 +202,7 @@ def _time(bundle: Bundle) -> Iterator[str]:
     file = bundle.path / "training" / "masks" / "stats.jsonl"
     if file.is_file():
         rows = [parse_json(line) for line in file.read_text().splitlines()]
-        speed = median(row["images_per_s"] for row in rows)
+        speed = median(row["images_per_s"] for row in rows if row["images_per_s"])
         kimg = rows[-1]["kimg"]
         yield ""
         yield f"Trained for {kimg:.0f} kimg, about {kimg * 1000 / speed / 60:.0f} minutes."
