@@ -30,12 +30,11 @@ from blemish.files import ensure_writable, visible, write_atomically
 from blemish.header import Header, in_order, read_header
 from blemish.hub import fetch, names_repository, upload
 from blemish.names import Space
-from blemish.types import Codes
+from blemish.types import ROWS, Codes
 
 FORMAT = 1
 EMBEDDED = Path(__file__).parent / "bundles"
 _NOISE = "noise."
-_BESIDE = ("w_defect", "w_mask", "z")
 
 
 @dataclass(frozen=True)
@@ -274,9 +273,7 @@ def digest_of(tensors: Iterable[Tensor]) -> str:
 def save_codes(path: Path, codes: Codes) -> None:
     """Write codes to a safetensors file, noise maps under `noise.<layer>`, whole or not at all."""
     noise = {f"{_NOISE}{name}": map for name, map in (codes.noise or {}).items()}
-    rows = {name: getattr(codes, name) for name in ("w", *_BESIDE)}
-    known = {name: tensor for name, tensor in rows.items() if tensor is not None}
-    save_tensors(path, {**known, **noise}, metadata={"space": codes.space})
+    save_tensors(path, {**codes.rows(), **noise}, metadata={"space": codes.space})
 
 
 def load_codes(path: Path) -> Codes:
@@ -290,8 +287,8 @@ def load_codes(path: Path) -> Codes:
     if "w" not in tensors or space not in get_args(Space):
         raise _broken(path, "has no codes")
     noise = {k.removeprefix(_NOISE): v for k, v in tensors.items() if k.startswith(_NOISE)}
-    rows = {name: tensors[name] for name in _BESIDE if name in tensors}
-    return Codes(w=tensors["w"], **rows, noise=noise or None, space=space)
+    rows = {name: tensors[name] for name in ROWS if name in tensors}
+    return Codes(**rows, noise=noise or None, space=space)
 
 
 def _header(path: Path) -> Header:

@@ -3,7 +3,7 @@
 Images are RGB in [-1, 1], masks are in [0, 1] with 1 on the defect; both are channels-first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.names import Space
+
+ROWS = ("w", "w_defect", "w_mask", "z")  # tensors of `Codes` with one entry for each item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +68,27 @@ class Codes:
         """The same numbers without gradients."""
         return self._each(Tensor.detach)
 
+    def rows(self) -> dict[str, Tensor]:
+        """All tensors but the noise maps, by the names in `ROWS`."""
+        known = {name: getattr(self, name) for name in ROWS}
+        return {name: tensor for name, tensor in known.items() if tensor is not None}
+
+    @classmethod
+    def joined(cls, codes: Sequence["Codes"]) -> "Codes":
+        """The items of several codes as one batch; what some of them lack, only the others give.
+
+        Args:
+            codes: At least one; all have the noise maps of the first.
+        """
+        rows = {
+            name: [row for one in codes if (row := getattr(one, name)) is not None] for name in ROWS
+        }
+        known = {name: torch.cat(found) for name, found in rows.items() if found}
+        names = codes[0].noise or {}
+        noise = {name: torch.cat([(one.noise or {})[name] for one in codes]) for name in names}
+        return cls(**known, noise=noise or None, space=codes[0].space)
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        rows = {name: getattr(self, name) for name in ("w", "w_defect", "w_mask", "z")}
-        known = {name: change(tensor) for name, tensor in rows.items() if tensor is not None}
+        known = {name: change(tensor) for name, tensor in self.rows().items()}
         noise = {name: change(map) for name, map in (self.noise or {}).items()}
         return replace(self, **known, noise=noise or None)

@@ -17,7 +17,7 @@ from blemish.manifest import read_rows
 from blemish.masks.model import load_masks
 from blemish.names import Space
 from blemish.pictures import fit, mask_to_tensor, to_tensor
-from blemish.synthesis.composed import ComposedDrawer
+from blemish.synthesis.composed import ComposedDrawer, PartMasks
 from blemish.synthesis.defect import Placed, place_defects
 from blemish.synthesis.drawers import BranchDrawer, Drawer
 from blemish.synthesis.options import SearchOptions
@@ -39,8 +39,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def drawer(bundle: Bundle) -> ComposedDrawer:
-    return ComposedDrawer(load_generator(bundle), load_windows(bundle), load_masks(bundle), 2.0)
+def drawer(bundle: Bundle, photograph: Tensor) -> ComposedDrawer:
+    masks = PartMasks(load_masks(bundle), photograph)
+    return ComposedDrawer(load_generator(bundle), load_windows(bundle), masks, 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +98,12 @@ def test_a_mask_lies_where_its_frame_does(
     drawer: ComposedDrawer, photograph: Tensor, mask: Tensor
 ) -> None:
     """The mask in the image is the one that the photograph's own pixels would get."""
-    leaves = drawer.start(twin_of(drawer), photograph, mask, 1, "w", [torch.Generator()])
+    leaves = drawer.start(twin_of(drawer), mask, 1, "w", [torch.Generator()])
     codes = drawer.codes(leaves, 1, "w")
-    assert drawer.shown is not None and drawer.masks is not None and codes.w_mask is not None
-    index = drawer.masks.index("paint")
-    own = drawer.masks.generator.draw(drawer.shown.depth, Codes(w=codes.w_mask), index)
-    wanted = torch.from_numpy(drawer.shown.on_photograph(own))
+    assert drawer.masks is not None and codes.w_mask is not None
+    shown, model = drawer.masks.shown, drawer.masks.model
+    own = model.generator.draw(shown.depth, Codes(w=codes.w_mask), model.index("paint"))
+    wanted = torch.from_numpy(shown.on_photograph(own))
     found = drawer.draw(codes, 1, None).mask_logits
     assert found is not None and wanted.any()
     union = ((found[0, 0] > 0) | wanted).sum()
@@ -110,7 +111,7 @@ def test_a_mask_lies_where_its_frame_does(
 
 
 def test_slopes_reach_all_codes(drawer: ComposedDrawer, photograph: Tensor, mask: Tensor) -> None:
-    leaves = drawer.start(twin_of(drawer), photograph, mask, 0, "w", [torch.Generator()])
+    leaves = drawer.start(twin_of(drawer), mask, 0, "w", [torch.Generator()])
     assert leaves.mask is not None
     variables = [x.requires_grad_() for x in (leaves.defect, leaves.mask, leaves.w)]
     image = drawer.draw(drawer.codes(leaves, 0, "w"), 0, None).image

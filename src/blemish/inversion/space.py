@@ -108,6 +108,28 @@ def code_rows(
     return w[:, None].expand(-1, layers, -1)
 
 
+def code_of(
+    mapping: Callable[..., Tensor],
+    z: Float[Tensor, "n z"],
+    layers: int,
+    space: Space,
+    kind: Int[Tensor, " n"] | None = None,
+) -> Tensor:
+    """The code of latents in a space, as a variable of its own; `code_rows` gives its rows.
+
+    Args:
+        mapping: Mapping from latents, and types where there are some, to w.
+        z: Latents.
+        layers: Number of rows.
+        space: Space of the code.
+        kind: Type of each item's defect.
+    """
+    if space == "z":
+        return z
+    w = mapping(z, kind)
+    return w if space == "w" else w[:, None].repeat(1, layers, 1)
+
+
 def draws(shape: tuple[int, ...], rngs: list[torch.Generator]) -> Float[Tensor, "n ..."]:
     """Standard normal numbers, each item's from its own random generator."""
     return torch.stack([torch.randn(shape, generator=rng) for rng in rngs])

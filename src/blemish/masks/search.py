@@ -12,6 +12,7 @@ from torch import Tensor
 
 from blemish.generator.losses import overlap_error
 from blemish.inversion.adam import Adam
+from blemish.inversion.space import code_of, code_rows
 from blemish.masks.network import MaskGenerator
 from blemish.names import Space
 from blemish.types import Codes
@@ -76,7 +77,8 @@ def meet(
     part, target, kind = (_repeated(x, len(variable)) for x in (part, target, kind))
     adam, best = Adam([variable]), None
     for step in range(options.steps + 1):
-        codes = _codes(generator, variable, kind, options.space)
+        rows = code_rows(generator.mapping, variable, generator.config.layers, options.space, kind)
+        codes = Codes(w=rows, space=options.space)
         logits = generator.draw(part, codes, kind)
         best = _better(best, codes, logits.detach(), target)
         if step < options.steps:
@@ -126,6 +128,7 @@ def closest(
     return z[torch.cat(errors).argsort()[:kept]]
 
 
+@torch.no_grad()
 def _starts(
     generator: MaskGenerator,
     part: Tensor,
@@ -136,18 +139,8 @@ def _starts(
 ) -> Tensor:
     """The closest of random codes, as the variable of the search."""
     z = closest(generator, part, target, kind, options.tried, options.starts, rng)
-    if options.space == "z":
-        return z.requires_grad_()
-    with torch.no_grad():
-        w = generator.mapping(z, _repeated(kind, len(z)))
-    rows = w if options.space == "w" else generator.rows(w)
-    return rows.clone().requires_grad_()
-
-
-def _codes(generator: MaskGenerator, variable: Tensor, kind: Tensor, space: Space) -> Codes:
-    if space == "z":
-        return generator.codes(variable, kind)
-    return Codes(w=generator.rows(variable) if space == "w" else variable, space=space)
+    kinds, layers = _repeated(kind, len(z)), generator.config.layers
+    return code_of(generator.mapping, z, layers, options.space, kinds).requires_grad_()
 
 
 def _better(best: MetMask | None, codes: Codes, logits: Tensor, target: Tensor) -> MetMask:

@@ -1,5 +1,7 @@
 """Recognizer: says whether a photograph shows the object that a bundle was trained for."""
 
+from functools import cached_property
+
 import numpy as np
 from jaxtyping import UInt8
 
@@ -18,7 +20,12 @@ class Recognizer:
     """
 
     def __init__(self, statistics: ObjectStatistics) -> None:
-        self.statistics, self.embedder = statistics, Embedder()
+        self.statistics = statistics
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The network, which is loaded when a photograph is first asked about."""
+        return Embedder()
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Recognizer | None":

@@ -153,7 +153,7 @@ def place_defects(
         reference: Reference for the defect's appearance; None leaves it to the branch.
         tell: Callback after each step, called with its number.
     """
-    leaves = drawer.start(twin, photograph, mask, kind, how.defect_space, rngs)
+    leaves = drawer.start(twin, mask, kind, how.defect_space, rngs)
     hunt = _Hunt(drawer, leaves, (photograph, mask), kind, how, reference)
     terms: Terms = {}
     if how.defect_steps and (how.mask_control != "condition" or reference is not None):

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.generator.network import Drawing, Generator
-from blemish.inversion.space import code_rows, draws
+from blemish.inversion.space import code_of, code_rows, draws
 from blemish.names import Space
 from blemish.types import Codes
 
@@ -45,7 +45,6 @@ class Drawer(Protocol):
     def start(
         self,
         twin: Codes,
-        photograph: Float[Tensor, "1 3 h w"],
         mask: Float[Tensor, "1 1 h w"],
         kind: int,
         space: Space,
@@ -55,7 +54,6 @@ class Drawer(Protocol):
 
         Args:
             twin: Codes of the part, a single item without a defect.
-            photograph: The photograph at the networks' resolution.
             mask: Target of the mask.
             kind: Index of the defect's type.
             space: Space of the defect's codes.
@@ -100,7 +98,6 @@ class BranchDrawer:
     def start(
         self,
         twin: Codes,
-        photograph: Float[Tensor, "1 3 h w"],
         mask: Float[Tensor, "1 1 h w"],
         kind: int,
         space: Space,
@@ -115,10 +112,9 @@ class BranchDrawer:
             if name.startswith("res_")
         }
         kept = {name: map.expand(n, -1, -1, -1) for name, map in (twin.noise or {}).items()}
+        kinds, layers = torch.full((n,), kind, device=device), generator.config.defect_layers
         with torch.no_grad():
-            w = generator.defect_mapping(z, torch.full((n,), kind, device=device))
-        rows = w[:, None].repeat(1, generator.config.defect_layers, 1)
-        code = {"z": z, "w": w, "w+": rows}[space]
+            code = code_of(generator.defect_mapping, z, layers, space, kinds)
         return Leaves(defect=code, mask=None, w=twin.w.repeat(n, 1, 1), noise=noise | kept)
 
     def codes(self, leaves: Leaves, kind: int, space: Space) -> Codes:

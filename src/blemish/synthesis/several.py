@@ -1,14 +1,12 @@
 """Several defects on one photograph: each is laid over the earlier ones, and all are one item."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import UInt8
-from torch import Tensor
 
 from blemish.originals import Original
 from blemish.synthesis.carry import Carried
@@ -66,11 +64,12 @@ def as_one(good: Original, laid: Sequence[Laid]) -> Made:
     made = [one.made for one in laid]
     differs = laid[-1].photograph.levels != good.levels
     differs = differs if differs.ndim == 2 else differs.any(axis=2)
+    codes = [one.codes for one in made if one.codes is not None]
     changed = np.any([one.carried.changed for one in made], axis=0) & differs
     return Made(
         carried=Carried(picture=made[-1].carried.picture, changed=changed),
         drawn=np.any([one.drawn for one in made], axis=0),
-        codes=_joined([one.codes for one in made if one.codes is not None]),
+        codes=Codes.joined(codes) if codes else None,
     )
 
 
@@ -80,23 +79,3 @@ def classes_of(laid: Sequence[Laid], types: tuple[str, ...]) -> UInt8[np.ndarray
     for one in laid:
         classes[one.made.carried.changed] = types.index(one.order.kind) + 1
     return classes
-
-
-def _joined(codes: Sequence[Codes]) -> Codes | None:
-    """The codes of all defects, one after the other."""
-    if not codes:
-        return None
-    names = codes[0].noise or {}
-    return replace(
-        codes[0],
-        w=torch.cat([one.w for one in codes]),
-        w_defect=_stacked([one.w_defect for one in codes]),
-        z=_stacked([one.z for one in codes]),
-        noise={name: torch.cat([(one.noise or {})[name] for one in codes]) for name in names}
-        or None,
-    )
-
-
-def _stacked(rows: Sequence[Tensor | None]) -> Tensor | None:
-    known = [row for row in rows if row is not None]
-    return torch.cat(known) if known else None

@@ -7,7 +7,7 @@ from blemish.errors import BundleError, OptionError
 from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.masks.model import NETWORK, MaskModel, load_masks
-from blemish.synthesis.composed import ComposedDrawer
+from blemish.synthesis.composed import ComposedDrawer, PartMasks
 from blemish.synthesis.defect import Placed, place_defects
 from blemish.synthesis.drawers import BranchDrawer, Drawer
 from blemish.synthesis.options import SearchOptions
@@ -53,7 +53,8 @@ class Optimize:
     def _drawer(self, job: Job) -> Drawer:
         if self.windows is None:
             return BranchDrawer(self.generator)
-        return ComposedDrawer(self.generator, self.windows, self.masks, job.zoom)
+        masks = None if self.masks is None else PartMasks(self.masks, job.photograph)
+        return ComposedDrawer(self.generator, self.windows, masks, job.zoom)
 
 
 def _masks_for(bundle: Bundle, options: SearchOptions) -> MaskModel | None:
