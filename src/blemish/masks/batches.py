@@ -15,6 +15,7 @@ from torch import Tensor
 
 from blemish.masks.sources import FINE, MaskSources, RealMask, Share, distances
 from blemish.windows.sources import Affine, Ellipse
+from blemish.windows.views import mirrored, rotation
 
 TRIES = 12
 ON_PART = 0.995  # least share of a mask that must lie on the part
@@ -164,18 +165,17 @@ def bent_levels(levels: Share, rng: np.random.Generator) -> Share:
 def _turning(rng: np.random.Generator) -> Float[np.ndarray, "2 2"]:
     """A turn, a mirror and a slight stretch."""
     stretch = np.diag(np.exp(rng.uniform(-0.05, 0.05, 2)))
-    return stretch @ _turned(rng.uniform(0, 2 * np.pi), np.diag([rng.choice([-1.0, 1.0]), 1.0]))
+    return stretch @ (rotation(rng.uniform(0, 2 * np.pi)) @ mirrored(rng))
 
 
 def _move(target: Ellipse, part: Ellipse, mask: Ellipse, rng: np.random.Generator) -> Affine:
     """From pixels of the mask's frame to those of the target's; see the module's docstring."""
-    turn, mirror = rng.uniform(0, 2 * np.pi), np.diag([rng.choice([-1.0, 1.0]), 1.0])
-    ratio = float((np.linalg.det(target.spread) / np.linalg.det(part.spread)) ** 0.25)
-    scale = ratio * np.exp(rng.uniform(-SCALE, SCALE))
+    turn = rotation(rng.uniform(0, 2 * np.pi)) @ mirrored(rng)
+    scale = target.ratio(part) * np.exp(rng.uniform(-SCALE, SCALE))
     place = np.linalg.solve(part.root(), mask.middle - part.middle)
-    place = _turned(turn, mirror) @ place * np.exp(rng.uniform(-SHIFT, SHIFT))
+    place = turn @ place * np.exp(rng.uniform(-SHIFT, SHIFT))
     middle = target.middle + target.root() @ place
-    linear = scale * _turned(turn, mirror)
+    linear = scale * turn
     return np.column_stack([linear, middle - linear @ mask.middle])
 
 
@@ -189,11 +189,6 @@ def _share_on(part: Share, move: Affine, points: Float[np.ndarray, "2 m"]) -> fl
 def _about(linear: Float[np.ndarray, "2 2"]) -> Affine:
     middle = np.full(2, (FINE - 1) / 2)
     return np.column_stack([linear, middle - linear @ middle])
-
-
-def _turned(angle: float, mirror: np.ndarray) -> Float[np.ndarray, "2 2"]:
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, -sine], [sine, cosine]]) @ mirror
 
 
 def _warped(share: Share, forward: Affine) -> Share:

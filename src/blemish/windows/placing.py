@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from blemish.windows.sources import Ellipse, Piece, Source
-from blemish.windows.views import Affine, chained, cut_mask, inverted
+from blemish.windows.views import Affine, chained, cut_mask, inverted, mirrored, rotation
 
 TRIES = 8
 ON_PART = 0.95  # least share of a mask that must lie on the part
@@ -71,24 +71,14 @@ def place(source: Source, piece: Piece, rng: np.random.Generator) -> Placement:
 def _move(target: Ellipse, piece: Piece, rng: np.random.Generator) -> Affine:
     """A map from the good photograph's pixels to the piece's photograph."""
     part, turn = piece.source.ellipse, rng.uniform(0, 2 * np.pi)
-    mirror = np.diag([rng.choice([-1.0, 1.0]), 1.0])
-    scale = np.exp(rng.uniform(-0.25, 0.25)) * _ratio(target, part)
+    mirror = mirrored(rng)
+    scale = np.exp(rng.uniform(-0.25, 0.25)) * target.ratio(part)
     place = np.linalg.solve(part.root(), piece.ellipse.middle - part.middle)
-    place = _turned(turn, mirror) @ place * rng.uniform(0.9, 1.1)
+    place = (rotation(turn) @ mirror) @ place * rng.uniform(0.9, 1.1)
     middle = target.middle + target.root() @ place
-    forward = scale * _turned(turn + target.angle - part.angle, mirror)  # piece to target
+    forward = scale * rotation(turn + target.angle - part.angle) @ mirror  # piece to target
     backward = np.linalg.inv(forward)
     return np.column_stack([backward, piece.ellipse.middle - backward @ middle])
-
-
-def _ratio(target: Ellipse, part: Ellipse) -> float:
-    """How much larger one part is than the other, in length."""
-    return float((np.linalg.det(target.spread) / np.linalg.det(part.spread)) ** 0.25)
-
-
-def _turned(angle: float, mirror: np.ndarray) -> Float[np.ndarray, "2 2"]:
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, -sine], [sine, cosine]]) @ mirror
 
 
 def _share_on_part(source: Source, piece: Piece, matrix: Affine) -> float:

@@ -39,6 +39,10 @@ class Ellipse:
         _, vectors = np.linalg.eigh(self.spread)
         return float(np.arctan2(vectors[1, 1], vectors[0, 1]))
 
+    def ratio(self, other: "Ellipse") -> float:
+        """Ratio of its size to that of another, in length."""
+        return float((np.linalg.det(self.spread) / np.linalg.det(other.spread)) ** 0.25)
+
     def root(self) -> Float[np.ndarray, "2 2"]:
         """Symmetric square root of the second moments."""
         values, vectors = np.linalg.eigh(self.spread)

@@ -68,12 +68,23 @@ def turned_view(
     middle: Float[np.ndarray, "2"], side: int, zoom: float, rng: np.random.Generator
 ) -> View:
     """A view turned at random, mirrored by chance; half of them exactly, by quarters at zoom 1."""
-    mirror = np.diag([rng.choice([-1.0, 1.0]), 1.0])
+    mirror = mirrored(rng)
     if zoom <= 1.1 and rng.random() < 0.5:
         quarter = int(rng.integers(4))
-        turn = np.round(_rotation(quarter * np.pi / 2))
+        turn = np.round(rotation(quarter * np.pi / 2))
         return _view(np.floor(middle) + 0.5, side, 1.0, turn @ mirror)
-    return _view(middle, side, zoom, _rotation(rng.uniform(0, 2 * np.pi)) @ mirror)
+    return _view(middle, side, zoom, rotation(rng.uniform(0, 2 * np.pi)) @ mirror)
+
+
+def rotation(angle: float) -> Float[np.ndarray, "2 2"]:
+    """Turn by an angle in radians."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine], [sine, cosine]])
+
+
+def mirrored(rng: np.random.Generator) -> Float[np.ndarray, "2 2"]:
+    """Mirror left and right, or none, by chance."""
+    return np.diag([rng.choice([-1.0, 1.0]), 1.0])
 
 
 def cut_picture(source: Source, view: View) -> UInt8[np.ndarray, "s s 3"]:
@@ -105,11 +116,6 @@ def _view(middle: np.ndarray, side: int, zoom: float, turn: np.ndarray) -> View:
     linear = zoom * turn
     matrix = np.column_stack([linear, middle - linear @ np.full(2, (side - 1) / 2)])
     return View(side, matrix, zoom)
-
-
-def _rotation(angle: float) -> Float[np.ndarray, "2 2"]:
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, -sine], [sine, cosine]])
 
 
 def _at_half(matrix: Affine, scale: float) -> Affine:
