@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from blemish.documents import read_json
+from blemish.documents import fill, read_json
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, visible, write_atomically
 from blemish.header import Header, in_order, read_header
@@ -32,6 +32,7 @@ from blemish.hub import fetch, names_repository, upload
 from blemish.names import Space
 from blemish.types import ROWS, Codes
 
+T = TypeVar("T")
 FORMAT = 1
 EMBEDDED = Path(__file__).parent / "bundles"
 _NOISE = "noise."
@@ -120,6 +121,26 @@ class Bundle:
         except RuntimeError as error:
             file = self.path / f"{name}.safetensors"
             raise _broken(file, f"does not fit config.json ({str(error)[:300]})") from error
+
+    def shape_of(self, kind: type[T], network: str, what: str) -> T:
+        """Shape of a network, as `config.json` has it under the network's name.
+
+        Args:
+            kind: Dataclass of the shape.
+            network: Name of the network.
+            what: What it is, for the message.
+
+        Raises:
+            BundleError: It is missing, or a field has another type.
+        """
+        try:
+            return fill(kind, self.config.get(network), f"its '{network}'")
+        except ValueError as error:
+            raise BundleError(
+                got=f"{self.path}/config.json, in which {error}",
+                expected=f"the shape of {what}",
+                todo=f"Restore the file, or train the {network} again.",
+            ) from error
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace `config.json`."""

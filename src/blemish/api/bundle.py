@@ -1,6 +1,7 @@
 """A bundle, opened for work in Python."""
 
-from functools import cache
+from dataclasses import fields, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,11 @@ from blemish.inversion.model import Model, load_model
 from blemish.masks.model import NETWORK as MASKS
 from blemish.names import Device, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
-from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.options import MaskOptions, SynthesisOptions
 from blemish.synthesis.order import Order, Part, drawn_on, order_on
 from blemish.synthesis.synthesize import Synthesizer
+
+WORKERS = 4  # sets of options whose networks are kept
 
 
 class OpenBundle:
@@ -32,7 +35,7 @@ class OpenBundle:
     def __init__(self, files: Bundle, device: Device = "auto") -> None:
         self.files = files
         self.device: Literal["cpu", "cuda"] = choose_device(device)
-        self._worker = cache(self._opened)
+        self._worker = lru_cache(WORKERS)(self._opened)
         self._model = cache(self._loaded)
 
     def __reduce__(self) -> tuple[type["OpenBundle"], tuple[Bundle, Device]]:
@@ -82,7 +85,7 @@ class OpenBundle:
             options = {"mask_kind": self._usual_masks(), **options}
         plan = _options(options)
         plan.check_masks(mask is not None)
-        worker = self._worker(plan.without_masks() if mask is not None else plan)
+        worker = self._worker(_placing(plan))
         kind = self._kind(defect, worker.types)
         worker.prepare(kind)
         order = _order(photo, mask, kind, worker, plan, seed, strength)
@@ -167,6 +170,12 @@ def _options(options: dict[str, Any]) -> SynthesisOptions:
             expected=f"some of {known}",
             todo="Correct the name; 'blemish synthesize --help' explains each.",
         ) from error
+
+
+def _placing(plan: SynthesisOptions) -> SynthesisOptions:
+    """The options that a synthesizer depends on: the shapes of masks need no other networks."""
+    usual = {one.name: one.default for one in fields(MaskOptions) if one.name != "mask_kind"}
+    return replace(plan, **usual)
 
 
 def _order(

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.documents import fill
 from blemish.errors import BundleError, DataError
 from blemish.masks.frames import Frame, frame_of, signed_distance
 from blemish.masks.network import MaskConfig, MaskGenerator
@@ -132,17 +131,6 @@ def load_masks(bundle: Bundle) -> MaskModel:
             todo=f"Run 'blemish train masks DATA --bundle {bundle.path}', or draw masks of another "
             "kind.",
         )
-    generator = MaskGenerator(_shape_of(bundle))
+    generator = MaskGenerator(bundle.shape_of(MaskConfig, NETWORK, "a mask generator"))
     bundle.load_into(generator, NETWORK)
     return MaskModel(generator.eval().requires_grad_(False))
-
-
-def _shape_of(bundle: Bundle) -> MaskConfig:
-    try:
-        return fill(MaskConfig, bundle.config.get(NETWORK), f"its '{NETWORK}'")
-    except ValueError as error:
-        raise BundleError(
-            got=f"{bundle.path}/config.json, in which {error}",
-            expected="the shape of a mask generator",
-            todo="Restore the file, or train the masks again.",
-        ) from error

@@ -104,7 +104,7 @@ def load_windows(bundle: Bundle, device: str = "cpu") -> WindowModel:
             expected="a bundle with windows.safetensors",
             todo=f"Run 'blemish train windows DATA --bundle {bundle.path}'.",
         )
-    generator = WindowGenerator(_shape_of(bundle))
+    generator = WindowGenerator(bundle.shape_of(WindowConfig, NETWORK, "a window generator"))
     bundle.load_into(generator, NETWORK)
     known = bundle.tensors("statistics") if bundle.has("statistics") else {}
     prefix = "windows.z."
@@ -253,16 +253,3 @@ def _box(view: View, h: int, w: int) -> tuple[slice, slice]:
     x, y = view.matrix[:, :2] @ np.full(2, (view.side - 1) / 2) + view.matrix[:, 2]
     left, top = max(0, int(x - half)), max(0, int(y - half))
     return slice(top, min(h, int(y + half) + 1)), slice(left, min(w, int(x + half) + 1))
-
-
-def _shape_of(bundle: Bundle) -> WindowConfig:
-    known = bundle.config.get(NETWORK, {})
-    try:
-        types, channels = tuple(known["types"]), tuple(known["channels"])
-        return WindowConfig(**{**known, "types": types, "channels": channels})
-    except (KeyError, TypeError) as error:
-        raise BundleError(
-            got=f"{bundle.path}/config.json, whose '{NETWORK}' can't be read ({error})",
-            expected="the shape of a window generator",
-            todo="Restore the file, or train the windows again.",
-        ) from error
