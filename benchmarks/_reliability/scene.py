@@ -17,7 +17,9 @@ from blemish.files import write_atomically
 from blemish.pictures import write_picture
 
 TYPES = {"crack": (30, 30, 30), "paint": (230, 20, 20)}
+STAGES = ("generator", "encoder", "masks", "windows")
 SHORT = ("--kimg", "0.1", "--batch", "4")
+FEWER = ("--kimg", "0.02", "--batch", "4")  # masks and windows have no tiny networks
 RECIPE = """bundle = "{bundle}"
 seed = 3
 
@@ -26,14 +28,12 @@ defect = "crack"
 count = 3
 photographs = "parts/test/good"
 masks = "parts/ground_truth/crack"
-method = "one-pass"
 
 [[group]]
 defect = "paint"
 count = 2
 parts = 2
 masks = "parts/ground_truth/paint"
-method = "one-pass"
 """
 
 
@@ -58,6 +58,16 @@ class Scene:
         return self.root / "items"
 
     @property
+    def shards(self) -> Path:
+        """A set in two shards, which are not joined yet."""
+        return self.root / "shards"
+
+    @property
+    def annotated(self) -> Path:
+        """Photographs with annotations in COCO's format."""
+        return self.root / "annotated"
+
+    @property
     def foreign(self) -> Path:
         """A generator as a safetensors state dict of another program."""
         return self.root / "foreign.safetensors"
@@ -72,25 +82,28 @@ class Scene:
         return self.parts / "test" / "good" / "0.png"
 
     def bundle(self, stage: str) -> Path:
-        """The bundle as a stage of training left it: generator, defects, encoder or mapper."""
+        """The bundle as a stage of training left it: one of STAGES."""
         return self.root / f"bundle-{stage}"
 
 
-def steps(scene: Scene) -> Iterator[tuple[Path, Callable[[], None]]]:
+def steps(scene: Scene) -> Iterator[tuple[Path, Callable[[], object]]]:
     """What is made, in order, with how to make it."""
     yield scene.parts, lambda: _write_parts(scene.parts)
     before = None
-    for stage in ("generator", "defects", "encoder", "mapper"):
+    for stage in STAGES:
         yield scene.bundle(stage), partial(_train, scene, stage, before)
         before = stage
     yield scene.items, lambda: _must(scene.root, synthesis(scene, "items"))
-    model = ["export-model", "bundle-mapper", "--out", "foreign.safetensors"]
+    model = ["export-model", "bundle-windows", "--out", "foreign.safetensors"]
     yield scene.foreign, lambda: _must(scene.root, model)
-    text = RECIPE.format(bundle="bundle-mapper")
+    text = RECIPE.format(bundle="bundle-windows")
     yield scene.recipe, lambda: write_atomically(scene.recipe, text.encode())
+    yield scene.shards, lambda: [_must(scene.root, shard(scene, k)) for k in (1, 2)]
+    annotations = ["export", "items", "--out", "annotated", "--format", "coco"]
+    yield scene.annotated, lambda: _must(scene.root, annotations)
 
 
-def make(path: Path, action: Callable[[], None]) -> None:
+def make(path: Path, action: Callable[[], object]) -> None:
     """Make one of them unless it is there; one that was made halfway is made anew."""
     done = path.with_name(f"{path.name}.done")
     if done.exists():
@@ -113,14 +126,19 @@ def training(stage: str, scene: Scene, bundle: str) -> list[str]:
     data = str(scene.parts.resolve())
     if stage == "generator":
         return ["train", stage, data, "--out", bundle, "--preset", "tiny-16", *SHORT]
-    few = ("--solutions", "2") if stage == "mapper" else ()
-    return ["train", stage, data, "--bundle", bundle, *SHORT, *few]
+    length = SHORT if stage == "encoder" else FEWER
+    return ["train", stage, data, "--bundle", bundle, *length]
+
+
+def shard(scene: Scene, number: int) -> list[str]:
+    """The command line that makes one of two shards."""
+    return ["batch", scene.recipe.name, "--out", scene.shards.name, "--shard", f"{number}/2"]
 
 
 def synthesis(scene: Scene, out: str) -> list[str]:
     """The command line that makes three items."""
     mask = scene.parts.resolve() / "ground_truth" / "crack" / "1_mask.png"
-    normal, bundle = scene.photograph.resolve(), scene.bundle("mapper").resolve()
+    normal, bundle = scene.photograph.resolve(), scene.bundle("windows").resolve()
     asked = ["--normal", str(normal), "--mask", str(mask), "--defect", "crack", "--count", "3"]
     return ["synthesize", *asked, "--bundle", str(bundle), "--out", out]
 

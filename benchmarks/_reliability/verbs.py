@@ -40,7 +40,7 @@ class Verb:
 
 def verbs(scene: Scene) -> list[Verb]:
     """All of them."""
-    bundle, items = str(scene.bundle("mapper").resolve()), str(scene.items.resolve())
+    bundle, items = str(scene.bundle("windows").resolve()), str(scene.items.resolve())
     recipe = str(scene.recipe.resolve())
     photograph = str(scene.photograph.resolve())
     real = ["evaluate", "utility", "--real", str(scene.parts.resolve()), "--synthetic", items]
@@ -51,9 +51,9 @@ def verbs(scene: Scene) -> list[Verb]:
     ]
     return [
         _stage("generator", scene, None, kills=21),
-        _stage("defects", scene, "generator", kills=18),
-        _stage("encoder", scene, "defects", kills=12),
-        _stage("mapper", scene, "encoder", kills=9),
+        _stage("encoder", scene, "generator", kills=12),
+        _stage("masks", scene, "encoder", kills=9),
+        _stage("windows", scene, "masks", kills=3),
         _plain("invert", ["invert", "--image", photograph, "--bundle", bundle, "--steps", "3"]),
         _plain("synthesize", synthesis(scene, "out")),
         _plain(
@@ -62,8 +62,10 @@ def verbs(scene: Scene) -> list[Verb]:
             kills=12,
             slow=True,
         ),
+        _gather(scene, kills=15),
         *exports,
         _plain("evaluate utility", [*real, *short, "--arms", "real,copy-paste,synthetic"]),
+        _plain("data import", ["data", "import", str(scene.annotated.resolve())], kills=15),
         _plain("import", ["import", str(scene.foreign.resolve()), "--out", "out"]),
         _plain("export-model", ["export-model", bundle, "--out", "out/state.safetensors"]),
     ]
@@ -121,12 +123,26 @@ def _plain(name: str, arguments: list[str], *, kills: int = 24, slow: bool = Fal
     )
 
 
+def _gather(scene: Scene, *, kills: int) -> Verb:
+    return Verb(
+        name="gather",
+        arguments=["gather", "out"],
+        again=["gather", "out"],
+        prepare=lambda folder: _copied(scene.shards, folder / "out"),
+        kills=kills,
+    )
+
+
+def _copied(source: Path, target: Path) -> None:
+    shutil.copytree(source, target)
+
+
 def _stage(stage: str, scene: Scene, before: str | None, *, kills: int) -> Verb:
     arguments = training(stage, scene, "out")
 
     def prepare(folder: Path) -> None:
         if before is not None:
-            shutil.copytree(scene.bundle(before), folder / "out")
+            _copied(scene.bundle(before), folder / "out")
 
     return Verb(
         name=f"train {stage}",
