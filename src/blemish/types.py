@@ -75,15 +75,17 @@ class Codes:
 
     @classmethod
     def joined(cls, codes: Sequence["Codes"]) -> "Codes":
-        """The items of several codes as one batch; what some of them lack, only the others give.
+        """The items of several codes as one batch, without what one of them lacks.
 
         Args:
             codes: At least one; all have the noise maps of the first.
         """
-        rows = {
-            name: [row for one in codes if (row := getattr(one, name)) is not None] for name in ROWS
+        rows = [one.rows() for one in codes]
+        known = {
+            name: torch.cat([one[name] for one in rows])
+            for name in ROWS
+            if all(name in one for one in rows)
         }
-        known = {name: torch.cat(found) for name, found in rows.items() if found}
         names = codes[0].noise or {}
         noise = {name: torch.cat([(one.noise or {})[name] for one in codes]) for name in names}
         return cls(**known, noise=noise or None, space=codes[0].space)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log10
 from pathlib import Path
 from typing import Any, Literal
@@ -196,7 +196,7 @@ def judge(
                 outcome=outcome,
                 reason=reason,
                 method=method,
-                codes=_single(found.codes, here),
+                codes=found.codes[here],
                 mask=None if found.mask is None else found.mask[here],
                 target=target[here],
                 image=image[here],
@@ -293,9 +293,3 @@ def _outcome(
 def _item_of(standing: Standing, index: int) -> dict[str, float]:
     values = {name: getattr(standing, name) for name in Standing.__dataclass_fields__}
     return {name: value[index].item() for name, value in values.items() if value is not None}
-
-
-def _single(codes: Codes, here: slice) -> Codes:
-    noise = {name: map[here] for name, map in (codes.noise or {}).items()}
-    w_defect = None if codes.w_defect is None else codes.w_defect[here]
-    return replace(codes, w=codes.w[here], w_defect=w_defect, noise=noise or None)

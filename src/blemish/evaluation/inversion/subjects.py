@@ -166,24 +166,10 @@ def _own(
             image=torch.cat([sample.image for sample in samples]),
             mask=torch.cat([sample.mask for sample in samples]) if defect else None,
             kinds=kinds,
-            codes=joined(rows),
+            codes=Codes.joined(rows),
             defect=defect,
         )
     ]
-
-
-def joined(parts: Sequence[Codes]) -> Codes:
-    """Codes of one kind, concatenated."""
-    first = parts[0]
-    names = first.noise or {}
-    noise = {k: torch.cat([(part.noise or {})[k] for part in parts]) for k in names}
-    defects = [part.w_defect for part in parts if part.w_defect is not None]
-    return Codes(
-        w=torch.cat([part.w for part in parts]),
-        w_defect=torch.cat(defects) if defects else None,
-        noise=noise or None,
-        space=first.space,
-    )
 
 
 def _draw_good(generator: Generator, _: Source, rng: torch.Generator) -> tuple[Sample, Codes, str]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.evaluation.inversion.subjects import Subjects, joined
+from blemish.evaluation.inversion.subjects import Subjects
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge, strangeness
 from blemish.inversion.methods import Method, name_of
@@ -45,7 +45,7 @@ class Trial:
     @property
     def codes(self) -> Codes:
         """Codes of all subjects."""
-        return joined([inversion.codes for inversion in self.inversions])
+        return Codes.joined([inversion.codes for inversion in self.inversions])
 
     @property
     def psnr(self) -> list[float]:
