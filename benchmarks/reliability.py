@@ -28,7 +28,6 @@ from benchmarks._reliability.verbs import verbs
 from blemish.files import append_line, read_lines, write_atomically
 
 REPORT = Path(__file__).with_suffix(".md")
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
 CHUNK = 25
 Row = dict[str, Any]
 Case = tuple[str, Callable[[], list[Row]]]
@@ -102,7 +101,7 @@ def _deaths(scene: Scene, folder: Path) -> Iterator[Case]:
                     {"verb": verb.name, **deaths.kill(verb, folder, reference(verb), number)}
                 ],
             )
-        for share in SHARES if deaths.may_mount() else ():
+        for share in verb.shares if deaths.may_mount() else ():
             yield (
                 f"disks/{verb.name}/{share}",
                 lambda verb=verb, share=share: [

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -27,6 +28,7 @@ class Verb:
         again: The command line that carries it on.
         prepare: Puts into the working directory what the command changes.
         kills: How often it is killed.
+        shares: Shares of what it writes for which its full disks have room, from 0 to 1.
         slow: Whether it starts processes of its own, each with all libraries.
     """
 
@@ -35,6 +37,7 @@ class Verb:
     again: list[str]
     prepare: Prepare
     kills: int
+    shares: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
     slow: bool = False
 
 
@@ -53,7 +56,7 @@ def verbs(scene: Scene) -> list[Verb]:
         _stage("generator", scene, None, kills=21),
         _stage("encoder", scene, "generator", kills=12),
         _stage("masks", scene, "encoder", kills=9),
-        _stage("windows", scene, "masks", kills=3),
+        _stage("windows", scene, "masks", kills=3, shares=(0.3, 0.7)),
         _plain("invert", ["invert", "--image", photograph, "--bundle", bundle, "--steps", "3"]),
         _plain("synthesize", synthesis(scene, "out")),
         _plain(
@@ -137,7 +140,7 @@ def _copied(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
 
 
-def _stage(stage: str, scene: Scene, before: str | None, *, kills: int) -> Verb:
+def _stage(stage: str, scene: Scene, before: str | None, **about: Any) -> Verb:
     arguments = training(stage, scene, "out")
 
     def prepare(folder: Path) -> None:
@@ -149,5 +152,5 @@ def _stage(stage: str, scene: Scene, before: str | None, *, kills: int) -> Verb:
         arguments=arguments,
         again=[*arguments, "--resume"],
         prepare=prepare,
-        kills=kills,
+        **about,
     )
