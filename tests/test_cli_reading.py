@@ -18,7 +18,7 @@ from blemish.pictures import read_mask, write_picture
 
 SIZE = (64, 64)
 LINE = "synthesize --normal {name} --mask mask.png --defect paint --bundle bundle --device cpu"
-LINE += " --method one-pass --out out --json"
+LINE += " --method window --out out --json"
 BATCH = "batch recipe.toml --device cpu --workers 1 --out out"
 RECIPE = """
 bundle = "bundle"
@@ -34,7 +34,7 @@ masks = "mask.png"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("props") / "bundle", mapper=True).path
+    return write_bundle(tmp_path_factory.mktemp("props") / "bundle", windows=True).path
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 import torch
@@ -27,11 +26,6 @@ from blemish.inversion.grow import grow_encoder, refuse_other_codes
 from blemish.inversion.lessons import Lessons, read_source
 from blemish.inversion.recipes import RECIPES
 from blemish.inversion.train import train_encoder
-from blemish.synthesis.mapping.grow import grow_mapper
-from blemish.synthesis.mapping.mapper import fresh_mapper, load_mapper
-from blemish.synthesis.mapping.options import MapperTraining
-from blemish.synthesis.mapping.train import train_mapper
-from blemish.synthesis.options import SearchOptions
 
 FINE = replace(CONFIG, resolution=32)
 ROWS, FINER = CONFIG.layers, 2  # rows of w, and how many more there are for the finer block
@@ -46,12 +40,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def coarse(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return write_bundle(tmp_path_factory.mktemp("coarse") / "bundle", mapper=True)
+    return write_bundle(tmp_path_factory.mktemp("coarse") / "bundle", encoder=True)
 
 
 @pytest.fixture(scope="module")
 def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Through all four trainings, three steps each; not to be written to."""
+    """Through all trainings, three steps each; not to be written to."""
     torch.set_num_threads(1)
     out, folder, fabric = tmp_path_factory.mktemp("grown"), DefectFolder(data), make_fabric("cpu")
     critic = ResidualConfig()
@@ -66,8 +60,6 @@ def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) 
         train_defects(folder, Bundle(out), FINE.defect, second, fabric, coarse=coarse)
         encoding = replace(RECIPES["in-domain"], schedule=BRIEF, grown_steps=3)
         train_encoder(folder, Bundle(out), encoding, fabric, samples=20, **how)  # type: ignore[arg-type]
-        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
-        train_mapper(folder, Bundle(out), mapping, fabric, **how)  # type: ignore[arg-type]
     return Bundle(out)
 
 
@@ -84,7 +76,6 @@ def test_the_backbone_is_held_and_what_is_fresh_learns(coarse: Bundle, grown: Bu
 def test_the_grown_bundle_is_whole(grown: Bundle) -> None:
     assert load_generator(grown).config == FINE
     load_encoder(grown)
-    load_mapper(grown)
 
 
 @torch.no_grad()
@@ -113,22 +104,6 @@ def test_its_new_layers_learn_to_hand_on_what_the_stem_gave(
     assert far[1] < far[0] / 4
 
 
-@torch.no_grad()
-def test_a_mapper_moves_the_rows_that_it_moved(coarse: Bundle, grown: Bundle) -> None:
-    generator, known = load_generator(grown), load_mapper(coarse)
-    mapper = fresh_mapper(generator, seed=1)
-    grow_mapper(mapper, FINE, coarse)
-    mapper.unit.copy_(known.unit)
-    described = torch.randn(3, mapper.fc0.in_features)  # what is finest comes first
-    kind, z = torch.tensor([0, 1, 0]), torch.randn(3, CONFIG.z_dim)
-    inputs = described[:, : mapper.fc0.in_features - len(TYPES)]
-    rows = mapper(inputs, kind, z)
-    expected = known(inputs[:, -(known.fc0.in_features - len(TYPES)) :], kind, z)
-    assert expected.abs().max() > 0
-    torch.testing.assert_close(rows[:, : known.rows], expected)
-    torch.testing.assert_close(rows[:, known.rows :], expected[:, -1:].expand(-1, FINER, -1))
-
-
 @pytest.mark.parametrize(
     "config",
     [
@@ -142,31 +117,14 @@ def test_other_codes_are_refused(coarse: Bundle, config: object) -> None:
         refuse_other_codes(config, coarse)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("what", ["encoder", "mapper"])
-def test_a_bundle_without_one_is_nothing_to_grow_from(
-    what: str, data: Path, grown: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_bundle_without_an_encoder_is_nothing_to_grow_from(
+    data: Path, grown: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = write_bundle(tmp_path / "bare")
-    with pytest.raises(BundleError, match="without an? " + what):
-        if what == "encoder":
-            grow_encoder(Encoder(FINE), bare, lessons(data, grown), seed=0, steps=1)
-        else:
-            grow_mapper(fresh_mapper(load_generator(grown), seed=0), FINE, bare)
-    command = f"train {what} {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
+    with pytest.raises(BundleError, match="without an encoder"):
+        grow_encoder(Encoder(FINE), bare, lessons(data, grown), seed=0, steps=1)
+    command = f"train encoder {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
     assert_refused(command, "none", capsys)
-
-
-def test_a_mapper_that_cannot_grow_is_told_so_before_the_search(
-    data: Path, grown: Bundle, tmp_path: Path
-) -> None:
-    out = Bundle(copytree(grown.path, tmp_path / "out"))
-    solutions = out.path / "training" / "mapper" / "solutions.safetensors"
-    solutions.unlink()
-    bare, fabric = write_bundle(tmp_path / "bare"), make_fabric("cpu")
-    how = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
-    with pytest.raises(BundleError, match="without a mapper"):
-        train_mapper(DefectFolder(data), out, how, fabric, placements=MOVES, coarse=bare)
-    assert not solutions.exists()
 
 
 def lessons(data: Path, bundle: Bundle) -> Lessons:

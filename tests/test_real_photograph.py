@@ -71,7 +71,7 @@ PARTS = ("generator", "critic", "statistics", "encoder", "windows", "windows_enc
 
 
 @pytest.mark.parametrize(
-    ("name", "others"), [("hazelnut", ("match_critic", "mapper")), ("hazelnut-256", ())]
+    ("name", "others"), [("hazelnut", ("match_critic",)), ("hazelnut-256", ())]
 )
 def test_a_bundle_that_ships_is_whole(name: str, others: tuple[str, ...]) -> None:
     assert name in embedded_bundles()

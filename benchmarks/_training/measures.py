@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from blemish.synthesis.mapping.looks import colour_inside
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,7 +30,6 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import shape_of
 from blemish.generator.stitch import Defects, cut_defects, draw_masks, parts_of
 from blemish.pictures import to_mask, to_picture, to_tensor
-from blemish.synthesis.mapping.looks import colour_inside
 from blemish.types import Sample
 
 SAMPLES = 500  # samples per snapshot

@@ -21,7 +21,6 @@ REMEDIES = {
     "defects": "blemish train defects DATA --bundle {out}",
     "match_critic": "--reference distil needs a critic of defects, which the file does not contain",
     "encoder": "blemish train encoder DATA --bundle {out}",
-    "mapper": "after defects and encoder, blemish train mapper DATA --bundle {out}",
 }
 
 

@@ -1,5 +1,6 @@
 """`blemish train generator` and `train defects`: training of the networks that generate."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -195,6 +196,21 @@ def defects(
             learn_curation(found, photographs, device=fabric.device.type, everything=everything)
     done = f"{bundle} has a defect branch for {', '.join(branch.types)}."
     tell_ending(fabric, ending, folder, *command, done=done)
+
+
+def refuse_removed_stages(args: Sequence[str]) -> None:
+    """Refuse the stages `train defects DATA` and `train mapper DATA`, which are gone.
+
+    Raises:
+        OptionError: It is one of them; the message names what replaced them.
+    """
+    removed = args[:1] == ["train"] and args[1:2] in (["defects"], ["mapper"])
+    if removed and len(args) > 2 and not args[2].startswith("-"):  # else a folder of that name
+        raise OptionError(
+            got=f"'blemish train {args[1]}', which this version no longer has",
+            expected="'blemish train windows', which replaced it",
+            todo=f"Run 'blemish train windows {args[2]} --bundle BUNDLE'.",
+        )
 
 
 def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:

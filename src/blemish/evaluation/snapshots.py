@@ -101,7 +101,7 @@ def keep(bundle: Bundle, kimg: int, stage: Stage = "generator") -> None:
         stage: Training of the snapshot; snapshots of the defect stage contain the backbone, too.
 
     Raises:
-        OptionError: The bundle has a later branch, encoder or mapper.
+        OptionError: The bundle has an encoder.
         BundleError: The snapshot can't be read.
         OutputError: The bundle can't be written.
     """

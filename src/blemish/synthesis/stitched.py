@@ -54,7 +54,7 @@ def stitch_defect(
     Returns:
         The photograph, changed only inside the mask.
     """
-    moved, covered = laid_under(photograph, mask, source, source_mask)
+    moved, covered = _laid_under(photograph, mask, source, source_mask)
     if not covered.any():
         return photograph
     patch = np.where(mask[:, :, None], _spread(moved, covered), _spread(moved, ~covered))
@@ -63,7 +63,7 @@ def stitch_defect(
     return np.where(mask[:, :, None], patch, photograph)
 
 
-def laid_under(
+def _laid_under(
     photograph: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     source: UInt8[np.ndarray, "h w 3"],

@@ -1,7 +1,7 @@
 """Methods that draw a defect with the bundle's generator and add its change to the photograph.
 
-Shared parts are here: the bundle's networks, references and details. The methods differ in how they
-find the codes, one file each.
+Shared parts are here: the bundle's networks and references. The methods differ in how they find the
+codes, one file each.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,6 @@ from blemish.notes import note
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 from blemish.synthesis.carry import Carried, carry, enlarged_cover, soft_cover
 from blemish.synthesis.defect import Placed
-from blemish.synthesis.detail import Details
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.references import References
@@ -60,8 +59,8 @@ class Drawn:
         device: Device to compute on.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that does not fit the options, or lacks
-            a required mapper; or `inverted` has codes of another bundle.
+        BundleError: The bundle has no defect branch, or one that does not fit the options; or
+            `inverted` has codes of another bundle.
         DataError: `inverted` can't be read.
     """
 
@@ -91,14 +90,6 @@ class Drawn:
             first_third=options.first_third,
             device=device,
         )
-        self.details: Details | None = None
-        if options.detail and options.real is not None:
-            self.details = Details(
-                options.real,
-                first_third=options.first_third,
-                side=self._side,
-                tone=options.tone,
-            )
         self.placer = placer(bundle, self.model, options)
 
     def record(self) -> dict[str, Any]:
@@ -111,8 +102,6 @@ class Drawn:
     def prepare(self, kind: str) -> None:
         """Same as in `job.Way`."""
         self.references.prepare(kind)
-        if self.details is not None:
-            self.details.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """Step A; see `job.Way`.
@@ -151,7 +140,7 @@ class Drawn:
             zoom=max(order.requested.shape) / self._side,
         )
         placed = self.placer.place(job, twin, tell=tell)
-        carried, drawn = self._carry(order, seed, placed, mask, strength)
+        carried, drawn = self._carry(order, placed, mask, strength)
         terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
         return Made(carried=carried, drawn=drawn, codes=placed.codes, terms=terms)
 
@@ -166,7 +155,6 @@ class Drawn:
     def _carry(
         self,
         order: Order,
-        seed: int,
         placed: Placed,
         mask: Tensor,
         strength: Float[np.ndarray, "h w"],
@@ -180,9 +168,6 @@ class Drawn:
             drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
         else:
             drawn, cover = own, own_cover
-        detail = None
-        if self.details is not None:
-            detail = self.details.under(order.picture, order.requested, order.kind, seed)
         carried = carry(
             order.picture,
             change,
@@ -191,7 +176,6 @@ class Drawn:
             order.requested,
             strength=strength,
             grey=order.original.grey,
-            detail=detail,
         )
         return carried, own_cover > 0.5
 
