@@ -505,4 +505,3 @@ def test_presets_are_found_by_name_then_by_shape(tmp_path: Path) -> None:
     made = preset_of(found)
     expected = GeneratorConfig(resolution=64, z_dim=16, w_dim=16, channel_base=256, channel_max=16)
     assert made.shape == expected
-    assert made.branch.first_resolution == 16

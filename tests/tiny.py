@@ -11,7 +11,6 @@ import torch
 
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic, CriticConfig, build_critic, inside_statistics
-from blemish.generator.defects import DefectTraining
 from blemish.generator.layers import ToRGB
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.residual import ResidualConfig
@@ -48,7 +47,7 @@ def write_bundle(
     windows: bool = False,
     critic: CriticConfig = ResidualConfig(),  # noqa: B008
 ) -> Bundle:
-    """What both stages of training leave, with random weights; whoever reads it finds no zeros.
+    """A bundle with random weights; with a branch unless `config` has none.
 
     With an encoder, the domain of the codes and the look of its parts are known as well.
     """
@@ -62,11 +61,11 @@ def write_bundle(
             matching = build_critic(critic, config, image_channels=4)
             bundle.write("match_critic", matching.state_dict())
             bundle.write("statistics", _looks(matching, config))
-    trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
+    trained = {"generator": asdict(GeneratorTraining())}
     about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
     if critic != ResidualConfig():  # a bundle that does not say has a residual one
         about |= {"critic": asdict(critic), "match_critic": asdict(critic)}
-    bundle.write_config({**about, "nimg": 4, "defects_nimg": 4})
+    bundle.write_config({**about, "nimg": 4})
     if encoder:
         _add_encoder(bundle, config)
     if windows:

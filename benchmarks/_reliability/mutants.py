@@ -60,7 +60,7 @@ class Family:
 
 def families(scene: Scene) -> list[Family]:
     """All of them."""
-    bundle = scene.bundle("mapper")
+    bundle = scene.bundle("windows")
     return [
         Family(name="pictures", count=600, prepare=_pictures, attempt=_read_pictures),
         Family(
@@ -318,9 +318,9 @@ def _with_bundle(scene: Scene, folder: Path) -> list[str]:
 
 
 def _recipe(scene: Scene, folder: Path) -> list[Path]:
-    bundle, parts = scene.bundle("mapper").resolve(), scene.parts.resolve()
+    bundle, parts = scene.bundle("windows").resolve(), scene.parts.resolve()
     text = scene.recipe.read_text()
-    text = text.replace("bundle-mapper", str(bundle)).replace("parts/", f"{parts}/")
+    text = text.replace("bundle-windows", str(bundle)).replace("parts/", f"{parts}/")
     (folder / "recipe.toml").write_text(text)
     return [folder / "recipe.toml"]
 

@@ -26,14 +26,14 @@ defect = "crack"
 count = 3
 photographs = "parts/test/good"
 masks = "parts/ground_truth/crack"
-method = "one-pass"
+method = "window"
 
 [[group]]
 defect = "paint"
 count = 2
 parts = 2
 masks = "parts/ground_truth/paint"
-method = "one-pass"
+method = "window"
 """
 
 
@@ -72,7 +72,7 @@ class Scene:
         return self.parts / "test" / "good" / "0.png"
 
     def bundle(self, stage: str) -> Path:
-        """The bundle as a stage of training left it: generator, defects, encoder or mapper."""
+        """The bundle as a stage of training left it: generator, encoder or windows."""
         return self.root / f"bundle-{stage}"
 
 
@@ -80,13 +80,13 @@ def steps(scene: Scene) -> Iterator[tuple[Path, Callable[[], None]]]:
     """What is made, in order, with how to make it."""
     yield scene.parts, lambda: _write_parts(scene.parts)
     before = None
-    for stage in ("generator", "defects", "encoder", "mapper"):
+    for stage in ("generator", "encoder", "windows"):
         yield scene.bundle(stage), partial(_train, scene, stage, before)
         before = stage
     yield scene.items, lambda: _must(scene.root, synthesis(scene, "items"))
-    model = ["export-model", "bundle-mapper", "--out", "foreign.safetensors"]
+    model = ["export-model", "bundle-windows", "--out", "foreign.safetensors"]
     yield scene.foreign, lambda: _must(scene.root, model)
-    text = RECIPE.format(bundle="bundle-mapper")
+    text = RECIPE.format(bundle="bundle-windows")
     yield scene.recipe, lambda: write_atomically(scene.recipe, text.encode())
 
 
@@ -113,14 +113,13 @@ def training(stage: str, scene: Scene, bundle: str) -> list[str]:
     data = str(scene.parts.resolve())
     if stage == "generator":
         return ["train", stage, data, "--out", bundle, "--preset", "tiny-16", *SHORT]
-    few = ("--solutions", "2") if stage == "mapper" else ()
-    return ["train", stage, data, "--bundle", bundle, *SHORT, *few]
+    return ["train", stage, data, "--bundle", bundle, *SHORT]
 
 
 def synthesis(scene: Scene, out: str) -> list[str]:
     """The command line that makes three items."""
     mask = scene.parts.resolve() / "ground_truth" / "crack" / "1_mask.png"
-    normal, bundle = scene.photograph.resolve(), scene.bundle("mapper").resolve()
+    normal, bundle = scene.photograph.resolve(), scene.bundle("windows").resolve()
     asked = ["--normal", str(normal), "--mask", str(mask), "--defect", "crack", "--count", "3"]
     return ["synthesize", *asked, "--bundle", str(bundle), "--out", out]
 

@@ -40,7 +40,7 @@ class Verb:
 
 def verbs(scene: Scene) -> list[Verb]:
     """All of them."""
-    bundle, items = str(scene.bundle("mapper").resolve()), str(scene.items.resolve())
+    bundle, items = str(scene.bundle("windows").resolve()), str(scene.items.resolve())
     recipe = str(scene.recipe.resolve())
     photograph = str(scene.photograph.resolve())
     real = ["evaluate", "utility", "--real", str(scene.parts.resolve()), "--synthetic", items]
@@ -51,9 +51,8 @@ def verbs(scene: Scene) -> list[Verb]:
     ]
     return [
         _stage("generator", scene, None, kills=21),
-        _stage("defects", scene, "generator", kills=18),
-        _stage("encoder", scene, "defects", kills=12),
-        _stage("mapper", scene, "encoder", kills=9),
+        _stage("encoder", scene, "generator", kills=12),
+        _stage("windows", scene, "encoder", kills=9),
         _plain("invert", ["invert", "--image", photograph, "--bundle", bundle, "--steps", "3"]),
         _plain("synthesize", synthesis(scene, "out")),
         _plain(

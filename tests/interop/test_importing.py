@@ -52,7 +52,7 @@ def test_the_verb_says_what_was_found_and_what_is_missing(
     import_model(plain, out)
     said = capsys.readouterr()
     assert f"{out}: a generator of 16² from stylegan2-ada; SHA-256 " in said.out
-    assert f"blemish train defects DATA --bundle {out}" in said.out
+    assert f"blemish train windows DATA --bundle {out}" in said.out
     assert f"blemish train encoder DATA --bundle {out}" in said.out
     assert "Left out" in said.err
     assert find_bundle(out).config["source"]["file"] == plain.name

@@ -49,7 +49,6 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "windows": reads(train_windows.windows),
         "masks": reads(train_masks.masks),
         "generator": reads(train.generator),
-        "defects": reads(train.defects),
         "encoder": reads(train_codes.encoder),
     },
     "invert": reads(inversion.invert),

@@ -35,8 +35,7 @@ class Run:
 
     Attributes:
         kimg: Training length, in kimg: thousands of images shown to the critic. On one CPU core at
-            64², one kimg takes about 1 minute for the generator and 2 for the defects; at 128², 2
-            to 4 times as long.
+            64², one kimg takes about 1 minute for the generator; at 128², 2 to 4 times as long.
         minutes: Time limit; the training then stops with a snapshot, and --resume continues it.
         batch: Images per step, over all processes.
         seed: Random seed.

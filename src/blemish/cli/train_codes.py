@@ -118,7 +118,7 @@ def encoder(
         ),
         **given(terms),
     )
-    moved = choose_symmetries(mine["placements"], preset.defects.placements)
+    moved = choose_symmetries(mine["placements"], preset.placements)
     folder = DefectFolder(data)
     if run.dry_run:
         about = {

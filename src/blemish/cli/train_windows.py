@@ -107,6 +107,7 @@ def _train(
     from blemish.checkpoint import Bundle
     from blemish.cli.train import chosen_types
     from blemish.data import DefectFolder
+    from blemish.synthesis.curation.yardstick import learn_curation
     from blemish.windows.network import GOOD, WindowConfig
     from blemish.windows.train import WindowTraining, train_windows
 
@@ -139,7 +140,9 @@ def _train(
             everything=mine["everything"],
         )
         if fabric.is_global_zero:
-            _keep_most_real(Bundle(out), photographs, config.types, mine["everything"])
+            bundle, types, everything = Bundle(out), config.types, mine["everything"]
+            _keep_most_real(bundle, photographs, types, everything)
+            learn_curation(bundle, photographs, types[:-1], everything=everything)
     tell(
         fabric,
         f"{out} draws {', '.join(config.types[:-1])}. Next: blemish synthesize --bundle {out}",

@@ -11,8 +11,8 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder, load
 from blemish.errors import OptionError
-from blemish.generator.critic import Critic, build_critic
-from blemish.generator.projected import ProjectedConfig
+from blemish.generator.critic import Critic
+from blemish.generator.projected import pretrained_features
 from blemish.generator.restore import load_matching_critic, shape_of
 from blemish.names import ReferenceName
 from blemish.pictures import to_picture, to_tensor
@@ -90,11 +90,9 @@ class References:
 
     def _judge(self) -> Critic:
         """The critic in whose features defects are compared: the bundle's, or pretrained ones."""
-        shape = shape_of(self.bundle)
-        if shape.defect is not None:
+        if shape_of(self.bundle).defect is not None:
             return load_matching_critic(self.bundle, self.device)
-        critic = build_critic(ProjectedConfig(), shape, image_channels=4)
-        return critic.to(self.device).eval().requires_grad_(False)
+        return pretrained_features(self.device)
 
     def _load(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         """Images and masks of real defects, without those with an empty mask."""

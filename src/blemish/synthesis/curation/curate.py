@@ -15,7 +15,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.colour import NOTICEABLE, lab
 from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic
-from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.generator.projected import pretrained_features
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
 from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
 
@@ -40,13 +40,11 @@ class Curator:
     """Judge of synthetic items.
 
     Attributes:
-        critic: Critic of images with masks.
-        side: Side of its square input, in pixels.
+        critic: Critic of images with masks, whose features are compared.
         yardsticks: Bounds by type of defect.
     """
 
     critic: Critic
-    side: int
     yardsticks: dict[str, Yardstick]
 
     @classmethod
@@ -55,8 +53,7 @@ class Curator:
         yardsticks = read_yardsticks(bundle)
         if not yardsticks:
             return None
-        critic = load_matching_critic(bundle, device)
-        return cls(critic=critic, side=shape_of(bundle).resolution, yardsticks=yardsticks)
+        return cls(critic=pretrained_features(device), yardsticks=yardsticks)
 
     def judge(
         self,
@@ -84,13 +81,12 @@ class Curator:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
         yardstick = self.yardsticks[kind]
         part = silhouette(shrunk(twin)) if part is None else part
-        seen = sight(self.critic, self.side, picture, label, part)
+        seen = sight(self.critic, picture, label, part)
         asked = np.broadcast_to(strength, label.shape)
         faint = asked < FAINT * asked[label].max()
         scores = {
             "drift": drift(picture, twin, label, faint),
             "met": float((label & requested).sum() / max(1, requested.sum())),
-            "verdict": seen.verdict,
             "distance": yardstick.distance(seen),
             "likeness": yardstick.likeness(seen),
             "contrast": seen.contrast,
@@ -139,8 +135,6 @@ def _of_look(
         found.append(f"off the part: {seen.on_part:.0%} on it, below {bounds.on_part:.0%}")
     if seen.contrast < faintest:
         found.append(f"too faint: contrast {seen.contrast:.1f}, below {faintest:.1f}")
-    if seen.verdict < bounds.verdict:
-        found.append(f"not real to the critic: {seen.verdict:.2f}, below {bounds.verdict:.2f}")
     if scores["distance"] > bounds.furthest:
         found.append(
             f"unlike real ones: distance {scores['distance']:.2f}, above {bounds.furthest:.2f}"

@@ -27,11 +27,12 @@ from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components, silhouette
 from blemish.errors import DataError
 from blemish.generator.critic import Critic
-from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.generator.projected import pretrained_features
 from blemish.pictures import read_picture
 from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
 
-PREFIX = "curation."
+PREFIX = "bounds."
+OLD_PREFIX = "curation."  # bounds in the features of a critic that bundles no longer have
 PARTS = ("features", "inside", "bounds", "held_out")
 CONFIDENCE = 0.99
 UNKNOWN = 50.0  # a limit so wide that it never applies
@@ -45,14 +46,12 @@ class Bounds:
     """Bounds of an item's scores.
 
     Attributes:
-        verdict: Minimum of the critic's score.
         nearest: Minimum distance to the nearest real defect, of the inside alone.
         furthest: Maximum distance to the nearest real defect, with its surroundings.
         contrast: Minimum contrast, at full strength.
         on_part: Minimum fraction on the part.
     """
 
-    verdict: float
     nearest: float
     furthest: float
     contrast: float
@@ -87,16 +86,18 @@ class Yardstick:
 def learn_curation(
     bundle: Bundle,
     folder: DefectFolder,
+    types: Sequence[str],
     *,
     device: str = "cpu",
     everything: bool = False,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Measure the real defects with the bundle's critic and store the result in its statistics.
+    """Measure the real defects and store the bounds in the bundle's statistics.
 
     Args:
-        bundle: Bundle with a matching critic.
-        folder: Photographs of the bundle's types, with masks.
+        bundle: The bundle.
+        folder: Photographs of defects, with masks.
+        types: Types of the bundle's defects.
         device: Device to compute on.
         everything: The bundle was trained on all of them, not on the first third by name.
         tell: Callback, called with the number of photographs so far.
@@ -104,19 +105,19 @@ def learn_curation(
     Raises:
         DataError: A type has no photograph, or one can't be read or has no mask of its size.
     """
-    critic, shape = load_matching_critic(bundle, device), shape_of(bundle)
+    critic = pretrained_features(device)
     found, done = {}, 0
-    for kind in shape.defect.types if shape.defect else ():
+    for kind in types:
         photographs = folder.defects(kind)
         sightings = []
         for photograph in photographs:
-            sightings.append(_look(critic, shape.resolution, photograph))
+            sightings.append(_look(critic, photograph))
             tell(done := done + 1)
         known = len(photographs) if everything else max(1, len(photographs) // 3)
         if not any(sightings[:known]):
             raise _nothing(folder, kind)
         found |= _tensors(kind, _measure(sightings[:known], sightings[known:]))
-    bundle.forget(PREFIX)
+    bundle.forget(PREFIX, OLD_PREFIX)
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
     bundle.write("statistics", {**kept, **found})
 
@@ -130,7 +131,7 @@ def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
     return {kind: _yardstick(kind, kept) for kind in kinds}
 
 
-def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
+def _look(critic: Critic, photograph: Photograph) -> list[Sighting]:
     """Properties of each piece of a photograph's defect, and of the whole."""
     picture, mask = read_picture(photograph.path), photograph.read_mask()
     if not mask.any():
@@ -138,7 +139,7 @@ def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
     pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
     whole = [mask] if len(pieces) > 1 else []
     part = silhouette(shrunk(picture))
-    return [sight(critic, side, picture, piece, part) for piece in [*pieces, *whole]]
+    return [sight(critic, picture, piece, part) for piece in [*pieces, *whole]]
 
 
 def _measure(
@@ -152,7 +153,6 @@ def _measure(
     inside, near = _held_against(known, judges, "inside", leave_out=not others)
     faintest, _ = _limits([log(max(s.contrast, 1e-6)) for s in seen])
     bounds = Bounds(
-        verdict=_limits([s.verdict for s in seen])[0],
         nearest=exp(min([_limits(near)[0], *(d - log(2) for d in near)])),
         furthest=min(FURTHEST, exp(_limits(far)[1])),
         contrast=exp(faintest),
