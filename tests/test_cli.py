@@ -105,7 +105,7 @@ UNPARSABLE = [
     "train generator DATA --out OUT --kimg None",
     "train generator DATA --out OUT --device tpu",
     "train generator DATA --out OUT --kmg 3",
-    "train defects DATA",
+    "train encoder DATA",
     "doctor --jsn",
 ]
 
@@ -138,9 +138,9 @@ REFUSED = [
     ("train generator DATA --out FILE --preset tiny-16", "a file is in a folder's place"),
     ("train generator DEFECTS --out OUT", "with no photograph of a good part"),
     ("train generator DATA --out OTHER", "a bundle that was not trained here"),
-    ("train defects DATA --bundle NONE", "which is not a folder with a config.json"),
-    ("train defects DATA --bundle FOREIGN", "is not of bundle format"),
-    ("train defects DATA --bundle OTHER", "whose 'generator' is invalid"),
+    ("train encoder DATA --bundle NONE", "which is not a folder with a config.json"),
+    ("train encoder DATA --bundle FOREIGN", "is not of bundle format"),
+    ("train encoder DATA --bundle OTHER", "whose 'generator' is invalid"),
 ]
 
 
