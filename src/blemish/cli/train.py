@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import (
     CriticKind,
     Flat,
@@ -90,24 +91,18 @@ def generator(
         }
         return show(run, data=data, out=out, everything=everything, **about)
     _refuse_other_bundle(out)
-    command = ("generator", data, "--out", out)
-    with resumable(folder, *command):
-        fabric = run.launch()
-        ending = train_generator(
-            photographs,
-            chosen.shape,
-            training,
-            fabric,
-            out,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            everything=everything,
-            preset=mine["preset"],
-            coarse=coarse,
-        )
+    work = partial(
+        train_generator,
+        photographs,
+        chosen.shape,
+        training,
+        out=out,
+        everything=everything,
+        preset=mine["preset"],
+        coarse=coarse,
+    )
     done = f"{out} has a generator. Next: blemish train encoder {data} --bundle {out}"
-    tell_ending(fabric, ending, folder, *command, done=done)
+    carry_out(work, run, mine, folder, "generator", data, "--out", out, done=done)
 
 
 def refuse_removed_stages(args: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """`blemish train encoder`: training of the network that predicts codes."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.progress import Progress
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import (
     BundleNames,
     Flat,
@@ -128,21 +129,17 @@ def encoder(
         }
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     coarse = None if grow is None else find_bundle(grow)
-    command, line = ("encoder", data, "--bundle", bundle), "computing statistics of the codes"
-    with resumable(state, *command), Progress(line, SAMPLES) as progress:
-        fabric = run.launch()
-        ending = train_encoder(
+    line = "computing statistics of the codes"
+    done = f"{bundle} has an encoder. Next: blemish evaluate inversion --bundle {bundle}"
+    with Progress(line, SAMPLES) as progress:
+        work = partial(
+            train_encoder,
             folder,
             found,
             training,
-            fabric,
             placements=moved,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
             everything=everything,
             coarse=coarse,
-            tell=lambda done: progress.part(done),
+            tell=progress.part,
         )
-    done = f"{bundle} has an encoder. Next: blemish evaluate inversion --bundle {bundle}"
-    tell_ending(fabric, ending, state, *command, done=done)
+        carry_out(work, run, mine, state, "encoder", data, "--bundle", bundle, done=done)
