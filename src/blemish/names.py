@@ -27,6 +27,8 @@ AnnotationChoice = Literal["auto", AnnotationFormat]
 BoxUse = Literal["propose", "fill"]
 ModelFormat = Literal["stylegan2-ada-state", "onnx"]
 
+CriticKind = Literal["projected", "residual"]
+
 FileNetwork = Literal["squeezenet", "vgg16"]  # networks whose weights are files to fetch
 NetworkName = Literal["efficientnet-lite0", FileNetwork]
 FeatureSource = Literal["critic", NetworkName]

@@ -34,6 +34,7 @@ from blemish.synthesis.carry import within_reach
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, read_order
+from blemish.synthesis.stitched import StitchSource
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.synthesis.ways.choice import WAYS
 from blemish.synthesis.ways.drawn import Drawn
@@ -399,7 +400,8 @@ def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) ->
     worker = Synthesizer(bundle, approach(reference="stitch", real=root))
     assert isinstance(worker.way, Drawn)
     worker.prepare("paint")
-    pictures, masks = worker.way.references.real("paint")
+    assert isinstance(worker.way.reference, StitchSource)
+    pictures, masks = worker.way.reference.real.load("paint")
     assert len(pictures) == len(masks) == 2
 
 
@@ -440,7 +442,7 @@ def test_real_defects_are_read_once(
 ) -> None:
     by = Synthesizer(bundle, approach(reference="stitch", real=real))
     by.prepare("paint")
-    monkeypatch.setattr("blemish.synthesis.references.load", lambda *_: pytest.fail("read before"))
+    monkeypatch.setattr("blemish.synthesis.realdefects.load", lambda *_: pytest.fail("read before"))
     make("made", 3, by=by)
 
 

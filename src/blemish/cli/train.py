@@ -11,7 +11,7 @@ from tyro.conf import arg
 from blemish.cli.options import Data, Flag
 from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import (
-    CriticKind,
+    CriticOption,
     Flat,
     Grown,
     Names,
@@ -36,7 +36,7 @@ def generator(
     preset: Preset = None,
     grow: Grown = None,
     symmetries: Names = None,
-    critic: CriticKind = None,
+    critic: CriticOption = None,
     everything: Flag = False,
     run: Flat = Run(),
 ) -> None:

@@ -26,7 +26,8 @@ from blemish.synthesis.carry import Carried, carry, enlarged_cover, soft_cover
 from blemish.synthesis.defect import Placed
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
-from blemish.synthesis.references import References
+from blemish.synthesis.realdefects import RealDefects
+from blemish.synthesis.references import REFERENCES, Source
 from blemish.synthesis.ways.job import Job, Made
 from blemish.types import Codes
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -83,13 +84,16 @@ class Drawn:
         self.kept: Kept | None = None
         if options.inverted is not None:
             self.kept = load_inversion(options.inverted, bundle)
-        self.references = References(
-            bundle,
-            options.reference,
-            options.real,
-            first_third=options.first_third,
-            device=device,
-        )
+        self.reference: Source | None = None
+        if options.reference != "none":
+            real = RealDefects(
+                bundle,
+                options.real,
+                options.reference,
+                first_third=options.first_third,
+                device=device,
+            )
+            self.reference = REFERENCES[options.reference](real)
         self.placer = placer(bundle, self.model, options)
 
     def record(self) -> dict[str, Any]:
@@ -101,7 +105,8 @@ class Drawn:
 
     def prepare(self, kind: str) -> None:
         """Same as in `job.Way`."""
-        self.references.prepare(kind)
+        if self.reference is not None:
+            self.reference.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """Step A; see `job.Way`.
@@ -131,12 +136,15 @@ class Drawn:
         photograph = self._seen(order.picture)
         mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
         _note_vanishing(order, int(mask.sum()))
+        reference = None
+        if self.reference is not None:
+            reference = self.reference.choose(order.kind, photograph, mask, seed)
         job = Job(
             photograph=photograph,
             mask=mask,
             kind=self.types.index(order.kind),
             seed=seed,
-            reference=self.references.choose(order.kind, photograph, mask, seed),
+            reference=reference,
             zoom=max(order.requested.shape) / self._side,
         )
         placed = self.placer.place(job, twin, tell=tell)
