@@ -252,10 +252,9 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
             _put(package / name, anchor, line)
     text = (package / "names.py").read_text()
     for name in NAMES:
-        text, count = re.subn(
-            rf"^{name} = Literal\[", rf'{name} = Literal["dummy", ', text, flags=re.M
-        )
-        assert count == 1, name
+        opening = f"\n{name} = Literal["
+        assert text.count(opening) == 1, name
+        text = text.replace(opening, f'{opening}"dummy", ')
     (package / "names.py").write_text(text)
     return package.parent
 
