@@ -13,7 +13,7 @@ from blemish.evaluation.synthesis.items import read_made
 from blemish.pictures import write_picture
 from blemish.synthesis.batch.tally import Tally
 from blemish.synthesis.curation.curate import Curator, Judgement, drift
-from blemish.synthesis.curation.yardstick import Yardstick, learn_curation
+from blemish.synthesis.curation.yardstick import RealDefectStats, learn_curation
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.synthesize import Synthesizer
 
@@ -256,7 +256,7 @@ def test_drift_counts_what_is_not_marked() -> None:
 
 
 def test_the_distance_is_the_yardstick_s(curator: Curator) -> None:
-    rule: Yardstick = curator.yardsticks["paint"]
+    rule: RealDefectStats = curator.yardsticks["paint"]
     assert rule.held_out == N - N // 3
     assert len(rule.features) == len(rule.inside) > 0
     assert rule.bounds.furthest > 0

@@ -23,7 +23,7 @@ from blemish.synthesis.curation.yardstick import (
     MOST_ON_PART,
     PREFIX,
     UNKNOWN,
-    Yardstick,
+    RealDefectStats,
     _limits,
     _measure,
     learn_curation,
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> DefectFolder:
     return DefectFolder(write_defects(tmp_path_factory.mktemp("real"), n=6))
 
 
-def learnt(bundle: Bundle, folder: DefectFolder, **options: Any) -> dict[str, Yardstick]:
+def learnt(bundle: Bundle, folder: DefectFolder, **options: Any) -> dict[str, RealDefectStats]:
     learn_curation(bundle, folder, TYPES, **options)
     return read_yardsticks(bundle)
 

@@ -46,7 +46,7 @@ def distil(
 
 
 class DistilSource:
-    """See `references.Source`: statistics of all real defects of a type.
+    """See `references.ReferenceSource`: statistics of all real defects of a type.
 
     Features are those of the bundle's matching critic if its generator has a branch, else
     pretrained ones. Without real defects, the statistics are the bundle's.
@@ -56,7 +56,7 @@ class DistilSource:
         self.real, self.distilled = real, cache(self._distilled)
 
     def prepare(self, kind: str) -> None:
-        """See `references.Source`."""
+        """See `references.ReferenceSource`."""
         self.distilled(kind)
 
     def choose(
@@ -66,7 +66,7 @@ class DistilSource:
         mask: Float[Tensor, "1 1 h w"],
         seed: int,
     ) -> Distilled:
-        """See `references.Source`."""
+        """See `references.ReferenceSource`."""
         return self.distilled(kind)
 
     def _distilled(self, kind: str) -> Distilled:

@@ -1,6 +1,6 @@
 """Registry of references for the look of a defect, one file each.
 
-A new reference is a file with a `Source` and its line in `REFERENCES`, and its name in
+A new reference is a file with a `ReferenceSource` and its line in `REFERENCES`, and its name in
 `blemish.names`.
 """
 
@@ -17,7 +17,7 @@ from blemish.synthesis.realdefects import RealDefects
 from blemish.synthesis.stitched import StitchSource
 
 
-class Source(Protocol):
+class ReferenceSource(Protocol):
     """Source of references of one kind, for any type of defect; its data is read once."""
 
     def prepare(self, kind: str) -> None:
@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
 
-REFERENCES: dict[ReferenceName, Callable[[RealDefects], Source]] = {
+REFERENCES: dict[ReferenceName, Callable[[RealDefects], ReferenceSource]] = {
     "stitch": StitchSource,
     "distil": DistilSource,
 }

@@ -35,13 +35,13 @@ class Stitched:
 
 
 class StitchSource:
-    """See `references.Source`: one of the best-placed real defects, selected by the seed."""
+    """See `references.ReferenceSource`: one of the best-placed real defects, selected by the seed."""
 
     def __init__(self, real: RealDefects) -> None:
         self.real, self.outlines = real, cache(self._outlines)
 
     def prepare(self, kind: str) -> None:
-        """See `references.Source`."""
+        """See `references.ReferenceSource`."""
         self.outlines(kind)
 
     def choose(
@@ -51,7 +51,7 @@ class StitchSource:
         mask: Float[Tensor, "1 1 h w"],
         seed: int,
     ) -> Stitched:
-        """See `references.Source`."""
+        """See `references.ReferenceSource`."""
         pictures, masks = self.real.load(kind)
         picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
         k = best_laid(outline_of(picture, target), self.outlines(kind), seed)

@@ -17,7 +17,7 @@ from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic
 from blemish.generator.projected import pretrained_features
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
-from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
+from blemish.synthesis.curation.yardstick import RealDefectStats, read_yardsticks
 
 MOST_DRIFT = 0.25  # of the label and the visible change; more would teach a wrong outline
 FAINT = 0.5  # of a defect's own maximum strength; weaker parts need not be visible
@@ -45,7 +45,7 @@ class Curator:
     """
 
     critic: Critic
-    yardsticks: dict[str, Yardstick]
+    yardsticks: dict[str, RealDefectStats]
 
     @classmethod
     def of(cls, bundle: Bundle, device: str = "cpu") -> Self | None:
@@ -127,7 +127,7 @@ def _of_label(scores: dict[str, float]) -> list[str]:
 
 
 def _of_look(
-    scores: dict[str, float], seen: Sighting, yardstick: Yardstick, strength: float
+    scores: dict[str, float], seen: Sighting, yardstick: RealDefectStats, strength: float
 ) -> list[str]:
     bounds, faintest = yardstick.bounds, yardstick.bounds.contrast * strength
     found = []

@@ -59,7 +59,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yardstick:
+class RealDefectStats:
     """Real defects and bounds of one type.
 
     Attributes:
@@ -122,7 +122,7 @@ def learn_curation(
     bundle.write("statistics", {**kept, **found})
 
 
-def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
+def read_yardsticks(bundle: Bundle) -> dict[str, RealDefectStats]:
     """Results of `learn_curation`, by type; empty if the bundle has none."""
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
     starts = [name.removesuffix("bounds") for name in kept if name.endswith(".bounds")]
@@ -144,7 +144,7 @@ def _look(critic: Critic, photograph: Photograph) -> list[Sighting]:
 
 def _measure(
     known: Sequence[Sequence[Sighting]], held_out: Sequence[Sequence[Sighting]]
-) -> Yardstick:
+) -> RealDefectStats:
     """Bounds from properties, one list per photograph."""
     others = [some for some in held_out if some]
     judges = others or [some for some in known if some]
@@ -159,7 +159,7 @@ def _measure(
         on_part=min(MOST_ON_PART, *(s.on_part for s in seen)),
     )
     count = sum(map(len, others))
-    return Yardstick(features=features, inside=inside, bounds=bounds, held_out=count)
+    return RealDefectStats(features=features, inside=inside, bounds=bounds, held_out=count)
 
 
 def _held_against(
@@ -207,7 +207,7 @@ def _nearest(
     return ((rows - row) / deviation).square().mean(dim=1).min().sqrt().item()
 
 
-def _tensors(kind: str, yardstick: Yardstick) -> dict[str, Tensor]:
+def _tensors(kind: str, yardstick: RealDefectStats) -> dict[str, Tensor]:
     start = f"{PREFIX}{kind}."
     return {
         f"{start}features": yardstick.features,
@@ -217,10 +217,10 @@ def _tensors(kind: str, yardstick: Yardstick) -> dict[str, Tensor]:
     }
 
 
-def _yardstick(kind: str, kept: dict[str, Tensor]) -> Yardstick:
+def _yardstick(kind: str, kept: dict[str, Tensor]) -> RealDefectStats:
     start = f"{PREFIX}{kind}."
     values = kept[f"{start}bounds"].tolist()
-    return Yardstick(
+    return RealDefectStats(
         features=kept[f"{start}features"],
         inside=kept[f"{start}inside"],
         bounds=Bounds(**dict(zip(Bounds.__dataclass_fields__, values, strict=True))),

@@ -16,7 +16,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import LEAST_MARKED
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import DefectConfig, Generator
-from blemish.inversion.keep import Kept, load_inversion
+from blemish.inversion.keep import SavedInversion, load_inversion
 from blemish.inversion.methods import Method, chosen_method, options_of
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step
@@ -27,7 +27,7 @@ from blemish.synthesis.defect import Placed
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
 from blemish.synthesis.realdefects import RealDefects
-from blemish.synthesis.references import REFERENCES, Source
+from blemish.synthesis.references import REFERENCES, ReferenceSource
 from blemish.synthesis.ways.job import Job, Made
 from blemish.types import Codes
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -81,10 +81,10 @@ class Drawn:
         self.method: Method = chosen_method(
             bundle.has("encoder"), options.invert, space=options.space, steps=options.steps
         )
-        self.kept: Kept | None = None
+        self.kept: SavedInversion | None = None
         if options.inverted is not None:
             self.kept = load_inversion(options.inverted, bundle)
-        self.reference: Source | None = None
+        self.reference: ReferenceSource | None = None
         if options.reference != "none":
             real = RealDefects(
                 bundle,
@@ -196,7 +196,7 @@ def _note_vanishing(order: Order, pixels: int) -> None:
         )
 
 
-def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
+def _codes_of(kept: SavedInversion, target: Tensor, order: Order) -> Codes:
     """Codes from an earlier inversion, if they belong to this photograph."""
     if not torch.equal(kept.photograph.to(target.device), target):
         raise OptionError(
