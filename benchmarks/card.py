@@ -20,18 +20,15 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, find_bundle, pack
-from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
 from blemish.data.masks import silhouette
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.evaluation.provenance import hardware, today
-from blemish.evaluation.snapshots import KEPT, Stage, draw_samples
+from blemish.evaluation.snapshots import draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically
-from blemish.generator.defects import defect_grid
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator, shape_of
-from blemish.generator.stitch import read_defects
 from blemish.inversion.invert import judge
 from blemish.inversion.methods import chosen_method, name_of
 from blemish.inversion.model import load_model
@@ -50,11 +47,6 @@ COLUMNS, CELL = 12, 128
 COMPOSED_ROWS = (
     "Rows: good parts from codes; then, for each type, masks from codes and the defects under "
     "them. The bundle generated everything in the picture."
-)
-BRANCH_ROWS = (
-    "Rows: good twins, the branch's own masks, the defects under them, given masks, the defects "
-    "under those. The bundle generated everything in the picture; the given masks are moved real "
-    "ones, and drawn strokes and blobs."
 )
 ABLATION = "../../../../docs/inversion.md#what-each-term-is-worth"
 
@@ -89,8 +81,8 @@ def main(bundle: Path, data: Path, /, out: Path, facts: Facts, n: int = 500) -> 
     packed = pack(find_bundle(bundle), out)
     folder = DefectFolder(data)
     figures = measure(packed, folder, n) | synthesis_figures(packed, folder)
-    shown = draw_grid(packed, folder, out / "samples.png")
-    text = card(packed, facts, figures, shown)
+    write_picture(out / "samples.png", composed_grid(packed, load_generator(packed)))
+    text = card(packed, facts, figures)
     write_atomically(out / "README.md", text.encode())
     print(text)
 
@@ -121,8 +113,7 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Overlap of the changed pixels with the request, for real masks on other photographs."""
-    method = "one-pass" if bundle.has("mapper") else "window"
-    worker, found = Synthesizer(bundle, SynthesisOptions(method=method)), {}
+    worker, found = Synthesizer(bundle, SynthesisOptions(method="window")), {}
     photograph = folder.good("test")[0].path
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
@@ -133,25 +124,9 @@ def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
                 for order in orders
             ]
         ious = [row["scores"]["iou_requested"] for row in made]
-        name = (
-            f"IoU of what changed with the request by {method}, {kind}, {len(ious)} masks, median"
-        )
+        name = f"IoU of what changed with the request, {kind}, {len(ious)} masks, median"
         found[name] = f"{median(ious):.2f}"
     return found
-
-
-def draw_grid(bundle: Bundle, folder: DefectFolder, out: Path) -> str:
-    """Draw what the bundle draws; returns what the rows of the picture are."""
-    generator = load_generator(bundle)
-    if generator.config.defect is None:
-        write_picture(out, composed_grid(bundle, generator))
-        return COMPOSED_ROWS
-    types, side = generator.config.defect.types, generator.config.resolution
-    defects = read_defects(folder, types, side, third=False)
-    assert defects is not None
-    placements = Symmetries(**bundle.config["training"]["defects"]["placements"])
-    write_picture(out, defect_grid(generator, defects, placements, n=12, seed=1))
-    return BRANCH_ROWS
 
 
 def composed_grid(bundle: Bundle, generator: Generator) -> UInt8[np.ndarray, "h w 3"]:
@@ -171,7 +146,7 @@ def composed_grid(bundle: Bundle, generator: Generator) -> UInt8[np.ndarray, "h 
     return grid(small, COLUMNS)
 
 
-def card(bundle: Bundle, facts: Facts, figures: dict[str, str], shown: str) -> str:
+def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
     """The card's text."""
     shape = shape_of(bundle)
     size = sum(file.stat().st_size for file in bundle.path.glob("*.safetensors")) / 1e6
@@ -184,8 +159,7 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str], shown: str) -> s
 | defect types | {", ".join(defect_types(bundle)) or "none"} |
 | data | {facts.data} |
 | licence of the weights | {facts.licence} |
-| stage 1 | {length_of(bundle.config, "generator")} |
-| stage 2 | {length_of(bundle.config, "defects") if shape.defect else "none"} |
+| generator | {_length(bundle.config, "nimg", "kept_nimg")} |
 | encoder | {encoder_terms(bundle)} |
 | windows | {network_length(bundle.config, "windows")} |
 | masks | {network_length(bundle.config, "masks")} |
@@ -198,7 +172,7 @@ What each term of the encoder's loss is worth: [docs/inversion.md]({ABLATION}).
 
 ![What the bundle draws](samples.png)
 
-*{shown}*
+*{COMPOSED_ROWS}*
 
 ## Figures
 
@@ -209,11 +183,6 @@ What each term of the encoder's loss is worth: [docs/inversion.md]({ABLATION}).
 Measured on {today()} by `python -m benchmarks.card` on the packed weights ({hardware()});
 distances in SqueezeNet 1.0's pooled features (`blemish.features.pooled`).
 """
-
-
-def length_of(config: dict[str, Any], stage: Stage) -> str:
-    """Length of a stage, and its kept snapshot."""
-    return _length(config, "nimg" if stage == "generator" else "defects_nimg", KEPT[stage])
 
 
 def encoder_terms(bundle: Bundle) -> str:
@@ -237,10 +206,7 @@ def network_length(config: dict[str, Any], network: str) -> str:
 
 
 def defect_types(bundle: Bundle) -> tuple[str, ...]:
-    """Types that the branch draws, or else the windows."""
-    shape = shape_of(bundle)
-    if shape.defect is not None:
-        return shape.defect.types
+    """Types that the windows draw."""
     return load_windows(bundle).types if bundle.has(WINDOWS) else ()
 
 

@@ -100,7 +100,7 @@ def _row(
         Bundle(place),
         replace(training, symmetries=symmetries),
         make_fabric("cpu"),
-        placements=preset.defects.placements,
+        placements=preset.placements,
         resume=True,
         samples=500,
     )

@@ -10,7 +10,6 @@ below zero where the three are slower apart than inside a step.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -46,8 +45,7 @@ class Bench:
     def __init__(self, preset: str) -> None:
         torch.manual_seed(0)
         chosen = find_preset(preset)
-        branch = replace(chosen.branch, types=("crack", "print"))
-        config = replace(chosen.shape, defect=branch)
+        config = chosen.shape
         self.model = Model(
             generator=Generator(config).eval().requires_grad_(False),
             critic=build_critic(chosen.training.critic, config).eval().requires_grad_(False),

@@ -1,12 +1,12 @@
-"""Cost of a training: seconds per thousand images and peak memory, by preset and stage.
+"""Cost of a training of the generator: seconds per thousand images and peak memory, by preset.
 
     python -m benchmarks.presets [--device auto] [--only NAME,...] [--precision 32-true bf16-mixed]
 
-Each preset and stage runs in a process of its own, on pictures of noise: time and memory do not
-depend on what is to be seen. Of sixteen steps one has the critic's penalty and the path lengths and
-three more have mode seeking, so that with the times t of steps 0, 4 and 1
+Each preset runs in a process of its own, on pictures of noise: time and memory do not depend on
+what is to be seen. Of sixteen steps one has the critic's penalty and the path lengths, so that with
+the times t of steps 0 and 1
 
-    seconds for a thousand = 1000 / batch · (t_0 + 3 t_4 + 12 t_1) / 16,
+    seconds for a thousand = 1000 / batch · (t_0 + 15 t_1) / 16,
 
 each t the median of several steps after one that warms up. On a CPU, memory is the peak of the
 process minus its memory before the networks were built; on CUDA, the peak of PyTorch's allocator.
@@ -20,7 +20,6 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 import torch
@@ -31,23 +30,17 @@ from benchmarks._hardware import heading, highest_mib
 from blemish.devices import choose_device, make_fabric
 from blemish.evaluation.provenance import hardware
 from blemish.files import write_atomically
-from blemish.generator.critic import build_critic
-from blemish.generator.defects import DefectStage
 from blemish.generator.loop import Stage, step_rng
-from blemish.generator.network import Generator
 from blemish.generator.presets import PRESETS, Preset, find_preset
-from blemish.generator.stitch import Defects
 from blemish.generator.train import GeneratorStage
 from blemish.names import Device, Precision
 
 REPORT = Path(__file__).with_suffix(".md")
-StageName = Literal["generator", "defects"]
-STAGES: dict[StageName, str] = {"generator": "1, good parts", "defects": "2, defects"}
-SHARES = {1: 12, 4: 3, 0: 1}  # of sixteen steps, those that are like the step of that index
+SHARES = {1: 15, 0: 1}  # of sixteen steps, those that are like the step of that index
 REPEATS = 3
 HEADER = (
-    "| preset | stage | batch | precision | s per 1000 pictures | peak memory, MiB |",
-    "| --- | --- | ---: | --- | ---: | ---: |",
+    "| preset | batch | precision | s per 1000 pictures | peak memory, MiB |",
+    "| --- | ---: | --- | ---: | ---: |",
 )
 
 
@@ -55,7 +48,7 @@ def main(
     device: Device = "auto",
     only: str = ",".join(PRESETS),
     precision: tuple[Precision, ...] = ("32-true", "bf16-mixed"),
-    row: tuple[str, StageName] | None = None,
+    row: str | None = None,
     out: Path = REPORT,
 ) -> None:
     """Measure, print the table, and write it.
@@ -64,14 +57,14 @@ def main(
         device: Device to train on.
         only: Names of presets, separated by commas.
         precision: Number formats inside the networks, one after the other.
-        row: Measure this preset and stage in this process, in the first of the precisions, and
+        row: Measure this preset in this process, in the first of the precisions, and
             print the figures as JSON.
         out: File of the report.
     """
     if row is not None:
-        return print(json.dumps(measure(find_preset(row[0]), row[1], device, precision[0])))
+        return print(json.dumps(measure(find_preset(row), device, precision[0])))
     names = [name.strip() for name in only.split(",")]
-    rows = [_row(*one, device) for one in product(names, STAGES, precision)]
+    rows = [_row(*one, device) for one in product(names, precision)]
     on = torch.device(choose_device(device))
     command = f"python -m benchmarks.presets --device {on.type}"
     text = heading("What a training costs", command) + f"\n{hardware(on)}\n\n"
@@ -79,38 +72,23 @@ def main(
     print(out.read_text(encoding="utf-8"))
 
 
-def measure(
-    preset: Preset, stage: StageName, device: Device, precision: Precision
-) -> dict[str, float]:
+def measure(preset: Preset, device: Device, precision: Precision) -> dict[str, float]:
     """Seconds for a thousand pictures, the batch, and the peak of memory in MiB."""
     fabric = make_fabric(device, precision=precision)
     before = highest_mib()
-    subject = first_stage(preset, fabric) if stage == "generator" else second_stage(preset, fabric)
-    training = preset.training if stage == "generator" else preset.defects
+    subject = generator_stage(preset, fabric)
     times = {index: _seconds(subject, index, fabric.device) for index in SHARES}
     mean = sum(SHARES[index] * t for index, t in times.items()) / sum(SHARES.values())
-    batch = training.schedule.batch
+    batch = preset.training.schedule.batch
     return {"seconds": 1000 / batch * mean, "batch": batch, "mib": _peak(fabric.device, before)}
 
 
-def first_stage(preset: Preset, fabric: Fabric) -> GeneratorStage:
-    """Stage 1 in the middle of adversarial training."""
+def generator_stage(preset: Preset, fabric: Fabric) -> GeneratorStage:
+    """The training in the middle of adversarial training."""
     side, rng = preset.shape.resolution, np.random.default_rng(0)
     pictures = rng.integers(0, 256, (32, side, side, 3), dtype=np.uint8)
     training = replace(preset.training, warm_steps=0)
     return GeneratorStage(preset.shape, training, pictures, fabric)
-
-
-def second_stage(preset: Preset, fabric: Fabric) -> DefectStage:
-    """Stage 2, with square defects of one type."""
-    config = replace(preset.shape, defect=replace(preset.branch, types=("square",)))
-    side, n = config.resolution, 8
-    mask = torch.zeros(n, 1, side, side)
-    mask[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
-    image, kind = torch.rand(n, 3, side, side) * 2 - 1, torch.zeros(n, dtype=torch.long)
-    defects = Defects(image=image, mask=mask, kind=kind)
-    critic = build_critic(preset.defects.critic, config, image_channels=4)
-    return DefectStage(Generator(config), critic, preset.defects, defects, fabric)
 
 
 def _seconds(stage: Stage, index: int, device: torch.device) -> float:
@@ -126,14 +104,13 @@ def _timed(stage: Stage, index: int, device: torch.device) -> float:
     return perf_counter() - start
 
 
-def _row(name: str, stage: StageName, precision: Precision, device: Device) -> str:
-    command = [sys.executable, "-m", "benchmarks.presets", "--row", name, stage]
+def _row(name: str, precision: Precision, device: Device) -> str:
+    command = [sys.executable, "-m", "benchmarks.presets", "--row", name]
     ways = ["--device", device, "--precision", precision]
     done = subprocess.run([*command, *ways], check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     line = (
-        f"| {name} | {STAGES[stage]} | {found['batch']} | {precision} "
-        f"| {found['seconds']:.1f} | {found['mib']:.0f} |"
+        f"| {name} | {found['batch']} | {precision} | {found['seconds']:.1f} | {found['mib']:.0f} |"
     )
     print(line, file=sys.stderr)
     return line

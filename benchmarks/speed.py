@@ -26,7 +26,7 @@ from benchmarks._hardware import heading, highest_mib
 from blemish.files import write_atomically
 from blemish.generator.critic import build_critic
 from blemish.generator.logits import LOGISTIC
-from blemish.generator.network import Drawing, Generator
+from blemish.generator.network import DefectConfig, Drawing, Generator
 from blemish.generator.presets import find_preset
 from blemish.generator.reference import slow_path
 from blemish.generator.residual import ResidualConfig
@@ -50,7 +50,8 @@ class Bench:
     def __init__(self, preset: str, batch: int) -> None:
         torch.manual_seed(0)
         chosen = find_preset(preset)
-        branch = replace(chosen.branch, types=("crack", "print"))
+        first = max(8, chosen.shape.resolution // 4)
+        branch = DefectConfig(first_resolution=first, types=("crack", "print"))
         config = replace(chosen.shape, defect=branch)
         self.generator = Generator(config)
         self.critic = build_critic(ResidualConfig(), config, image_channels=4)

@@ -16,19 +16,11 @@ import tyro
 from tyro.conf import arg
 
 from benchmarks._hardware import heading
-from benchmarks._training.measures import reference_of_defects, reference_of_parts
+from benchmarks._training.measures import reference_of_parts
 from benchmarks._training.runs import Bench
-from benchmarks._training.table import BACKBONE_COLUMNS, BRANCH_COLUMNS, snapshot_choice, table
-from benchmarks._training.trials import (
-    Backbone,
-    Branch,
-    backbone_of,
-    backbones,
-    branch_of,
-    branches,
-    chosen,
-)
-from benchmarks._training.words import about_backbones, about_branches
+from benchmarks._training.table import BACKBONE_COLUMNS, snapshot_choice, table
+from benchmarks._training.trials import Backbone, backbone_of, backbones, chosen
+from benchmarks._training.words import about_backbones
 from blemish.data.folder import DefectFolder
 from blemish.errors import OptionError
 from blemish.evaluation.eyes import Eyes
@@ -37,7 +29,7 @@ from blemish.files import ensure_writable, write_atomically
 from blemish.generator.presets import find_preset
 from blemish.names import Precision
 
-BASE, BRANCH_BASE = "base", "defects-base"
+BASE = "base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +38,8 @@ class Asked:
 
     Attributes:
         preset: Name of the preset that is the base.
-        kimg: Length of each training of stage 1, in thousands of images; snapshots are named by
-            whole thousands, so that under 4 some replace each other.
-        defect_kimg: Length of each training of stage 2, in thousands of images.
+        kimg: Length of each training, in thousands of images; snapshots are named by whole
+            thousands, so that under 4 some replace each other.
         seeds: Number of seeds, from 0 up.
         only: Names of trials, separated by commas; all if empty.
         precision: Number format inside the networks during training; each needs an --out of its
@@ -57,7 +48,6 @@ class Asked:
 
     preset: str = "bottle-64"
     kimg: float = 4
-    defect_kimg: float = 2
     seeds: int = 2
     only: str = ""
     precision: Precision = "32-true"
@@ -74,7 +64,7 @@ class Asked:
         how = "" if self.precision == "32-true" else f" --precision {self.precision}"
         return (
             f"python -m benchmarks.training DATA --preset {self.preset} --kimg {self.kimg:g} "
-            f"--defect-kimg {self.defect_kimg:g} --seeds {self.seeds}{only}{how}"
+            f"--seeds {self.seeds}{only}{how}"
         )
 
 
@@ -111,23 +101,18 @@ def report(bench: Bench, asked: Asked) -> str:
     """
     preset = find_preset(asked.preset)
     first = backbones(backbone_of(preset, asked.kimg))
-    second = branches(branch_of(preset, bench.folder.types, asked.defect_kimg))
-    wanted = chosen(asked.only, [*first, *second])
+    wanted = chosen(asked.only, [*first])
     sections = [
         f"Folder `{bench.folder.root.name}`, {_seeds(asked.seeds)}, 32², "
-        f"{bench.eyes.name}'s pooled features."
+        f"{bench.eyes.name}'s pooled features.",
+        about_backbones(asked.preset, preset, first[BASE]),
+        *_rows(bench, first, wanted, asked.seeds),
     ]
-    if not wanted.isdisjoint(first):
-        told = about_backbones(asked.preset, preset, first[BASE])
-        sections += ["## Stage 1", told, *_first_stage(bench, first, wanted, asked.seeds)]
-    if not wanted.isdisjoint(second):
-        told = about_branches(asked.preset, preset, second[BRANCH_BASE])
-        sections += ["## Stage 2", told, *_second_stage(bench, first, second, wanted, asked.seeds)]
     head = heading("What matters in training", asked.command())
     return f"{head}\n" + "\n\n".join(sections) + "\n"
 
 
-def _first_stage(
+def _rows(
     bench: Bench, trials: Mapping[str, Backbone], wanted: frozenset[str], seeds: int
 ) -> list[str]:
     runs = {
@@ -138,23 +123,6 @@ def _first_stage(
     known = {"training photographs": reference_of_parts(bench.parts, bench.eyes)}
     lines = table(runs, BACKBONE_COLUMNS, trials, BASE, known)
     return ["\n".join(lines), snapshot_choice(runs)]
-
-
-def _second_stage(
-    bench: Bench,
-    first: Mapping[str, Backbone],
-    trials: Mapping[str, Branch],
-    wanted: frozenset[str],
-    seeds: int,
-) -> list[str]:
-    on = bench.bundle(BASE, first[BASE])
-    runs = {
-        name: [bench.branch(name, trial, seed, on=on) for seed in range(seeds)]
-        for name, trial in trials.items()
-        if name in wanted
-    }
-    known = {"real ones of the first third": reference_of_defects(bench.thirds, bench.eyes)}
-    return ["\n".join(table(runs, BRANCH_COLUMNS, trials, BRANCH_BASE, known))]
 
 
 def _seeds(n: int) -> str:

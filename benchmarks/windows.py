@@ -127,9 +127,10 @@ def main(
 def _row(kind: str, method: str, found: Realism | None) -> str:
     if found is None:
         return f"| {kind} | {method} | too few | – | – | – | – | – |"
-    more = ("–" if x is None else f"{x:.2f}" for x in (found.sharpness, found.diversity))
-    copies = "–" if found.copies is None else f"{found.copies:.0%}"
-    known = found.close_ups, found.kernel_distance, found.probe
+    figures = found.figures
+    more = ("–" if (x := figures[k]) is None else f"{x:.2f}" for k in ("sharpness", "diversity"))
+    copies = "–" if figures["copies"] is None else f"{figures['copies']:.0%}"
+    known = found.close_ups, found.kernel_distance, figures["probe"]
     return ROW.format(kind, method, *known, *more, copies)
 
 

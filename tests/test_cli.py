@@ -105,7 +105,7 @@ UNPARSABLE = [
     "train generator DATA --out OUT --kimg None",
     "train generator DATA --out OUT --device tpu",
     "train generator DATA --out OUT --kmg 3",
-    "train defects DATA",
+    "train encoder DATA",
     "doctor --jsn",
 ]
 
@@ -138,9 +138,9 @@ REFUSED = [
     ("train generator DATA --out FILE --preset tiny-16", "a file is in a folder's place"),
     ("train generator DEFECTS --out OUT", "with no photograph of a good part"),
     ("train generator DATA --out OTHER", "a bundle that was not trained here"),
-    ("train defects DATA --bundle NONE", "which is not a folder with a config.json"),
-    ("train defects DATA --bundle FOREIGN", "is not of bundle format"),
-    ("train defects DATA --bundle OTHER", "whose 'generator' is invalid"),
+    ("train encoder DATA --bundle NONE", "which is not a folder with a config.json"),
+    ("train encoder DATA --bundle FOREIGN", "is not of bundle format"),
+    ("train encoder DATA --bundle OTHER", "whose 'generator' is invalid"),
 ]
 
 
@@ -505,4 +505,3 @@ def test_presets_are_found_by_name_then_by_shape(tmp_path: Path) -> None:
     made = preset_of(found)
     expected = GeneratorConfig(resolution=64, z_dim=16, w_dim=16, channel_base=256, channel_max=16)
     assert made.shape == expected
-    assert made.branch.first_resolution == 16

@@ -22,7 +22,7 @@ QUARTERS = {1: 0, 3: 2, 6: 1}  # to the left, from how it is looked at to how it
 AT = (0.42, 0.56)
 
 LINE = "synthesize --normal {name} --mask mask.png --defect paint --bundle bundle --device cpu"
-LINE += " --method one-pass --out out --json"
+LINE += " --method window --out out --json"
 RECIPE = """
 bundle = "bundle"
 
@@ -99,7 +99,7 @@ PHOTOGRAPHS = [
 @pytest.fixture(scope="module")
 def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("props")
-    write_bundle(root / "bundle", mapper=True)
+    write_bundle(root / "bundle", windows=True)
     return root
 
 

@@ -18,7 +18,7 @@ from blemish.pictures import read_mask, write_picture
 
 SIZE = (64, 64)
 LINE = "synthesize --normal {name} --mask mask.png --defect paint --bundle bundle --device cpu"
-LINE += " --method one-pass --out out --json"
+LINE += " --method window --out out --json"
 BATCH = "batch recipe.toml --device cpu --workers 1 --out out"
 RECIPE = """
 bundle = "bundle"
@@ -34,7 +34,7 @@ masks = "mask.png"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("props") / "bundle", mapper=True).path
+    return write_bundle(tmp_path_factory.mktemp("props") / "bundle", windows=True).path
 
 
 @pytest.fixture
@@ -159,25 +159,25 @@ def test_a_mask_that_vanishes_at_the_models_resolution_is_said_aloud(
 
 
 @pytest.mark.parametrize("marked", [False, True])
-def test_train_defects_refuses_a_mask_that_marks_nothing_or_all_by_name(
+def test_training_refuses_a_mask_that_marks_nothing_or_all_by_name(
     marked: bool, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_parts(place / "data")
     file = data / "ground_truth/paint/0.png"
     write_picture(file, np.full((32, 32), marked))
-    line = f"train defects {data} --bundle bundle --kimg 0.004 --device cpu"
+    line = f"train encoder {data} --bundle bundle --kimg 0.004 --device cpu"
     which = "every" if marked else "no"
     assert_refused(line, f"ground_truth/paint/0.png, a mask with {which} pixel marked", capsys)
 
 
-def test_train_defects_refuses_masks_of_several_levels(
+def test_training_refuses_masks_of_several_levels(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_parts(place / "data")
     levels = np.zeros((32, 32), np.uint8)
     levels[4:12, 4:28], levels[16:24, 4:28] = 100, 200
     write_picture(data / "ground_truth/paint/0.png", levels)
-    line = f"train defects {data} --bundle bundle --kimg 0.004 --device cpu"
+    line = f"train encoder {data} --bundle bundle --kimg 0.004 --device cpu"
     assert_refused(line, "paint/0.png, a mask of several levels: 0, 100, 200", capsys)
 
 

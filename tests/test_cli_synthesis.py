@@ -44,7 +44,7 @@ def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "folder").mkdir()
     for name in ("bundle", "torn", "unfit"):
         write_bundle(root / name)
-    write_bundle(root / "mapped", mapper=True)
+    write_bundle(root / "windows", windows=True)
     (root / "masks").mkdir()
     for k, at in enumerate(((0.4, 0.5), (0.6, 0.5))):
         write_picture(root / "masks" / f"{k}.png", spot(at=at))
@@ -196,22 +196,22 @@ def test_saved_codes_take_the_place_of_inverting(
     assert "codes of another photograph" in capsys.readouterr().err
 
 
-ONE_PASS = "synthesize --normal nut.png --defect paint --bundle mapped --device cpu --out out"
+WINDOW = "synthesize --normal nut.png --defect paint --bundle windows --device cpu --out out"
 
 
 def test_masks_of_a_folder_are_taken_in_turn(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(f"{ONE_PASS} --mask masks --count 3 --json") == 0
+    assert exit_code(f"{WINDOW} --mask masks --count 3 --json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert [Path(row["requested"]).name for row in rows] == ["0.png", "1.png", "0.png"]
-    assert {row["options"]["way"] for row in rows} == {"one-pass"}
+    assert {row["options"]["way"] for row in rows} == {"window"}
     assert not check(place / "out").complaints
 
 
-@pytest.mark.parametrize("method", ["one-pass", "hybrid --polish 2", "optimize --steps 2"])
+@pytest.mark.parametrize("method", ["window", "optimize --steps 2"])
 def test_each_method_makes(place: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
-    line = f"{ONE_PASS} --mask nut_mask.png --strength 0.5 --method {method} --json"
+    line = f"{WINDOW} --mask nut_mask.png --strength 0.5 --method {method} --json"
     assert exit_code(line) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["options"]["way"] == method.split()[0]
@@ -262,8 +262,12 @@ REFUSED = [
     (f"{MAKE} --mask masks", "a folder of masks"),
     (f"{DEMO} --parts 0", "--parts 0 --count 2"),
     (f"{DEMO} --count -1", "--count -1"),
-    (f"{MAKE} --method one-pass", "the method one-pass with a way to invert"),
-    (f"{DRAW} --mask-kind blob --method hybrid --polish -1", "-1 polishing steps"),
+    (f"{MAKE} --method window", "the method window with a way to invert"),
+    (f"{WINDOW} --method one-pass", "the method one-pass, which this version no longer has"),
+    (f"{WINDOW} --method=hybrid", "the method hybrid, which this version no longer has"),
+    (f"{WINDOW} --polish 3", "the option polish, which this version no longer has"),
+    (f"{WINDOW} --detail --real real", "the option detail, which this version no longer has"),
+    ("train mapper real --bundle windows", "'blemish train mapper', which this version"),
     (f"{MAKE} --strength 0", "the strength 0.0"),
     (f"{MAKE} --strength 1.5", "the strength 1.5"),
     (f"{MAKE} --mask folder", "folder, "),

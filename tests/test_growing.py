@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 import torch
@@ -16,9 +15,8 @@ from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
 from blemish.errors import BundleError, OptionError
 from blemish.generator import loop
-from blemish.generator.defects import DefectTraining, train_defects
 from blemish.generator.loop import Schedule
-from blemish.generator.network import BRANCH, DefectConfig
+from blemish.generator.network import DefectConfig
 from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import load_generator
 from blemish.generator.train import GeneratorTraining, train_generator
@@ -27,13 +25,9 @@ from blemish.inversion.grow import grow_encoder, refuse_other_codes
 from blemish.inversion.lessons import Lessons, read_source
 from blemish.inversion.recipes import RECIPES
 from blemish.inversion.train import train_encoder
-from blemish.synthesis.mapping.grow import grow_mapper
-from blemish.synthesis.mapping.mapper import fresh_mapper, load_mapper
-from blemish.synthesis.mapping.options import MapperTraining
-from blemish.synthesis.mapping.train import train_mapper
-from blemish.synthesis.options import SearchOptions
 
-FINE = replace(CONFIG, resolution=32)
+COARSE = replace(CONFIG, defect=None)
+FINE = replace(COARSE, resolution=32)
 ROWS, FINER = CONFIG.layers, 2  # rows of w, and how many more there are for the finer block
 BRIEF = Schedule(batch=4, kimg=0.012, snapshot_kimg=1, log_steps=1)  # three steps
 MOVES = Symmetries(flip=True)
@@ -46,45 +40,35 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def coarse(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return write_bundle(tmp_path_factory.mktemp("coarse") / "bundle", mapper=True)
+    return write_bundle(tmp_path_factory.mktemp("coarse") / "bundle", COARSE, encoder=True)
 
 
 @pytest.fixture(scope="module")
 def grown(data: Path, coarse: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Through all four trainings, three steps each; not to be written to."""
+    """Through all trainings, three steps each; not to be written to."""
     torch.set_num_threads(1)
     out, folder, fabric = tmp_path_factory.mktemp("grown"), DefectFolder(data), make_fabric("cpu")
     critic = ResidualConfig()
     first = GeneratorTraining(schedule=BRIEF, critic=critic, grown_steps=1, path_every=1, hold=True)
-    second = DefectTraining(schedule=BRIEF, critic=critic, grown_steps=1)
     how = {"placements": MOVES, "coarse": coarse}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "draw_curves", lambda *_: None)
-        backbone = replace(FINE, defect=None)
-        train_generator(folder, backbone, first, fabric, out, coarse=coarse)
-        assert FINE.defect is not None
-        train_defects(folder, Bundle(out), FINE.defect, second, fabric, coarse=coarse)
+        train_generator(folder, FINE, first, fabric, out, coarse=coarse)
         encoding = replace(RECIPES["in-domain"], schedule=BRIEF, grown_steps=3)
         train_encoder(folder, Bundle(out), encoding, fabric, samples=20, **how)  # type: ignore[arg-type]
-        mapping = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
-        train_mapper(folder, Bundle(out), mapping, fabric, **how)  # type: ignore[arg-type]
     return Bundle(out)
 
 
 def test_the_backbone_is_held_and_what_is_fresh_learns(coarse: Bundle, grown: Bundle) -> None:
     known, found = coarse.tensors("generator"), grown.tensors("generator")
-    backbone = {k for k in known if not k.startswith(BRANCH) and "w_avg" not in k}
-    assert_same_bits({k: found[k] for k in backbone}, {k: known[k] for k in backbone})
-    branch = {k for k in known if k.startswith(BRANCH) and k.endswith("weight")}
-    assert not any(torch.equal(found[k], known[k]) for k in branch)
-    for finest in ("synthesis.b32.torgb.weight", "synthesis.res_b32.torgb.weight"):
-        assert found[finest].abs().max() > 0  # it began at zero
+    held = {k for k in known if "w_avg" not in k}
+    assert_same_bits({k: found[k] for k in held}, {k: known[k] for k in held})
+    assert found["synthesis.b32.torgb.weight"].abs().max() > 0  # it began at zero
 
 
 def test_the_grown_bundle_is_whole(grown: Bundle) -> None:
     assert load_generator(grown).config == FINE
     load_encoder(grown)
-    load_mapper(grown)
 
 
 @torch.no_grad()
@@ -113,28 +97,11 @@ def test_its_new_layers_learn_to_hand_on_what_the_stem_gave(
     assert far[1] < far[0] / 4
 
 
-@torch.no_grad()
-def test_a_mapper_moves_the_rows_that_it_moved(coarse: Bundle, grown: Bundle) -> None:
-    generator, known = load_generator(grown), load_mapper(coarse)
-    mapper = fresh_mapper(generator, seed=1)
-    grow_mapper(mapper, FINE, coarse)
-    mapper.unit.copy_(known.unit)
-    described = torch.randn(3, mapper.fc0.in_features)  # what is finest comes first
-    kind, z = torch.tensor([0, 1, 0]), torch.randn(3, CONFIG.z_dim)
-    inputs = described[:, : mapper.fc0.in_features - len(TYPES)]
-    rows = mapper(inputs, kind, z)
-    expected = known(inputs[:, -(known.fc0.in_features - len(TYPES)) :], kind, z)
-    assert expected.abs().max() > 0
-    torch.testing.assert_close(rows[:, : known.rows], expected)
-    torch.testing.assert_close(rows[:, known.rows :], expected[:, -1:].expand(-1, FINER, -1))
-
-
 @pytest.mark.parametrize(
     "config",
     [
         replace(CONFIG, resolution=64),
         replace(FINE, defect=DefectConfig(first_resolution=8, types=("hole",))),
-        replace(FINE, defect=None),
     ],
 )
 def test_other_codes_are_refused(coarse: Bundle, config: object) -> None:
@@ -142,31 +109,14 @@ def test_other_codes_are_refused(coarse: Bundle, config: object) -> None:
         refuse_other_codes(config, coarse)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("what", ["encoder", "mapper"])
-def test_a_bundle_without_one_is_nothing_to_grow_from(
-    what: str, data: Path, grown: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_bundle_without_an_encoder_is_nothing_to_grow_from(
+    data: Path, grown: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bare = write_bundle(tmp_path / "bare")
-    with pytest.raises(BundleError, match="without an? " + what):
-        if what == "encoder":
-            grow_encoder(Encoder(FINE), bare, lessons(data, grown), seed=0, steps=1)
-        else:
-            grow_mapper(fresh_mapper(load_generator(grown), seed=0), FINE, bare)
-    command = f"train {what} {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
+    bare = write_bundle(tmp_path / "bare", COARSE)
+    with pytest.raises(BundleError, match="without an encoder"):
+        grow_encoder(Encoder(FINE), bare, lessons(data, grown), seed=0, steps=1)
+    command = f"train encoder {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
     assert_refused(command, "none", capsys)
-
-
-def test_a_mapper_that_cannot_grow_is_told_so_before_the_search(
-    data: Path, grown: Bundle, tmp_path: Path
-) -> None:
-    out = Bundle(copytree(grown.path, tmp_path / "out"))
-    solutions = out.path / "training" / "mapper" / "solutions.safetensors"
-    solutions.unlink()
-    bare, fabric = write_bundle(tmp_path / "bare"), make_fabric("cpu")
-    how = MapperTraining(schedule=BRIEF, solutions=1, search=SearchOptions(defect_steps=1))
-    with pytest.raises(BundleError, match="without a mapper"):
-        train_mapper(DefectFolder(data), out, how, fabric, placements=MOVES, coarse=bare)
-    assert not solutions.exists()
 
 
 def lessons(data: Path, bundle: Bundle) -> Lessons:

@@ -20,7 +20,7 @@ ROW: dict[str, Any] = {
     "photograph": "0f",
     "fingerprint": "x",
     "bundle": {"name": "nut", "digest": "00"},
-    "options": {"way": "one-pass"},
+    "options": {"way": "window"},
     "scores": {"area": 0.1, "reach_px": 4},
     "defects": [{"type": "crack", "seed": 3}],
     "classes": {"1": "crack"},

@@ -93,9 +93,7 @@ def test_without_weights_only_what_needs_them_is_left_out(
         {step.name for step in steps_of(name, length, tmp_path, weights=weights)}
         for weights in (True, False)
     )
-    assert (
-        every - without == {"card", "snapshots-generator", "snapshots-defects"} and without < every
-    )
+    assert every - without == {"card", "snapshots"} and without < every
 
 
 @pytest.mark.parametrize(("name", "length"), NAMED)
@@ -108,7 +106,6 @@ def test_trainings_come_out_to_whole_steps(name: str, length: Length) -> None:
     for rung in plan.rungs:
         preset = find_preset(rung.preset)
         schedules += [(rung.generator, preset.training.schedule)]
-        schedules += [(rung.defects, preset.defects.schedule)]
     for kimg, schedule in schedules:
         wanted = replace(schedule, kimg=kimg)
         assert wanted.steps * wanted.batch == round(1000 * kimg)
@@ -120,7 +117,6 @@ def test_each_rung_is_a_finer_form_of_the_one_below(name: str, length: Length) -
     for coarse, fine in pairwise(presets):
         assert coarse.shape.resolution < fine.shape.resolution
         assert replace(fine.shape, resolution=coarse.shape.resolution) == coarse.shape
-        assert fine.branch == coarse.branch
 
 
 @pytest.mark.parametrize(("name", "length"), NAMED)
@@ -156,7 +152,6 @@ def test_a_training_is_done_at_its_length_and_with_what_is_learnt_behind_it(
     bundle = write_bundle(tmp_path / "bundle", encoder=True)
     assert trained(bundle.path, "generator", 0.004)
     assert not trained(bundle.path, "generator", 0.008)
-    assert not trained(bundle.path, "defects", 0.004)  # no bounds for curation yet
     assert not trained(bundle.path, "windows", 0)
     assert not trained(tmp_path / "nothing", "generator", 0)
     bundle.write_config({**bundle.config, "encoder_nimg": 4})
@@ -343,7 +338,7 @@ def write_json(folder: Path, report: Any) -> None:
 def evaluated(places: Places) -> tuple[Plan, Places]:
     """A working folder as the chain leaves it, but for the bundles' weights."""
     plan = PLANS["hazelnut"]["full"]
-    for stage in ("generator", "defects"):
+    for stage in ("generator", "encoder"):
         grids = places.bundle(plan.finest.preset) / "training" / stage
         grids.mkdir(parents=True)
         for name in ("samples-000001.png", "samples-000002.png"):
@@ -367,9 +362,8 @@ def evaluated(places: Places) -> tuple[Plan, Places]:
     write_json(places.report("utility"), trial)
     places.card.mkdir()
     (places.card / "README.md").write_text("# Card\n\n## Figures\n\n| distance | 0.125 |\n")
-    places.log("snapshots-generator").parent.mkdir()
-    places.log("snapshots-generator").write_text("Keep 46 kimg.\n")
-    places.log("snapshots-defects").write_text("Keep 8 kimg.\n")
+    places.log("snapshots").parent.mkdir()
+    places.log("snapshots").write_text("Keep 46 kimg.\n")
     return plan, places
 
 
@@ -410,8 +404,7 @@ def test_the_report_has_the_figures_that_the_steps_have_left(
         "| real+synthetic |" + " 50.0 ± 12.5 |" * len(NAMES),
         "| distance | 0.125 |",
         "Keep 46 kimg.",
-        "Keep 8 kimg.",
-        f"- `{places.bundle('nut-64')}/training/defects/samples-000002.png`",
+        f"- `{places.bundle('nut-64')}/training/encoder/samples-000002.png`",
     ):
         assert line in lines
     text = "\n".join(lines)

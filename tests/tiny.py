@@ -11,7 +11,6 @@ import torch
 
 from blemish.checkpoint import Bundle
 from blemish.generator.critic import Critic, CriticConfig, build_critic, inside_statistics
-from blemish.generator.defects import DefectTraining
 from blemish.generator.layers import ToRGB
 from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
 from blemish.generator.residual import ResidualConfig
@@ -26,7 +25,6 @@ from blemish.recognition import learn
 from blemish.recognition.embedding import SIDE
 from blemish.recognition.learn import fit_object
 from blemish.recognition.statistics import ObjectStatistics
-from blemish.synthesis.mapping.mapper import MAPPER, fresh_mapper
 from blemish.windows.looks import LookEncoder
 from blemish.windows.network import WindowConfig, WindowGenerator
 
@@ -46,14 +44,12 @@ def write_bundle(
     config: GeneratorConfig = CONFIG,
     *,
     encoder: bool = False,
-    mapper: bool = False,
     windows: bool = False,
     critic: CriticConfig = ResidualConfig(),  # noqa: B008
 ) -> Bundle:
-    """What both stages of training leave, with random weights; whoever reads it finds no zeros.
+    """A bundle with random weights; with a branch unless `config` has none.
 
-    With an encoder, the domain of the codes and the look of its parts are known as well; a mapper
-    comes with an encoder.
+    With an encoder, the domain of the codes and the look of its parts are known as well.
     """
     path.mkdir(parents=True)
     bundle = Bundle(path)
@@ -65,15 +61,13 @@ def write_bundle(
             matching = build_critic(critic, config, image_channels=4)
             bundle.write("match_critic", matching.state_dict())
             bundle.write("statistics", _looks(matching, config))
-    trained = {"generator": asdict(GeneratorTraining()), "defects": asdict(DefectTraining())}
+    trained = {"generator": asdict(GeneratorTraining())}
     about = {"preset": "tiny-16", "generator": asdict(config), "training": trained}
     if critic != ResidualConfig():  # a bundle that does not say has a residual one
         about |= {"critic": asdict(critic), "match_critic": asdict(critic)}
-    bundle.write_config({**about, "nimg": 4, "defects_nimg": 4})
-    if encoder or mapper:
+    bundle.write_config({**about, "nimg": 4})
+    if encoder:
         _add_encoder(bundle, config)
-    if mapper:
-        _add_mapper(bundle)
     if windows:
         add_windows(bundle)
     return bundle
@@ -196,15 +190,6 @@ def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:
     known = fit_domain(generator, encoder, n=100).tensors()
     looks = bundle.tensors("statistics") if bundle.has("statistics") else {}
     bundle.write("statistics", looks | known | object_statistics().tensors())
-
-
-@torch.no_grad()
-def _add_mapper(bundle: Bundle) -> None:
-    mapper = fresh_mapper(load_generator(bundle), seed=0)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        mapper.torows.weight.normal_(std=0.02)
-    bundle.write(MAPPER, mapper.state_dict())
 
 
 @torch.no_grad()

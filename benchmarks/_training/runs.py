@@ -16,22 +16,16 @@ from typing import Any
 from benchmarks._training.measures import (
     Parts,
     Row,
-    Thirds,
     judge_backbone,
-    judge_branch,
     read_parts,
-    read_thirds,
-    told_of,
 )
-from benchmarks._training.trials import SIDE, Backbone, Branch
+from benchmarks._training.trials import SIDE, Backbone
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
 from blemish.errors import OptionError, TrainingError
 from blemish.evaluation.eyes import Eyes
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.defects import train_defects
-from blemish.generator.restore import load_generator
 from blemish.generator.train import train_generator
 from blemish.names import Precision
 
@@ -57,13 +51,8 @@ class Bench:
         """Photographs of good parts, read once."""
         return read_parts(self.folder, SIDE)
 
-    @cached_property
-    def thirds(self) -> Thirds:
-        """Real defects, read once."""
-        return read_thirds(self.folder, SIDE)
-
     def backbone(self, name: str, trial: Backbone, seed: int) -> Row:
-        """Train and judge stage 1, or return the stored result.
+        """Train and judge, or return the stored result.
 
         Raises:
             OptionError: The run's folder belongs to a training with other options.
@@ -79,40 +68,6 @@ class Bench:
 
         return self._kept(place, asdict(replace(trial, training=training)), work)
 
-    def bundle(self, name: str, trial: Backbone) -> Bundle:
-        """Bundle after stage 1 with seed 0, trained now if it is missing.
-
-        Raises:
-            OptionError: The run's folder belongs to a training with other options.
-            TrainingError: It diverged.
-        """
-        if not self.backbone(name, trial, 0):
-            raise TrainingError(
-                f"Got '{name}' diverged under seed 0. Expected a bundle for stage 2."
-            )
-        return Bundle(self.out / f"{name}-0")
-
-    def branch(self, name: str, trial: Branch, seed: int, *, on: Bundle) -> Row:
-        """Train and judge stage 2 on a copy of a bundle, or return the stored result.
-
-        Raises:
-            OptionError: The run's folder belongs to a training with other options.
-        """
-        place = self.out / f"{name}-{seed}"
-        schedule = replace(trial.training.schedule, seed=seed)
-        training = replace(trial.training, schedule=schedule)
-
-        def work() -> Row:
-            bundle = _copy_backbone(on, place)
-            fabric = make_fabric("cpu", precision=self.precision)
-            train_defects(self.folder, bundle, trial.shape, training, fabric, resume=True)
-            generator, held_out = load_generator(bundle), self.thirds.held_out
-            found = judge_branch(generator, held_out, training.placements, self.eyes)
-            return {**found, **told_of(bundle.path / "training" / "defects")}
-
-        asked = {**asdict(replace(trial, training=training)), "on": on.digest}
-        return self._kept(place, asked, work)
-
     def _kept(self, place: Path, asked: Mapping[str, Any], work: Callable[[], Row]) -> Row:
         ensure_writable(place)
         about = {"data": str(self.folder.root.resolve()), "precision": self.precision}
@@ -123,16 +78,6 @@ class Bench:
             write_atomically(done, json.dumps(row).encode())
             print(f"{place.name}: {_told(row)}", file=sys.stderr, flush=True)
         return json.loads(done.read_text())
-
-
-def _copy_backbone(source: Bundle, place: Path) -> Bundle:
-    """Once: a second time the branch is there already."""
-    copy = Bundle(place)
-    if not (place / "config.json").exists():
-        for name in ("generator", "critic"):
-            copy.write(name, source.tensors(name))
-        copy.write_config(source.config)  # last: a run with this file is complete
-    return copy
 
 
 def _refuse_other(file: Path, asked: Mapping[str, Any]) -> None:

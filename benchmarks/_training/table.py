@@ -16,16 +16,6 @@ BACKBONE_COLUMNS: dict[str, tuple[str, str]] = {
     "augmentation": ("augmentation at the end", ".2f"),
     "images_per_s": ("images/s", ".1f"),
 }
-BRANCH_COLUMNS: dict[str, tuple[str, str]] = {
-    "around": ("distance, surroundings", ".3f"),
-    "inside": ("distance, inside", ".3f"),
-    "spread": ("colour spread", ".1f"),
-    "outside": ("change outside", ".2f"),
-    "own_area": ("area of own masks", ".3f"),
-    "own_alike": ("IoU of two own", ".2f"),
-    "augmentation": ("augmentation at the end", ".2f"),
-    "images_per_s": ("images/s", ".1f"),
-}
 NOTHING = "–"
 
 
@@ -55,15 +45,15 @@ def table(
 
 
 def snapshot_choice(runs: Runs) -> str:
-    """Comparison of the last snapshot with the one to keep, over all runs of stage 1."""
+    """Comparison of the last snapshot with the one to keep, over all runs."""
     rows = [row for several in runs.values() for row in several if row]
     if not rows:
-        return "No run of stage 1 is finished."
+        return "No run is finished."
     pairs = [(_number(row, "held_out"), _number(row, "kept_held_out")) for row in rows]
     nearer, farther = sum(k < last for last, k in pairs), sum(k > last for last, k in pairs)
     last, kept = (fmean(values) for values in zip(*pairs, strict=True))
     return (
-        f"Snapshot choice, over all runs of stage 1 ({len(rows)}): the last one is {last:.3f} from "
+        f"Snapshot choice, over all runs ({len(rows)}): the last one is {last:.3f} from "
         f"the held-out photographs on average, the one that `snapshots.best` would keep "
         f"{kept:.3f}; that is nearer in {nearer}, the same in {len(rows) - nearer - farther}, "
         f"farther in {farther}."

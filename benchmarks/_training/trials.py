@@ -1,4 +1,4 @@
-"""Trials: the trainings of both stages, each of which differs from its base in one option.
+"""Trials: trainings of the generator, each of which differs from its base in one option.
 
 A base is what a preset carries, with the residual critic, whose penalty and augmentation the trials
 change, brought to 32² and to a short run. Three options count in steps or
@@ -14,35 +14,26 @@ from typing import Any
 
 from blemish.data.augment import Symmetries
 from blemish.errors import OptionError
-from blemish.generator.defects import DefectTraining
 from blemish.generator.loop import Schedule
-from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.network import GeneratorConfig
 from blemish.generator.presets import Preset
 from blemish.generator.residual import ResidualConfig
 from blemish.generator.train import GeneratorTraining
 
-SIDE, CHANNEL_BASE, FIRST_RESOLUTION = 32, 1024, 8
+SIDE, CHANNEL_BASE = 32, 1024
 QUARTERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
-    """A training of stage 1."""
+    """A training of the generator."""
 
     shape: GeneratorConfig
     training: GeneratorTraining
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
-    """A training of stage 2."""
-
-    shape: DefectConfig
-    training: DefectTraining
-
-
 def backbone_of(preset: Preset, kimg: float) -> Backbone:
-    """Stage 1's base: a preset's, brought to 32² and `kimg` thousand images."""
+    """The base: a preset's, brought to 32² and `kimg` thousand images."""
     shape = replace(preset.shape, resolution=SIDE, channel_base=CHANNEL_BASE)
     usual = preset.training
     share = min(1.0, kimg / usual.schedule.kimg)
@@ -56,17 +47,8 @@ def backbone_of(preset: Preset, kimg: float) -> Backbone:
     return Backbone(shape=shape, training=training)
 
 
-def branch_of(preset: Preset, types: tuple[str, ...], kimg: float) -> Branch:
-    """Stage 2's base, likewise, for a folder's types of defects."""
-    shape = replace(preset.branch, first_resolution=FIRST_RESOLUTION, types=types)
-    usual = preset.defects
-    schedule = _short(usual.schedule, kimg)
-    training = replace(usual, schedule=schedule, critic=ResidualConfig(), ada_kimg=kimg / 2)
-    return Branch(shape=shape, training=training)
-
-
 def backbones(base: Backbone) -> dict[str, Backbone]:
-    """All trials of stage 1 by name, the base first."""
+    """All trials by name, the base first."""
     gamma, shape = base.training.r1_gamma, base.shape
     without = {"symmetries": Symmetries()}
     moves = base.training.symmetries != Symmetries()
@@ -85,21 +67,6 @@ def backbones(base: Backbone) -> dict[str, Backbone]:
         "half-as-wide": replace(base, shape=_widened(shape, 0.5)),
         "twice-as-wide": replace(base, shape=_widened(shape, 2)),
     }
-
-
-def branches(base: Branch) -> dict[str, Branch]:
-    """All trials of stage 2 by name, the base first; no name is one of stage 1."""
-    weight = base.training.reconstruction
-    trainings: dict[str, dict[str, Any]] = {
-        "defects-base": {},
-        "no-reconstruction": {"reconstruction": 0.0},
-        "reconstruction-four-times": {"reconstruction": weight * 4},
-        "no-mask-term": {"mask_weight": 0.0},
-        "no-mode-seeking": {"mode_weight": 0.0},
-        "no-outside-term": {"outside": 0.0},
-        "photographs-for-reals": {"reals": "photographs"},
-    }
-    return {k: replace(base, training=replace(base.training, **v)) for k, v in trainings.items()}
 
 
 def chosen(names: str, known: Sequence[str]) -> frozenset[str]:

@@ -2,8 +2,8 @@
 
     sh scripts/reproduce bottle|hazelnut [--quick] [--dry-run] [--data DIR] [--work DIR]
 
-Checks the photographs, trains a generator from coarse to fine with its defect branch, an encoder
-and a window generator, makes a set of defects, holds it against real ones and against copy-paste,
+Checks the photographs, trains a generator from coarse to fine, an encoder and a
+window generator, makes a set of defects, holds it against real ones and against copy-paste,
 trains detectors with it and without, and writes benchmarks/reproduced-<name>.md. Run again, it goes
 on where it was left. `--quick` does all of this within minutes and proves that the chain holds, no
 more; its report stays in the working folder.

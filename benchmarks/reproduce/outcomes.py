@@ -12,10 +12,9 @@ from blemish.checkpoint import Bundle
 from blemish.inversion.domain import PREFIX as DOMAIN
 from blemish.synthesis.curation.yardstick import PREFIX as CURATION
 
-Stage = Literal["generator", "defects", "encoder", "windows"]
-NETWORK = {"defects": "match_critic"}  # the others are called as their stage
+Stage = Literal["generator", "encoder", "windows"]
 COUNT = {"generator": "nimg"}
-LEARNT = {"defects": CURATION, "encoder": DOMAIN}
+LEARNT = {"encoder": DOMAIN, "windows": CURATION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ class Places:
 def trained(path: Path, stage: Stage, kimg: float) -> bool:
     """Whether a stage of a bundle is finished."""
     bundle = Bundle(path)
-    if not (path / "config.json").is_file() or not bundle.has(NETWORK.get(stage, stage)):
+    if not (path / "config.json").is_file() or not bundle.has(stage):
         return False
     count = bundle.config.get(COUNT.get(stage, f"{stage}_nimg"), 0)
     return count >= round(1000 * kimg) and _knows(bundle, LEARNT.get(stage))

@@ -25,13 +25,11 @@ class Rung:
 
     Attributes:
         preset: Name of the preset.
-        generator: Length of stage 1, in kimg.
-        defects: Length of stage 2, in kimg.
+        generator: Length of its training, in kimg.
     """
 
     preset: str
     generator: float
-    defects: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +106,8 @@ class Plan:
 
 
 TINY = (
-    Rung(preset="tiny-16", generator=0.4, defects=0.4),
-    Rung(preset="tiny-32", generator=0.4, defects=0.4),
+    Rung(preset="tiny-16", generator=0.4),
+    Rung(preset="tiny-32", generator=0.4),
 )
 
 
@@ -134,8 +132,8 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
     "bottle": {
         "full": Plan(
             rungs=(
-                Rung(preset="bottle-64", generator=48, defects=18),
-                Rung(preset="bottle-128", generator=36, defects=12),
+                Rung(preset="bottle-64", generator=48),
+                Rung(preset="bottle-128", generator=36),
             ),
             encoder=16,
             windows=30,
@@ -166,7 +164,7 @@ PLANS: Mapping[str, Mapping[Length, Plan]] = {
     },
     "hazelnut": {
         "full": Plan(
-            rungs=(Rung(preset="nut-64", generator=48, defects=24),),
+            rungs=(Rung(preset="nut-64", generator=48),),
             encoder=26,
             windows=32,
             items=(

@@ -19,10 +19,6 @@ NO_WEIGHTS = (
     "BLEMISH_WEIGHTS names their folder): snapshots were not judged, there is no card, and "
     "distances are in the features of the bundle's own critic."
 )
-SNAPSHOTS = {
-    "generator": "Snapshots of the finest generator",
-    "defects": "Snapshots of its defect branch",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +83,10 @@ class Report:
 
     def _figures(self) -> Iterator[list[str]]:
         places = self.places
-        for stage, title in SNAPSHOTS.items():
-            log = places.log(f"snapshots-{stage}")
-            if self.weights and log.is_file():
-                yield [f"## {title}", "", log.read_text(encoding="utf-8").strip()]
+        log = places.log("snapshots")
+        if self.weights and log.is_file():
+            text = log.read_text(encoding="utf-8").strip()
+            yield ["## Snapshots of the finest generator", "", text]
         if self.weights:
             yield ["## The card", "", *tables.card(places)]
         yield ["## Inversion", "", *tables.inversion(places)]

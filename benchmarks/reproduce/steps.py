@@ -1,6 +1,6 @@
 """The chain: commands as a person would type them from the root of the repository.
 
-    check → (generator → defects) on each rung → encoder → windows → made set, copy-paste set
+    check → generator on each rung → encoder → windows → made set, copy-paste set
           → evaluations → card
 
 Every training gets `--resume`, which starts a new one if there is none.
@@ -62,18 +62,14 @@ def chain(name: str, subject: Subject, plan: Plan, places: Places, ways: Ways) -
 
 
 def _ladder(plan: Plan, places: Places, ways: Ways) -> Iterator[Step]:
-    """Both stages of each rung; the finest's snapshots are judged before later trainings."""
+    """The generator of each rung; the finest's snapshots are judged before later trainings."""
     coarse: Words = ()
     for rung in plan.rungs:
         bundle = places.bundle(rung.preset)
         where = ("--out", str(bundle), "--preset", rung.preset, *coarse)
         yield _training("generator", rung, rung.generator, places, ways, where)
         if rung is plan.finest and ways.weights:
-            yield _snapshots("generator", plan, places)
-        where = ("--bundle", str(bundle), *coarse)
-        yield _training("defects", rung, rung.defects, places, ways, where)
-        if rung is plan.finest and ways.weights:
-            yield _snapshots("defects", plan, places)
+            yield _snapshots(plan, places)
         coarse = ("--grow", str(bundle))
 
 
@@ -90,11 +86,10 @@ def _training(
     )
 
 
-def _snapshots(stage: Stage, plan: Plan, places: Places) -> Step:
+def _snapshots(plan: Plan, places: Places) -> Step:
     bundle = places.bundle(plan.finest.preset)
     words = ("python", "-m", "benchmarks.snapshots", str(bundle), str(places.data))
-    command = (*words, "--stage", stage, "--n", str(plan.samples), "--keep")
-    return _logged(f"snapshots-{stage}", command, places)
+    return _logged("snapshots", (*words, "--n", str(plan.samples), "--keep"), places)
 
 
 def _beside(stage: Stage, plan: Plan, places: Places, ways: Ways) -> Step:

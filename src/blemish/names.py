@@ -12,11 +12,10 @@ InversionChoice = Literal["auto", InversionMethod]
 SearchStart = Literal["encoder", "mean", "random"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
-PlacementMethod = Literal["window", "one-pass", "hybrid", "optimize", "paste"]
+PlacementMethod = Literal["window", "optimize", "paste"]
 PlacementChoice = Literal["auto", PlacementMethod]
 MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
-Tone = Literal["model", "real", "drawn"]
 MaskKind = Literal["scratch", "blob", "spots", "real", "learned"]
 MaskPlace = Literal["anywhere", "centre", "edge", "there"]
 OffPart = Literal["clip", "refuse"]
@@ -27,6 +26,8 @@ AnnotationFormat = Literal["coco", "labelme", "cvat", "yolo"]
 AnnotationChoice = Literal["auto", AnnotationFormat]
 BoxUse = Literal["propose", "fill"]
 ModelFormat = Literal["stylegan2-ada-state", "onnx"]
+
+CriticKind = Literal["projected", "residual"]
 
 FileNetwork = Literal["squeezenet", "vgg16"]  # networks whose weights are files to fetch
 NetworkName = Literal["efficientnet-lite0", FileNetwork]
@@ -59,8 +60,6 @@ class MethodTraits:
 
 PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
     "window": MethodTraits(takes_look=True),
-    "one-pass": MethodTraits(),
-    "hybrid": MethodTraits(searches=True),
     "optimize": MethodTraits(searches=True, inverts=True),
     "paste": MethodTraits(needs_real=True, needs_bundle=False),
 }

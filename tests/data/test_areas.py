@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blemish.data.importing.areas import (
-    Outline,
+    PolygonArea,
     Runs,
     Stroke,
     corners,
@@ -23,7 +23,7 @@ H, W = 30, 40
 def test_exported_polygons_give_back_their_mask(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((H, W)) < share
     loops = tuple(polygon(piece).astype(float) for piece in pieces(mask))
-    assert np.array_equal(Outline(loops).drawn(H, W), mask)
+    assert np.array_equal(PolygonArea(loops).drawn(H, W), mask)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -34,20 +34,20 @@ def test_a_polygon_marks_the_pixels_whose_centres_it_holds(seed: int) -> None:
         (q[0] - p[0]) * (y - p[1]) - (q[1] - p[1]) * (x - p[0]) for p, q in ((a, b), (b, c), (c, a))
     ]
     inside = np.all([s > 0 for s in sides], axis=0) | np.all([s < 0 for s in sides], axis=0)
-    drawn = Outline((np.stack([a, b, c]),)).drawn(H, W)
+    drawn = PolygonArea((np.stack([a, b, c]),)).drawn(H, W)
     assert np.array_equal(drawn, inside)
 
 
 @pytest.mark.parametrize("at", [(3.0, 3.0), (0.0, 0.0), (39.9, 29.9), (40.0, 30.0)])
 def test_a_polygon_without_a_centre_marks_its_outline(at: tuple[float, float]) -> None:
     thin = np.array([at, at, at])
-    assert Outline((thin,)).drawn(H, W).sum() == 1
+    assert PolygonArea((thin,)).drawn(H, W).sum() == 1
 
 
 @pytest.mark.parametrize("points", [[[45, 3], [60, 3], [60, 9]], [[1, 1], [5, 1], [5, 99999]]])
 def test_a_point_far_outside_is_refused(points: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="outside the picture of 40 × 30"):
-        Outline((np.array(points, float),)).drawn(H, W)
+        PolygonArea((np.array(points, float),)).drawn(H, W)
 
 
 @pytest.mark.parametrize("width", [1, 3, 5, 9])
@@ -60,7 +60,7 @@ def test_a_stroke_is_as_wide_as_it_should_be(width: int) -> None:
 def test_a_turned_rectangle_keeps_its_middle_and_area() -> None:
     plain, turned = corners(10, 10, 12, 6), corners(10, 10, 12, 6, 90)
     assert np.allclose(plain.mean(axis=0), turned.mean(axis=0))
-    assert Outline((plain,)).drawn(H, W).sum() == Outline((turned,)).drawn(H, W).sum() == 72
+    assert PolygonArea((plain,)).drawn(H, W).sum() == PolygonArea((turned,)).drawn(H, W).sum() == 72
 
 
 def test_a_turn_is_clockwise_as_seen() -> None:

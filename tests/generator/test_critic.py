@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import CONFIG, write_bundle
+from tiny import write_bundle
 from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
@@ -16,20 +16,17 @@ from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
 from blemish.errors import BundleError
 from blemish.generator import critic_kinds, loop
-from blemish.generator.branch import matching_critic
 from blemish.generator.critic import Critic, CriticConfig, CriticRules, build_critic
-from blemish.generator.defects import DefectTraining, train_defects
 from blemish.generator.game import Game, Judge
 from blemish.generator.logits import HINGE
 from blemish.generator.loop import Schedule
-from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.network import GeneratorConfig
 from blemish.generator.projected import ProjectedConfig
 from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import CriticName, critic_of, load_critic, load_matching_critic
+from blemish.generator.restore import critic_of, load_critic
 from blemish.generator.train import GeneratorTraining, train_generator
 
 SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
-BRANCH = DefectConfig(first_resolution=8, types=("crack", "print"))
 BRIEF = Schedule(batch=4, kimg=0.012, snapshot_kimg=0.012, log_steps=1)
 
 
@@ -73,29 +70,20 @@ def train(parts: Path, out: Path, critic: CriticConfig) -> Bundle:
     fabric = make_fabric("cpu")
     first = GeneratorTraining(schedule=BRIEF, critic=critic, warm_steps=1, path_every=1)
     train_generator(DefectFolder(parts), SHAPE, first, fabric, out)
-    second = DefectTraining(schedule=BRIEF, critic=critic)
-    train_defects(DefectFolder(parts), Bundle(out), BRANCH, second, fabric)
     return Bundle(out)
 
 
-def test_a_dummy_critic_trains_both_stages_and_comes_back(
-    parts: Path, tmp_path: Path, known: None
-) -> None:
+def test_a_dummy_critic_trains_and_comes_back(parts: Path, tmp_path: Path, known: None) -> None:
     bundle = train(parts, tmp_path / "bundle", DummyConfig(rate=0.02))
     lines = (bundle.path / "training" / "generator" / "stats.jsonl").read_text().splitlines()
     told = {name for line in lines for name in json.loads(line)}
     assert {"critic", "generator", "sign_real"} <= told
     assert not told & {"r1", "ada", "path"}
-    kinds: tuple[tuple[CriticName, Callable[[Bundle], Critic], int], ...] = (
-        ("critic", load_critic, 3),
-        ("match_critic", load_matching_critic, 4),
+    critic = load_critic(bundle)
+    assert critic_of(bundle) == critic.config == DummyConfig(rate=0.02)
+    assert torch.equal(
+        critic.get_parameter("weigh.weight"), bundle.tensors("critic")["weigh.weight"]
     )
-    for name, load, channels in kinds:
-        critic = load(bundle)
-        assert critic_of(bundle, name) == critic.config == DummyConfig(rate=0.02)
-        expected = bundle.tensors(name)["weigh.weight"]
-        assert expected.shape == (1, channels)
-        assert torch.equal(critic.get_parameter("weigh.weight"), expected)
 
 
 @pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig(), DummyConfig(rate=0.02)])
@@ -162,21 +150,6 @@ def test_a_critic_that_is_not_known_is_refused(tmp_path: Path, entry: object) ->
         load_critic(bundle)
 
 
-@pytest.mark.parametrize("mine", [ResidualConfig(), ProjectedConfig()])
-@pytest.mark.parametrize("its", [ResidualConfig(), ProjectedConfig()])
-def test_a_matching_critic_of_any_kind_follows_a_critic_of_any_kind(
-    tmp_path: Path, its: CriticConfig, mine: CriticConfig
-) -> None:
-    bundle = write_bundle(tmp_path / "bundle", critic=its)
-    critic = matching_critic(bundle, CONFIG, mine, seed=0)
-    assert critic.config == mine
-    image, mask = torch.rand(2, 3, 16, 16) * 2 - 1, torch.zeros(2, 1, 16, 16) - 1
-    stack = torch.cat([image, mask], dim=1)
-    if mine == its == ResidualConfig():  # it begins as the critic of images
-        torch.testing.assert_close(critic(stack), load_critic(bundle)(image))
-    assert critic(stack).isfinite().all()
-
-
 def same(critic: Critic, known: dict[str, Tensor]) -> bool:
     state = critic.state_dict()
     return state.keys() == known.keys() and all(torch.equal(state[k], known[k]) for k in known)
@@ -187,29 +160,20 @@ def test_options_survive_the_way_through_json() -> None:
     assert critic_kinds.critic_from(asdict(config)) == config
 
 
-@pytest.mark.parametrize("stage", [1, 2])
 def test_a_resumed_training_with_a_projected_critic_is_the_one_that_was_not_interrupted(
-    parts: Path, tmp_path: Path, known: None, stage: int
+    parts: Path, tmp_path: Path, known: None
 ) -> None:
-    critic = ProjectedConfig(least_side=32)
-    ways = {"whole": [3], "resumed": [1, 3]}
-    found = {}
-    for name, lengths in ways.items():
-        bundle = write_bundle(tmp_path / name, replace(SHAPE, defect=None), critic=critic)
+    critic, found = ProjectedConfig(least_side=32), {}
+    for name, lengths in {"whole": [3], "resumed": [1, 3]}.items():
         for steps in lengths:
             plan = replace(BRIEF, kimg=steps * BRIEF.batch / 1000)
-            resume, fabric = steps != lengths[0], make_fabric("cpu")
-            if stage == 1:
-                first = GeneratorTraining(schedule=plan, critic=critic, warm_steps=1)
-                out = tmp_path / f"{name}-1"
-                train_generator(DefectFolder(parts), SHAPE, first, fabric, out, resume=resume)
-                bundle = Bundle(out)
-            else:
-                second = DefectTraining(schedule=plan, critic=critic)
-                folder = DefectFolder(parts)
-                train_defects(folder, bundle, BRANCH, second, fabric, resume=resume)
-        found[name] = bundle
-    for network in ("generator", "critic" if stage == 1 else "match_critic"):
-        one, other = (found[name].tensors(network) for name in ways)
+            training = GeneratorTraining(schedule=plan, critic=critic, warm_steps=1)
+            resume, out = steps != lengths[0], tmp_path / name
+            train_generator(
+                DefectFolder(parts), SHAPE, training, make_fabric("cpu"), out, resume=resume
+            )
+        found[name] = Bundle(tmp_path / name)
+    for network in ("generator", "critic"):
+        one, other = (bundle.tensors(network) for bundle in found.values())
         assert one.keys() == other.keys()
         assert all(torch.equal(one[k], other[k]) for k in one), network

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from commands import exit_code
 from tiny import CONFIG, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
-from blemish.generator.branch import with_branch
 from blemish.generator.critic import build_critic
-from blemish.generator.grow import grow, grow_branch, refuse_unlike
+from blemish.generator.grow import grow, refuse_unlike
 from blemish.generator.layers import binomial_filter, blur, upsample
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
+from blemish.generator.network import Generator, GeneratorConfig
 from blemish.generator.presets import PRESETS
 from blemish.generator.residual import ResidualConfig
 from blemish.types import Codes
@@ -28,19 +26,15 @@ def coarse(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("coarse") / "bundle")
 
 
-def drawn(generator: Generator, n: int = 2) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Pictures and mask logits for codes that every resolution shares, without noise."""
+def drawn(generator: Generator, n: int = 2) -> torch.Tensor:
+    """Pictures of codes that every resolution shares, without noise."""
     rng = torch.Generator().manual_seed(0)
     w = torch.randn(n, 1, 16, generator=rng).expand(-1, generator.config.layers, -1)
-    w_defect = torch.randn(n, 1, 16, generator=rng)
-    rows = w_defect.expand(-1, generator.config.defect_layers, -1)
-    defect = rows if generator.config.defect is not None else None
-    drawing = generator.draw(Codes(w=w, w_defect=defect), noise="none")
-    return drawing.image, drawing.mask_logits
+    return generator.draw(Codes(w=w), noise="none").image
 
 
-def small(coarse: Bundle, *, branch: bool) -> Generator:
-    generator = Generator(CONFIG if branch else replace(CONFIG, defect=None))
+def small(coarse: Bundle) -> Generator:
+    generator = Generator(replace(CONFIG, defect=None))
     known = coarse.tensors("generator")
     generator.load_state_dict({k: known[k] for k in generator.state_dict()})
     return generator
@@ -51,8 +45,7 @@ def test_at_first_it_draws_the_coarser_picture_enlarged(coarse: Bundle) -> None:
     config = replace(FINE, defect=None)
     generator, critic = Generator(config), build_critic(ResidualConfig(), config)
     grow(generator, critic, coarse)
-    expected, _ = drawn(small(coarse, branch=False))
-    found, _ = drawn(generator)
+    expected, found = drawn(small(coarse)), drawn(generator)
     torch.testing.assert_close(found, upsample(expected, binomial_filter()))
 
 
@@ -98,39 +91,14 @@ def test_a_critic_without_channels_for_colours_keeps_all_but_its_first_block(
     assert own and all(torch.equal(after[k], before[k]) for k in own)
 
 
-@torch.no_grad()
-def test_at_first_the_branch_draws_the_coarser_mask_enlarged(coarse: Bundle) -> None:
-    generator = Generator(FINE)
-    grow(generator, build_critic(ResidualConfig(), FINE), coarse)
-    grow_branch(generator, coarse)
-    _, expected = drawn(small(coarse, branch=True))
-    _, found = drawn(generator)
-    assert expected is not None and found is not None
-    torch.testing.assert_close(found, upsample(expected, binomial_filter()))
-
-
 def test_the_new_blocks_can_learn(coarse: Bundle) -> None:
-    generator = Generator(FINE)
-    grow(generator, build_critic(ResidualConfig(), FINE), coarse)
-    grow_branch(generator, coarse)
-    image, logits = drawn(generator)
-    assert logits is not None
-    (image.square().mean() + F.softplus(logits).mean()).backward()
-    for name in ("b32.torgb.weight", "b32.torgb.bias", "res_b32.torgb.weight"):
+    config = replace(FINE, defect=None)
+    generator = Generator(config)
+    grow(generator, build_critic(ResidualConfig(), config), coarse)
+    drawn(generator).square().mean().backward()
+    for name in ("b32.torgb.weight", "b32.torgb.bias"):
         slope = generator.synthesis.get_parameter(name).grad
         assert slope is not None and slope.abs().max() > 0
-
-
-def test_a_backbone_of_its_own_is_kept_when_the_branch_grows(
-    coarse: Bundle, tmp_path: Path
-) -> None:
-    mine = write_bundle(tmp_path / "mine", replace(FINE, defect=None))
-    generator = with_branch(mine, FINE, seed=0, coarse=coarse)
-    own, other = mine.tensors("generator"), coarse.tensors("generator")
-    state = generator.state_dict()
-    assert torch.equal(state["synthesis.b16.conv1.weight"], own["synthesis.b16.conv1.weight"])
-    name = "synthesis.res_b16.conv1.weight"
-    assert torch.equal(state[name], other[name])
 
 
 @pytest.mark.parametrize(
@@ -149,13 +117,6 @@ def test_another_shape_is_refused(coarse: Bundle, config: GeneratorConfig) -> No
         refuse_unlike(config, coarse)
 
 
-@pytest.mark.parametrize("branch", [None, replace(FINE.defect, types=("hole",))])  # type: ignore[type-var]
-def test_another_branch_is_refused(tmp_path: Path, branch: DefectConfig | None) -> None:
-    other = write_bundle(tmp_path / "other", replace(CONFIG, defect=branch))
-    with pytest.raises(OptionError, match="branch"):
-        grow_branch(Generator(FINE), other)
-
-
 def test_presets_that_say_so_are_finer_forms(tmp_path: Path) -> None:
     for coarse, fine in (
         ("tiny-16", "tiny-32"),
@@ -166,9 +127,7 @@ def test_presets_that_say_so_are_finer_forms(tmp_path: Path) -> None:
         refuse_unlike(PRESETS[fine].shape, bundle)
 
 
-def test_the_commands_grow_a_bundle(
-    parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_grow_a_bundle(parts: Path, tmp_path: Path) -> None:
     data, fine = parts, tmp_path / "fine"
     brief = "--kimg 0.02 --batch 4 --device cpu"
     start = write_bundle(tmp_path / "start", replace(PRESETS["tiny-16"].shape, defect=None))
@@ -181,6 +140,3 @@ def test_the_commands_grow_a_bundle(
     assert found.config["grown_from"] == start.digest
     assert exit_code(growing.split(" --grow")[0] + " --kimg 0.04 --resume") == 0
     assert found.config["grown_from"] == start.digest
-    capsys.readouterr()
-    assert exit_code(f"train defects {data} --bundle {fine} --grow {start.path} {brief}") == 2
-    assert "without a defect branch" in capsys.readouterr().err

@@ -6,7 +6,6 @@ import torch
 from blemish.generator.logits import HINGE, LOGISTIC, Heads, WeightedLogits, mean_logit
 from blemish.generator.losses import (
     kl_to_normal,
-    mode_seeking,
     multiscale_l1,
     overlap_error,
     path_lengths,
@@ -79,20 +78,6 @@ def test_path_lengths_of_a_linear_generator(layers: int) -> None:
     noise = torch.randn(2, 3, 6, 4)
     expected = (noise.flatten(1) @ a / sqrt(24)).norm(dim=1)
     torch.testing.assert_close(path_lengths(image, w, noise), expected)
-
-
-def test_mode_seeking_rewards_unlike_masks_for_unlike_codes() -> None:
-    one, other = torch.randn(2, 2, 8).unbind()
-    left, right = torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)
-    right[:, :, :2] = 1
-    half = mode_seeking(one, other, left, right)
-    torch.testing.assert_close(mode_seeking(other, one, right, left), half)
-    torch.testing.assert_close(mode_seeking(3 * one, 3 * other, left, right), 3 * half)
-    whole = mode_seeking(one, other, left, torch.ones(2, 1, 4, 4))
-    torch.testing.assert_close(whole, half / 2, rtol=1e-2, atol=0)
-    assert mode_seeking(one, other, left, left).isfinite().all()
-    assert (mode_seeking(one, other, left, left) > half).all()
-    assert not mode_seeking(one, one, left, right).any()
 
 
 def test_a_shift_of_all_pixels_is_its_own_size_at_every_scale() -> None:

@@ -1,6 +1,6 @@
-"""Both stages, a few steps on a few small pictures.
+"""Training of the generator, a few steps on a few small pictures.
 
-The files in tests/golden hold what ten steps report, a line a step. Whoever means to change it runs
+The file in tests/golden holds what ten steps report, a line a step. Whoever means to change it runs
 `BLEMISH_GOLDEN=write scripts/test -k golden`.
 """
 
@@ -39,17 +39,15 @@ from blemish.errors import (
 )
 from blemish.files import LOCK
 from blemish.generator import loop
-from blemish.generator.defects import DefectTraining, train_defects
 from blemish.generator.loop import STATE, Schedule
-from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.network import GeneratorConfig
 from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import load_critic, load_generator, load_matching_critic, shape_of
+from blemish.generator.restore import load_critic, load_generator, shape_of
 from blemish.generator.train import GeneratorTraining, train_generator
 from blemish.names import Precision
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
-BRANCH = DefectConfig(first_resolution=8, types=("crack", "print"))
 MOVES = Symmetries(flip=True, rotate=True, shift=True, colour=True)
 BATCH = 4
 WARM = 2  # steps of stage 1 that do not count as kimg
@@ -80,11 +78,6 @@ def first_stage(plan: Schedule, **options: Any) -> GeneratorTraining:
     return GeneratorTraining(schedule=plan, symmetries=MOVES, **{**every, **options})
 
 
-def second_stage(plan: Schedule, **options: Any) -> DefectTraining:
-    every = {"r1_every": 2, "mode_every": 2, "ada_kimg": 0.1, "critic": ResidualConfig()}
-    return DefectTraining(schedule=plan, symmetries=MOVES, placements=MOVES, **{**every, **options})
-
-
 def train_first(
     parts: Path,
     out: Path,
@@ -99,23 +92,6 @@ def train_first(
     fabric = make_fabric("cpu", precision=precision)
     train_generator(DefectFolder(parts), SHAPE, training, fabric, out, resume=resume)
     return Bundle(out)
-
-
-def train_second(
-    parts: Path,
-    bundle: Bundle,
-    plan: Schedule,
-    *,
-    branch: DefectConfig = BRANCH,
-    resume: bool = False,
-    precision: Precision = "32-true",
-    **options: Any,
-) -> Bundle:
-    torch.set_num_threads(1)
-    training = second_stage(plan, **options)
-    folder, fabric = DefectFolder(parts), make_fabric("cpu", precision=precision)
-    train_defects(folder, bundle, branch, training, fabric, resume=resume)
-    return Bundle(bundle.path)
 
 
 @pytest.fixture(autouse=True)
@@ -134,13 +110,6 @@ def backbone(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def fresh(backbone: Bundle, tmp_path: Path) -> Bundle:
     """The same, to be written to."""
     return Bundle(copytree(backbone.path, tmp_path / "fresh"))
-
-
-@pytest.fixture(scope="module")
-def finished(parts: Path, backbone: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle after both stages; not to be written to."""
-    folder = copytree(backbone.path, tmp_path_factory.mktemp("finished") / "bundle")
-    return train_second(parts, Bundle(folder), schedule(5))
 
 
 def state(bundle: Bundle, name: str) -> dict[str, Tensor]:
@@ -166,40 +135,25 @@ def test_the_first_stage_leaves_a_bundle(backbone: Bundle) -> None:
     assert load_critic(backbone)(image).isfinite().all()
 
 
-def test_the_second_stage_leaves_a_branch_and_its_critic(finished: Bundle) -> None:
-    assert {"match_critic", "statistics", "critic", "generator"} <= {
-        file.stem for file in finished.path.glob("*.safetensors")
-    }
-    assert finished.config["defects_nimg"] == 5 * BATCH
-    assert shape_of(finished) == replace(SHAPE, defect=BRANCH)
-    assert set(finished.config["training"]) == {"generator", "defects"}
-    generator = load_generator(finished)
-    codes = generator.codes(torch.randn(2, 8), torch.randn(2, 8), torch.tensor([0, 1]))
-    sample = generator(codes, mask=torch.ones(2, 1, 16, 16))
-    stack = torch.cat([sample.image, 2 * sample.mask - 1], dim=1)
-    assert load_matching_critic(finished)(stack).isfinite().all()
-
-
-@pytest.mark.parametrize("name", ["generator", "defects"])
-def test_a_run_leaves_statistics_curves_grids_and_snapshots(finished: Bundle, name: str) -> None:
-    folder = finished.path / "training" / name
-    assert [row["step"] for row in rows(finished, name)] == [1, 2, 3, 4, 5]
+def test_a_run_leaves_statistics_curves_grids_and_snapshots(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # curves are drawn
+    bundle = train_first(parts, tmp_path / "bundle", schedule(5))
+    folder = bundle.path / "training" / "generator"
+    assert [row["step"] for row in rows(bundle, "generator")] == [1, 2, 3, 4, 5]
     for picture in ("curves.png", "samples-000000.png"):
         with Image.open(folder / picture) as image:
             assert len(np.unique(np.asarray(image))) > 16
     half = load_tensors(folder / "generator-000000.safetensors")[0]
-    assert half.keys() == load_tensors(finished.path / "generator.safetensors")[0].keys() or (
-        name == "generator"
-    )
+    assert half.keys() == load_tensors(bundle.path / "generator.safetensors")[0].keys()
     assert not list(folder.glob(".*"))
 
 
-def test_every_term_is_told(finished: Bundle) -> None:
-    first = {k for row in rows(finished, "generator") for k in row}
-    assert {"l1", "kl", "critic", "sign_real", "r1", "ada", "generator", "path"} <= first
-    second = {k for row in rows(finished, "defects") for k in row}
-    assert {"critic", "sign_real", "r1", "ada", "generator", "inside", "outside", "mode"} <= second
-    assert not unexplained(rows(finished, "generator") + rows(finished, "defects"))
+def test_every_term_is_told(backbone: Bundle) -> None:
+    found = {k for row in rows(backbone, "generator") for k in row}
+    assert {"l1", "kl", "critic", "sign_real", "r1", "ada", "generator", "path"} <= found
+    assert not unexplained(rows(backbone, "generator"))
 
 
 def test_the_first_stage_moves_every_weight(parts: Path, tmp_path: Path) -> None:
@@ -207,25 +161,6 @@ def test_the_first_stage_moves_every_weight(parts: Path, tmp_path: Path) -> None
     later = state(train_first(parts, tmp_path / "b", schedule(6)), "generator")
     wanted = ("module.generator.", "module.critic.", "module.encoder.trunk.b16", "module.average.")
     buffers = ("resample_filter", "noise_const")
-    still = [k for k in begun if k.startswith(wanted) and torch.equal(begun[k], later[k])]
-    assert [k for k in still if not k.endswith(buffers)] == []
-
-
-def test_the_second_stage_leaves_the_backbone_as_it_was(backbone: Bundle, finished: Bundle) -> None:
-    before, after = backbone.tensors("generator"), finished.tensors("generator")
-    assert_same_bits(before, {k: after[k] for k in before})
-    learnt = {k for k in after if k not in before}
-    assert learnt and all(k.startswith(("defect_mapping.", "synthesis.res_")) for k in learnt)
-    assert_same_bits(backbone.tensors("critic"), finished.tensors("critic"))
-
-
-def test_the_second_stage_moves_every_weight_of_the_branch(
-    parts: Path, fresh: Bundle, finished: Bundle
-) -> None:
-    begun = state(train_second(parts, fresh, schedule(1)), "defects")
-    later = state(finished, "defects")
-    wanted = ("module.generator.defect_mapping", "module.generator.synthesis.res_", "module.critic")
-    buffers = ("resample_filter", "noise_const", "w_avg")
     still = [k for k in begun if k.startswith(wanted) and torch.equal(begun[k], later[k])]
     assert [k for k in still if not k.endswith(buffers)] == []
 
@@ -242,32 +177,17 @@ def test_a_first_stage_that_was_resumed_is_the_one_that_was_not(
         assert_same_bits(resumed.tensors(name), backbone.tensors(name))
 
 
-def test_a_second_stage_that_was_resumed_is_the_one_that_was_not(
-    parts: Path, fresh: Bundle, finished: Bundle
-) -> None:
-    train_second(parts, fresh, schedule(3))
-    resumed = train_second(parts, Bundle(fresh.path), schedule(5), resume=True)
-    assert_same_bits(state(resumed, "defects"), state(finished, "defects"))
-    assert rows(resumed, "defects") == rows(finished, "defects")
-    assert resumed.config == finished.config
-    assert resumed.digest == finished.digest
-
-
-def test_in_bfloat16_both_stages_come_near_and_go_on_to_the_same_bits(
-    parts: Path, tmp_path: Path, backbone: Bundle, finished: Bundle
+def test_in_bfloat16_it_comes_near_and_goes_on_to_the_same_bits(
+    parts: Path, tmp_path: Path, backbone: Bundle
 ) -> None:
     unbroken, broken = tmp_path / "a", tmp_path / "b"
     for out, stops in ((unbroken, (5,)), (broken, (2, 5))):
         for stop in stops:
             train_first(parts, out, schedule(stop), resume=stop > stops[0], precision="bf16-mixed")
-        for stop in stops:
-            resume = stop > stops[0]
-            train_second(parts, Bundle(out), schedule(stop), resume=resume, precision="bf16-mixed")
-    assert Bundle(unbroken).digest == Bundle(broken).digest != finished.digest
-    for name, exact in (("generator", backbone), ("defects", finished)):
-        found, wanted = (rows(bundle, name)[-1] for bundle in (Bundle(unbroken), exact))
-        assert found.keys() == wanted.keys()
-        assert found["critic"] == pytest.approx(wanted["critic"], rel=0.05)
+    assert Bundle(unbroken).digest == Bundle(broken).digest != backbone.digest
+    found, wanted = (rows(bundle, "generator")[-1] for bundle in (Bundle(unbroken), backbone))
+    assert found.keys() == wanted.keys()
+    assert found["critic"] == pytest.approx(wanted["critic"], rel=0.05)
 
 
 def test_choosing_a_precision_is_nothing_to_talk_of(capfd: pytest.CaptureFixture[str]) -> None:
@@ -335,16 +255,6 @@ def test_a_run_is_not_resumed_with_other_options(
     ):
         train_first(parts, fresh.path, replace(schedule(8), **change), resume=True)
     assert_same_bits(state(fresh, "generator"), before)
-
-
-def test_a_second_stage_is_not_carried_on_over_another_backbone(parts: Path, fresh: Bundle) -> None:
-    train_second(parts, fresh, schedule(3))
-    mine = fresh.tensors("generator")
-    fresh.write("generator", mine, half=True)  # as a snapshot that was kept brings it back
-    train_second(parts, Bundle(fresh.path), schedule(4), resume=True)
-    fresh.write("generator", {name: value + 0.01 for name, value in mine.items()})
-    with pytest.raises(OptionError, match=r"backbone [0-9a-f]{16}.*start over"):
-        train_second(parts, Bundle(fresh.path), schedule(5), resume=True)
 
 
 def test_a_run_is_not_resumed_with_another_shape(parts: Path, fresh: Bundle) -> None:
@@ -422,19 +332,14 @@ def poison_critic(stage: Any) -> None:
 
 
 def poison_pictures(stage: Any) -> None:
-    data = stage.images if hasattr(stage, "images") else stage.defects.image
-    data.fill_(float("nan"))
+    stage.images.fill_(float("nan"))
 
 
 @pytest.mark.parametrize("poison", [poison_weights, poison_critic, poison_pictures])
-@pytest.mark.parametrize("name", ["generator", "defects"])
 def test_numbers_that_are_not_finite_end_a_run_and_spare_its_checkpoint(
-    parts: Path, fresh: Bundle, monkeypatch: pytest.MonkeyPatch, name: str, poison: Any
+    parts: Path, fresh: Bundle, monkeypatch: pytest.MonkeyPatch, poison: Any
 ) -> None:
-    train: Callable[..., Bundle] = train_first if name == "generator" else train_second
-    first = parts, fresh.path if name == "generator" else fresh
-    if name == "defects":
-        train(*first, schedule(2))
+    name = "generator"
     before, told = state(fresh, name), rows(fresh, name)
     guarded = loop._guarded_step
 
@@ -446,47 +351,16 @@ def test_numbers_that_are_not_finite_end_a_run_and_spare_its_checkpoint(
     monkeypatch.setattr(loop, "_guarded_step", poisoned)
     plan = schedule(len(told) + 3, snapshot=100)
     with pytest.raises(TrainingError, match=rf"diverged at step {len(told) + 1}.*NaN or infinite"):
-        train(*first, plan, resume=True)
+        train_first(parts, fresh.path, plan, resume=True)
     assert_same_bits(state(fresh, name), before)
     assert load_generator(fresh).get_parameter("synthesis.b4.const").isfinite().all()
     monkeypatch.undo()
     monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
-    train(*first, plan, resume=True)
+    train_first(parts, fresh.path, plan, resume=True)
     assert rows(fresh, name)[-1]["step"] == len(told) + 3
 
 
-@pytest.mark.parametrize("taking", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("reconstruction", [0.0, 4.0])
-@pytest.mark.parametrize("takes_mask", [False, True])
-def test_a_second_stage_of_every_kind_stays_finite(
-    parts: Path, fresh: Bundle, taking: float, reconstruction: float, takes_mask: bool
-) -> None:
-    branch = replace(BRANCH, takes_mask=takes_mask)
-    options: dict[str, Any] = {"taking": taking, "reconstruction": reconstruction}
-    train_second(parts, fresh, schedule(1), branch=branch, **options)
-    assert load_generator(fresh).config.defect == branch
-
-
-def test_a_second_stage_learns_from_whole_photographs_too(parts: Path, fresh: Bundle) -> None:
-    train_second(parts, fresh, schedule(2), reals="photographs")
-    assert rows(fresh, "defects")[-1]["step"] == 2
-
-
-def test_a_branch_can_be_learnt_anew_in_another_shape(
-    parts: Path, finished: Bundle, tmp_path: Path
-) -> None:
-    again = Bundle(copytree(finished.path, tmp_path / "again"))
-    (again.path / "training" / "defects" / STATE).unlink()
-    branch = DefectConfig(first_resolution=16, types=("print",), takes_mask=False)
-    train_second(parts, again, schedule(1), branch=branch)
-    assert load_generator(Bundle(again.path)).config.defect == branch
-
-
-def test_without_photographs_there_is_nothing_to_learn(
-    parts: Path, fresh: Bundle, tmp_path: Path
-) -> None:
-    with pytest.raises(DataError, match="no photograph of a defect"):
-        train_second(parts, fresh, schedule(1), branch=replace(BRANCH, types=("dent",)))
+def test_without_photographs_there_is_nothing_to_learn(parts: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     copytree(parts / "test", bare / "test")
     with pytest.raises(DataError, match="no photograph of a good part"):
@@ -535,11 +409,6 @@ def golden(name: str, found: list[dict[str, float]]) -> None:
 def test_ten_steps_of_the_first_stage_are_golden(parts: Path, tmp_path: Path) -> None:
     plan = schedule(10, snapshot=100)
     golden("generator", rows(train_first(parts, tmp_path / "b", plan, **GENTLY), "generator"))
-
-
-def test_ten_steps_of_the_second_stage_are_golden(parts: Path, fresh: Bundle) -> None:
-    plan = schedule(10, snapshot=100)
-    golden("defects", rows(train_second(parts, fresh, plan, **GENTLY), "defects"))
 
 
 def test_two_processes_end_with_the_same_weights(parts: Path, tmp_path: Path) -> None:

@@ -12,17 +12,14 @@ import pytest
 import torch
 from tiny import write_bundle
 
-from blemish.checkpoint import save_tensors
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError, TrainingError
 from blemish.evaluation.eyes import Eyes
-from blemish.evaluation.snapshots import Stage
 from blemish.generator import loop
 from blemish.generator.critic import build_critic
-from blemish.generator.network import Generator, GeneratorConfig
+from blemish.generator.network import GeneratorConfig
 from blemish.generator.presets import find_preset
 from blemish.generator.residual import ResidualConfig
-from blemish.types import Sample
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks are no part of the package
 
@@ -34,34 +31,25 @@ from benchmarks._training.table import BACKBONE_COLUMNS, cell, snapshot_choice, 
 from benchmarks._training.trials import (
     SIDE,
     Backbone,
-    Branch,
     backbone_of,
     backbones,
-    branch_of,
-    branches,
     chosen,
     differences,
 )
 from benchmarks.training import Asked, report
 
 EARNEST = ("bottle-64", "bottle-128", "nut-64")
-TYPES = ("crack", "print")
 LOOKER = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
 TINY = Asked(
     preset="tiny-32",
     kimg=0.02,
-    defect_kimg=0.016,
     seeds=2,
-    only="base,no-warm-start,defects-base",
+    only="base,no-warm-start",
 )
 
 
 def first(name: str = "bottle-64", kimg: float = 4) -> Backbone:
     return backbone_of(find_preset(name), kimg)
-
-
-def second(name: str = "bottle-64", kimg: float = 2) -> Branch:
-    return branch_of(find_preset(name), TYPES, kimg)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,7 +58,6 @@ def in_little_time() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "draw_curves", lambda *_: None)
         patch.setattr(measures, "SAMPLES", 8)
-        patch.setattr(measures, "CODES", 3)
         yield
 
 
@@ -117,25 +104,13 @@ def test_a_backbone_differs_from_its_base_in_one_thing(name: str, trial: str) ->
     assert len(names) == 1 or names == ["channel_base", "channel_max"]
 
 
-@pytest.mark.parametrize("name", EARNEST)
-@pytest.mark.parametrize("trial", [*branches(second())][1:])
-def test_a_branch_differs_from_its_base_in_one_thing(name: str, trial: str) -> None:
-    every = branches(second(name))
-    assert differences(every[trial], every["defects-base"]).count("(") == 1
-
-
 def test_where_nothing_is_moved_there_is_no_trial_without() -> None:
     assert "no-symmetries" in backbones(first("bottle-64"))
     assert "no-symmetries" not in backbones(first("bottle-128"))
 
 
-def test_no_trial_of_one_stage_is_called_like_one_of_the_other() -> None:
-    assert backbones(first()).keys().isdisjoint(branches(second()))
-
-
-def test_the_first_trials_are_the_bases() -> None:
+def test_the_first_trial_is_the_base() -> None:
     assert next(iter(backbones(first()).values())) == first()
-    assert next(iter(branches(second()).values())) == second()
 
 
 @pytest.mark.parametrize("name", EARNEST)
@@ -164,10 +139,10 @@ def test_a_short_run_has_room_for_everything_that_is_varied(name: str, kimg: flo
 
 @pytest.mark.parametrize("kimg", [0.1, 0.3, 1, 4, 5, 30])
 def test_a_run_is_told_of_every_quarter(kimg: float) -> None:
-    for schedule in (first(kimg=kimg).training.schedule, second(kimg=kimg).training.schedule):
-        behind = [k for k in range(1, schedule.steps + 1) if k % schedule.snapshot_steps == 0]
-        assert len({*behind, schedule.steps}) in (3, 4)
-        assert schedule.snapshot_steps * 4 >= schedule.steps
+    schedule = first(kimg=kimg).training.schedule
+    behind = [k for k in range(1, schedule.steps + 1) if k % schedule.snapshot_steps == 0]
+    assert len({*behind, schedule.steps}) in (3, 4)
+    assert schedule.snapshot_steps * 4 >= schedule.steps
 
 
 def test_snapshots_of_four_thousand_images_have_names_of_their_own() -> None:
@@ -249,20 +224,20 @@ def test_the_choice_of_a_snapshot_is_counted_over_all_runs() -> None:
 
 
 def test_nothing_is_said_of_snapshots_where_all_diverged() -> None:
-    assert snapshot_choice({"base": [{}]}) == "No run of stage 1 is finished."
+    assert snapshot_choice({"base": [{}]}) == "No run is finished."
 
 
 def test_a_report_has_a_line_for_each_trial_and_says_how_it_was_made(
     finished: tuple[Bench, str],
 ) -> None:
     _, text = finished
-    assert [text.count(f"\n| {name} |") for name in TINY.only.split(",")] == [1, 1, 1]
+    assert [text.count(f"\n| {name} |") for name in TINY.only.split(",")] == [1, 1]
     assert "\n| no-symmetries |" not in text
     assert "\n\n\n" not in text
     assert TINY.command() in text and "seeds 0 to 1" in text and "preset `tiny-32`" in text
 
 
-@pytest.mark.parametrize("name", ["base", "no-warm-start", "defects-base"])
+@pytest.mark.parametrize("name", ["base", "no-warm-start"])
 def test_every_figure_is_measured_and_a_seed_makes_a_difference(
     finished: tuple[Bench, str], name: str
 ) -> None:
@@ -275,7 +250,7 @@ def test_what_is_done_is_not_done_again(
     finished: tuple[Bench, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench, text = finished
-    for name in ("train_generator", "train_defects", "judge_backbone", "judge_branch"):
+    for name in ("train_generator", "judge_backbone"):
         monkeypatch.setattr(runs, name, forbidden)
     assert report(bench, TINY) == text
 
@@ -284,12 +259,12 @@ def test_one_trial_more_trains_that_one_alone(
     finished: tuple[Bench, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bench = replace(finished[0], out=copytree(finished[0].out, tmp_path / "out"))
-    report(bench, replace(TINY, only="base,half-as-wide,defects-base", seeds=1))
+    report(bench, replace(TINY, only="base,half-as-wide", seeds=1))
     told = [line for line in capfd.readouterr().err.splitlines() if "images_per_s" in line]
     assert len(told) == 1 and told[0].startswith("half-as-wide-0: held_out ")
 
 
-@pytest.mark.parametrize("name", ["base-0", "defects-base-1"])
+@pytest.mark.parametrize("name", ["base-0", "no-warm-start-1"])
 def test_an_interrupted_run_carries_on_as_if_it_had_not_been(
     finished: tuple[Bench, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -320,7 +295,7 @@ def test_a_run_that_was_trained_is_judged_though_it_was_interrupted_then(
     assert row(bench, "base-0") == row(finished[0], "base-0")
 
 
-@pytest.mark.parametrize("change", [{"kimg": 0.08}, {"preset": "bottle-64"}, {"defect_kimg": 0.02}])
+@pytest.mark.parametrize("change", [{"kimg": 0.08}, {"preset": "bottle-64"}])
 def test_a_folder_of_other_options_is_refused(
     finished: tuple[Bench, str], change: dict[str, Any]
 ) -> None:
@@ -338,88 +313,17 @@ def test_a_diverged_run_is_a_result(
     text = report(bench, replace(TINY, only="base"))
     assert "– (2 of 2 diverged)" in text
     assert "base-0: diverged" in capsys.readouterr().err
-    with pytest.raises(TrainingError, match="under seed 0"):
-        report(bench, replace(TINY, only="defects-base"))
 
 
-def test_the_thirds_share_no_photograph(parts: Path) -> None:
-    thirds = measures.read_thirds(DefectFolder(parts), SIDE)
-    assert len(thirds.learnt) == 2 * len(TYPES) and len(thirds.held_out) == 4 * len(TYPES)
-    far = torch.cdist(thirds.learnt.image.flatten(1), thirds.held_out.image.flatten(1))
-    assert far.min() > 0
-
-
-@pytest.mark.parametrize("missing", ["test/good", "test/crack"])
-def test_where_nothing_is_held_out_the_message_says_so(
-    parts: Path, tmp_path: Path, missing: str
-) -> None:
+def test_where_nothing_is_held_out_the_message_says_so(parts: Path, tmp_path: Path) -> None:
     root = copytree(parts, tmp_path / "parts")
     for path in (root / "test/good").iterdir():
         path.unlink()
-    for kind in TYPES if missing != "test/good" else ():
-        for path in sorted((root / "test" / kind).iterdir())[1:]:
-            path.unlink()
-    read = measures.read_parts if missing == "test/good" else measures.read_thirds
     with pytest.raises(DataError, match="no data to test a training on"):
-        read(DefectFolder(root), SIDE)
+        measures.read_parts(DefectFolder(root), SIDE)
 
 
-def test_drawn_defects_keep_to_one_mask_whatever_the_code(parts: Path) -> None:
-    thirds = measures.read_thirds(DefectFolder(parts), SIDE)
-    preset = find_preset("tiny-32")
-    base = branch_of(preset, TYPES, 1)
-    generator = Generator(replace(first("tiny-32").shape, defect=base.shape)).eval()
-    drawn = measures.draw_defects(generator, thirds.held_out, base.training.placements)
-    again = measures.draw_defects(generator, thirds.held_out, base.training.placements)
-    assert drawn.images.shape == (3, len(thirds.held_out), 3, SIDE, SIDE)
-    assert drawn.mask.flatten(1).any(dim=1).all()
-    assert not torch.equal(drawn.images[0], drawn.images[1])
-    torch.testing.assert_close(drawn.images, again.images, rtol=0, atol=0)
-
-
-def test_the_snapshot_of_a_branch_whose_defects_are_nearest_is_kept(
-    parts: Path,
-    eyes: Eyes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    shape = replace(first("tiny-32").shape, defect=second("tiny-32").shape)
-    bundle = write_bundle(tmp_path / "bundle", shape)
-    folder = bundle.path / "training" / "defects"
-    folder.mkdir(parents=True)
-    for kimg in (2, 4, 6):
-        save_tensors(folder / f"generator-{kimg:06d}.safetensors", Generator(shape).state_dict())
-    monkeypatch.setattr(snapshots, "load_features", lambda _: None)
-    monkeypatch.setattr(snapshots.Eyes, "of_network", lambda _: eyes)
-    snapshots.main(bundle.path, parts, stage="defects", keep=True)
-    *_, one, two, three, _, last = capsys.readouterr().out.splitlines()
-    rows = [[float(cell) for cell in line.strip("| ").split("|")] for line in (one, two, three)]
-    assert [row[0] for row in rows] == [2, 4, 6]
-    nearest = min(rows, key=lambda row: sum(row[1 : 1 + 2 * len(TYPES)]))
-    assert last == f"Kept {nearest[0]:.0f} kimg."
-    assert bundle.config["kept_defects_nimg"] == 1000 * nearest[0]
-
-
-@pytest.mark.parametrize("stage", ["generator", "defects"])
-def test_a_bundle_without_snapshots_can_not_be_judged(
-    stage: Stage, parts: Path, tmp_path: Path
-) -> None:
+def test_a_bundle_without_snapshots_can_not_be_judged(parts: Path, tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
-    with pytest.raises(BundleError, match=f"no snapshots in training/{stage}"):
-        snapshots.main(bundle.path, parts, stage=stage)
-
-
-def test_a_set_is_at_no_distance_from_itself_and_farther_from_another(
-    parts: Path, eyes: Eyes
-) -> None:
-    real = measures.read_thirds(DefectFolder(parts), SIDE).held_out
-    sample, darker = (
-        Sample(image=image, mask=real.mask) for image in (real.image, -torch.ones_like(real.image))
-    )
-    same = measures.close_up_distances(sample, sample, eyes)
-    other = measures.close_up_distances(sample, darker, eyes)
-    for name in ("around", "inside"):
-        near, far = same[name], other[name]
-        assert near is not None and far is not None
-        assert near <= 1e-9 < far
+    with pytest.raises(BundleError, match="no snapshots in training/generator"):
+        snapshots.main(bundle.path, parts)

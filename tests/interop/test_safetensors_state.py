@@ -86,7 +86,7 @@ def test_what_the_header_does_not_say_is_told(tmp_path: Path) -> None:
     save_tensors(tmp_path / "a.safetensors", networks(TINY)[0].state_dict())
     foreign = read(tmp_path / "a.safetensors")
     assert any("clamped" in note for note in foreign.notes)
-    assert foreign.missing() == ("critic", "defects", "encoder", "mapper")
+    assert foreign.missing() == ("critic", "defects", "encoder")
 
 
 @pytest.mark.parametrize(

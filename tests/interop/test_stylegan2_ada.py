@@ -145,7 +145,7 @@ def test_float16_blocks_are_told_and_channels_last_is_undone(tmp_path: Path) -> 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     foreign = read(write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY)))
     assert any("G, augment_pipe, training_set_kwargs" in note for note in foreign.notes)
-    assert foreign.missing() == ("defects", "encoder", "mapper")
+    assert foreign.missing() == ("defects", "encoder")
 
 
 def test_the_bundle_says_where_it_is_from(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def with_branch(path: Path, **made: Any) -> tuple[Foreign, Any]:
 def test_both_networks_and_both_critics_of_dfmgan_are_taken(tmp_path: Path) -> None:
     foreign, (generator, critic, match) = with_branch(tmp_path / "a.pkl", transfer="blocks")
     assert foreign.config.defect == replace(DFMGAN, types=("crack",))
-    assert foreign.source["format"] == "dfmgan" and foreign.missing() == ("encoder", "mapper")
+    assert foreign.source["format"] == "dfmgan" and foreign.missing() == ("encoder",)
     assert any("transfer='blocks'" in note for note in foreign.notes)
     bundle = write_bundle(foreign, tmp_path / "bundle")
     ours = load_generator(bundle)

@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 from scenery import SIZES, at_size, lighter, painted
-from tiny import part, spot, write_bundle, write_defects
+from tiny import TYPES, part, spot, write_bundle, write_defects
 
 from blemish.data.folder import DefectFolder
 from blemish.evaluation.synthesis.items import read_made
 from blemish.pictures import write_picture
 from blemish.synthesis.batch.tally import Tally
 from blemish.synthesis.curation.curate import Curator, Judgement, drift
-from blemish.synthesis.curation.yardstick import Yardstick, learn_curation
+from blemish.synthesis.curation.yardstick import RealDefectStats, learn_curation
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.synthesize import Synthesizer
 
 SIDE, N = 128, 6
 PAINT, CRACK = (230, 20, 20), (30, 30, 30)
 NOWHERE = np.zeros((SIDE, SIDE), bool)
-SCORES = ["drift", "met", "verdict", "distance", "likeness", "contrast", "on_part"]
+SCORES = ["drift", "met", "distance", "likeness", "contrast", "on_part"]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def curator(tmp_path_factory: pytest.TempPathFactory) -> Curator:
     """
     root = tmp_path_factory.mktemp("curation")
     bundle = write_bundle(root / "bundle")
-    learn_curation(bundle, DefectFolder(write_defects(root / "real", n=N, side=SIDE)))
+    learn_curation(bundle, DefectFolder(write_defects(root / "real", n=N, side=SIDE)), TYPES)
     found = Curator.of(bundle)
     assert found is not None
     sticks = {
@@ -61,7 +61,7 @@ def causes(judgement: Judgement) -> list[str]:
 
 def held_to(curator: Curator, **bounds: float) -> Curator:
     """The same, with bounds that nothing meets but where it is said."""
-    free = {"verdict": -1e9, "nearest": 0.0, "furthest": 1e9, "contrast": 0.0, "on_part": 0.0}
+    free = {"nearest": 0.0, "furthest": 1e9, "contrast": 0.0, "on_part": 0.0}
     sticks = {
         kind: replace(rule, bounds=replace(rule.bounds, **{**free, **bounds}))
         for kind, rule in curator.yardsticks.items()
@@ -149,7 +149,6 @@ def test_a_mask_that_is_hardly_met(curator: Curator, share: float, refused: bool
 
 
 BOUNDS = [
-    ("verdict", "verdict", "not real to the critic", 1),
     ("furthest", "distance", "unlike real ones", -1),
     ("nearest", "likeness", "a training defect again", 1),
     ("contrast", "contrast", "too faint", 1),
@@ -207,7 +206,7 @@ def test_the_verdict_does_not_depend_on_size(
     scenes = [(at_size(good, s), spot(*s)) for s in ((SIDE, SIDE), size)]
     known, found = (judge(curator, painted(g, m, colour), g, m, kind=kind) for g, m in scenes)
     assert found.reasons == known.reasons == ()
-    close = {"contrast": 2, "distance": 0.2, "verdict": 0.005}
+    close = {"contrast": 2, "distance": 0.2}
     for name in SCORES:
         if name == "likeness":
             continue  # flat colours have insides without any spread, so what it counts in is noise
@@ -257,7 +256,7 @@ def test_drift_counts_what_is_not_marked() -> None:
 
 
 def test_the_distance_is_the_yardstick_s(curator: Curator) -> None:
-    rule: Yardstick = curator.yardsticks["paint"]
+    rule: RealDefectStats = curator.yardsticks["paint"]
     assert rule.held_out == N - N // 3
     assert len(rule.features) == len(rule.inside) > 0
     assert rule.bounds.furthest > 0
@@ -271,7 +270,7 @@ def test_a_bundle_that_was_not_calibrated_judges_nothing(tmp_path: Path) -> None
 
 def test_every_reason_is_counted_by_its_cause(curator: Curator, tmp_path: Path) -> None:
     good, mask = part(SIDE, SIDE, seed=7), spot(SIDE, SIDE, at=(0.06, 0.06))
-    worst = {"verdict": 1e9, "nearest": 1e9, "furthest": -1.0, "contrast": 1e9, "on_part": 2.0}
+    worst = {"nearest": 1e9, "furthest": -1.0, "contrast": 1e9, "on_part": 2.0}
     found = judge(held_to(curator, **worst), good, good, mask, spot(SIDE, SIDE))
     others = ("nothing changed", "near-duplicate: like 000001_a")
     tally, rows = Tally(), []

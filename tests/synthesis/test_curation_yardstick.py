@@ -13,8 +13,8 @@ from tiny import TYPES, part, spot, write_bundle, write_defects
 from blemish.checkpoint import Bundle, pack
 from blemish.data.folder import DefectFolder
 from blemish.data.masks import silhouette
-from blemish.errors import BundleError, DataError
-from blemish.generator.restore import load_matching_critic
+from blemish.errors import DataError
+from blemish.generator.projected import pretrained_features
 from blemish.pictures import write_picture
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.sightings import Sighting, sight
@@ -23,7 +23,7 @@ from blemish.synthesis.curation.yardstick import (
     MOST_ON_PART,
     PREFIX,
     UNKNOWN,
-    Yardstick,
+    RealDefectStats,
     _limits,
     _measure,
     learn_curation,
@@ -45,17 +45,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> DefectFolder:
     return DefectFolder(write_defects(tmp_path_factory.mktemp("real"), n=6))
 
 
-def learnt(bundle: Bundle, folder: DefectFolder, **options: Any) -> dict[str, Yardstick]:
-    learn_curation(bundle, folder, **options)
+def learnt(bundle: Bundle, folder: DefectFolder, **options: Any) -> dict[str, RealDefectStats]:
+    learn_curation(bundle, folder, TYPES, **options)
     return read_yardsticks(bundle)
 
 
-def seen(*at: float, verdict: float = 0.0, contrast: float = 9.0, on_part: float = 1.0) -> Sighting:
+def seen(*at: float, contrast: float = 9.0, on_part: float = 1.0) -> Sighting:
     """What is seen of a defect whose features are so."""
     return Sighting(
         features=torch.tensor(at, dtype=torch.float),
         inside=torch.tensor(at, dtype=torch.float),
-        verdict=verdict,
         contrast=contrast,
         on_part=on_part,
     )
@@ -115,12 +114,13 @@ def test_distance_is_in_deviations_of_the_nearest(at: Sequence[float], far: floa
 
 
 def test_what_is_held_out_sets_the_bounds() -> None:
-    known = [[seen(0, 0, verdict=9)], [seen(1, 1, verdict=9), seen(2, 0, verdict=9)]]
-    held_out = [[seen(0, 1, verdict=1)], [], [seen(3, 3, verdict=2), seen(1, 2, verdict=3)]]
+    known = [[seen(0, 0, contrast=9)], [seen(1, 1, contrast=9), seen(2, 0, contrast=9)]]
+    held_out = [[seen(0, 1, contrast=1)], [], [seen(3, 3, contrast=2), seen(1, 2, contrast=3)]]
     found = _measure(known, held_out)
     assert found.features.tolist() == [[0, 0], [1, 1], [2, 0]]
     assert found.held_out == 3
-    assert found.bounds.verdict == pytest.approx(_limits([1, 2, 3])[0])
+    wanted = math.exp(_limits([math.log(k) for k in (1, 2, 3)])[0])
+    assert found.bounds.contrast == pytest.approx(wanted)
     far = [found.distance(s) for some in held_out for s in some]
     low, high = _limits([math.log(d) for d in far])
     assert found.bounds.nearest == pytest.approx(min(math.exp(low), min(far) / 2))
@@ -184,10 +184,10 @@ def test_a_bundle_learns_and_keeps(fresh: Bundle, folder: DefectFolder, everythi
 
 
 def test_real_defects_are_looked_at_as_made_ones(fresh: Bundle, folder: DefectFolder) -> None:
-    found, critic = learnt(fresh, folder), load_matching_critic(fresh)
+    found, critic = learnt(fresh, folder), pretrained_features()
     picture, mask = part(48, 48, seed=0), spot(48, 48, at=(0.4, 0.5))
     picture[mask] = (230, 20, 20)
-    made = sight(critic, 16, picture, mask, silhouette(part(48, 48, seed=0)))
+    made = sight(critic, picture, mask, silhouette(part(48, 48, seed=0)))
     assert found["paint"].distance(made) == found["paint"].likeness(made) == 0
     assert found["crack"].distance(made) > 0
 
@@ -195,7 +195,7 @@ def test_real_defects_are_looked_at_as_made_ones(fresh: Bundle, folder: DefectFo
 def test_what_is_learnt_again_takes_the_place(fresh: Bundle, folder: DefectFolder) -> None:
     learnt(fresh, folder)
     once = fresh.tensors("statistics")
-    kept = {**once, f"{PREFIX}rust.bounds": torch.zeros(5), "other.bounds": torch.ones(2)}
+    kept = {**once, f"{PREFIX}rust.bounds": torch.zeros(4), "other.bounds": torch.ones(2)}
     fresh.write("statistics", kept)
     assert {*learnt(fresh, folder)} == {*TYPES}
     again = fresh.tensors("statistics")
@@ -247,13 +247,13 @@ def test_types_of_any_name(fresh: Bundle, name: str) -> None:
         {
             f"{start}features": rule.features,
             f"{start}inside": rule.inside,
-            f"{start}bounds": torch.arange(5.0),
+            f"{start}bounds": torch.arange(4.0),
             f"{start}held_out": torch.tensor(1.0),
         },
     )
     found = read_yardsticks(fresh)
     assert {*found} == {name}
-    assert [*asdict(found[name].bounds).values()] == [0, 1, 2, 3, 4]
+    assert [*asdict(found[name].bounds).values()] == [0, 1, 2, 3]
 
 
 def test_pieces_count_for_themselves_and_together(fresh: Bundle, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_what_cannot_be_learnt_from(fresh: Bundle, tmp_path: Path, broken: str) 
         (root / "test" / "paint" / "1.png").write_text("hello")
     before = fresh.digest
     with pytest.raises(DataError, match="paint"):
-        learn_curation(fresh, DefectFolder(root))
+        learn_curation(fresh, DefectFolder(root), TYPES)
     assert Bundle(fresh.path).digest == before
     assert Curator.of(fresh) is None
 
@@ -293,7 +293,9 @@ def test_a_photograph_that_shows_nothing_is_passed_over(fresh: Bundle, tmp_path:
     assert (len(found.features), found.held_out) == (1, 2)
 
 
-def test_a_bundle_without_a_matching_critic(fresh: Bundle, folder: DefectFolder) -> None:
-    fresh.drop("match_critic")
-    with pytest.raises(BundleError, match="match_critic"):
-        learn_curation(fresh, folder)
+def test_bounds_of_an_earlier_release_give_way(fresh: Bundle, folder: DefectFolder) -> None:
+    known = fresh.tensors("statistics")
+    fresh.write("statistics", {**known, "curation.paint.bounds": torch.zeros(5)})
+    assert Curator.of(fresh) is None, "they belong to a critic that bundles no longer have"
+    learnt(fresh, folder)
+    assert not any(name.startswith("curation.") for name in fresh.tensors("statistics"))

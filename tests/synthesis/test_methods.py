@@ -48,9 +48,9 @@ class Flat:
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> SynthesisOptions:
     """Options of a method that needs no bundle, under the name of another."""
-    monkeypatch.setitem(PLACEMENT_METHODS, "hybrid", MethodTraits(needs_bundle=False))
-    monkeypatch.setitem(WAYS, "hybrid", Flat)
-    return SynthesisOptions(method="hybrid")
+    monkeypatch.setitem(PLACEMENT_METHODS, "optimize", MethodTraits(needs_bundle=False))
+    monkeypatch.setitem(WAYS, "optimize", Flat)
+    return SynthesisOptions(method="optimize")
 
 
 def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
     (row,) = synthesize(worker, [order], Dataset(tmp_path / "made"), count=1, seed=3)
     assert (row["bundle"], row["outcome"]) == (None, "kept")
     assert {*row["files"]} == {"image", "mask", "twin", "requested"}
-    assert (row["options"]["way"], row["options"]["colour"]) == ("hybrid", 7)
+    assert (row["options"]["way"], row["options"]["colour"]) == ("optimize", 7)
     again = json.loads((tmp_path / "made" / "manifest.jsonl").read_text())
     assert again == row
     done = export(tmp_path / "made", tmp_path / "coco", "coco")
@@ -70,15 +70,15 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
 
 @pytest.mark.parametrize("more", [{"reference": "distil"}, {"invert": "encode"}])
 def test_it_takes_no_options_of_others(options: SynthesisOptions, more: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match="the method hybrid"):
+    with pytest.raises(OptionError, match="the method optimize"):
         replace(options, **more)
 
 
 def test_a_method_may_need_real_defects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PLACEMENT_METHODS, "hybrid", MethodTraits(needs_real=True))
-    with pytest.raises(OptionError, match="the method hybrid without real defects"):
-        SynthesisOptions(method="hybrid")
-    given = SynthesisOptions(method="hybrid", real=Path("real"))
+    monkeypatch.setitem(PLACEMENT_METHODS, "optimize", MethodTraits(needs_real=True))
+    with pytest.raises(OptionError, match="the method optimize without real defects"):
+        SynthesisOptions(method="optimize")
+    given = SynthesisOptions(method="optimize", real=Path("real"))
     assert given.without_masks() == given, "it depends on them"
 
 

@@ -26,10 +26,8 @@ OPTIONS = {option.name: option for option in fields(SynthesisOptions)}
 ITEMS = {"defect": "crack", "count": 1, "parts": 1}
 # What else an option needs so that it has an effect.
 BESIDE: dict[str, dict[str, Any]] = {
-    "tone": {"detail": True, "real": "real"},
-    "detail": {"real": "real"},
-    "real": {"detail": True},
-    "first_third": {"detail": True, "real": "real"},
+    "real": {"reference": "stitch"},
+    "first_third": {"reference": "stitch", "real": "real"},
     "like": {"like_mask": "folder"},
     "like_mask": {"like": "folder"},
     "mask_elastic": {"mask_kind": "real", "real": "real"},
@@ -166,11 +164,11 @@ def test_every_method_has_its_traits_and_its_file() -> None:
 
 
 def test_masks_alone_leave_the_placement_as_it_is() -> None:
-    drawn = SynthesisOptions(mask_kind="real", real=Path("real"), first_third=True, polish=3)
-    assert drawn.without_masks() == SynthesisOptions(polish=3)
-    shown = replace(drawn, detail=True)
+    drawn = SynthesisOptions(mask_kind="real", real=Path("real"), first_third=True, uneven=0.3)
+    assert drawn.without_masks() == SynthesisOptions(uneven=0.3)
+    shown = replace(drawn, reference="stitch")
     assert shown.without_masks() == replace(
-        SynthesisOptions(), polish=3, detail=True, real=Path("real"), first_third=True
+        SynthesisOptions(), uneven=0.3, reference="stitch", real=Path("real"), first_third=True
     )
 
 

@@ -42,13 +42,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return write_bundle(tmp_path_factory.mktemp("b") / "b", mapper=True, windows=True)
+    return write_bundle(tmp_path_factory.mktemp("b") / "b", windows=True)
 
 
 def worker(bundle: Bundle, way: PlacementMethod, place: Path) -> Synthesizer:
     more = {"steps": 2, "invert": "project"} if PLACEMENT_METHODS[way].inverts else {}
     real = place / "real" if PLACEMENT_METHODS[way].needs_real else None
-    options = SynthesisOptions(method=way, real=real, defect_steps=2, polish=1, **more)
+    options = SynthesisOptions(method=way, real=real, defect_steps=2, **more)
     return Synthesizer(bundle, options)
 
 

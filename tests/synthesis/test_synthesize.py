@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any, get_args
 
 import numpy as np
@@ -23,18 +24,17 @@ from blemish.names import (
 )
 from blemish.originals import Original
 from blemish.pictures import (
-    fit,
     fit_mask,
     mask_to_tensor,
     read_mask,
     read_picture,
-    to_tensor,
     write_picture,
 )
 from blemish.synthesis.carry import within_reach
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, read_order
+from blemish.synthesis.stitched import StitchSource
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.synthesis.ways.choice import WAYS
 from blemish.synthesis.ways.drawn import Drawn
@@ -400,7 +400,8 @@ def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) ->
     worker = Synthesizer(bundle, approach(reference="stitch", real=root))
     assert isinstance(worker.way, Drawn)
     worker.prepare("paint")
-    pictures, masks = worker.way.references.real("paint")
+    assert isinstance(worker.way.reference, StitchSource)
+    pictures, masks = worker.way.reference.real.load("paint")
     assert len(pictures) == len(masks) == 2
 
 
@@ -441,7 +442,7 @@ def test_real_defects_are_read_once(
 ) -> None:
     by = Synthesizer(bundle, approach(reference="stitch", real=real))
     by.prepare("paint")
-    monkeypatch.setattr("blemish.synthesis.references.load", lambda *_: pytest.fail("read before"))
+    monkeypatch.setattr("blemish.synthesis.realdefects.load", lambda *_: pytest.fail("read before"))
     make("made", 3, by=by)
 
 
@@ -469,22 +470,16 @@ def test_real_defects_without_a_reference_are_refused(bundle: Bundle, tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def mapped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """With a mapper."""
-    return write_bundle(tmp_path_factory.mktemp("mapped") / "bundle", mapper=True)
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """With a mapper and a window generator."""
-    return write_bundle(tmp_path_factory.mktemp("whole") / "bundle", mapper=True, windows=True)
+    """With a window generator."""
+    return write_bundle(tmp_path_factory.mktemp("whole") / "bundle", windows=True)
 
 
 def placed(way: PlacementChoice, real: Path | None = None, **more) -> SynthesisOptions:
     invert = QUICK if way == "optimize" else {}
     if way != "auto" and PLACEMENT_METHODS[way].needs_real:
         more["real"] = real
-    return SynthesisOptions(method=way, defect_steps=2, polish=2, **invert, **more)
+    return SynthesisOptions(method=way, defect_steps=2, **invert, **more)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -505,24 +500,21 @@ def test_each_way_makes_items_that_are_their_seeds(
     )
 
 
-def test_one_pass_is_usual_where_there_is_a_mapper(
-    mapped: Bundle, bundle: Bundle, real: Path
-) -> None:
-    assert Synthesizer(mapped, SynthesisOptions()).method == "one-pass"
+def test_windows_are_usual_where_there_are_some(whole: Bundle, bundle: Bundle, real: Path) -> None:
+    assert Synthesizer(whole, SynthesisOptions()).method == "window"
     assert Synthesizer(bundle, SynthesisOptions()).method == "optimize"
     for searching in (
         SynthesisOptions(**QUICK),
         SynthesisOptions(mask_control="noise"),
         SynthesisOptions(reference="stitch", real=real),
     ):
-        assert Synthesizer(mapped, searching).method == "optimize"
+        assert Synthesizer(whole, searching).method == "optimize"
 
 
-def test_windows_are_usual_where_there_are_some(whole: Bundle, real: Path) -> None:
-    assert Synthesizer(whole, SynthesisOptions()).method == "window"
-    assert Synthesizer(whole, SynthesisOptions(**QUICK)).method == "optimize"
-    detailed = SynthesisOptions(detail=True, real=real)
-    assert Synthesizer(whole, detailed).method == "one-pass"
+def test_mapper_of_an_earlier_release_is_ignored(bundle: Bundle, tmp_path: Path) -> None:
+    old = Bundle(copytree(bundle.path, tmp_path / "old"))
+    old.write("mapper", {"fc0.weight": torch.ones(2, 2)})
+    assert Synthesizer(old, SynthesisOptions()).method == "optimize"
 
 
 def test_label_of_a_window_covers_the_mask_and_nothing_beyond_its_reach(
@@ -535,31 +527,19 @@ def test_label_of_a_window_covers_the_mask_and_nothing_beyond_its_reach(
     assert row["scores"]["pixels_changed_beyond_reach"] == 0
 
 
-def test_one_pass_inverts_nothing(mapped: Bundle, order: Order) -> None:
-    by = Synthesizer(mapped, placed("one-pass"))
+def test_a_window_inverts_nothing(whole: Bundle, order: Order) -> None:
+    by = Synthesizer(whole, placed("window"))
     assert by.invert(order) is None
-    assert by.record()["invert"] is None
-
-
-def test_polishing_brings_the_drawing_nearer(mapped: Bundle, order: Order, tmp_path: Path) -> None:
-    off = []
-    for polish in (0, 20):
-        by = Synthesizer(mapped, SynthesisOptions(method="hybrid", polish=polish))
-        codes = by.make(order, 0).codes
-        assert codes is not None
-        drawn = by.generator(codes.good()).image
-        outside = 1 - mask_to_tensor(fit_mask(order.requested, 16))[None]
-        target = to_tensor(fit(order.picture, 16))[None]
-        off.append(((drawn - target).square() * outside).sum().item())
-    assert off[1] < off[0]
+    assert not by.record()["invert"]
 
 
 @pytest.mark.parametrize(
     "bad, message",
     [
-        ({"method": "one-pass", "mask_control": "noise"}, "one-pass does not search"),
-        ({"method": "one-pass", **QUICK}, "a way to invert"),
-        ({"method": "hybrid", **QUICK}, "a way to invert"),
+        ({"method": "window", "mask_control": "noise"}, "window does not search"),
+        ({"method": "window", **QUICK}, "a way to invert"),
+        ({"method": "one-pass"}, "the method one-pass, which this version no longer has"),
+        ({"method": "hybrid"}, "the method hybrid, which this version no longer has"),
         ({"invert": "encode", "steps": 3}, "3 steps for the inversion method encode"),
     ],
 )
@@ -568,23 +548,12 @@ def test_options_that_contradict_each_other_are_refused(bad: dict[str, Any], mes
         SynthesisOptions(**bad)
 
 
-@pytest.mark.parametrize("way", ["one-pass", "hybrid"])
-def test_without_a_mapper_there_is_no_single_pass(bundle: Bundle, way: PlacementMethod) -> None:
-    with pytest.raises(BundleError, match="without a mapper"):
-        Synthesizer(bundle, SynthesisOptions(method=way))
-
-
-def test_polishing_steps_are_counted() -> None:
-    with pytest.raises(OptionError):
-        SynthesisOptions(polish=-1)
-
-
-def test_a_stronger_defect_is_seen_more(make: Make, mapped: Bundle, order: Order) -> None:
+def test_a_stronger_defect_is_seen_more(make: Make, whole: Bundle, order: Order) -> None:
     changes, areas = [], []
     for strength in (0.2, 0.5, 1.0):
         weaker = replace(order, strength=strength)
         root, (row,) = make(
-            f"at{strength}", 1, by=Synthesizer(mapped, SynthesisOptions()), of=weaker
+            f"at{strength}", 1, by=Synthesizer(whole, SynthesisOptions()), of=weaker
         )
         assert row["strength"] == strength
         twin = read_picture(root / row["files"]["twin"]).astype(int)
@@ -595,10 +564,10 @@ def test_a_stronger_defect_is_seen_more(make: Make, mapped: Bundle, order: Order
     assert changes[0] < changes[-1]
 
 
-def test_masks_are_taken_in_turn(make: Make, mapped: Bundle, order: Order, tmp_path: Path) -> None:
+def test_masks_are_taken_in_turn(make: Make, whole: Bundle, order: Order, tmp_path: Path) -> None:
     other = replace(order, requested=np.roll(order.requested, 6, axis=1))
     rows = synthesize(
-        Synthesizer(mapped, SynthesisOptions()), [order, other], Dataset(tmp_path), count=4, seed=1
+        Synthesizer(whole, SynthesisOptions()), [order, other], Dataset(tmp_path), count=4, seed=1
     )
     asked = [read_mask(tmp_path / row["files"]["requested"]) for row in rows]
     for seed, mask in zip(range(1, 5), asked, strict=True):
@@ -616,7 +585,6 @@ def test_pasting_needs_no_bundle(make: Make, order: Order, real: Path) -> None:
     assert row["scores"]["pixels_changed_beyond_reach"] == 0
 
 
-@pytest.mark.parametrize("option", [{"detail": True}, {"mask_control": "codes"}])
-def test_pasting_refuses_what_has_no_effect_on_it(real: Path, option: dict[str, Any]) -> None:
+def test_pasting_refuses_what_has_no_effect_on_it(real: Path) -> None:
     with pytest.raises(OptionError, match="the method paste"):
-        SynthesisOptions(method="paste", real=real, **option)
+        SynthesisOptions(method="paste", real=real, mask_control="codes")

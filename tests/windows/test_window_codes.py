@@ -185,7 +185,7 @@ def test_missing_file_of_a_recipe_is_named(bundle: Bundle, place: Path) -> None:
     [
         {"like": Path("a.png")},
         {"like_mask": Path("a.png")},
-        {"like": Path("a.png"), "like_mask": Path("b.png"), "method": "one-pass"},
+        {"like": Path("a.png"), "like_mask": Path("b.png"), "method": "optimize"},
         {"like": Path("a.png"), "like_mask": Path("b.png"), "mask_control": "noise"},
     ],
 )

@@ -84,4 +84,3 @@ def test_item_does_not_depend_on_its_batch(generator: WindowGenerator) -> None:
 def test_codes_have_a_row_for_each_layer(generator: WindowGenerator) -> None:
     codes = generator.codes(torch.randn(2, 8), torch.tensor([0, 1]))
     assert codes.w.shape == (2, CONFIG.layers, CONFIG.w_dim)
-    assert CONFIG.divisor == 4

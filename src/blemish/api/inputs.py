@@ -19,7 +19,6 @@ from blemish.pairs import read_mask_for
 Photo = str | Path | Image.Image | np.ndarray | Tensor
 MEMORY = Path("picture in memory")
 MASK_IN_MEMORY = Path("mask in memory")
-CHANNELS = ((), (2,), (3,), (4,))
 _MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 
 

@@ -49,9 +49,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "windows": reads(train_windows.windows),
         "masks": reads(train_masks.masks),
         "generator": reads(train.generator),
-        "defects": reads(train.defects),
         "encoder": reads(train_codes.encoder),
-        "mapper": reads(train_codes.mapper),
     },
     "invert": reads(inversion.invert),
     "synthesize": reads(synthesis.synthesize),
@@ -112,6 +110,8 @@ def _spelled_out(args: Sequence[str]) -> list[str]:
     """`train DATA …` as the `train all DATA …` that it stands for."""
     stages = VERBS["train"]
     assert isinstance(stages, dict)
+    train.refuse_removed_stages(args)
+    synthesis.refuse_removed_options(args)
     if args[:1] == ["train"] and len(args) > 1 and args[1] not in (*stages, "-h", "--help"):
         return ["train", "all", *args[1:]]
     return list(args)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 # Commands that add each missing part.
 REMEDIES = {
     "critic": "the file has no critic, and 'blemish invert' needs one: import a file that has one",
-    "defects": "blemish train defects DATA --bundle {out}",
+    "defects": "the file has no defect branch; to draw defects, run blemish train windows DATA "
+    "--bundle {out}",
     "match_critic": "--reference distil needs a critic of defects, which the file does not contain",
     "encoder": "blemish train encoder DATA --bundle {out}",
-    "mapper": "after defects and encoder, blemish train mapper DATA --bundle {out}",
 }
 
 

@@ -1,7 +1,7 @@
 """Resuming a training: its options from the state, and the command that goes on."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -89,6 +89,34 @@ def _refuse_contradiction(given: Mapping[str, Any], known: Mapping[str, Any], fo
                 expected=f"{name} {known[name]}, as in {folder}",
                 todo=f"Leave --{name} out, or remove {folder} to start over.",
             )
+
+
+def carry_out(
+    work: "Callable[..., Ending]",
+    run: Run,
+    mine: Mapping[str, Any],
+    folder: Path,
+    *command: object,
+    done: str,
+    flag: bool = True,
+) -> None:
+    """Run a training, and say what it made or how to go on.
+
+    Args:
+        work: The training; it is called with the launched Fabric and the keywords `resume`,
+            `minutes` and `options`.
+        run: Options that all trainings share.
+        mine: The training's other options by name.
+        folder: Folder of the training's state.
+        command: Shortest command of the training, without --resume.
+        done: What the training made.
+        flag: The command needs --resume to go on.
+    """
+    with resumable(folder, *command, flag=flag):
+        fabric = run.launch()
+        how = {"resume": run.resume, "minutes": run.minutes, "options": kept(run, mine)}
+        ending = work(fabric, **how)
+    tell_ending(fabric, ending, folder, *command, done=done, flag=flag)
 
 
 @contextmanager

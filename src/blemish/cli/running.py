@@ -4,13 +4,13 @@ import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
 from blemish.cli.options import Flag
 from blemish.errors import BundleError, OptionError
-from blemish.names import Device, Precision
+from blemish.names import CriticKind, Device, Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -25,7 +25,7 @@ Names = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_PRES
 AllNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint="(default: all)")]
 OF_BUNDLE = "(default: those of the generator's training)"
 BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_BUNDLE)]
-CriticKind = Annotated[Literal["projected", "residual"] | None, arg(help_behavior_hint=OF_PRESET)]
+CriticOption = Annotated[CriticKind | None, arg(help_behavior_hint=OF_PRESET)]
 Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
 
 
@@ -35,8 +35,7 @@ class Run:
 
     Attributes:
         kimg: Training length, in kimg: thousands of images shown to the critic. On one CPU core at
-            64², one kimg takes about 1 minute for the generator and 2 for the defects; at 128², 2
-            to 4 times as long.
+            64², one kimg takes about 1 minute for the generator; at 128², 2 to 4 times as long.
         minutes: Time limit; the training then stops with a snapshot, and --resume continues it.
         batch: Images per step, over all processes.
         seed: Random seed.

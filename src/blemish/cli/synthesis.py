@@ -1,7 +1,7 @@
 """`blemish synthesize` and `demo`: the main job."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from blemish.errors import OptionError
 from blemish.names import Device
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.removed import refuse_removed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,18 @@ def synthesize(
         for row in rows:
             print(_line(out, row))
         print(f"{out / 'contact_sheet.png'} shows them.")
+
+
+def refuse_removed_options(args: Sequence[str]) -> None:
+    """Refuse `synthesize` with a method or an option that is gone, before tyro reads the line.
+
+    Raises:
+        OptionError: One is gone; the message names what replaced it.
+    """
+    words = [word for arg in args for word in arg.split("=", 1)]
+    if words[:1] == ["synthesize"]:
+        pairs = zip(words, [*words[1:], ""], strict=True)
+        refuse_removed({word[2:]: value for word, value in pairs if word.startswith("--")})
 
 
 def _refuse_typeless(defect: tuple[str, ...]) -> None:

@@ -1,17 +1,17 @@
-"""`blemish train generator` and `train defects`: training of the networks that generate."""
+"""`blemish train generator`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import (
-    AllNames,
-    BundleNames,
-    CriticKind,
+    CriticOption,
     Flat,
     Grown,
     Names,
@@ -19,15 +19,11 @@ from blemish.cli.running import (
     choose_critic,
     choose_symmetries,
     show,
-    symmetries_of,
-    trainable,
 )
 from blemish.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
-    from blemish.checkpoint import Bundle
     from blemish.data import DefectFolder
-    from blemish.generator.network import DefectConfig
 
 
 USUAL = "nut-64"
@@ -40,7 +36,7 @@ def generator(
     preset: Preset = None,
     grow: Grown = None,
     symmetries: Names = None,
-    critic: CriticKind = None,
+    critic: CriticOption = None,
     everything: Flag = False,
     run: Flat = Run(),
 ) -> None:
@@ -95,106 +91,33 @@ def generator(
         }
         return show(run, data=data, out=out, everything=everything, **about)
     _refuse_other_bundle(out)
-    command = ("generator", data, "--out", out)
-    with resumable(folder, *command):
-        fabric = run.launch()
-        ending = train_generator(
-            photographs,
-            chosen.shape,
-            training,
-            fabric,
-            out,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            everything=everything,
-            preset=mine["preset"],
-            coarse=coarse,
-        )
-    done = f"{out} has a generator. Next: blemish train defects {data} --bundle {out}"
-    tell_ending(fabric, ending, folder, *command, done=done)
-
-
-def defects(
-    data: Data,
-    bundle: Path,
-    grow: Grown = None,
-    types: AllNames = None,
-    symmetries: BundleNames = None,
-    placements: Names = None,
-    critic: CriticKind = None,
-    everything: Flag = False,
-    run: Flat = Run(),
-) -> None:
-    """Train the defect branch of a bundle that has a generator.
-
-    Args:
-        data: Folder with defects in test/<type> and their masks in ground_truth/<type>.
-        bundle: Folder of a bundle from 'blemish train generator'.
-        grow: Coarser bundle whose defect branch to start from.
-        types: Defect types to learn.
-        symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
-        placements: Symmetries of a defect, by the same names.
-        critic: projected judges by pretrained features, residual learns its own from the
-            photographs.
-        everything: Train on all defects of a type instead of the first third by name.
-        run: Options of the training run.
-    """
-    from blemish.checkpoint import find_bundle
-    from blemish.data import DefectFolder
-    from blemish.generator.defects import train_defects
-    from blemish.generator.presets import preset_of
-    from blemish.synthesis.curation.yardstick import learn_curation
-
-    found = trainable(bundle)
-    folder = found.path / "training" / "defects"
-    run, mine = recall(
-        run,
-        folder,
-        grow=grow,
-        types=types,
-        symmetries=symmetries,
-        placements=placements,
-        critic=critic,
+    work = partial(
+        train_generator,
+        photographs,
+        chosen.shape,
+        training,
+        out=out,
         everything=everything,
+        preset=mine["preset"],
+        coarse=coarse,
     )
-    grow, everything = mine["grow"], mine["everything"]
-    preset = preset_of(found)
-    photographs = DefectFolder(data)
-    branch = replace(preset.branch, types=chosen_types(mine["types"], photographs))
-    training = replace(
-        preset.defects,
-        schedule=run.schedule(preset.defects.schedule),
-        symmetries=choose_symmetries(
-            mine["symmetries"], symmetries_of(found) or preset.defects.symmetries
-        ),
-        placements=choose_symmetries(mine["placements"], preset.defects.placements),
-        critic=choose_critic(mine["critic"], preset.defects.critic),
-    )
-    if run.dry_run:
-        about = {"branch": asdict(branch), "training": asdict(training)}
-        return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
-    _refuse_other_branch(found, branch, run)
-    coarse = None if grow is None else find_bundle(grow)
-    command = ("defects", data, "--bundle", bundle)
-    with resumable(folder, *command):
-        fabric = run.launch()
-        ending = train_defects(
-            photographs,
-            found,
-            branch,
-            training,
-            fabric,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            third=not everything,
-            coarse=coarse,
+    done = f"{out} has a generator. Next: blemish train encoder {data} --bundle {out}"
+    carry_out(work, run, mine, folder, "generator", data, "--out", out, done=done)
+
+
+def refuse_removed_stages(args: Sequence[str]) -> None:
+    """Refuse the stages `train defects DATA` and `train mapper DATA`, which are gone.
+
+    Raises:
+        OptionError: It is one of them; the message names what replaced them.
+    """
+    removed = args[:1] == ["train"] and args[1:2] in (["defects"], ["mapper"])
+    if removed and len(args) > 2 and not args[2].startswith("-"):  # else a folder of that name
+        raise OptionError(
+            got=f"'blemish train {args[1]}', which this version no longer has",
+            expected="'blemish train windows', which replaced it",
+            todo=f"Run 'blemish train windows {args[2]} --bundle BUNDLE'.",
         )
-        if fabric.is_global_zero:
-            learn_curation(found, photographs, device=fabric.device.type, everything=everything)
-    done = f"{bundle} has a defect branch for {', '.join(branch.types)}."
-    tell_ending(fabric, ending, folder, *command, done=done)
 
 
 def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
@@ -219,7 +142,7 @@ def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
 
 
 def _refuse_other_bundle(out: Path) -> None:
-    """Refuse to overwrite an imported bundle, or a generator that a defect branch depends on."""
+    """Refuse to overwrite a bundle that was imported, or whose generator has a defect branch."""
     from blemish.checkpoint import Bundle
     from blemish.generator.restore import shape_of
 
@@ -228,22 +151,9 @@ def _refuse_other_bundle(out: Path) -> None:
     if not (out / "training" / "generator").is_dir():  # a run killed early has no state yet
         what = "a bundle that was not trained here"
     elif shape_of(Bundle(out)).defect is not None:
-        what = "a bundle whose defect branch depends on its present generator"
+        what = "a bundle whose generator has a defect branch"
     else:
         return
     raise OutputError(
         got=f"{out}, {what}", expected="a new folder", todo="Choose another folder with --out."
     )
-
-
-def _refuse_other_branch(bundle: "Bundle", branch: "DefectConfig", run: Run) -> None:
-    from blemish.generator.restore import shape_of
-
-    trained = shape_of(bundle).defect
-    if run.resume and trained not in (None, branch):
-        assert trained is not None
-        raise OptionError(
-            got=f"--resume with the types {', '.join(branch.types)}",
-            expected=f"{', '.join(trained.types)}, as in {bundle.path}",
-            todo="Use the same options, or start over in a copy of the bundle.",
-        )

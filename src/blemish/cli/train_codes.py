@@ -1,6 +1,7 @@
-"""`blemish train encoder` and `train mapper`: training of the networks that predict codes."""
+"""`blemish train encoder`: training of the network that predicts codes."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.progress import Progress
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import (
     BundleNames,
     Flat,
@@ -118,7 +119,7 @@ def encoder(
         ),
         **given(terms),
     )
-    moved = choose_symmetries(mine["placements"], preset.defects.placements)
+    moved = choose_symmetries(mine["placements"], preset.placements)
     folder = DefectFolder(data)
     if run.dry_run:
         about = {
@@ -128,130 +129,17 @@ def encoder(
         }
         return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
     coarse = None if grow is None else find_bundle(grow)
-    command, line = ("encoder", data, "--bundle", bundle), "computing statistics of the codes"
-    with resumable(state, *command), Progress(line, SAMPLES) as progress:
-        fabric = run.launch()
-        ending = train_encoder(
-            folder,
-            found,
-            training,
-            fabric,
-            placements=moved,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            everything=everything,
-            coarse=coarse,
-            tell=lambda done: progress.part(done),
-        )
+    line = "computing statistics of the codes"
     done = f"{bundle} has an encoder. Next: blemish evaluate inversion --bundle {bundle}"
-    tell_ending(fabric, ending, state, *command, done=done)
-
-
-MapperWeight = Annotated[float | None, arg(help_behavior_hint="(default: the built-in one)")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapperTerms:
-    """Training data of the mapper and terms of its loss.
-
-    Attributes:
-        solutions: Number of groups of eight defects that the optimiser solves before the training;
-            0 disables this.
-        code_weight: Weight of the distance to known defect codes.
-        change_weight: Weight of the distance to known changes of the image.
-        mask_weight: Weight of the mismatch between the branch's own mask and the given one.
-        visible_weight: Weight of the invisible part of the change inside the mask.
-        adversarial_weight: Weight of the adversarial loss.
-    """
-
-    solutions: Annotated[int | None, arg(help_behavior_hint="(default: 24)")] = None
-    code_weight: MapperWeight = None
-    change_weight: MapperWeight = None
-    mask_weight: MapperWeight = None
-    visible_weight: MapperWeight = None
-    adversarial_weight: MapperWeight = None
-
-
-FlatMapperTerms = Annotated[MapperTerms, arg(name="")]
-
-
-def mapper(
-    data: Data,
-    bundle: Path,
-    grow: Grown = None,
-    symmetries: BundleNames = None,
-    placements: BundleNames = None,
-    everything: Flag = False,
-    terms: FlatMapperTerms = MapperTerms(),
-    run: Flat = Run(),
-) -> None:
-    """Train the mapper of a bundle, which places defects in one forward pass.
-
-    Args:
-        data: Folder with photographs of good parts in train/good and with defects of the types that
-            the bundle knows.
-        bundle: Folder of a bundle from 'blemish train defects' and 'train encoder'.
-        grow: Bundle of half the side whose mapper to start from.
-        symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
-        placements: Symmetries of a defect, by the same names.
-        everything: Train on test/good and on all defects as well.
-        terms: Training data and terms of the loss.
-        run: Options of the training run.
-    """
-    from blemish.checkpoint import find_bundle
-    from blemish.data import DefectFolder
-    from blemish.generator.presets import preset_of
-    from blemish.synthesis.curation.yardstick import learn_curation, read_yardsticks
-    from blemish.synthesis.mapping.mapper import MAPPER
-    from blemish.synthesis.mapping.options import MapperTraining
-    from blemish.synthesis.mapping.train import train_mapper
-
-    found = trainable(bundle)
-    state = found.path / "training" / MAPPER
-    run, mine = recall(
-        run,
-        state,
-        grow=grow,
-        symmetries=symmetries,
-        placements=placements,
-        everything=everything,
-        **asdict(terms),
-    )
-    grow, everything = mine["grow"], mine["everything"]
-    terms = MapperTerms(**{name: mine[name] for name in asdict(terms)})
-    preset, usual = preset_of(found), MapperTraining()
-    training = replace(
-        usual,
-        schedule=run.schedule(usual.schedule),
-        symmetries=choose_symmetries(
-            mine["symmetries"], symmetries_of(found) or preset.training.symmetries
-        ),
-        **given(terms),
-    )
-    moved = choose_symmetries(mine["placements"], preset.defects.placements)
-    folder = DefectFolder(data)
-    if run.dry_run:
-        about = {"training": asdict(training), "placements": asdict(moved)}
-        return show(run, data=data, bundle=bundle, grow=grow, everything=everything, **about)
-    coarse = None if grow is None else find_bundle(grow)
-    command, line = ("mapper", data, "--bundle", bundle), "searching for defects to train on"
-    with resumable(state, *command), Progress(line, training.solutions) as bar:
-        fabric = run.launch()
-        ending = train_mapper(
+    with Progress(line, SAMPLES) as progress:
+        work = partial(
+            train_encoder,
             folder,
             found,
             training,
-            fabric,
             placements=moved,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
             everything=everything,
             coarse=coarse,
-            tell=bar.part,
+            tell=progress.part,
         )
-        if fabric.is_global_zero and not read_yardsticks(found):
-            learn_curation(found, folder, device=fabric.device.type, everything=everything)
-    done = f"{bundle} has a mapper: 'blemish synthesize' now needs one forward pass."
-    tell_ending(fabric, ending, state, *command, done=done)
+        carry_out(work, run, mine, state, "encoder", data, "--bundle", bundle, done=done)

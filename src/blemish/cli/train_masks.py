@@ -1,10 +1,11 @@
 """`blemish train masks`."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import AllNames, Flat, Run, show
 
 
@@ -63,19 +64,8 @@ def train_into(
     if run.dry_run:
         about = {"types": config.types, "training": training}
         return show(run, data=data, bundle=bundle, everything=mine["everything"], **about)
-    with resumable(folder, *command, flag=flag):
-        fabric = run.launch()
-        ending = train_masks(
-            photographs,
-            bundle,
-            config,
-            training,
-            fabric,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            first_third=not mine["everything"],
-            everything=mine["everything"],
-        )
+    everything = mine["everything"]
+    learns = {"first_third": not everything, "everything": everything}
+    work = partial(train_masks, photographs, bundle, config, training, **learns)
     done = f"{bundle} draws masks of {', '.join(config.types)}: --mask-kind learned."
-    tell_ending(fabric, ending, folder, *command, done=done, flag=flag)
+    carry_out(work, run, mine, folder, *command, done=done, flag=flag)

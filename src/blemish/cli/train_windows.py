@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.running import AllNames, Flat, Run, show, tell
 from blemish.names import Precision
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from blemish.checkpoint import Bundle
     from blemish.data import DefectFolder
+    from blemish.generator.stopping import Ending
     from blemish.windows.network import WindowConfig
     from blemish.windows.sources import Sources
     from blemish.windows.train import WindowTraining
@@ -119,32 +120,23 @@ def _train(
     if run.dry_run and not plan:
         about = {"types": config.types, "training": training}
         return show(run, data=data, bundle=out, everything=mine["everything"], **about)
-    flag = not plan
-    with resumable(folder, *command, flag=flag):
-        fabric = run.launch()
-        if plan and fabric.is_global_zero:
-            _print_plan(photographs, config, training, fabric, run, mine["everything"])
-        if run.dry_run:
-            return
-        ending = train_windows(
-            photographs,
-            out,
-            config,
-            training,
-            fabric,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            first_third=not mine["everything"],
-            everything=mine["everything"],
-        )
+    everything, types = mine["everything"], config.types[:-1]
+    if run.dry_run:
+        return _print_plan(photographs, config, training, run.launch(), run, everything)
+
+    def work(fabric: "Fabric", **how: Any) -> "Ending":
+        if plan:
+            _print_plan(photographs, config, training, fabric, run, everything)
+        learns = {"first_third": not everything, "everything": everything}
+        ending = train_windows(photographs, out, config, training, fabric, **learns, **how)
         if fabric.is_global_zero:
-            _keep_most_real(Bundle(out), photographs, config.types, mine["everything"])
-    tell(
-        fabric,
-        f"{out} draws {', '.join(config.types[:-1])}. Next: blemish synthesize --bundle {out}",
-    )
-    tell_ending(fabric, ending, folder, *command, done="The training is finished.", flag=flag)
+            _keep_most_real(Bundle(out), photographs, config.types, everything)
+            _learn_bounds(Bundle(out), photographs, types, everything)
+        tell(fabric, f"{out} draws {', '.join(types)}. Next: blemish synthesize --bundle {out}")
+        return ending
+
+    done = "The training is finished."
+    carry_out(work, run, mine, folder, *command, done=done, flag=not plan)
 
 
 def _print_plan(
@@ -155,6 +147,8 @@ def _print_plan(
     run: Run,
     everything: bool,
 ) -> None:
+    if not fabric.is_global_zero:
+        return
     from blemish.windows.plan import described, images_per_second
     from blemish.windows.train import WindowStage
 
@@ -162,6 +156,19 @@ def _print_plan(
     speed = images_per_second(WindowStage(config, training, sources, fabric))
     for line in described(sources, speed, run.minutes or 0):
         tell(fabric, line)
+
+
+def _learn_bounds(
+    bundle: "Bundle", data: "DefectFolder", types: tuple[str, ...], everything: bool
+) -> None:
+    """Learn the bounds of curation; a photograph without its mask is no reason to fail now."""
+    from blemish.errors import DataError
+    from blemish.synthesis.curation.yardstick import learn_curation
+
+    try:
+        learn_curation(bundle, data, types, everything=everything)
+    except DataError as error:
+        print(f"Items will not be judged: {error}")
 
 
 def _keep_most_real(

@@ -8,7 +8,6 @@ closer to a training photograph than photographs are to each other.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -18,11 +17,8 @@ from blemish.checkpoint import Bundle, load_tensors
 from blemish.errors import OptionError
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.generator.network import Generator, GeneratorConfig
-from blemish.generator.restore import shape_of
 
 Features = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n d"]]
-Stage = Literal["generator", "defects"]
-KEPT: dict[Stage, str] = {"generator": "kept_nimg", "defects": "kept_defects_nimg"}
 BATCH = 50
 
 
@@ -92,28 +88,24 @@ def best(verdicts: list[Verdict], *, most_memorised: float = 0.1) -> Verdict:
     return min(verdicts, key=lambda v: v.memorised)
 
 
-def keep(bundle: Bundle, kimg: int, stage: Stage = "generator") -> None:
+def keep(bundle: Bundle, kimg: int) -> None:
     """Make a snapshot the generator of its bundle; the training's state stays unchanged.
 
     Args:
         bundle: Bundle without parts that were trained on its present generator.
         kimg: Length of the training at the snapshot.
-        stage: Training of the snapshot; snapshots of the defect stage contain the backbone, too.
 
     Raises:
-        OptionError: The bundle has a later branch, encoder or mapper.
+        OptionError: The bundle has an encoder.
         BundleError: The snapshot can't be read.
         OutputError: The bundle can't be written.
     """
-    branch = "defect branch" if shape_of(bundle).defect else None
-    learnt = [branch if stage == "generator" else None]
-    learnt += [name if bundle.has(name) else None for name in ("encoder", "mapper")]
-    if behind := next(filter(None, learnt), None):
+    if bundle.has("encoder"):
         raise OptionError(
-            got=f"{bundle.path}, whose {behind} was trained on its present generator",
+            got=f"{bundle.path}, whose encoder was trained on its present generator",
             expected="a bundle without any later training",
-            todo=f"Choose the snapshot first, then train the {behind}.",
+            todo="Choose the snapshot first, then train the encoder.",
         )
-    file = bundle.path / "training" / stage / f"generator-{kimg:06d}.safetensors"
+    file = bundle.path / "training" / "generator" / f"generator-{kimg:06d}.safetensors"
     bundle.write("generator", load_tensors(file)[0])
-    bundle.write_config({**bundle.config, KEPT[stage]: 1000 * kimg})
+    bundle.write_config({**bundle.config, "kept_nimg": 1000 * kimg})

@@ -98,17 +98,6 @@ class Critic(nn.Module, ABC):
             resolution: Side of the pictures it judges.
         """
 
-    def widened(self, known: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
-        """Weights with which a critic of masks begins as one of pictures alone.
-
-        Args:
-            known: Weights of the critic of pictures, which has the same options.
-
-        Returns:
-            Weights that replace known ones of the same names; None to begin afresh.
-        """
-        return None
-
 
 def build_critic(
     config: CriticConfig, shape: GeneratorConfig, *, image_channels: int = 3

@@ -1,12 +1,15 @@
 """The kinds of critics by name, a line each."""
 
+from typing import Any
+
 from blemish.documents import fill
 from blemish.errors import OptionError
 from blemish.generator.critic import CriticConfig
 from blemish.generator.projected import ProjectedConfig
 from blemish.generator.residual import ResidualConfig
+from blemish.names import CriticKind
 
-KINDS: dict[str, type[CriticConfig]] = {
+KINDS: dict[CriticKind, type[CriticConfig]] = {
     "residual": ResidualConfig,
     "projected": ProjectedConfig,
 }
@@ -19,7 +22,7 @@ def critic_from(fields: object) -> CriticConfig:
         OptionError: There is no such kind, or an option is out of its range.
         ValueError: The kind has other options, or an option is of another type.
     """
-    kind = fields.get("kind") if isinstance(fields, dict) else None
+    kind: Any = fields.get("kind") if isinstance(fields, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise OptionError(
             got=f"the critic '{kind}'", expected=" or ".join(KINDS), todo="Choose one of these."

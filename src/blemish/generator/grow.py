@@ -6,7 +6,6 @@ new block's outputs start at zero, so at first an image is the coarser one, enla
 critic defines how it starts from a coarser one.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -34,38 +33,13 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
         BundleError: The coarser bundle can't be read.
     """
     refuse_unlike(generator.config, coarse)
-    known = coarse.tensors("generator")
-    _take(generator, {k: v for k, v in known.items() if not k.startswith(BRANCH)})
-    _silence(generator, "b", shape_of(coarse).resolution)
+    known = coarse.tensors("generator").items()
+    parts = {k: v for k, v in known if not k.startswith(BRANCH)}
+    unknown = generator.load_state_dict(parts, strict=False).unexpected_keys
+    assert not unknown, unknown  # same shapes, except for what is missing
+    _silence(generator, shape_of(coarse).resolution)
     if critic_of(coarse) == critic.config:
         critic.grow_from(coarse.tensors("critic"), shape_of(coarse).resolution)
-
-
-@torch.no_grad()
-def grow_branch(generator: Generator, coarse: Bundle) -> None:
-    """Start from the defect branch of a coarser bundle.
-
-    Args:
-        generator: Generator with a fresh branch; the mask logits of blocks that the coarser one
-            lacks are set to zero.
-        coarse: Bundle whose branch has the same first resolution and types.
-
-    Raises:
-        OptionError: The coarser branch has another shape, or is missing.
-        BundleError: The coarser bundle can't be read.
-    """
-    refuse_unlike(generator.config, coarse)
-    mine, other = generator.config.defect, shape_of(coarse).defect
-    if other is None or mine != other:
-        raise OptionError(
-            got=f"{coarse.path}, "
-            + ("without a defect branch" if other is None else f"whose branch is {other}"),
-            expected=f"one whose branch is {mine}",
-            todo="Train that bundle's branch on the same types, or leave --grow out.",
-        )
-    known = coarse.tensors("generator")
-    _take(generator, {k: v for k, v in known.items() if k.startswith(BRANCH)})
-    _silence(generator, "res_b", shape_of(coarse).resolution)
 
 
 def free_all_but(generator: Generator, held: Bundle | None) -> list[nn.Parameter]:
@@ -76,13 +50,8 @@ def free_all_but(generator: Generator, held: Bundle | None) -> list[nn.Parameter
         held: Coarser generator; None freezes nothing.
     """
     known = () if held is None else held.tensors("generator").keys()
-    return free(generator, lambda name: name not in known)
-
-
-def free(generator: Generator, wanted: Callable[[str], bool]) -> list[nn.Parameter]:
-    """Freeze all parameters except those with wanted names, which are returned."""
     for name, parameter in generator.named_parameters():
-        parameter.requires_grad_(wanted(name))
+        parameter.requires_grad_(name not in known)
     return [parameter for parameter in generator.parameters() if parameter.requires_grad]
 
 
@@ -109,17 +78,11 @@ def refuse_unlike(config: GeneratorConfig, coarse: Bundle) -> None:
         )
 
 
-def _take(module: nn.Module, known: Mapping[str, Tensor]) -> None:
-    unknown = module.load_state_dict(known, strict=False).unexpected_keys
-    assert not unknown, unknown  # same shapes, except for what is missing
-
-
-def _silence(generator: Generator, prefix: str, above: int) -> None:
-    """Zero the outputs (colours or mask logits) of blocks finer than `above`."""
+def _silence(generator: Generator, above: int) -> None:
+    """Zero the colours of blocks finer than `above`."""
     for r in generator.config.resolutions():
-        name = f"{prefix}{r}.torgb"
-        if r > above and hasattr(generator.synthesis, f"{prefix}{r}"):
-            output = generator.synthesis.get_submodule(name)
+        if r > above:
+            output = generator.synthesis.get_submodule(f"b{r}.torgb")
             assert isinstance(output.weight, Tensor) and isinstance(output.bias, Tensor)
             output.weight.zero_()
             output.bias.zero_()

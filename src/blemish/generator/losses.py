@@ -1,6 +1,6 @@
 """Losses other than those of logits (`logits`): functions of tensors, one value per item.
 
-Weights, means and schedules belong to the stages in `train.py` and `defects.py`.
+Weights, means and schedules belong to the stages that use them.
 """
 
 from math import sqrt
@@ -38,21 +38,6 @@ def path_lengths(
     scaled = noise / sqrt(image.shape[2] * image.shape[3])
     (slope,) = torch.autograd.grad((image * scaled).sum(), w, create_graph=True)
     return slope.float().square().sum(dim=2).mean(dim=1).sqrt()
-
-
-def mode_seeking(
-    w_first: Float[Tensor, "n d"],
-    w_second: Float[Tensor, "n d"],
-    mask_first: Float[Tensor, "n 1 h w"],
-    mask_second: Float[Tensor, "n 1 h w"],
-) -> Float[Tensor, " n"]:
-    """Distance of two defect codes over the distance of their outputs (Mao et al., 2019).
-
-    DFMGAN's form, ‖w₁ - w₂‖₁ / ‖M₁ - M₂‖₁. Its weight must be small: with means over elements as
-    norms the term is far stronger, and masks turn to noise in order to differ.
-    """
-    far = (mask_first - mask_second).abs().sum(dim=(1, 2, 3))
-    return (w_first - w_second).abs().sum(dim=1) / (far + 1e-2)
 
 
 def multiscale_l1(

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.errors import OptionError
-from blemish.generator.defects import DefectTraining
 from blemish.generator.loop import Schedule
-from blemish.generator.network import DefectConfig, GeneratorConfig
+from blemish.generator.network import GeneratorConfig
 from blemish.generator.projected import ProjectedConfig
 from blemish.generator.residual import ResidualConfig
 from blemish.generator.restore import shape_of
@@ -19,16 +18,14 @@ class Preset:
     """Shape of a generator and the options of its training.
 
     Attributes:
-        shape: Shape of the backbone.
-        branch: Shape of the defect branch, whose types come from the folder.
-        training: Options of stage 1.
-        defects: Options of stage 2.
+        shape: Shape of the generator.
+        training: Options of its training.
+        placements: Augmentation of a real defect that keeps it plausible on the part.
     """
 
     shape: GeneratorConfig
-    branch: DefectConfig
     training: GeneratorTraining = field(default_factory=GeneratorTraining)
-    defects: DefectTraining = field(default_factory=DefectTraining)
+    placements: Symmetries = field(default_factory=Symmetries)
 
 
 NUT = Symmetries(flip_vertical=True, rotate=True, shift=True, scale=True, colour=True)
@@ -57,88 +54,72 @@ PRESETS: dict[str, Preset] = {
         shape=GeneratorConfig(
             resolution=64, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
-        branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(symmetries=NUT, path_every=16, kl_weight=3e-3, schedule=HOUR),
-        defects=DefectTraining(symmetries=NUT, placements=PAINT, taking=0.625, schedule=HOUR),
+        placements=PAINT,
     ),
     "bottle-64": Preset(  # a rigid part in a fixed orientation
         shape=GeneratorConfig(
             resolution=64, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
-        branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(
             symmetries=ALIGNED, path_every=16, kl_weight=3e-3, schedule=HOUR
         ),
-        defects=DefectTraining(symmetries=ALIGNED, placements=RING, taking=0.625, schedule=HOUR),
+        placements=RING,
     ),
     "bottle-128": Preset(  # half of StyleGAN2's width at this size: grown from bottle-64 on a CPU
         shape=GeneratorConfig(
             resolution=128, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
-        branch=DefectConfig(first_resolution=16),
         # No symmetries: with colour augmentation the white background stayed tinted.
         training=GeneratorTraining(path_every=16, r1_gamma=0.2, kl_weight=3e-3, schedule=HOUR),
-        defects=DefectTraining(
-            symmetries=ALIGNED, placements=RING, taking=0.625, r1_gamma=0.2, schedule=HOUR
-        ),
+        placements=RING,
     ),
     "tiny-32": Preset(  # a finer form of tiny-16, to try growing
         shape=GeneratorConfig(resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
-        branch=DefectConfig(first_resolution=8),
         training=GeneratorTraining(
             schedule=TINY, critic=ResidualConfig(), warm_steps=10, grown_steps=10
         ),
-        defects=DefectTraining(schedule=TINY, critic=ResidualConfig()),
     ),
     "nut-128-slim": Preset(  # to nut-64 what bottle-128 is to bottle-64
         shape=GeneratorConfig(
             resolution=128, z_dim=64, w_dim=128, channel_base=2048, channel_max=128
         ),
-        branch=DefectConfig(first_resolution=16),
         training=GeneratorTraining(
             symmetries=NUT, path_weight=0, r1_gamma=0.2, schedule=HOUR, hold=True
         ),
-        defects=DefectTraining(
-            symmetries=NUT, placements=PAINT, taking=0.625, r1_gamma=0.2, schedule=HOUR
-        ),
+        placements=PAINT,
     ),
     "nut-128": Preset(  # the first half of nut-256; fine as it is where 128² is enough
         shape=FINE_128,
-        branch=DefectConfig(first_resolution=32),
         training=GeneratorTraining(
             symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
-        defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.2),
+        placements=NUT,
     ),
     "nut-256": Preset(  # grown from nut-128
         shape=FINE_256,
-        branch=DefectConfig(first_resolution=64),
         training=GeneratorTraining(
             symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
-        defects=DefectTraining(symmetries=NUT, placements=NUT, r1_gamma=0.8),
+        placements=NUT,
     ),
     "bottle-fine-128": Preset(  # the first half of bottle-256
         shape=FINE_128,
-        branch=DefectConfig(first_resolution=32),
         training=GeneratorTraining(
             symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
-        defects=DefectTraining(symmetries=ALIGNED, placements=RING, r1_gamma=0.2),
+        placements=RING,
     ),
     "bottle-256": Preset(  # grown from bottle-fine-128
         shape=FINE_256,
-        branch=DefectConfig(first_resolution=64),
         training=GeneratorTraining(
             symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
-        defects=DefectTraining(symmetries=ALIGNED, placements=RING, r1_gamma=0.8),
+        placements=RING,
     ),
     "tiny-16": Preset(  # too small for anything but a test of the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
-        branch=DefectConfig(first_resolution=8),
         training=GeneratorTraining(schedule=TINY, critic=ResidualConfig(), warm_steps=10),
-        defects=DefectTraining(schedule=TINY, critic=ResidualConfig()),
     ),
 }
 
@@ -162,6 +143,5 @@ def preset_of(bundle: Bundle) -> Preset:
     if named in PRESETS:
         return PRESETS[named]
     shape = replace(shape_of(bundle), defect=None)
-    branch = DefectConfig(first_resolution=max(8, shape.resolution // 4))
     alike = (preset for preset in PRESETS.values() if preset.shape == shape)
-    return next(alike, Preset(shape=shape, branch=branch))
+    return next(alike, Preset(shape=shape))

@@ -11,6 +11,7 @@ colours changed faintly: stronger changes taught generators wrong colours.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -114,3 +115,9 @@ class ProjectedCritic(Critic):
 
     def _enlarged(self, stack: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c p q"]:
         return enlarged(stack, self.least_side)
+
+
+def pretrained_features(device: torch.device | str = "cpu") -> ProjectedCritic:
+    """Critic of pictures with masks; only its features, which are pretrained, are of use."""
+    critic = ProjectedCritic(ProjectedConfig(), masks=True)
+    return critic.to(device).eval().requires_grad_(False)

@@ -161,13 +161,6 @@ class ResidualCritic(Critic):
         assert not unknown, unknown  # shapes are alike but for what is missing
         self._hand_on(known, resolution)
 
-    def widened(self, known: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The first layer with a fourth channel, for the mask, that starts at zero."""
-        name = f"b{self.resolutions[0]}.fromrgb.weight"
-        # An equalised layer divides by the root of its inputs, which are four now.
-        three = known[name] * (4 / 3) ** 0.5
-        return {name: torch.cat([three, 0 * three[:, :1]], dim=1)}
-
     def _hand_on(self, known: Mapping[str, Tensor], above: int) -> None:
         """Let blocks finer than `above` give the next what the coarser critic's first layer did."""
         blocks = [self.get_submodule(f"b{r}") for r in self.resolutions if r > above]

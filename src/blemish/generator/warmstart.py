@@ -15,18 +15,18 @@ from blemish.generator.residual import ResidualConfig
 
 
 class LatentEncoder(nn.Module):
-    """Encoder from an image, or image with mask, to a Gaussian over z, on a residual trunk."""
+    """Encoder from an image to a Gaussian over z, on a residual trunk."""
 
-    def __init__(self, config: GeneratorConfig, *, image_channels: int = 3) -> None:
+    def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        self.trunk = build_critic(ResidualConfig(), config, image_channels=image_channels)
+        self.trunk = build_critic(ResidualConfig(), config)
         self.head = FullyConnected(config.channels(4) * 16, 2 * config.z_dim)
 
     def forward(
-        self, stack: Float[Tensor, "n c h w"]
+        self, image: Float[Tensor, "n 3 h w"]
     ) -> tuple[Float[Tensor, "n z"], Float[Tensor, "n z"]]:
         """Mean and log-variance."""
-        mean, log_variance = self.head(self.trunk.features(stack)[-1].flatten(1)).chunk(2, dim=1)
+        mean, log_variance = self.head(self.trunk.features(image)[-1].flatten(1)).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 2)
 
 

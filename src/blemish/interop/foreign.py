@@ -42,7 +42,7 @@ class Foreign:
             "defects": self.config.defect is None,
             "match_critic": self.config.defect is not None and self.match_critic is None,
         }
-        return (*(name for name, absent in lacks.items() if absent), "encoder", "mapper")
+        return (*(name for name, absent in lacks.items() if absent), "encoder")
 
 
 Learn = Callable[[Generator], State]

@@ -17,7 +17,7 @@ from blemish.types import Codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class SavedInversion:
     """Reusable part of a saved inversion.
 
     Attributes:
@@ -35,7 +35,7 @@ class Kept:
     digest: str
 
 
-def load_inversion(folder: Path, bundle: Bundle) -> Kept:
+def load_inversion(folder: Path, bundle: Bundle) -> SavedInversion:
     """Read the result of `Inversion.save`.
 
     Raises:
@@ -67,7 +67,7 @@ def load_inversion(folder: Path, bundle: Bundle) -> Kept:
             expected=f"[1, {shape.layers}, {shape.w_dim}], as {bundle.path} takes them",
             todo="Invert the photograph again with this bundle.",
         )
-    return Kept(
+    return SavedInversion(
         codes=codes,
         mask=mask_to_tensor(read_mask(mask))[None] if mask.exists() else None,
         photograph=to_tensor(read_picture(folder / "photograph.png"))[None],

@@ -194,9 +194,9 @@ def with_defect(
     """
     if generator.config.defect is None:
         raise BundleError(
-            got="a bundle without a defect branch",
-            expected="one that has learnt defects",
-            todo="Run 'blemish train defects DATA --bundle BUNDLE', or search for a good part.",
+            got="a bundle whose generator has no defect branch",
+            expected="one with a branch, such as an imported network of DFMGAN",
+            todo="Search for a good part.",
         )
     mapping, layers = generator.defect_mapping, generator.config.defect_layers
     kind = _kind(mapping, encoding, rngs)

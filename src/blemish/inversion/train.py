@@ -162,8 +162,7 @@ class EncoderStage:
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
-        forget_domain(bundle)  # first: an encoder must not be used with another one's domain,
-        bundle.drop("mapper")  # nor with a mapper that was trained on another one's features
+        forget_domain(bundle)  # first: an encoder must not be used with another one's domain
         bundle.write("encoder", self.average.state_dict())
         about = {**bundle.config.get("training", {}), "encoder": asdict(self.training)}
         bundle.write_config({**bundle.config, "training": about, "encoder_nimg": nimg})

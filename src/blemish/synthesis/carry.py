@@ -11,7 +11,6 @@ enlarged, normalised convolution (Knutsson & Westin, 1993) extends it beyond the
 pale rim at the edge of coarse pixels.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -23,7 +22,6 @@ VISIBLE_LEVELS = 6
 LEAST_LEVELS = 1
 REACH_SHARE = 1 / 64
 EDGE_SHARE = 1 / 400
-Detail = Callable[[Float[np.ndarray, "h w 3"]], Float[np.ndarray, "h w 3"]]
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -60,7 +58,6 @@ def carry(
     *,
     strength: float | Float[np.ndarray, "h w"] = 1.0,
     grey: bool = False,
-    detail: Detail | None = None,
 ) -> Carried:
     """Add the model's change to the photograph.
 
@@ -72,24 +69,18 @@ def carry(
         requested: Mask that the user requested; nothing changes beyond its reach.
         strength: Fraction of the change to apply, in [0, 1], constant or per pixel.
         grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
-        detail: Function that adds detail to the enlarged change, finer than the model draws. Detail
-            crosses zero everywhere; to avoid holes in the mask, every pixel inside it moves by at
-            least `LEAST_LEVELS`, which is invisible.
 
     Returns:
-        The photograph with its defect. Other pixels that would change by less than
+        The photograph with its defect. Pixels that would change by less than
         `VISIBLE_LEVELS` in every channel stay unchanged, so that the mask is exactly where bytes
         differ.
     """
     h, w = picture.shape[:2]
     wide = cv2.resize(_continued(change, drawn), (w, h), interpolation=cv2.INTER_CUBIC)
-    if detail is not None:
-        wide = detail(wide)
     if grey:
         wide = (wide @ LUMINANCE)[:, :, None]
     step = np.broadcast_to((strength * cover)[:, :, None] * wide, picture.shape)
-    whole = None if detail is None else cover > 0.5
-    return put_on(picture, step, within_reach(requested), whole=whole)
+    return put_on(picture, step, within_reach(requested))
 
 
 def put_on(

@@ -5,13 +5,12 @@ given photograph; (c) inside, it matches a reference. Four steps:
 
     A  invert the photograph with the defect branch off            (`inversion.project`)
     B  freeze w, fit the defect code to the mask and the reference
-    C  polish both together, the mask term on
+    C  refine both together, the mask term on
     D  put the photograph's own pixels back where the reach ends   (`carry`)
 
 The mask is met by searching codes, or codes and the branch's noise maps, or by giving it to the
-networks (`condition`), which needs no search unless there is a reference. Known codes, such as a
-mapper's, are refined together in a few steps. The networks are a generator with a defect branch, or
-generators of parts, masks and windows (`drawers`, `composed`).
+networks (`condition`), which needs no search unless there is a reference. The networks are a
+generator with a defect branch, or generators of parts, masks and windows (`drawers`, `composed`).
 """
 
 from dataclasses import dataclass, field, replace
@@ -160,39 +159,6 @@ def place_defects(
         hunt.search(_long(how), part=False, tell=tell)
         terms = hunt.search(_short(how), part=True, tell=tell)
     return hunt.placed(twin, terms)
-
-
-def polish_defects(
-    drawer: Drawer,
-    codes: Codes,
-    photograph: Float[Tensor, "1 3 h w"],
-    mask: Float[Tensor, "1 1 h w"],
-    kind: int,
-    how: SearchOptions,
-    *,
-    reference: Reference | None = None,
-    tell: Step | None = None,
-) -> Placed:
-    """Refine known codes, all rows together, for all of `how`'s steps.
-
-    Args:
-        drawer: Same as in `place_defects`.
-        codes: Codes of parts with their defects.
-        photograph: Same as in `place_defects`.
-        mask: Same as in `place_defects`.
-        kind: Same as in `place_defects`.
-        how: Options; all steps run at the full rate, in w+.
-        reference: Same as in `place_defects`.
-        tell: Same as in `place_defects`.
-    """
-    assert codes.w_defect is not None
-    noise = dict(codes.noise or {})
-    defect, marks = codes.w_defect.clone(), codes.w_mask
-    leaves = Leaves(defect=defect, mask=marks, w=codes.w, noise=noise)
-    how = replace(how, defect_space="w+")
-    hunt = _Hunt(drawer, leaves, (photograph, mask), kind, how, reference)
-    terms = hunt.search(_long(how), part=True, tell=tell) if how.defect_steps else {}
-    return hunt.placed(codes, terms)
 
 
 def _weights(how: SearchOptions) -> dict[str, float]:

@@ -81,20 +81,18 @@ def outline_on(part: Bool[np.ndarray, "_h _w"], mask: Bool[np.ndarray, "h w"]) -
     return Outline(mask=small, middle=np.array([x.mean(), y.mean()]))
 
 
-def best_laid(target: Outline, candidates: list[Outline], seed: int, *, enough: float = 0.0) -> int:
+def best_laid(target: Outline, candidates: list[Outline], seed: int) -> int:
     """Index of one of the candidates with the best overlap; seeds use them in turn.
 
     Args:
         target: Mask under which they are placed.
         candidates: Real defects.
         seed: Selects among `TAKEN`.
-        enough: Candidates below this fraction of the best overlap are left out.
     """
     far = [np.abs(np.subtract(c.shape, target.shape)).sum() for c in candidates]
     alike = np.argsort(far, kind="stable")[:TRIED]
     overlaps = np.array([lay(candidates[index], target)[1] for index in alike])
-    order = np.argsort(-overlaps, kind="stable")[:TAKEN]
-    best = alike[order[overlaps[order] >= enough * overlaps.max()]]
+    best = alike[np.argsort(-overlaps, kind="stable")[:TAKEN]]
     return int(best[seed % len(best)])
 
 

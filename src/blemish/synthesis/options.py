@@ -25,8 +25,8 @@ from blemish.names import (
     PlacementChoice,
     ReferenceName,
     Space,
-    Tone,
 )
+from blemish.synthesis.removed import refuse_removed
 
 MOST_AREA = 0.5
 MOST_ELASTIC = 0.1
@@ -180,13 +180,10 @@ class PlacementOptions:
     """Options of the placement of a defect.
 
     Attributes:
-        method: Placement method. window draws into the photograph at its own scale; one-pass uses
-            the codes of the mapper, without a search; hybrid refines them with a short search;
-            optimize inverts the photograph and searches for the defect if the mask or the reference
-            needs it; paste lays a real defect under the mask and needs no bundle; auto is optimize
-            if an option needs a search, else window if the bundle has a window generator, else
-            one-pass if it has a mapper.
-        polish: Steps of the short search of hybrid.
+        method: Placement method. window draws into the photograph at its own scale; optimize
+            inverts the photograph and searches for the defect if the mask or the reference needs
+            it; paste lays a real defect under the mask and needs no bundle; auto is window if the
+            bundle has a window generator and no option needs a search, else optimize.
         invert: Inversion method of optimize, as in 'blemish invert'; auto is in-domain if the
             bundle has an encoder, else project.
         space: Search space of the photograph's inversion.
@@ -196,7 +193,6 @@ class PlacementOptions:
     """
 
     method: PlacementChoice = "auto"
-    polish: int = 20
     invert: InversionChoice = "auto"
     space: Annotated[Space | None, arg(help_behavior_hint="(default: w+, or w for project)")] = None
     steps: Annotated[int | None, arg(help_behavior_hint="(default: the method's)")] = None
@@ -210,14 +206,10 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
     Attributes:
         reference: Target for the inside: none leaves it to the model, stitch is a real defect
             warped under the mask, distil the statistics of real defects.
-        detail: Add fine detail of real defects, which the model's resolution is too low for; the
-            coarse band stays the model's.
-        tone: Source of the coarse colours with detail: the model, the real defect, or colours drawn
-            from the distribution of the type's real defects.
         uneven: Loss of strength where the defect is weakest, from 0 (constant strength) to 1 (fades
-            out). With detail the mask stays whole.
-        real: Folder with real defects, for the method paste, reference, detail and masks of the
-            kind real; distil needs none if the bundle has the statistics.
+            out).
+        real: Folder with real defects, for the method paste, reference and masks of the kind real;
+            distil needs none if the bundle has the statistics.
         first_third: Use only the first third of the real defects of each type, by name.
         like: Photograph of a real defect that the new one is to look like, for the method window.
         like_mask: Mask of that defect.
@@ -227,8 +219,6 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
     """
 
     reference: ReferenceName = "none"
-    detail: Switch = False
-    tone: Tone = "model"
     uneven: float = 0
     real: Folder = None
     first_third: Switch = False
@@ -239,10 +229,6 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
         MaskOptions.__post_init__(self)
         SearchOptions.__post_init__(self)
         _refuse_outside("uneven", self.uneven, 1)
-        if self.polish < 0:
-            raise OptionError(
-                got=f"{self.polish} polishing steps", expected="0 or more", todo="Correct it."
-            )
         _refuse_method(self)
         _refuse_real(self)
         _refuse_like(self)
@@ -266,7 +252,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
     @property
     def shows_real(self) -> bool:
         """Whether a defect depends on the folder of real defects, apart from its mask."""
-        return self.detail or self.reference != "none" or self.pastes
+        return self.reference != "none" or self.pastes
 
     @property
     def pastes(self) -> bool:
@@ -336,18 +322,19 @@ def _refuse_method(options: SynthesisOptions) -> None:
         )
     if options.method == "auto":
         return
+    refuse_removed({"method": options.method})
     traits = PLACEMENT_METHODS[options.method]
-    if not traits.needs_bundle and (options.detail or options.mask_control != "condition"):
+    if not traits.needs_bundle and options.mask_control != "condition":
         raise OptionError(
-            got=f"the method {options.method} with detail, or with a mask control",
-            expected=f"neither: {options.method} uses no generator",
-            todo="Leave them out, or choose another method.",
+            got=f"the method {options.method} with a mask control",
+            expected=f"none: {options.method} uses no generator",
+            todo="Leave it out, or choose another method.",
         )
     if options.needs_search and not traits.searches:
         raise OptionError(
             got=f"the method {options.method} with a reference, or with noise that meets the mask",
             expected=f"neither, because {options.method} does not search",
-            todo="Choose the method hybrid or optimize, or leave these options out.",
+            todo="Choose the method optimize, or leave these options out.",
         )
     if options.asks_inversion and not traits.inverts:
         raise OptionError(
@@ -366,34 +353,28 @@ def _refuse_like(options: SynthesisOptions) -> None:
             todo="Add the other, or leave this out.",
         )
     takes = options.method == "auto" or PLACEMENT_METHODS[options.method].takes_look
-    if options.like is not None and (not takes or options.detail or options.asks_search):
+    if options.like is not None and (not takes or options.asks_search):
         raise OptionError(
-            got=f"'like' with the method {options.method}, or with detail or a search",
+            got=f"'like' with the method {options.method}, or with a search",
             expected="the method window, which takes the look of a real defect",
-            todo="Choose the method window, and leave detail and a search out.",
+            todo="Choose the method window, and leave a search out.",
         )
 
 
 def _refuse_real(options: SynthesisOptions) -> None:
     """Refuse real defects without a use, and uses without real defects."""
     masks = options.mask_kind == "real"
-    if options.real is None and (options.detail or masks or options.pastes):
-        use = "detail" if options.detail else f"the method {options.method}"
+    if options.real is None and (masks or options.pastes):
+        use = "masks of the kind real" if masks else f"the method {options.method}"
         raise OptionError(
-            got=f"{'masks of the kind real' if masks else use} without real defects",
+            got=f"{use} without real defects",
             expected="'real' as well, a folder with real defects and their masks",
             todo='Add --real FOLDER; in a recipe, real = "FOLDER".',
-        )
-    if options.tone != "model" and not options.detail:
-        raise OptionError(
-            got=f"the tone {options.tone} without detail",
-            expected="detail as well, because one real defect gives both",
-            todo="Add detail as well, or leave the tone to the model.",
         )
     if options.real is not None and not (options.shows_real or masks):
         raise OptionError(
             got=f"real = {options.real} without a use for it",
-            expected="the method paste, a reference, detail, or masks of the kind real as well",
+            expected="the method paste, a reference, or masks of the kind real as well",
             todo="Add one of them, or leave it out.",
         )
     if options.first_third and options.real is None:

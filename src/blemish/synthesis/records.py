@@ -1,8 +1,8 @@
 """Records of the options of items and batches.
 
-Records keep the tables and the names of release 0.1, so that older folders can be resumed. A newer
-option is recorded only where it is used, so it does not change the records and names of other
-items.
+Records keep the tables and the names of release 0.1, and the defaults of options that are gone, so
+that older folders can be resumed. A newer option is recorded only where it is used, so it does not
+change the records and names of other items.
 """
 
 from collections.abc import Mapping, Set
@@ -10,6 +10,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.removed import OPTIONS
 
 # Tables of options in recipes and in records of release 0.1: from their names to ours.
 TABLES: dict[str, dict[str, str]] = {
@@ -36,11 +37,8 @@ TABLES: dict[str, dict[str, str]] = {
 }
 FIRST = frozenset(new for table in TABLES.values() for new in table.values()) | {
     "method",
-    "polish",
     "inverted",
     "reference",
-    "detail",
-    "tone",
     "uneven",
     "real",
     "first_third",
@@ -63,10 +61,8 @@ def record_of(options: SynthesisOptions) -> dict[str, Any]:
         "invert": None,
         "inverted": options.inverted,
         "search": table_of(known, "search"),
-        **{
-            name: known[name]
-            for name in ("polish", "reference", "detail", "tone", "uneven", "real", "first_third")
-        },
+        **OPTIONS,
+        **{name: known[name] for name in ("reference", "uneven", "real", "first_third")},
         **later(options),
     }
 

@@ -1,6 +1,7 @@
 """Reference stitched from a real defect, placed under the mask in the photograph."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from blemish.data.masks import silhouette, spanned
 from blemish.inversion.losses import squared_error
+from blemish.pictures import to_picture, to_tensor
 from blemish.synthesis.bending import bent_onto
-from blemish.synthesis.laying import enlarged, lay, outline_of
+from blemish.synthesis.laying import Outline, best_laid, enlarged, lay, outline_of
+from blemish.synthesis.realdefects import RealDefects
 
 # Width in pixels around the mask from which a defect's gradients are blended. OpenCV removes
 # three of them again; the rest must contain the step from the part to the defect.
@@ -29,6 +32,34 @@ class Stitched:
     ) -> Float[Tensor, " n"]:
         """Mean squared difference inside the mask."""
         return 10 * squared_error(image, self.target, mask)
+
+
+class StitchSource:
+    """See `references.ReferenceSource`: one of the best-placed real defects, selected by the seed."""
+
+    def __init__(self, real: RealDefects) -> None:
+        self.real, self.outlines = real, cache(self._outlines)
+
+    def prepare(self, kind: str) -> None:
+        """See `references.ReferenceSource`."""
+        self.outlines(kind)
+
+    def choose(
+        self,
+        kind: str,
+        photograph: Float[Tensor, "1 3 h w"],
+        mask: Float[Tensor, "1 1 h w"],
+        seed: int,
+    ) -> Stitched:
+        """See `references.ReferenceSource`."""
+        pictures, masks = self.real.load(kind)
+        picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
+        k = best_laid(outline_of(picture, target), self.outlines(kind), seed)
+        pasted = stitch_defect(picture, target, pictures[k], masks[k] > 0)
+        return Stitched(to_tensor(pasted)[None].to(self.real.device))
+
+    def _outlines(self, kind: str) -> list[Outline]:
+        return [outline_of(p, m > 0) for p, m in zip(*self.real.load(kind), strict=True)]
 
 
 def stitch_defect(
@@ -54,7 +85,7 @@ def stitch_defect(
     Returns:
         The photograph, changed only inside the mask.
     """
-    moved, covered = laid_under(photograph, mask, source, source_mask)
+    moved, covered = _laid_under(photograph, mask, source, source_mask)
     if not covered.any():
         return photograph
     patch = np.where(mask[:, :, None], _spread(moved, covered), _spread(moved, ~covered))
@@ -63,7 +94,7 @@ def stitch_defect(
     return np.where(mask[:, :, None], patch, photograph)
 
 
-def laid_under(
+def _laid_under(
     photograph: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     source: UInt8[np.ndarray, "h w 3"],

@@ -60,11 +60,6 @@ class WindowConfig:
         """Rows of a defect code: two for each size."""
         return 2 * len(self.channels)
 
-    @property
-    def divisor(self) -> int:
-        """Number that divides the side of every window."""
-        return 2 ** (len(self.channels) - 1)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowInput:

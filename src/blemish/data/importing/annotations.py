@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blemish.data.importing.areas import Area, Outline, Points
+from blemish.data.importing.areas import Area, Points, PolygonArea
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +20,7 @@ class Box:
     @property
     def area(self) -> Area:
         """The whole rectangle."""
-        return Outline((self.corners,))
+        return PolygonArea((self.corners,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

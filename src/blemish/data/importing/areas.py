@@ -35,7 +35,7 @@ class Area(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Outline(Area):
+class PolygonArea(Area):
     """Closed loops, each filled by the even-odd rule, and all together.
 
     Attributes:
@@ -129,7 +129,7 @@ def corners(x: float, y: float, width: float, height: float, turn: float = 0.0) 
     return _turned(away, turn) + np.array([x + width / 2, y + height / 2])
 
 
-def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -> Outline:
+def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -> PolygonArea:
     """An ellipse by its centre and radii, turned clockwise by degrees; its rim may be cut off.
 
     Raises:
@@ -140,10 +140,10 @@ def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -
     phi = np.arange(ROUND) * 2 * np.pi / ROUND
     centre = np.array([[x, y]], float)
     away = np.stack([across * np.cos(phi), down * np.sin(phi)], axis=1)
-    return Outline((_turned(away, turn) + centre,), centre=centre)
+    return PolygonArea((_turned(away, turn) + centre,), centre=centre)
 
 
-def circle(centre: Points, rim: Points) -> Outline:
+def circle(centre: Points, rim: Points) -> PolygonArea:
     """A circle by its centre and a point on it."""
     (x, y), (across, down) = centre[0], (rim - centre)[0]
     radius = hypot(across, down)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from blemish.data.importing.annotations import Annotated, Box, Region
-from blemish.data.importing.areas import Area, Outline, Runs, corners
+from blemish.data.importing.areas import Area, PolygonArea, Runs, corners
 from blemish.data.importing.fields import describing, field, number, points, whole
 from blemish.data.importing.sources import LARGEST_FILE, Source
 from blemish.documents import read_json
@@ -107,7 +107,7 @@ def _area(entry: Mapping[str, Any]) -> Area | Box:
         if not isinstance(marked, list):
             raise ValueError("'segmentation' is neither a list nor an object")
         loops = marked if isinstance(marked[0], list) else [marked]
-        return Outline(tuple(points(loop, 3) for loop in loops))
+        return PolygonArea(tuple(points(loop, 3) for loop in loops))
     box = [number(value) for value in field(entry, "bbox", list)]
     if len(box) != 4:
         raise ValueError(f"'bbox' has {len(box)} numbers, not 4")

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from blemish.data.importing.annotations import Annotated, Box, Region
-from blemish.data.importing.areas import Area, Outline, Points, Runs, Stroke, corners, ellipse
+from blemish.data.importing.areas import Area, Points, PolygonArea, Runs, Stroke, corners, ellipse
 from blemish.data.importing.fields import describing, number, points, whole
 from blemish.data.importing.sources import LARGEST_FILE, Source
 from blemish.documents import parse_xml, read_text
@@ -66,7 +66,7 @@ def _annotated(source: Source, path: Path, image: Element, line_width: int) -> A
 
 def _area(shape: Element, line_width: int) -> Area | Box:
     if shape.tag == "polygon":
-        return Outline((_points(shape, 3),))
+        return PolygonArea((_points(shape, 3),))
     if shape.tag == "polyline":
         return Stroke(_points(shape, 2), line_width)
     if shape.tag == "mask":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from blemish.data.importing.annotations import Annotated, Box, Region
-from blemish.data.importing.areas import Area, Outline, Points, Stroke, circle, corners, runs_of
+from blemish.data.importing.areas import Area, Points, PolygonArea, Stroke, circle, corners, runs_of
 from blemish.data.importing.fields import describing, field, points, whole
 from blemish.data.importing.sources import LARGEST_FILE, Source
 from blemish.decode import decode
@@ -113,7 +113,7 @@ def _area(shape: Mapping[str, Any], kind: str, line_width: int, scratch: Path) -
         raise ValueError(f"its shape is {kind[:40]!r}")
     at = points(field(shape, "points", list), _POINTS[kind])
     if kind == "polygon":
-        return Outline((at,))
+        return PolygonArea((at,))
     if kind == "circle":
         return circle(at[:1], at[1:2])
     if kind == "mask":

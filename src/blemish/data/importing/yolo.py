@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from blemish.data.importing.annotations import Annotated, Box, Region
-from blemish.data.importing.areas import Outline, corners
+from blemish.data.importing.areas import PolygonArea, corners
 from blemish.data.importing.fields import describing, number, points, whole
 from blemish.data.importing.sources import LARGEST_FILE, Source
 from blemish.decode import header
@@ -114,11 +114,11 @@ def _region(
         return Region(label, _area(row[1:], scale), where)
 
 
-def _area(values: Sequence[str], scale: tuple[int, int]) -> Outline | Box:
+def _area(values: Sequence[str], scale: tuple[int, int]) -> PolygonArea | Box:
     if len(values) == 4:
         x, y, w, h = np.array([number(value) for value in values]) * (*scale, *scale)
         return Box(corners(x - w / 2, y - h / 2, w, h))
-    return Outline((points([*values], 3) * scale,))
+    return PolygonArea((points([*values], 3) * scale,))
 
 
 def _no_photograph(path: Path) -> DataError:

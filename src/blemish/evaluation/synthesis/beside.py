@@ -1,8 +1,6 @@
 """Close-ups of synthetic defects beside those of copy-paste and of the real ones themselves."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from blemish.evaluation.synthesis.baselines import BASELINES
 from blemish.evaluation.synthesis.closeups import CloseUps, close_ups
@@ -15,7 +13,7 @@ SYNTHETIC, HALVES = "synthetic", "halves of the real ones"
 
 def close_up_rows(
     network: FeatureNetwork, made: CloseUps, real: CloseUps, folder: Path, defects: list[Item]
-) -> dict[str, dict[str, Any] | None]:
+) -> dict[str, dict[str, float | None] | None]:
     """Figures of synthetic close-ups, and of what they must be compared with.
 
     Args:
@@ -33,4 +31,4 @@ def close_up_rows(
     for name, baseline in BASELINES.items():
         rows[name] = known.compare(network, close_ups(baseline(folder, defects, 1)))
     rows[HALVES] = known.halves()
-    return {name: None if row is None else asdict(row) for name, row in rows.items()}
+    return {name: None if row is None else row.row() for name, row in rows.items()}

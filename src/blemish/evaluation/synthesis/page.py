@@ -9,20 +9,14 @@ from jaxtyping import UInt8
 
 from blemish.evaluation.report import Page
 from blemish.evaluation.synthesis.evaluate import Subject
+from blemish.evaluation.synthesis.realism import METRICS
 from blemish.pictures import fit, grid, read_mask, read_picture, write_picture
 
 Report = dict[str, Any]
 SHOWN = 12
 CELL = 128
 DISTANCES = ("rows", "kernel", "kernel_spread", "frechet_rows", "frechet", "frechet_spread")
-CLOSE_UPS = {
-    "close_ups": "close-ups",
-    "kernel_distance": "kernel distance",
-    "probe": "probe, %",
-    "sharpness": "sharpness",
-    "diversity": "diversity inside",
-    "copies": "fraction of copies",
-}
+CLOSE_UPS = {"close_ups": "close-ups", **{metric.name: metric.title for metric in METRICS}}
 MASKS = {
     "two_sample_auc": "masks: area under the curve",
     "coverage": "real ones covered",

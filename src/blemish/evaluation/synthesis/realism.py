@@ -19,7 +19,7 @@ that is nearer to a real defect in any position than the nearest twentieth of th
 each other; about a twentieth of new real defects would be, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from statistics import median
@@ -50,21 +50,72 @@ class Realism:
 
     Attributes:
         close_ups: Their number.
-        kernel_distance: Kernel distance to real ones; lower is nearer.
-        probe: Accuracy of the probe in percent; 50 means that it can't tell.
-        sharpness: Sharpness inside the mask over that of real ones; 1 means alike, None if no piece
-            has an inside.
-        diversity: Mean squared distance of the insides over their mean squared length; 0 if all
-            are alike.
-        copies: Share of the insides that may be copies of real ones, in [0, 1].
+        figures: Value of each metric of `METRICS` by its name; None where it can't be measured.
     """
 
     close_ups: int
-    kernel_distance: float
-    probe: float
-    sharpness: float | None
-    diversity: float | None
-    copies: float | None
+    figures: dict[str, float | None]
+
+    @property
+    def kernel_distance(self) -> float:
+        """Kernel distance to real ones; lower is nearer."""
+        found = self.figures["kernel_distance"]
+        assert found is not None, "it is measured of any set"
+        return found
+
+    def row(self) -> dict[str, float | None]:
+        """All figures, as `report.json` has them."""
+        return {"close_ups": self.close_ups, **self.figures}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a metric sees: close-ups, and real ones that they are compared with.
+
+    Attributes:
+        features: Features of the close-ups.
+        insides: Features of their insides.
+        sharpness: Sharpness inside each piece that is large enough.
+        real_features: Features of the real close-ups.
+        real_insides: Features of their insides.
+        real_positions: The same in all eight positions: all in one, then all in the next.
+        real_sharpness: Sharpness inside each real piece that is large enough.
+    """
+
+    features: Float[Tensor, "n d"]
+    insides: Float[Tensor, "n d"]
+    sharpness: list[float]
+    real_features: Float[Tensor, "m d"]
+    real_insides: Float[Tensor, "m d"]
+    real_positions: Float[Tensor, "k d"]
+    real_sharpness: list[float]
+
+    def measured(self) -> Realism:
+        """All figures."""
+        figures = {metric.name: metric.function(self) for metric in METRICS}
+        return Realism(close_ups=len(self.features), figures=figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Figure of close-ups; one more is a function and a line in `METRICS`.
+
+    Attributes:
+        name: Key in `report.json`.
+        unit: Unit; empty if it has none.
+        caption: Title of its column, without the unit.
+        function: From the close-ups to the value; None where it can't be measured.
+    """
+
+    name: str
+    unit: str
+    caption: str
+    function: Callable[[Compared], float | None]
+
+    @property
+    def title(self) -> str:
+        """Title of its column."""
+        return f"{self.caption}, {self.unit}" if self.unit else self.caption
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +156,18 @@ class RealCloseUps:
         one, other = self.features[:n], self.features[n:]
         inside, others = self.insides[:n], self.insides[n:]
         apart = self.positions.unflatten(0, (-1, len(self.insides)))[:, n:].flatten(0, 1)
-        return Realism(
-            close_ups=n,
-            kernel_distance=distance(one, other),
-            probe=probe_accuracy(one, other),
-            sharpness=None,
-            diversity=diversity(inside),
-            copies=memorised(inside, others, apart),
-        )
+        return Compared(
+            features=one,
+            insides=inside,
+            sharpness=[],
+            real_features=other,
+            real_insides=others,
+            real_positions=apart,
+            real_sharpness=[],
+        ).measured()
 
     def compare(self, network: FeatureNetwork, found: CloseUps, seed: int = 0) -> Realism | None:
         """How real other close-ups look; None of fewer than four on either side.
-
-        A training may choose among its snapshots by this; see `most_real`.
 
         Args:
             network: The one that looked at the real ones.
@@ -128,21 +178,15 @@ class RealCloseUps:
         if min(len(chosen), len(self.features)) < FEWEST:
             return None
         features, insides = (described(network, x) for x in (chosen.squares, chosen.insides))
-        sharp = [chosen.sharpness, self.shown.sharpness]
-        ratio = median(sharp[0]) / max(median(sharp[1]), 1e-6) if all(sharp) else None
-        return Realism(
-            close_ups=len(chosen),
-            kernel_distance=distance(features, self.features),
-            probe=probe_accuracy(features, self.features),
-            sharpness=ratio,
-            diversity=diversity(insides),
-            copies=memorised(insides, self.insides, self.positions),
-        )
-
-
-def most_real(snapshots: Mapping[int, Realism]) -> int:
-    """The snapshot whose close-ups come nearest to real ones."""
-    return min(snapshots, key=lambda key: snapshots[key].kernel_distance)
+        return Compared(
+            features=features,
+            insides=insides,
+            sharpness=chosen.sharpness,
+            real_features=self.features,
+            real_insides=self.insides,
+            real_positions=self.positions,
+            real_sharpness=self.shown.sharpness,
+        ).measured()
 
 
 @torch.no_grad()
@@ -177,6 +221,28 @@ def probe_accuracy(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     hat = torch.linalg.solve(kernel + ridge, kernel)
     left_out = (hat @ y - hat.diagonal() * y) / (1 - hat.diagonal())
     return 100 * float((left_out.sign() == y).double().mean())
+
+
+def relative_sharpness(compared: Compared) -> float | None:
+    """Sharpness inside the mask over that of real ones; None if no piece has an inside."""
+    made, real = compared.sharpness, compared.real_sharpness
+    return median(made) / max(median(real), 1e-6) if made and real else None
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "kernel_distance", "", "kernel distance", lambda c: distance(c.features, c.real_features)
+    ),
+    Metric("probe", "%", "probe", lambda c: probe_accuracy(c.features, c.real_features)),
+    Metric("sharpness", "", "sharpness", relative_sharpness),
+    Metric("diversity", "", "diversity inside", lambda c: diversity(c.insides)),
+    Metric(
+        "copies",
+        "",
+        "fraction of copies",
+        lambda c: memorised(c.insides, c.real_insides, c.real_positions),
+    ),
+)
 
 
 def _described(maps: Mapping[str, Tensor]) -> Float[Tensor, "n d"]:

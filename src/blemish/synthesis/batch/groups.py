@@ -9,6 +9,7 @@ from blemish.errors import OptionError
 from blemish.synthesis.batch.tables import STRICT, Names, unknown_key
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.records import FIRST, TABLES, later, table_of
+from blemish.synthesis.removed import OPTIONS, refuse_removed
 
 FILES = ("like", "like_mask")  # options that name a file; the others name a folder
 
@@ -83,10 +84,10 @@ class Group(SynthesisOptions):
             **_masks_recorded(known),
             "strength": self.strength,
             "method": None if self.method == "auto" else self.method,
-            "polish": self.polish,
+            **OPTIONS,
             "invert": _inversion_recorded(known),
             "search": table_of(known, "search"),
-            **{name: known[name] for name in ("reference", "detail", "tone")},
+            "reference": self.reference,
             "uneven": float(self.uneven),
             **{name: known[name] for name in ("real", "first_third")},
             **later(self, FIRST - {"inverted"}),
@@ -113,8 +114,9 @@ def flattened(table: Mapping[str, Any]) -> dict[str, Any]:
     """A group's table, with the options of older recipes' inner tables under their own names.
 
     Raises:
-        OptionError: An inner table has an unknown key, or repeats an option.
+        OptionError: An inner table has an unknown key, or repeats an option; or an option is gone.
     """
+    refuse_removed(table)
     inner = {k: v for k, v in table.items() if k in TABLES and isinstance(v, dict)}
     flat = {k: v for k, v in table.items() if k not in inner}
     if "draw" in inner:

@@ -19,7 +19,6 @@ from blemish.documents import parse_toml, read_text
 from blemish.errors import DataError, OptionError, UserError
 
 T = TypeVar("T")
-RECIPE_LIMIT = 2**24  # bytes
 STRICT = ConfigDict(extra="forbid", strict=True)
 _UNKNOWN, _MISSING = "unexpected_keyword_argument", "missing"
 _WORDS = {"Input should be ": "", "a valid array": "a list", "an object": "a table"}

@@ -15,9 +15,9 @@ from blemish.checkpoint import Bundle
 from blemish.data.colour import NOTICEABLE, lab
 from blemish.data.masks import silhouette
 from blemish.generator.critic import Critic
-from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.generator.projected import pretrained_features
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
-from blemish.synthesis.curation.yardstick import Yardstick, read_yardsticks
+from blemish.synthesis.curation.yardstick import RealDefectStats, read_yardsticks
 
 MOST_DRIFT = 0.25  # of the label and the visible change; more would teach a wrong outline
 FAINT = 0.5  # of a defect's own maximum strength; weaker parts need not be visible
@@ -40,14 +40,12 @@ class Curator:
     """Judge of synthetic items.
 
     Attributes:
-        critic: Critic of images with masks.
-        side: Side of its square input, in pixels.
+        critic: Critic of images with masks, whose features are compared.
         yardsticks: Bounds by type of defect.
     """
 
     critic: Critic
-    side: int
-    yardsticks: dict[str, Yardstick]
+    yardsticks: dict[str, RealDefectStats]
 
     @classmethod
     def of(cls, bundle: Bundle, device: str = "cpu") -> Self | None:
@@ -55,8 +53,7 @@ class Curator:
         yardsticks = read_yardsticks(bundle)
         if not yardsticks:
             return None
-        critic = load_matching_critic(bundle, device)
-        return cls(critic=critic, side=shape_of(bundle).resolution, yardsticks=yardsticks)
+        return cls(critic=pretrained_features(device), yardsticks=yardsticks)
 
     def judge(
         self,
@@ -84,13 +81,12 @@ class Curator:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
         yardstick = self.yardsticks[kind]
         part = silhouette(shrunk(twin)) if part is None else part
-        seen = sight(self.critic, self.side, picture, label, part)
+        seen = sight(self.critic, picture, label, part)
         asked = np.broadcast_to(strength, label.shape)
         faint = asked < FAINT * asked[label].max()
         scores = {
             "drift": drift(picture, twin, label, faint),
             "met": float((label & requested).sum() / max(1, requested.sum())),
-            "verdict": seen.verdict,
             "distance": yardstick.distance(seen),
             "likeness": yardstick.likeness(seen),
             "contrast": seen.contrast,
@@ -131,7 +127,7 @@ def _of_label(scores: dict[str, float]) -> list[str]:
 
 
 def _of_look(
-    scores: dict[str, float], seen: Sighting, yardstick: Yardstick, strength: float
+    scores: dict[str, float], seen: Sighting, yardstick: RealDefectStats, strength: float
 ) -> list[str]:
     bounds, faintest = yardstick.bounds, yardstick.bounds.contrast * strength
     found = []
@@ -139,8 +135,6 @@ def _of_look(
         found.append(f"off the part: {seen.on_part:.0%} on it, below {bounds.on_part:.0%}")
     if seen.contrast < faintest:
         found.append(f"too faint: contrast {seen.contrast:.1f}, below {faintest:.1f}")
-    if seen.verdict < bounds.verdict:
-        found.append(f"not real to the critic: {seen.verdict:.2f}, below {bounds.verdict:.2f}")
     if scores["distance"] > bounds.furthest:
         found.append(
             f"unlike real ones: distance {scores['distance']:.2f}, above {bounds.furthest:.2f}"

@@ -17,6 +17,7 @@ from blemish.data.colour import lab
 from blemish.generator.critic import Critic, inside_statistics
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 
+SIDE = 128  # of the square that the features are computed from, in pixels
 LONGEST = 512
 RING = 1 / 32
 
@@ -26,17 +27,15 @@ class Sighting:
     """Properties of one defect.
 
     Attributes:
-        features: `inside_statistics` of the matching critic.
+        features: `inside_statistics` of pretrained features.
         inside: The same in a close-up without surroundings: this remains when a defect is copied
             onto another part.
-        verdict: Score of the matching critic; higher is more like a real one.
         contrast: Mean CIELAB distance of the inside to the mean colour of the surrounding ring.
         on_part: Fraction of the mask that is on the part.
     """
 
     features: Float[Tensor, " s"]
     inside: Float[Tensor, " s"]
-    verdict: float
     contrast: float
     on_part: float
 
@@ -44,7 +43,6 @@ class Sighting:
 @torch.no_grad()
 def sight(
     critic: Critic,
-    side: int,
     picture: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     part: Bool[np.ndarray, "p q"],
@@ -52,24 +50,22 @@ def sight(
     """Measure one defect.
 
     Args:
-        critic: Critic of images with masks; it sees only this one.
-        side: Side of its square input, in pixels.
+        critic: Critic of images with masks, whose features are compared.
         picture: Photograph with the defect.
         mask: Mask of the defect; not empty.
         part: Silhouette of the part at the size of `shrunk_size`.
     """
     device = next(critic.parameters()).device
-    image = to_tensor(fit(picture, side))[None].to(device)
-    marked = mask_to_tensor(fit_mask(mask, side))[None].to(device)
+    image = to_tensor(fit(picture, SIDE))[None].to(device)
+    marked = mask_to_tensor(fit_mask(mask, SIDE))[None].to(device)
     small, inside = shrunk(picture), shrunk_mask(mask)
     on_part = (inside & part).sum() / inside.sum()
-    near, covered = close_up(picture, mask, side)
+    near, covered = close_up(picture, mask, SIDE)
     alone = to_tensor(bare(near, covered))[None].to(device)
     own = mask_to_tensor(covered)[None].to(device)
     return Sighting(
         features=inside_statistics(critic, image, marked)[0].cpu(),
         inside=inside_statistics(critic, alone, own)[0].cpu(),
-        verdict=critic(torch.cat([image, 2 * marked - 1], dim=1)).item(),
         contrast=_contrast(small, inside),
         on_part=float(on_part),
     )

@@ -27,11 +27,12 @@ from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components, silhouette
 from blemish.errors import DataError
 from blemish.generator.critic import Critic
-from blemish.generator.restore import load_matching_critic, shape_of
+from blemish.generator.projected import pretrained_features
 from blemish.pictures import read_picture
 from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
 
-PREFIX = "curation."
+PREFIX = "bounds."
+OLD_PREFIX = "curation."  # bounds in the features of a critic that bundles no longer have
 PARTS = ("features", "inside", "bounds", "held_out")
 CONFIDENCE = 0.99
 UNKNOWN = 50.0  # a limit so wide that it never applies
@@ -45,14 +46,12 @@ class Bounds:
     """Bounds of an item's scores.
 
     Attributes:
-        verdict: Minimum of the critic's score.
         nearest: Minimum distance to the nearest real defect, of the inside alone.
         furthest: Maximum distance to the nearest real defect, with its surroundings.
         contrast: Minimum contrast, at full strength.
         on_part: Minimum fraction on the part.
     """
 
-    verdict: float
     nearest: float
     furthest: float
     contrast: float
@@ -60,7 +59,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yardstick:
+class RealDefectStats:
     """Real defects and bounds of one type.
 
     Attributes:
@@ -87,16 +86,18 @@ class Yardstick:
 def learn_curation(
     bundle: Bundle,
     folder: DefectFolder,
+    types: Sequence[str],
     *,
     device: str = "cpu",
     everything: bool = False,
     tell: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Measure the real defects with the bundle's critic and store the result in its statistics.
+    """Measure the real defects and store the bounds in the bundle's statistics.
 
     Args:
-        bundle: Bundle with a matching critic.
-        folder: Photographs of the bundle's types, with masks.
+        bundle: The bundle.
+        folder: Photographs of defects, with masks.
+        types: Types of the bundle's defects.
         device: Device to compute on.
         everything: The bundle was trained on all of them, not on the first third by name.
         tell: Callback, called with the number of photographs so far.
@@ -104,24 +105,24 @@ def learn_curation(
     Raises:
         DataError: A type has no photograph, or one can't be read or has no mask of its size.
     """
-    critic, shape = load_matching_critic(bundle, device), shape_of(bundle)
+    critic = pretrained_features(device)
     found, done = {}, 0
-    for kind in shape.defect.types if shape.defect else ():
+    for kind in types:
         photographs = folder.defects(kind)
         sightings = []
         for photograph in photographs:
-            sightings.append(_look(critic, shape.resolution, photograph))
+            sightings.append(_look(critic, photograph))
             tell(done := done + 1)
         known = len(photographs) if everything else max(1, len(photographs) // 3)
         if not any(sightings[:known]):
             raise _nothing(folder, kind)
         found |= _tensors(kind, _measure(sightings[:known], sightings[known:]))
-    bundle.forget(PREFIX)
+    bundle.forget(PREFIX, OLD_PREFIX)
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
     bundle.write("statistics", {**kept, **found})
 
 
-def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
+def read_yardsticks(bundle: Bundle) -> dict[str, RealDefectStats]:
     """Results of `learn_curation`, by type; empty if the bundle has none."""
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
     starts = [name.removesuffix("bounds") for name in kept if name.endswith(".bounds")]
@@ -130,7 +131,7 @@ def read_yardsticks(bundle: Bundle) -> dict[str, Yardstick]:
     return {kind: _yardstick(kind, kept) for kind in kinds}
 
 
-def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
+def _look(critic: Critic, photograph: Photograph) -> list[Sighting]:
     """Properties of each piece of a photograph's defect, and of the whole."""
     picture, mask = read_picture(photograph.path), photograph.read_mask()
     if not mask.any():
@@ -138,12 +139,12 @@ def _look(critic: Critic, side: int, photograph: Photograph) -> list[Sighting]:
     pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
     whole = [mask] if len(pieces) > 1 else []
     part = silhouette(shrunk(picture))
-    return [sight(critic, side, picture, piece, part) for piece in [*pieces, *whole]]
+    return [sight(critic, picture, piece, part) for piece in [*pieces, *whole]]
 
 
 def _measure(
     known: Sequence[Sequence[Sighting]], held_out: Sequence[Sequence[Sighting]]
-) -> Yardstick:
+) -> RealDefectStats:
     """Bounds from properties, one list per photograph."""
     others = [some for some in held_out if some]
     judges = others or [some for some in known if some]
@@ -152,14 +153,13 @@ def _measure(
     inside, near = _held_against(known, judges, "inside", leave_out=not others)
     faintest, _ = _limits([log(max(s.contrast, 1e-6)) for s in seen])
     bounds = Bounds(
-        verdict=_limits([s.verdict for s in seen])[0],
         nearest=exp(min([_limits(near)[0], *(d - log(2) for d in near)])),
         furthest=min(FURTHEST, exp(_limits(far)[1])),
         contrast=exp(faintest),
         on_part=min(MOST_ON_PART, *(s.on_part for s in seen)),
     )
     count = sum(map(len, others))
-    return Yardstick(features=features, inside=inside, bounds=bounds, held_out=count)
+    return RealDefectStats(features=features, inside=inside, bounds=bounds, held_out=count)
 
 
 def _held_against(
@@ -207,7 +207,7 @@ def _nearest(
     return ((rows - row) / deviation).square().mean(dim=1).min().sqrt().item()
 
 
-def _tensors(kind: str, yardstick: Yardstick) -> dict[str, Tensor]:
+def _tensors(kind: str, yardstick: RealDefectStats) -> dict[str, Tensor]:
     start = f"{PREFIX}{kind}."
     return {
         f"{start}features": yardstick.features,
@@ -217,10 +217,10 @@ def _tensors(kind: str, yardstick: Yardstick) -> dict[str, Tensor]:
     }
 
 
-def _yardstick(kind: str, kept: dict[str, Tensor]) -> Yardstick:
+def _yardstick(kind: str, kept: dict[str, Tensor]) -> RealDefectStats:
     start = f"{PREFIX}{kind}."
     values = kept[f"{start}bounds"].tolist()
-    return Yardstick(
+    return RealDefectStats(
         features=kept[f"{start}features"],
         inside=kept[f"{start}inside"],
         bounds=Bounds(**dict(zip(Bounds.__dataclass_fields__, values, strict=True))),

@@ -9,12 +9,9 @@ from functools import partial
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
-from blemish.synthesis.mapping.mapper import MAPPER
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.ways.drawn import Drawn, Placer
-from blemish.synthesis.ways.hybrid import Hybrid
 from blemish.synthesis.ways.job import Way
-from blemish.synthesis.ways.onepass import OnePass
 from blemish.synthesis.ways.optimize import Optimize
 from blemish.synthesis.ways.paste import Paste
 from blemish.synthesis.ways.window import Window
@@ -42,8 +39,6 @@ def _drawn(
 
 
 WAYS: dict[PlacementMethod, Maker] = {
-    "one-pass": partial(_drawn, "one-pass", OnePass),
-    "hybrid": partial(_drawn, "hybrid", Hybrid),
     "optimize": partial(_drawn, "optimize", Optimize),
     "paste": Paste,
     "window": Window,
@@ -58,6 +53,4 @@ def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementMeth
         return "window"
     if bundle is None or options.asks_search:
         return "optimize"
-    if bundle.has(NETWORK) and not options.detail:
-        return "window"
-    return "one-pass" if bundle.has(MAPPER) and bundle.has("encoder") else "optimize"
+    return "window" if bundle.has(NETWORK) else "optimize"

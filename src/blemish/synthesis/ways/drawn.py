@@ -1,7 +1,7 @@
 """Methods that draw a defect with the bundle's generator and add its change to the photograph.
 
-Shared parts are here: the bundle's networks, references and details. The methods differ in how they
-find the codes, one file each.
+Shared parts are here: the bundle's networks and references. The methods differ in how they find the
+codes, one file each.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import LEAST_MARKED
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import DefectConfig, Generator
-from blemish.inversion.keep import Kept, load_inversion
+from blemish.inversion.keep import SavedInversion, load_inversion
 from blemish.inversion.methods import Method, chosen_method, options_of
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Step
@@ -24,10 +24,10 @@ from blemish.notes import note
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 from blemish.synthesis.carry import Carried, carry, enlarged_cover, soft_cover
 from blemish.synthesis.defect import Placed
-from blemish.synthesis.detail import Details
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order
-from blemish.synthesis.references import References
+from blemish.synthesis.realdefects import RealDefects
+from blemish.synthesis.references import REFERENCES, ReferenceSource
 from blemish.synthesis.ways.job import Job, Made
 from blemish.types import Codes
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -60,8 +60,8 @@ class Drawn:
         device: Device to compute on.
 
     Raises:
-        BundleError: The bundle has no defect branch, or one that does not fit the options, or lacks
-            a required mapper; or `inverted` has codes of another bundle.
+        BundleError: The bundle has no defect branch, or one that does not fit the options; or
+            `inverted` has codes of another bundle.
         DataError: `inverted` can't be read.
     """
 
@@ -81,24 +81,19 @@ class Drawn:
         self.method: Method = chosen_method(
             bundle.has("encoder"), options.invert, space=options.space, steps=options.steps
         )
-        self.kept: Kept | None = None
+        self.kept: SavedInversion | None = None
         if options.inverted is not None:
             self.kept = load_inversion(options.inverted, bundle)
-        self.references = References(
-            bundle,
-            options.reference,
-            options.real,
-            first_third=options.first_third,
-            device=device,
-        )
-        self.details: Details | None = None
-        if options.detail and options.real is not None:
-            self.details = Details(
+        self.reference: ReferenceSource | None = None
+        if options.reference != "none":
+            real = RealDefects(
+                bundle,
                 options.real,
+                options.reference,
                 first_third=options.first_third,
-                side=self._side,
-                tone=options.tone,
+                device=device,
             )
+            self.reference = REFERENCES[options.reference](real)
         self.placer = placer(bundle, self.model, options)
 
     def record(self) -> dict[str, Any]:
@@ -110,9 +105,8 @@ class Drawn:
 
     def prepare(self, kind: str) -> None:
         """Same as in `job.Way`."""
-        self.references.prepare(kind)
-        if self.details is not None:
-            self.details.prepare(kind)
+        if self.reference is not None:
+            self.reference.prepare(kind)
 
     def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
         """Step A; see `job.Way`.
@@ -142,16 +136,19 @@ class Drawn:
         photograph = self._seen(order.picture)
         mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
         _note_vanishing(order, int(mask.sum()))
+        reference = None
+        if self.reference is not None:
+            reference = self.reference.choose(order.kind, photograph, mask, seed)
         job = Job(
             photograph=photograph,
             mask=mask,
             kind=self.types.index(order.kind),
             seed=seed,
-            reference=self.references.choose(order.kind, photograph, mask, seed),
+            reference=reference,
             zoom=max(order.requested.shape) / self._side,
         )
         placed = self.placer.place(job, twin, tell=tell)
-        carried, drawn = self._carry(order, seed, placed, mask, strength)
+        carried, drawn = self._carry(order, placed, mask, strength)
         terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
         return Made(carried=carried, drawn=drawn, codes=placed.codes, terms=terms)
 
@@ -166,7 +163,6 @@ class Drawn:
     def _carry(
         self,
         order: Order,
-        seed: int,
         placed: Placed,
         mask: Tensor,
         strength: Float[np.ndarray, "h w"],
@@ -180,9 +176,6 @@ class Drawn:
             drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
         else:
             drawn, cover = own, own_cover
-        detail = None
-        if self.details is not None:
-            detail = self.details.under(order.picture, order.requested, order.kind, seed)
         carried = carry(
             order.picture,
             change,
@@ -191,7 +184,6 @@ class Drawn:
             order.requested,
             strength=strength,
             grey=order.original.grey,
-            detail=detail,
         )
         return carried, own_cover > 0.5
 
@@ -204,7 +196,7 @@ def _note_vanishing(order: Order, pixels: int) -> None:
         )
 
 
-def _codes_of(kept: Kept, target: Tensor, order: Order) -> Codes:
+def _codes_of(kept: SavedInversion, target: Tensor, order: Order) -> Codes:
     """Codes from an earlier inversion, if they belong to this photograph."""
     if not torch.equal(kept.photograph.to(target.device), target):
         raise OptionError(
