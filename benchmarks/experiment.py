@@ -1,6 +1,6 @@
 """The experiment: a mask, a photograph and frozen generators, by space and by reference.
 
-    scripts/bench experiment hazelnut-256 DATA
+    scripts/bench experiment hazelnut DATA
 
 The same photographs and real masks for each row. Reported are the overlap of the mask that the
 generators drew with the requested one, at their own resolution; that of the changed pixels of the

@@ -14,7 +14,7 @@ from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.carry import within_reach
 
 
-@pytest.fixture(scope="module", params=["hazelnut", "hazelnut-256"])
+@pytest.fixture(scope="module", params=["hazelnut"])
 def made(
     request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[dict]]:
@@ -70,7 +70,7 @@ def test_the_package_stays_small() -> None:
 PARTS = ("generator", "critic", "statistics", "encoder", "windows", "windows_encoder", "masks")
 
 
-@pytest.mark.parametrize("name", ["hazelnut", "hazelnut-256"])
+@pytest.mark.parametrize("name", ["hazelnut"])
 def test_a_bundle_that_ships_is_whole(name: str) -> None:
     assert name in embedded_bundles()
     bundle = find_bundle(name)
