@@ -124,7 +124,7 @@ def test_a_training_adds_an_encoder_and_leaves_the_rest(
     untrained: Bundle, finished: Bundle
 ) -> None:
     assert finished.config["encoder_nimg"] == 4 * BATCH
-    assert {*finished.config["training"]} == {"generator", "defects", "encoder"}
+    assert {*finished.config["training"]} == {"generator", "encoder"}
     told = finished.config["training"]["encoder"]
     assert told == json.loads(json.dumps(asdict(options(steps=4))))
     for name in ("generator", "critic", "match_critic"):

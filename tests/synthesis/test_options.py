@@ -136,6 +136,18 @@ def test_a_default_leaves_no_trace_in_records() -> None:
     assert record_of(SynthesisOptions()).keys() == record_of(in_recipe(given("uneven"))).keys()
 
 
+def test_options_that_are_gone_keep_their_place_in_records() -> None:
+    """Names of items are digests of this text, so its order counts."""
+    gone = {"polish": 20, "detail": False, "tone": "model"}
+    for record in (
+        record_of(SynthesisOptions()),
+        fill(Group, {**ITEMS, "masks": "m"}, "").record(),
+    ):
+        assert {name: record[name] for name in gone} == gone
+        order = [name for name in record if name in {*gone, "reference", "uneven", "real"}]
+        assert order == ["polish", "reference", "detail", "tone", "uneven", "real"]
+
+
 OLD = {
     "draw": {"kind": "real", "area": 0.1, "where": "there", "degrees": 20, "elastic": 0.01},
     "invert": {"method": "project", "space": "w", "steps": 3},

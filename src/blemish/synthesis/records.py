@@ -50,6 +50,11 @@ def table_of(options: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {old: options[new] for old, new in TABLES[name].items()}
 
 
+def with_removed(known: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Options in this order, as their bytes were: those that are gone have their old defaults."""
+    return {name: known.get(name, OPTIONS.get(name)) for name in names}
+
+
 def record_of(options: SynthesisOptions) -> dict[str, Any]:
     """Options that an item depends on, without its mask and strength.
 
@@ -61,8 +66,8 @@ def record_of(options: SynthesisOptions) -> dict[str, Any]:
         "invert": None,
         "inverted": options.inverted,
         "search": table_of(known, "search"),
-        **OPTIONS,
-        **{name: known[name] for name in ("reference", "uneven", "real", "first_third")},
+        **with_removed(known, "polish", "reference", "detail", "tone", "uneven"),
+        **{name: known[name] for name in ("real", "first_third")},
         **later(options),
     }
 

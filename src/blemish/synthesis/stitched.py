@@ -35,7 +35,7 @@ class Stitched:
 
 
 class StitchSource:
-    """See `references.ReferenceSource`: one of the best-placed real defects, selected by the seed."""
+    """Source of stitched references: one of the best-placed real defects, selected by the seed."""
 
     def __init__(self, real: RealDefects) -> None:
         self.real, self.outlines = real, cache(self._outlines)

@@ -8,8 +8,8 @@ from typing import Any
 from blemish.errors import OptionError
 from blemish.synthesis.batch.tables import STRICT, Names, unknown_key
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.records import FIRST, TABLES, later, table_of
-from blemish.synthesis.removed import OPTIONS, refuse_removed
+from blemish.synthesis.records import FIRST, TABLES, later, table_of, with_removed
+from blemish.synthesis.removed import refuse_removed
 
 FILES = ("like", "like_mask")  # options that name a file; the others name a folder
 
@@ -84,10 +84,10 @@ class Group(SynthesisOptions):
             **_masks_recorded(known),
             "strength": self.strength,
             "method": None if self.method == "auto" else self.method,
-            **OPTIONS,
+            **with_removed(known, "polish"),
             "invert": _inversion_recorded(known),
             "search": table_of(known, "search"),
-            "reference": self.reference,
+            **with_removed(known, "reference", "detail", "tone"),
             "uneven": float(self.uneven),
             **{name: known[name] for name in ("real", "first_third")},
             **later(self, FIRST - {"inverted"}),
