@@ -62,7 +62,8 @@ class DummyCritic(Critic):
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(critic_kinds.KINDS, "dummy", DummyConfig)
+    kinds: dict[str, type[CriticConfig]] = {**critic_kinds.KINDS, "dummy": DummyConfig}
+    monkeypatch.setattr(critic_kinds, "KINDS", kinds)
     monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
 
 

@@ -120,7 +120,7 @@ def _train(
     if run.dry_run and not plan:
         about = {"types": config.types, "training": training}
         return show(run, data=data, bundle=out, everything=mine["everything"], **about)
-    everything, types = mine["everything"], config.types[:-1]
+    everything, kinds = mine["everything"], config.types[:-1]
     if run.dry_run:
         return _print_plan(photographs, config, training, run.launch(), run, everything)
 
@@ -131,8 +131,8 @@ def _train(
         ending = train_windows(photographs, out, config, training, fabric, **learns, **how)
         if fabric.is_global_zero:
             _keep_most_real(Bundle(out), photographs, config.types, everything)
-            _learn_bounds(Bundle(out), photographs, types, everything)
-        tell(fabric, f"{out} draws {', '.join(types)}. Next: blemish synthesize --bundle {out}")
+            _learn_bounds(Bundle(out), photographs, kinds, everything)
+        tell(fabric, f"{out} draws {', '.join(kinds)}. Next: blemish synthesize --bundle {out}")
         return ending
 
     done = "The training is finished."
