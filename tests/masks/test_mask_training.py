@@ -11,6 +11,7 @@ from tiny import TYPES, add_masks, write_parts
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
+from blemish.data.masks import without_holes
 from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError
 from blemish.generator.layers import ToRGB
@@ -160,6 +161,27 @@ def test_model_draws_on_photographs_of_any_size(model: MaskModel, h: int, w: int
     assert first.any()
     assert (first & ~part).sum() <= 0.05 * first.sum()
     assert (first != other).any()
+
+
+def test_masks_of_solid_types_have_no_holes() -> None:
+    generator, part = MaskGenerator(CONFIG), disc(96, 48, 48, 30)
+    with torch.no_grad():
+        for layer in generator.tofield:
+            layer.bias.normal_(std=8, generator=torch.Generator().manual_seed(1))
+    solid = MaskGenerator(replace(CONFIG, solid=("crack",)))
+    solid.load_state_dict(generator.state_dict())
+    own, filled = (
+        MaskModel(network).draw(part, "crack", torch.Generator().manual_seed(0))
+        for network in (generator, solid)
+    )
+    assert not np.array_equal(own, without_holes(own)), "the mask has holes before"
+    assert np.array_equal(filled, without_holes(own))
+
+
+def test_types_without_holes_are_found() -> None:
+    part, ring = disc(96, 48, 48, 30), disc(96, 48, 48, 15) & ~disc(96, 48, 48, 8)
+    real = (real_mask(part, ring, 0), real_mask(part, disc(96, 48, 48, 15), 1))
+    assert MaskSources((), real, ("ring", "dot")).solid() == ("dot",)
 
 
 def test_type_that_was_not_learnt_is_refused(model: MaskModel) -> None:

@@ -26,7 +26,7 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     _, binary = cv2.threshold(
         (far * scale).astype(np.uint8), 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU
     )
-    return _filled(_largest(binary))
+    return without_holes(_largest(binary) > 0)
 
 
 def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -51,7 +51,9 @@ def _largest(binary: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     return (labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
 
 
-def _filled(binary: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def without_holes(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """A mask with all that its outer outlines enclose."""
+    binary = mask.astype(np.uint8)
     outlines, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(np.zeros_like(binary), outlines, -1, 1, cv2.FILLED).astype(bool)
 

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.data.masks import without_holes
 from blemish.devices import one_thread
 from blemish.errors import BundleError, DataError
 from blemish.masks.frames import Frame, frame_of, signed_distance
@@ -109,6 +110,8 @@ class MaskModel:
             z = torch.randn(1, self.generator.config.z_dim, generator=rng)
             codes = self.generator.codes(z, index)
             mask = shown.on_photograph(self.generator.draw(shown.depth, codes, index))
+            if kind in self.generator.config.solid:
+                mask = without_holes(mask)
             if LEAST_PIXELS <= mask.sum() < mask.size:
                 return mask
         raise DataError(

@@ -48,12 +48,15 @@ class MaskConfig:
         w_dim: Width of a row of w.
         channels: Feature channels at each size, from 8² on, doubling each time; the mask has twice
             the side of the last.
+        solid: Types none of whose real masks has a hole. A search may leave holes in theirs; masks
+            that are drawn for use have none.
     """
 
     types: tuple[str, ...]
     z_dim: int = 128
     w_dim: int = 160
     channels: tuple[int, ...] = (48, 40, 24)
+    solid: tuple[str, ...] = ()
 
     @property
     def side(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from blemish.data.folder import DefectFolder, load_native, refuse_unmarked
-from blemish.data.masks import components
+from blemish.data.masks import components, without_holes
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import DataError
 from blemish.masks.frames import frame_of, signed_distance
@@ -17,6 +17,7 @@ from blemish.windows.sources import LEAST_PIXELS, WHOLE, Ellipse
 
 FINE = 128  # side of the frames that are kept
 MOST_PARTS = 400  # good parts that are kept
+MOST_HOLES = 0.005  # of a mask that counts as solid
 
 Share = Float32[np.ndarray, "s s"]
 
@@ -46,6 +47,12 @@ class RealMask:
         return np.maximum.reduce(self.pieces)
 
     @cached_property
+    def solid(self) -> bool:
+        """Whether it has no holes but specks."""
+        mask = self.mask > 0.5
+        return bool((without_holes(mask) & ~mask).sum() <= MOST_HOLES * mask.sum())
+
+    @cached_property
     def part_ellipse(self) -> Ellipse:
         """The part's moments."""
         return Ellipse.of(self.part > 0.5)
@@ -72,6 +79,12 @@ class MaskSources:
     def margins(self) -> list[float]:
         """Mean margin of each type, in shares of the frame's side."""
         return [float(np.mean([m.margin for m in self.of_kind(k)])) for k in range(len(self.types))]
+
+    def solid(self) -> tuple[str, ...]:
+        """Types none of whose masks has a hole."""
+        return tuple(
+            kind for k, kind in enumerate(self.types) if all(m.solid for m in self.of_kind(k))
+        )
 
 
 def read_mask_sources(

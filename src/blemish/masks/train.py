@@ -5,7 +5,7 @@ Real masks, laid on parts at random, are encoded and drawn again (a variational 
 critic beside the real ones, and their codes must be found again in them.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,7 @@ class MaskStage:
     def __init__(
         self, config: MaskConfig, training: MaskTraining, sources: MaskSources, fabric: Fabric
     ) -> None:
+        config = replace(config, solid=sources.solid())
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             self.generator = channels_last(MaskGenerator(config).to(fabric.device))
