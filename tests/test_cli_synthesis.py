@@ -69,7 +69,7 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 MAKE = "synthesize --normal nut.png --mask nut_mask.png --defect paint --bundle bundle"
 MAKE += " --device cpu --steps 2 --out out"
 DRAW = "synthesize --normal nut.png --defect paint --bundle bundle --device cpu --steps 2 --out out"
-DEMO = "demo --bundle mapped --parts 2 --count 2 --out out"
+DEMO = "demo --bundle windows --parts 2 --count 2 --out out"
 
 
 def test_making(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -538,8 +538,6 @@ def test_a_window_inverts_nothing(whole: Bundle, order: Order) -> None:
     [
         ({"method": "window", "mask_control": "noise"}, "window does not search"),
         ({"method": "window", **QUICK}, "a way to invert"),
-        ({"method": "one-pass"}, "the method one-pass, which this version no longer has"),
-        ({"method": "hybrid"}, "the method hybrid, which this version no longer has"),
         ({"invert": "encode", "steps": 3}, "3 steps for the inversion method encode"),
     ],
 )
