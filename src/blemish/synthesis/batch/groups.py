@@ -10,7 +10,12 @@ from blemish.synthesis.batch.tables import STRICT, Names, unknown_key
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.records import FIRST, TABLES, later, table_of
 
-FILES = ("like", "like_mask")  # options that name a file; the others name a folder
+FILES = (
+    "like",
+    "like_mask",
+    "region",
+    "region_of",
+)  # options that name a file; the others name a folder
 
 
 @dataclass(frozen=True, kw_only=True)
