@@ -19,6 +19,7 @@ import tyro
 from jaxtyping import UInt8
 from torch import Tensor
 
+from blemish.cards import with_model_matter
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder, load
@@ -90,7 +91,7 @@ def main(bundle: Path, data: Path, /, out: Path, facts: Facts, n: int = 500) -> 
     folder = DefectFolder(data)
     figures = measure(packed, folder, n) | synthesis_figures(packed, folder)
     shown = draw_grid(packed, folder, out / "samples.png")
-    text = card(packed, facts, figures, shown)
+    text = with_model_matter(card(packed, facts, figures, shown), packed.config)
     write_atomically(out / "README.md", text.encode())
     print(text)
 

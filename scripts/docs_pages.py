@@ -22,7 +22,6 @@ LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?\)")
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Yields")
 ENTRY = re.compile(r"^ {4}(\*{0,2}[\w.]+): (.*)$")
 PICTURES = (".png", ".jpg", ".svg")
-HIDDEN = re.compile(r"^\.")
 
 
 def pages() -> dict[str, str]:
@@ -104,7 +103,7 @@ def class_parts(name: str, thing: type) -> Iterator[str]:
         yield signature(name, thing)
     yield from described(thing)
     for key, member in vars(thing).items():
-        if HIDDEN.match(key) or key.startswith("_"):
+        if key.startswith("_"):
             continue
         if inspect.isfunction(member):
             yield from (f"### {name}.{key}", signature(key, member), *described(member))
@@ -174,9 +173,9 @@ def _escaped(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    for name in ("blemish.api.bundle.", "blemish.api.item.", "pathlib.", "collections.abc."):
-        text = text.replace(name, "")
-    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text.replace("typing.", ""))
+    """Annotations without the modules of their classes."""
+    text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
+    return re.sub(r"\b(?:[a-z_]\w*\.)+([A-Za-z]\w*)", r"\1", text)
 
 
 def _named(annotation: Any) -> str:
