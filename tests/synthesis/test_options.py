@@ -34,6 +34,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "like_mask": {"like": "folder"},
     "mask_elastic": {"mask_kind": "real", "real": "real"},
     "region_of": {"region": [0.1, 0.2, 0.3, 0.4]},
+    "anchor": {"mask_kind": "blob"},
 }
 
 
@@ -75,7 +76,7 @@ def on_the_command_line(
     for name, value in table.items():
         line.append("--from" if name == "inverted" else f"--{name.replace('_', '-')}")
         if value is not True:
-            line.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
+            line.append(re.sub(r"[\[\] ]", "", str(value)))
     flat: Any = Annotated[options, arg(name="")]
     return tyro.cli(flat, args=line, config=MARKERS)
 
