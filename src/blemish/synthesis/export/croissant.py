@@ -49,8 +49,9 @@ def croissant(title: str, items: Items, lists: Mapping[str, bytes], today: date)
         "description": f"{len(items.items)} photographs of parts with synthetic defects "
         f"({', '.join(items.kinds)}) and exact masks. README.md is the data card.",
         "conformsTo": f"{VOCABULARY}1.0",
-        "creator": {"@type": "sc:SoftwareApplication", "name": "Blemish", "version": __version__},
+        "creator": {"@type": "sc:Organization", "name": f"Made with Blemish {__version__}"},
         "datePublished": today.isoformat(),
+        "citeAs": "Synthetic defects made with Blemish; see the data card for their origin.",
         "license": "unknown: the owner of the photographs decides",
         "url": ".",
         "version": "1.0.0",
@@ -65,10 +66,13 @@ def croissant(title: str, items: Items, lists: Mapping[str, bytes], today: date)
 
 def _context() -> dict[str, Any]:
     known: dict[str, Any] = {name: f"cr:{name}" for name in _OWN}
-    known["conformsTo"] = "dct:conformsTo"
+    known |= {"conformsTo": "dct:conformsTo", "samplingRate": "cr:samplingRate"}
+    known |= {"examples": {"@id": "cr:examples", "@type": "@json"}}
+    known |= {"equivalentProperty": "cr:equivalentProperty"}
     known["data"] = {"@id": "cr:data", "@type": "@json"}
     known["dataType"] = {"@id": "cr:dataType", "@type": "@vocab"}
     spaces = {"cr": VOCABULARY, "dct": "http://purl.org/dc/terms/", "sc": "https://schema.org/"}
+    spaces["rai"] = f"{VOCABULARY}RAI/"
     return {"@language": "en", "@vocab": "https://schema.org/", **spaces, **known}
 
 
