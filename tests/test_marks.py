@@ -11,7 +11,7 @@ from tiny import part, spot, write_bundle, write_defects
 
 import blemish
 from blemish.api.bundle import OpenBundle
-from blemish.marks import mark, mark_of, marked
+from blemish.marks import mark, mark_of, with_mark
 from blemish.originals import Original, read_original
 from blemish.pictures import png, read_picture, write_picture
 
@@ -48,8 +48,8 @@ def test_pixels_stay_and_the_packet_comes_back(kind: type, tmp_path: Path) -> No
     assert (read_original(tmp_path / "a.png").levels == levels).all()
     assert read_original(tmp_path / "a.png").orientation == 6
     assert mark_of(synthetic.encoded()) == packet and mark_of(plain.encoded()) == ""
-    assert marked(plain.encoded(), packet) == synthetic.encoded()
-    assert mark_of(png(part())) == "" and marked(png(part()), "") == png(part())
+    assert with_mark(plain.encoded(), packet) == synthetic.encoded()
+    assert mark_of(png(part())) == "" and with_mark(png(part()), "") == png(part())
 
 
 def test_an_item_says_how_it_was_made(opened: OpenBundle, tmp_path: Path) -> None:

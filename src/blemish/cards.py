@@ -48,7 +48,8 @@ def with_data_matter(text: str, title: str, types: Sequence[str], count: int) ->
 
     data = DatasetCardData(
         pretty_name=title,
-        license="unknown",  # the owner of the photographs decides
+        license="other",
+        license_name="see-the-card",  # the owner of the photographs decides
         annotations_creators="machine-generated",
         task_categories=["image-segmentation", "image-classification"],
         size_categories=SIZES[min(max(0, len(str(count)) - 3), len(SIZES) - 1)],

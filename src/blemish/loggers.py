@@ -30,7 +30,7 @@ def make_logger(name: LoggerName, folder: Path, start: int = 0) -> Logger:
     Raises:
         OptionError: Its package is not installed.
     """
-    refuse_missing(name)
+    refuse_without_package(name)
     place = folder / name
     if name == "tensorboard":
         return TensorBoardLogger(root_dir=folder, name=name, version="", purge_step=start)
@@ -107,7 +107,7 @@ class MLflowLogger(Logger):
         self.client.set_terminated(self.version)
 
 
-def refuse_missing(name: LoggerName) -> None:
+def refuse_without_package(name: LoggerName) -> None:
     """Raise an OptionError if the package of a logger is not installed."""
     if find_spec(name) is None:
         raise OptionError(

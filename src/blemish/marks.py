@@ -44,7 +44,7 @@ def mark(source: SourceType, digest: str | None) -> str:
     return _PACKET.format(source=f"{_VOCABULARY}{source}", bundle=bundle)
 
 
-def marked(png: bytes, packet: str) -> bytes:
+def with_mark(png: bytes, packet: str) -> bytes:
     """A PNG with an XMP packet, or as it is if the packet is empty."""
     if not packet:
         return png
@@ -54,7 +54,7 @@ def marked(png: bytes, packet: str) -> bytes:
 
 
 def mark_of(png: bytes) -> str:
-    """XMP packet that `marked` put into a PNG; empty if there is none."""
+    """XMP packet that `with_mark` put into a PNG; empty if there is none."""
     place = _AFTER_HEADER
     start = place + 8 + len(_KEYWORD) + 5
     if png[place + 4 : start - 5] != b"iTXt" + _KEYWORD:

@@ -29,7 +29,7 @@ from jaxtyping import Bool, UInt8
 from blemish.decode import Header, decode
 from blemish.files import write_atomically
 from blemish.levels import Levels, as_stored, changed_levels, colours_of, picture_of
-from blemish.marks import marked
+from blemish.marks import with_mark
 from blemish.pictures import refuse_dark
 
 _COMPRESSION = 3
@@ -114,7 +114,7 @@ class Original:
         if self.orientation != 1:
             chunks.append(_chunk(b"eXIf", _exif(self.orientation)))
         chunks += [_pixels(stored), _chunk(b"IEND", b"")]
-        return marked(_SIGNATURE + b"".join(chunks), self.mark)
+        return with_mark(_SIGNATURE + b"".join(chunks), self.mark)
 
     def write_mask(self, path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
         """Write an upright mask of the photograph as 0 and 255, in the orientation of its file.

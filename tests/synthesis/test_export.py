@@ -88,6 +88,9 @@ def test_the_same_items_give_the_same_bytes(
         export(made, tmp_path / name, format, pairs=True, share=0.5, today=date(2026, 1, day))
     first, second = files_in(tmp_path / "a/x"), files_in(tmp_path / "b/x")
     cards = [files.pop("README.md").decode() for files in (first, second)]
+    for files, day in ((first, b"2026-01-01"), (second, b"2026-01-02")):
+        if "croissant.json" in files:
+            files["croissant.json"] = files["croissant.json"].replace(day, b"a day")
     assert first == second
     assert cards[0].replace("2026-01-01", "2026-01-02") == cards[1] != cards[0]
 

@@ -16,7 +16,7 @@ from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.options import MaskOptions, SynthesisOptions
 from blemish.synthesis.order import Part, drawn_on
-from blemish.synthesis.pose import Posed, carrying
+from blemish.synthesis.pose import PosedPart, carrying
 
 H, W = 160, 160
 
@@ -86,7 +86,7 @@ def test_a_map_turns_with_the_part(
 
 def test_carrying_is_the_move_between_two_photographs() -> None:
     first, second = wing(), wing(40, (84, 77), 1.05)
-    posed = [Posed(picture, Part(picture).mask) for picture in (first, second)]
+    posed = [PosedPart(picture, Part(picture).mask) for picture in (first, second)]
     matrix = carrying(*posed)
     true = cv2.getRotationMatrix2D((80, 80), -40, 1.05)
     true[:, 2] += (4, -3)

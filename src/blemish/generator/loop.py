@@ -348,9 +348,9 @@ def _refuse_loggerless(options: Options) -> None:
     """Refuse a logger without its package, before the work starts."""
     name = _logger_name(options)
     if name is not None:
-        from blemish.loggers import refuse_missing  # slow to import
+        from blemish.loggers import refuse_without_package  # slow to import
 
-        refuse_missing(name)
+        refuse_without_package(name)
 
 
 def _logger(options: Options, folder: Path, start: int) -> "Logger | None":

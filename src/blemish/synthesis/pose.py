@@ -21,7 +21,7 @@ COARSE, FINE = 5, 1  # steps of the turn, in degrees
 
 
 @dataclass(frozen=True)
-class Posed:
+class PosedPart:
     """A part on a photograph.
 
     Attributes:
@@ -51,26 +51,26 @@ class Posed:
         return cv2.warpAffine(smooth, self.frame.matrix(SIDE), size, flags=flags)
 
 
-def carrying(source: Posed, target: Posed) -> Affine:
+def carrying(source: PosedPart, target: PosedPart) -> Affine:
     """Map from pixels of one photograph of a part to those of another."""
     turn = _turn_between(source, target)
     there = inverted(source.frame.matrix(SIDE))
     return chained(chained(there, _turning(turn)), target.frame.matrix(SIDE))
 
 
-def _turn_between(source: Posed, target: Posed) -> float:
+def _turn_between(source: PosedPart, target: PosedPart) -> float:
     """Turn of the part, in degrees; of equally good ones the smallest."""
     coarse = _best(source, target, range(-180, 180, COARSE))
     return _best(source, target, range(coarse - COARSE + 1, coarse + COARSE, FINE))
 
 
-def _best(source: Posed, target: Posed, turns: range) -> int:
+def _best(source: PosedPart, target: PosedPart, turns: range) -> int:
     ordered = sorted(turns, key=abs)
     scores = [_agreement(source, target, turn) for turn in ordered]
     return ordered[int(np.argmax(np.round(scores, 6)))]
 
 
-def _agreement(source: Posed, target: Posed, turn: float) -> float:
+def _agreement(source: PosedPart, target: PosedPart, turn: float) -> float:
     """Agreement of silhouettes and of what is inside both, up to 2."""
     matrix, size = _turning(turn), (SIDE, SIDE)
     inside = cv2.warpAffine(source.inside, matrix, size) > 0.5

@@ -14,7 +14,7 @@ from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.carry import within_reach
 from blemish.synthesis.options import RegionOptions
 from blemish.synthesis.placing import inside_box, ruled
-from blemish.synthesis.pose import Posed, carrying
+from blemish.synthesis.pose import PosedPart, carrying
 from blemish.synthesis.shapes import Point
 
 KNOWN = 4  # photographs whose parts are remembered
@@ -113,7 +113,7 @@ def _on(options: RegionOptions, part: Region) -> Region:
     return marked
 
 
-def _part_of(photograph: Path) -> Posed:
+def _part_of(photograph: Path) -> PosedPart:
     try:
         found = photograph.stat()
     except OSError:
@@ -122,19 +122,21 @@ def _part_of(photograph: Path) -> Posed:
 
 
 @lru_cache(KNOWN)
-def _read(photograph: Path, _changed: int, _size: int) -> Posed:
+def _read(photograph: Path, _changed: int, _size: int) -> PosedPart:
     picture = read_picture(photograph)
     return _posed(picture, silhouette(picture), str(photograph))
 
 
-def _posed(picture: UInt8[np.ndarray, "h w 3"], part: Region, name: str = "a photograph") -> Posed:
+def _posed(
+    picture: UInt8[np.ndarray, "h w 3"], part: Region, name: str = "a photograph"
+) -> PosedPart:
     if not part.any():
         raise DataError(
             got=f"{name} in which no part was found",
             expected="a part that stands out from its background",
             todo="Photograph it on a plain background.",
         )
-    return Posed(picture, part)
+    return PosedPart(picture, part)
 
 
 def _named(options: RegionOptions) -> str:

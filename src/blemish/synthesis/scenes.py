@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.network import Generator
-from blemish.marks import marked
+from blemish.marks import with_mark
 from blemish.pictures import png, to_picture, write_picture
 from blemish.windows.network import GOOD
 from blemish.windows.paint import WindowModel, paint
@@ -55,7 +55,7 @@ def write_part(path: Path, picture: UInt8[np.ndarray, "h w 3"], mark: str) -> No
     Raises:
         OutputError: The disk is full or read-only, or something is in the way.
     """
-    write_atomically(path, marked(png(picture), mark))
+    write_atomically(path, with_mark(png(picture), mark))
 
 
 def draw_mask(picture: np.ndarray, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 Images are copied byte for byte, except those with an EXIF orientation: many readers ignore it and
 would see boxes elsewhere, so these are written upright, without the tag. Lists of images are
 written last, so that an interrupted export is not a data set. The same items give the same bytes,
-except for the date on the card.
+except for the date on the card and in croissant.json.
 """
 
 import hashlib
