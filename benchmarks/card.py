@@ -19,6 +19,7 @@ import tyro
 from jaxtyping import UInt8
 from torch import Tensor
 
+from blemish.cards import with_model_matter
 from blemish.checkpoint import Bundle, find_bundle, pack
 from blemish.data.folder import DefectFolder, load
 from blemish.data.masks import silhouette
@@ -82,7 +83,7 @@ def main(bundle: Path, data: Path, /, out: Path, facts: Facts, n: int = 500) -> 
     folder = DefectFolder(data)
     figures = measure(packed, folder, n) | synthesis_figures(packed, folder)
     write_picture(out / "samples.png", composed_grid(packed, load_generator(packed)))
-    text = card(packed, facts, figures)
+    text = with_model_matter(card(packed, facts, figures), packed.config)
     write_atomically(out / "README.md", text.encode())
     print(text)
 

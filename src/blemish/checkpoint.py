@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from blemish.cards import with_model_matter
 from blemish.documents import fill, read_json
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, visible, write_atomically
@@ -186,7 +187,7 @@ class Bundle:
         """
         with TemporaryDirectory() as folder:
             pack(self, Path(folder))
-            _copy_card(self.path, Path(folder))
+            _copy_card(self, Path(folder))
             return upload(Path(folder), repository, private=private, message=message)
 
 
@@ -319,13 +320,16 @@ def _header(path: Path) -> Header:
         raise _broken(path, f"can't be read as safetensors ({error})") from error
 
 
-def _copy_card(source: Path, out: Path) -> None:
-    card = source / "README.md"
+def _copy_card(bundle: Bundle, out: Path) -> None:
+    """Copy a model card with its images; it gets front matter if it has none."""
+    card = bundle.path / "README.md"
     if not card.is_file():
         return
-    shown = re.findall(r"!\[[^]]*\]\(([\w-]+\.png)\)", card.read_text(encoding="utf-8"))
-    for name in ("README.md", *(file for file in shown if (source / file).is_file())):
-        shutil.copyfile(source / name, out / name)
+    text = card.read_text(encoding="utf-8")
+    write_atomically(out / "README.md", with_model_matter(text, bundle.config).encode())
+    for name in re.findall(r"!\[[^]]*\]\(([\w-]+\.png)\)", text):
+        if (bundle.path / name).is_file():
+            shutil.copyfile(bundle.path / name, out / name)
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

@@ -39,6 +39,11 @@ def has_bfloat16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & flags)
 
 
+def usual_precision() -> Precision | None:
+    """Number format of a training: bfloat16 where the processor computes in it."""
+    return "bf16-mixed" if has_bfloat16() else None
+
+
 def use_threads(count: int) -> None:
     """Use the given number of CPU threads from now on, in PyTorch and in OpenCV."""
     import cv2

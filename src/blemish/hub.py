@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from blemish.documents import MAX_BYTES as MAX_JSON_BYTES
 from blemish.documents import parse_json
@@ -98,14 +98,22 @@ def fetch(repository: str, *, revision: str | None = None) -> Path:
     return Path(found)
 
 
-def upload(folder: Path, repository: str, *, private: bool = False, message: str) -> str:
+def upload(
+    folder: Path,
+    repository: str,
+    *,
+    private: bool = False,
+    message: str,
+    kind: Literal["model", "dataset"] = "model",
+) -> str:
     """Upload a folder's files to a repository in one commit; it is created if it is missing.
 
     Args:
-        folder: Folder of the files; other weights in the repository are deleted.
+        folder: Folder of the files; other weights in a model's repository are deleted.
         repository: Name as `user/repository`.
         private: Whether a new repository is private; an existing one stays as it is.
         message: Message of the commit.
+        kind: Kind of the repository.
 
     Returns:
         The address of the repository.
@@ -117,12 +125,13 @@ def upload(folder: Path, repository: str, *, private: bool = False, message: str
 
     api = HfApi(library_name="blemish")
     with _translated(repository):
-        address = api.create_repo(repository, private=private, exist_ok=True)
+        address = api.create_repo(repository, private=private, exist_ok=True, repo_type=kind)
         api.upload_folder(
             folder_path=folder,
             repo_id=repository,
+            repo_type=kind,
             commit_message=message,
-            delete_patterns="*.safetensors",
+            delete_patterns="*.safetensors" if kind == "model" else None,
         )
     return str(address)
 

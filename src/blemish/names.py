@@ -18,10 +18,11 @@ MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
 MaskKind = Literal["scratch", "blob", "spots", "real", "learned"]
 MaskPlace = Literal["anywhere", "centre", "edge", "there"]
+RegionRule = Literal["centre", "edge"]
 OffPart = Literal["clip", "refuse"]
 
 ItemOutcome = Literal["kept", "refused", "failed"]
-ExportFormat = Literal["mvtec", "coco", "yolo", "hf-imagefolder"]
+ExportFormat = Literal["mvtec", "coco", "yolo", "hf-imagefolder", "label-studio", "class-maps"]
 AnnotationFormat = Literal["coco", "labelme", "cvat", "yolo"]
 AnnotationChoice = Literal["auto", AnnotationFormat]
 BoxUse = Literal["propose", "fill"]
@@ -35,6 +36,7 @@ FeatureSource = Literal["critic", NetworkName]
 FeatureChoice = Literal["auto", FeatureSource]
 
 Device = Literal["auto", "cpu", "cuda"]
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 Precision = Literal["32-true", "bf16-mixed"]  # number format inside the networks
 PrecisionChoice = Literal["auto", Precision]
 

@@ -13,6 +13,7 @@ for readers that apply the tag and for those that ignore it.
 The output is always a PNG. Its mode is that of the photograph if PNG has it: grey or RGB of 8 or 16
 bits, with or without alpha. Palettes, CMYK and other colours become RGB, one bit per pixel becomes
 grey. The ICC profile is kept, and the level of white as significant bits; other metadata is not.
+A synthetic picture has the mark of `marks`.
 """
 
 import struct
@@ -28,6 +29,7 @@ from jaxtyping import Bool, UInt8
 from blemish.decode import Header, decode
 from blemish.files import write_atomically
 from blemish.levels import Levels, as_stored, changed_levels, colours_of, picture_of
+from blemish.marks import with_mark
 from blemish.pictures import refuse_dark
 
 _COMPRESSION = 3
@@ -45,12 +47,14 @@ class Original:
         orientation: EXIF orientation, 1 to 8, of the file's own rows and columns.
         profile: ICC profile; empty if there is none.
         white: Level that is white; None for the highest of the levels' type.
+        mark: XMP packet to write, if it is synthetic; see `marks`. It is not read from files.
     """
 
     levels: Levels
     orientation: int = 1
     profile: bytes = b""
     white: int | None = None
+    mark: str = ""
 
     @cached_property
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
@@ -110,7 +114,7 @@ class Original:
         if self.orientation != 1:
             chunks.append(_chunk(b"eXIf", _exif(self.orientation)))
         chunks += [_pixels(stored), _chunk(b"IEND", b"")]
-        return _SIGNATURE + b"".join(chunks)
+        return with_mark(_SIGNATURE + b"".join(chunks), self.mark)
 
     def write_mask(self, path: Path, mask: Bool[np.ndarray, "h w"]) -> None:
         """Write an upright mask of the photograph as 0 and 255, in the orientation of its file.

@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from blemish.api.bundle import OpenBundle, load
 from blemish.api.inputs import Photo
 from blemish.api.item import Item
-from blemish.errors import OptionError
+from blemish.api.recipes import FailedItem, RecipeItems
+from blemish.errors import DataError, OptionError
+from blemish.names import Device
+from blemish.pictures import read_mask, read_picture
 from blemish.seeds import refuse_seeds
+from blemish.synthesis.export.items import read_items
 
 _SEEDS = 2**32
 _ITEMS = 2  # stream of random numbers that no other use has
@@ -84,11 +88,62 @@ class Synthetic(Dataset[tuple[Tensor, Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         found = self.item(index)
-        image = torch.from_numpy(found.rgb).permute(2, 0, 1).float() / 255
-        return image, torch.from_numpy(found.mask)[None].float(), self._type(index % self.count)
+        return *_tensors(found.rgb, found.mask), self._type(index % self.count)
 
     def _type(self, index: int) -> int:
         return index // len(self.photos) % len(self.defects)
+
+
+class SyntheticRecipe(Dataset[tuple[Tensor, Tensor, int]]):
+    """Items of a recipe, made on the fly: (image, mask, index of the type in `defects`).
+
+    Args:
+        recipe: File of the recipe.
+        device: Device to work on; auto is CUDA where there is one.
+
+    Raises:
+        UserError: The recipe, one of its files or its bundle can't be used.
+    """
+
+    def __init__(self, recipe: str | Path, device: Device = "auto") -> None:
+        self.items = RecipeItems(recipe, device)
+        self.defects = tuple(dict.fromkeys(group.defect for group in self.items.recipe.groups))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        found = self.items[index]
+        if isinstance(found, FailedItem):
+            raise DataError(
+                got=f"item {index} of {self.items.recipe.file}, which failed: {found.reason}",
+                expected="an item that can be made",
+                todo="Correct the recipe or the file.",
+            )
+        return *_tensors(found.rgb, found.mask), self.defects.index(found.defect)
+
+
+class SyntheticFolder(Dataset[tuple[Tensor, Tensor, int]]):
+    """Kept items of a folder: (image, mask, index of the type in `defects`).
+
+    Args:
+        folder: Folder written by `blemish batch`, `blemish synthesize` or `Item.save`.
+
+    Raises:
+        DataError: The folder was not written by Blemish, or has no kept item.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.items = read_items(Path(folder)).items
+        self.defects = tuple(sorted({item.kind for item in self.items}))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        found = self.items[index]
+        pair = _tensors(read_picture(found.image), read_mask(found.mask))
+        return *pair, self.defects.index(found.kind)
 
 
 class AddDefect(nn.Module):
@@ -152,6 +207,13 @@ class AddDefect(nn.Module):
         change = torch.from_numpy(step).permute(2, 0, 1).to(image) / 255
         mask[0] = torch.from_numpy(found.mask).to(mask)
         return (image + change * mask).clamp(0, 1), mask
+
+
+def _tensors(
+    rgb: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "1 h w"]]:
+    image = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255
+    return image, torch.from_numpy(mask)[None].float()
 
 
 def _opened(bundle: OpenBundle | str | Path) -> OpenBundle:

@@ -178,10 +178,14 @@ class Statistics:
             and an uninterrupted one leave the same file except for their times.
         resume_step: Steps already done.
         window: `window()` of the run that is resumed; its steps count towards the next line.
+
+    Attributes:
+        last: Figures of the last line, by name.
     """
 
     def __init__(self, path: Path, *, batch: int, resume_step: int = 0, window: str = "{}") -> None:
         self.path, self.batch = path, batch
+        self.last: dict[str, float] = {}
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         with suppress(ValueError, TypeError, AttributeError):  # a damaged one only shifts a mean
@@ -217,6 +221,7 @@ class Statistics:
         append_line(self.path, json.dumps(row))
         self.sums, self.counts = {}, {}
         pace = "" if speed is None else f"{speed:.1f} images/s  "
+        self.last = {k: v for k, v in row.items() if k != "step" and v is not None}
         return pace + "  ".join(f"{k} {v:.3g}" for k, v in means.items())
 
     def _speed(self, step: int) -> float | None:

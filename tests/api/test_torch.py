@@ -1,5 +1,7 @@
 """Data sets and transforms give the same items whoever asks, and masks that say what changed."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import part, write_bundle
@@ -7,8 +9,9 @@ from torch.utils.data import DataLoader
 
 import blemish
 from blemish.api.bundle import OpenBundle
-from blemish.errors import OptionError
-from blemish.torch import AddDefect, Synthetic
+from blemish.errors import DataError, OptionError
+from blemish.pictures import write_picture
+from blemish.torch import AddDefect, Synthetic, SyntheticFolder, SyntheticRecipe
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,23 @@ def test_an_end_is_an_end(made: Synthetic) -> None:
     for index in (5, -6):
         with pytest.raises(IndexError):
             made[index]
+
+
+def test_a_recipe_and_its_folder_give_the_same_items(opened: OpenBundle, tmp_path: Path) -> None:
+    write_picture(tmp_path / "nut.png", part())
+    (tmp_path / "torn.png").write_bytes(b"torn")
+    group = 'count = 2\nphotographs = ["nut.png", "torn.png"]\nmask_kind = "blob"\narea = 0.05'
+    text = f'bundle = "{opened.files.path}"\n[[group]]\ndefect = "paint"\n{group}\n'
+    (tmp_path / "recipe.toml").write_text(text)
+    made = SyntheticRecipe(tmp_path / "recipe.toml", device="cpu")
+    made.items.write(tmp_path / "out", workers=1)
+    kept = SyntheticFolder(tmp_path / "out")
+    assert (len(made), len(kept), made.defects, kept.defects) == (2, 1, ("paint",), ("paint",))
+    for fresh, read in zip(made[0], kept[0], strict=True):
+        assert torch.equal(torch.as_tensor(fresh), torch.as_tensor(read))
+    assert made[0][1].any()
+    with pytest.raises(DataError, match=r"torn\.png"):
+        made[1]
 
 
 def test_a_transform_changes_what_its_mask_says(opened: OpenBundle) -> None:

@@ -17,13 +17,16 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
-from huggingface_hub import close_session, constants
+from commands import exit_code
+from huggingface_hub import ModelCard, close_session, constants
+from made import write_made
+from same import files_in
 from tiny import write_bundle
 
 import blemish
 from blemish import hub as hub_module
 from blemish.checkpoint import Bundle, load, pack
-from blemish.errors import BundleError
+from blemish.errors import BundleError, OptionError
 from blemish.hub import names_repository
 
 CARD = "# nut\n\n![Samples](samples.png)\n\n![Not here](gone.png)\n"
@@ -225,7 +228,9 @@ def test_what_is_pushed_is_loaded(hub: Hub, bundle: Bundle, tmp_path: Path) -> N
     found = blemish.load("ada/nut").files
     assert found.config == bundle.config
     assert found.digest == pack(bundle, tmp_path / "packed").digest
-    assert (found.path / "README.md").read_text() == CARD
+    card = ModelCard.load(found.path / "README.md")
+    assert card.text == f"\n{CARD}" and card.data.library_name == "blemish"
+    assert {"crack", "paint"} <= {*card.data.tags}
     weights = bundle.tensors("generator")
     for name, tensor in found.tensors("generator").items():
         torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-3)
@@ -256,6 +261,24 @@ def test_weights_that_a_bundle_has_no_more_go_from_the_hub(hub: Hub, bundle: Bun
     bundle.push_to_hub("ada/nut")
     assert "critic.safetensors" not in hub.commits["ada/nut"][-1]
     assert "README.md" in hub.commits["ada/nut"][-1]
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_an_export_is_pushed_as_a_data_set(hub: Hub, tmp_path: Path, private: bool) -> None:
+    made = write_made(tmp_path / "made")
+    line = f"export {made} --out {tmp_path / 'out'} --format hf-imagefolder --push ada/nuts"
+    assert exit_code(f"{line} --private" if private else line) == 0
+    written = {*files_in(tmp_path / "out")}
+    assert hub.commits["ada/nuts"][-1].keys() - LIBRARY_FILES == written
+    assert hub.private == {"ada/nuts": private}
+    assert ("POST", "/api/datasets/ada/nuts/commit/main") in hub.visits
+
+
+def test_a_data_set_without_an_owner_is_refused_before_the_export(tmp_path: Path) -> None:
+    made = write_made(tmp_path / "made")
+    with pytest.raises(OptionError, match="'nuts'"):
+        blemish.export(made, tmp_path / "out", "coco", push="nuts")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("private", [False, True])

@@ -6,20 +6,27 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from commands import exit_code
+from huggingface_hub import DatasetCard
 from made import NAMES, UNCHANGED, blank, edit, masks, write_made
 from same import files_in
-from tiny import write_bundle
+from tiny import part, spot, write_bundle
 
+import blemish
 from blemish.checkpoint import Bundle
 from blemish.data.unfinished import MARK
+from blemish.decode import decode
 from blemish.errors import BundleError, DataError, OutputError
+from blemish.manifest import read_rows
 from blemish.names import ExportFormat
+from blemish.pictures import write_picture
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.export.export import FORMATS, _write, export
 
 DAY = date(2026, 1, 2)
 LISTS = {"mvtec": (), "coco": ("annotations.json",), "yolo": ("data.yaml",)}
-LISTS["hf-imagefolder"] = ("train/metadata.jsonl",)
+LISTS["hf-imagefolder"] = ("train/metadata.jsonl", "croissant.json")
+LISTS |= {"label-studio": ("tasks.json",), "class-maps": ("classes.json",)}
 CARD = "| licence of the weights | CC BY-SA 4.0, as the data's |\n| data | nuts, by the Society |\n"
 
 
@@ -49,7 +56,12 @@ def test_pictures_are_copied_byte_for_byte(
 ) -> None:
     done = export(made, tmp_path / "out", format, pairs=pairs, share=share)
     source, written = {*files_in(made).values()}, files_in(tmp_path / "out")
-    pictures = {path: data for path, data in written.items() if path.endswith(".png")}
+    drawn = ("classes/", "classes_val/")  # class maps
+    pictures = {
+        path: data
+        for path, data in written.items()
+        if path.endswith(".png") and not path.startswith(drawn)
+    }
     assert {*pictures.values()} <= source
     for name in masks():
         kept = [path for path in pictures if Path(path).stem == name]
@@ -76,6 +88,9 @@ def test_the_same_items_give_the_same_bytes(
         export(made, tmp_path / name, format, pairs=True, share=0.5, today=date(2026, 1, day))
     first, second = files_in(tmp_path / "a/x"), files_in(tmp_path / "b/x")
     cards = [files.pop("README.md").decode() for files in (first, second)]
+    for files, day in ((first, b"2026-01-01"), (second, b"2026-01-02")):
+        if "croissant.json" in files:
+            files["croissant.json"] = files["croissant.json"].replace(day, b"a day")
     assert first == second
     assert cards[0].replace("2026-01-01", "2026-01-02") == cards[1] != cards[0]
 
@@ -193,7 +208,10 @@ def stopped_after(files: int) -> Callable[..., None]:
 
 def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
     text = card_of(made, tmp_path / "nuts", pairs=True, share=0.5)
-    assert text.startswith("# nuts: a data card\n")
+    known = DatasetCard(text)
+    assert known.text.startswith("\n# nuts: a data card\n")
+    assert {"synthetic", "crack", "paint"} <= {*known.data.tags}
+    assert known.data.size_categories == "n<1K"
     for says in (
         "| what | 5 photographs of parts with a synthetic defect",
         "| types | crack 3, paint 2 |",
@@ -294,3 +312,28 @@ def test_names_break_no_table(tmp_path: Path) -> None:
     assert "| bundle (2) | a\\|b c, SHA-256" in text
     assert "- x\\|y z.jpg\n" in text
     assert NAMES[0] not in text
+
+
+def test_class_maps_of_combined_items_are_numbered_anew(tmp_path: Path) -> None:
+    """The item's own file counts types in the bundle's order; an export may count otherwise."""
+    place, opened = (
+        tmp_path / "made",
+        blemish.load(write_bundle(tmp_path / "bundle", windows=True).path, device="cpu"),
+    )
+    write_picture(tmp_path / "nut.png", part())
+    for k, at in enumerate(((0.4, 0.5), (0.6, 0.5))):
+        write_picture(tmp_path / f"{k}.png", spot(at=at))
+    given = f"--mask {tmp_path / '0.png'} --mask {tmp_path / '1.png'} --defect crack --defect paint"
+    words = f"--normal {tmp_path / 'nut.png'} --bundle {opened.files.path} --device cpu"
+    assert exit_code(f"synthesize {words} {given} --out {place}") == 0
+    options = {"doubtful": True, "classes": ["paint", "crack", "combined"]}
+    export(place, tmp_path / "out", "class-maps", **options)
+    named = json.loads((tmp_path / "out" / "classes.json").read_text())
+    assert named == {"0": "background", "1": "paint", "2": "crack"}
+    (row,) = read_rows(place / "manifest.jsonl")
+    old = decode(place / row["files"]["classes"]).levels
+    (new,) = (decode(path).levels for path in (tmp_path / "out" / "classes").glob("*.png"))
+    numbers = {kind: int(number) for number, kind in row["classes"].items()}
+    crack, paint = numbers["crack"], numbers["paint"]
+    assert ((old == crack) == (new == 2)).all() and ((old == paint) == (new == 1)).all()
+    assert (new == 1).any() and (new == 2).any()

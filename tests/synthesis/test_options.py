@@ -18,7 +18,7 @@ from blemish.errors import OptionError
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.synthesis.batch.groups import Group, flattened
 from blemish.synthesis.batch.tables import fill
-from blemish.synthesis.options import Range, SynthesisOptions, Where
+from blemish.synthesis.options import Anchors, Range, SynthesisOptions, Where
 from blemish.synthesis.records import TABLES, record_of
 from blemish.synthesis.ways.choice import WAYS
 
@@ -31,6 +31,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "like": {"like_mask": "folder"},
     "like_mask": {"like": "folder"},
     "mask_elastic": {"mask_kind": "real", "real": "real"},
+    "region_of": {"region": [0.1, 0.2, 0.3, 0.4]},
+    "anchor": {"mask_kind": "blob"},
 }
 
 
@@ -38,8 +40,13 @@ def another(option: Any, declared: Any) -> Any:
     """A value of the option's type, other than its default, as JSON holds it."""
     if get_origin(declared) is Annotated:
         declared = get_args(declared)[0]
-    if declared in (Range, Where):
-        return [0.01, 0.02] if declared == Range else [0.1, 0.2, 0.3, 0.4]
+    known: dict[Any, Any] = {
+        Range: [0.01, 0.02],
+        Where: [0.1, 0.2, 0.3, 0.4],
+        Anchors: [[0.5, 0.4]],
+    }
+    if declared in known:
+        return known[declared]
     arms = get_args(declared) if get_origin(declared) is not Literal else (declared,)
     arm = next((arm for arm in arms if arm is not type(None)), declared)
     if get_origin(arm) is Literal:
@@ -67,7 +74,7 @@ def on_the_command_line(
     for name, value in table.items():
         line.append("--from" if name == "inverted" else f"--{name.replace('_', '-')}")
         if value is not True:
-            line.append(",".join(map(str, value)) if isinstance(value, list) else str(value))
+            line.append(re.sub(r"[\[\] ]", "", str(value)))
     flat: Any = Annotated[options, arg(name="")]
     return tyro.cli(flat, args=line, config=MARKERS)
 

@@ -13,6 +13,7 @@ from blemish.windows.views import (
     cut_mask,
     cut_picture,
     inverted,
+    rotation,
     turned_view,
     upright_view,
     usual_zoom,
@@ -96,6 +97,49 @@ def test_masks_fall_on_the_part_and_differ() -> None:
         assert np.abs(placement.middle - np.argwhere(mask).mean(axis=0)[::-1]).max() < 3
     assert min(shares) >= ON_PART
     assert (np.mean(masks, axis=0) < 0.6).all()
+
+
+def ring(turn: float, *, width: float = 1) -> Source:
+    """A part whose outline is round, or an ellipse, with a chip at the end of an axis."""
+    picture, chip = np.full((200, 200, 3), 230, np.uint8), np.zeros((200, 200), np.uint8)
+    cv2.ellipse(picture, (100, 100), (70, int(70 * width)), turn, 0, 360, (90, 90, 90), -1)
+    end = 100 + 60 * np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
+    cv2.circle(chip, (round(end[0]), round(end[1])), 8, 1, -1)
+    return Source(picture, chip > 0)
+
+
+@pytest.mark.parametrize("width", [1, 0.6])
+def test_a_mask_on_the_rim_stays_on_it(width: float) -> None:
+    source, good = ring(10, width=width), ring(75, width=width)
+    piece, inside = Piece(source, source.mask, 0), []
+    for seed in range(8):
+        mask = place(good, piece, np.random.default_rng(seed)).cut(np.eye(2, 3), 200)
+        depth = cv2.distanceTransform(good.part.astype(np.uint8), cv2.DIST_L2, 5)
+        inside.append(float(depth[mask].max()))
+    assert max(inside) < 30  # pixels below the outline; the chip reaches 18
+
+
+class Still(np.random.Generator):
+    """Random numbers in the middle of their range, and no turn."""
+
+    mirror = 1.0
+
+    def uniform(self, low: float, high: float) -> float:  # type: ignore[override]
+        return 0.0 if low == 0 else (low + high) / 2
+
+    def choice(self, _: object) -> float:  # type: ignore[override]
+        return self.mirror
+
+
+@pytest.mark.parametrize("mirror", [-1.0, 1.0])
+def test_place_and_shape_turn_with_the_part(mirror: float) -> None:
+    source, good = ring(10, width=0.6), ring(75, width=0.6)
+    still = Still(np.random.PCG64(0))
+    still.mirror = mirror
+    mask = place(good, Piece(source, source.mask, 0), still).cut(np.eye(2, 3), 200)
+    y, x = np.argwhere(mask).mean(axis=0) - 100
+    along, across = rotation(np.radians(-75)) @ (x, y)
+    assert abs(across) < 3 and abs(along) == pytest.approx(60, abs=3)
 
 
 def test_defect_that_is_the_part_takes_the_other_parts_outline() -> None:

@@ -201,6 +201,7 @@ def _order(
         worker.types,
         off_part,
         strength=strength,
+        regions=plan,
         normal=_named(photo, MEMORY),
         mask=_named(mask, MASK_IN_MEMORY),
     )

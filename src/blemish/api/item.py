@@ -10,6 +10,8 @@ from jaxtyping import Bool, UInt8
 
 from blemish.files import alone
 from blemish.levels import Levels
+from blemish.manifest import NOTHING_CHANGED
+from blemish.names import ItemOutcome
 from blemish.synthesis.dataset import Dataset, Synthetic
 
 
@@ -71,7 +73,12 @@ class Item:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Reasons against training on it; empty if there are none."""
-        return self.made.reasons
+        return self.made.reasons if self.mask.any() else (*self.made.reasons, NOTHING_CHANGED)
+
+    @property
+    def outcome(self) -> ItemOutcome:
+        """Kept, or refused for the reasons."""
+        return "refused" if self.reasons else "kept"
 
     def save(self, out: str | Path) -> dict[str, Any]:
         """Add it to a folder in MVTec AD layout, as `blemish synthesize` does.

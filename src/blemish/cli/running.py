@@ -10,7 +10,7 @@ from tyro.conf import arg
 
 from blemish.cli.options import Flag
 from blemish.errors import BundleError, OptionError
-from blemish.names import CriticKind, Device, Precision
+from blemish.names import CriticKind, Device, LoggerName, Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -26,6 +26,7 @@ AllNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint="(de
 OF_BUNDLE = "(default: those of the generator's training)"
 BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=OF_BUNDLE)]
 CriticOption = Annotated[CriticKind | None, arg(help_behavior_hint=OF_PRESET)]
+Logger = Annotated[LoggerName | None, arg(help_behavior_hint="(default: none)")]
 Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
 
 
@@ -44,6 +45,7 @@ class Run:
             bfloat16.
         processes: Number of processes: one per device, or several on the CPU.
         threads: CPU threads per process.
+        log: Logger of the figures beside stats.jsonl; each needs the extra of its name.
         resume: Continue from the last checkpoint; the other options need not be repeated.
         dry_run: Print the options and stop.
     """
@@ -58,6 +60,7 @@ class Run:
     ] = None
     processes: Annotated[int | None, arg(help_behavior_hint="(default: 1)")] = None
     threads: Annotated[int | None, arg(help_behavior_hint="(default: PyTorch's choice)")] = None
+    log: Logger = None
     resume: Flag = False
     dry_run: Flag = False
 

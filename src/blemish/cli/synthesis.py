@@ -75,7 +75,7 @@ def synthesize(
     found = find_bundle(bundle) if options.needs_bundle else None
     worker = Synthesizer(found, options, device=choose_device(device))
     known = {"types": worker.types, "strength": strength}
-    given = {"off_part": options.off_part, **known}
+    given = {"off_part": options.off_part, "regions": options, **known}
     orders = _read(normal, mask, defect, **given) if mask else []
     for kind in defect:
         worker.prepare(kind)
@@ -164,7 +164,8 @@ def demo(
     with carried_on(), alone(out), Progress("placing", parts * count) as progress:
         for index in range(parts):
             place = (out / "parts", seed + index, worker.windows)
-            files = draw_scene(worker.generator, *place, masked=masked)
+            mark = worker.mark(generated=True)
+            files = draw_scene(worker.generator, *place, masked=masked, mark=mark)
             order = replace(read_order(*files, worker.types[0], worker.types), generated=True)
             rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)

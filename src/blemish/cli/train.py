@@ -126,19 +126,9 @@ def chosen_types(names: str | None, folder: "DefectFolder") -> tuple[str, ...]:
     Raises:
         OptionError: The folder has no such type.
     """
-    if names is None:
-        return folder.types
-    from blemish.data.names import normal
+    from blemish.data.folder import known_types
 
-    chosen = tuple(dict.fromkeys(normal(name.strip()) for name in names.split(",")))
-    unknown = ", ".join(sorted({*chosen} - {*folder.types}))
-    if unknown:
-        raise OptionError(
-            got=f"--types {names}; {folder.root} has no {unknown}",
-            expected=f"some of {', '.join(folder.types) or 'its types (it has none)'}",
-            todo="Correct --types, or leave it out to train on all types.",
-        )
-    return chosen
+    return known_types(folder, None if names is None else names.split(","))
 
 
 def _refuse_other_bundle(out: Path) -> None:

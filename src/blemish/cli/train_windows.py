@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.resuming import carry_out, recall
-from blemish.cli.running import AllNames, Flat, Run, show, tell
-from blemish.names import Precision
+from blemish.cli.running import AllNames, Flat, Logger, Run, show, tell
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from blemish.windows.network import WindowConfig
     from blemish.windows.sources import Sources
     from blemish.windows.train import WindowTraining
-
-MASK_MINUTES = 10  # that the mask generator takes of a training of all, at most
-MASK_SHARE = 1 / 6
 
 
 def windows(
@@ -52,6 +48,7 @@ def whole(
     everything: Flag = False,
     seed: int = 0,
     threads: int | None = None,
+    log: Logger = None,
     dry_run: Flag = False,
 ) -> None:
     """Train all that `blemish synthesize` needs, masks and windows, within a time limit.
@@ -70,12 +67,15 @@ def whole(
             test/good.
         seed: Random seed.
         threads: CPU threads.
+        log: Logger of the figures beside stats.jsonl; each needs the extra of its name.
         dry_run: Print the plan, and do nothing.
     """
+    from blemish.api.training import minutes_of_masks
     from blemish.cli.train_masks import train_into
+    from blemish.devices import usual_precision
     from blemish.generator.loop import STATE
 
-    share = min(MASK_MINUTES, MASK_SHARE * minutes)
+    share = minutes_of_masks(minutes)
     command = (data, "--out", out)
 
     def run(stage: str, minutes: float) -> Run:
@@ -83,8 +83,9 @@ def whole(
         return Run(
             minutes=minutes,
             seed=None if begun else seed,
-            precision=_usual_precision(),
+            precision=usual_precision(),
             threads=threads,
+            log=log,
             resume=begun,
             dry_run=dry_run,
         )
@@ -177,20 +178,16 @@ def _keep_most_real(
     """Choose among the last snapshots, if the network that judges is at hand."""
     from blemish.cli.progress import Progress
     from blemish.errors import BundleError
-    from blemish.evaluation.windows import judge_snapshots, keep_most_real
-    from blemish.features import load_features
+    from blemish.evaluation.windows import choose_snapshot
 
     try:
-        judge = load_features("squeezenet")
+        with Progress("choosing a snapshot", 1) as progress:
+            sources = _sources(data, types, everything)
+            best = choose_snapshot(bundle, sources, on_progress=progress.say)
     except BundleError:
         print("The last snapshot is kept: SqueezeNet's weights, which judge them, are not found.")
         return
-    with Progress("choosing a snapshot", 1) as progress:
-        judged = judge_snapshots(
-            bundle, judge, _sources(data, types, everything), on_progress=progress.say
-        )
-    if judged:
-        best = keep_most_real(bundle, judged)
+    if best is not None:
         print(f"Kept {best.file.stem}: kernel distance {best.distance:.1f} to real close-ups.")
 
 
@@ -198,10 +195,3 @@ def _sources(data: "DefectFolder", types: tuple[str, ...], everything: bool) -> 
     from blemish.windows.sources import read_sources
 
     return read_sources(data, types[:-1], first_third=not everything, everything=everything)
-
-
-def _usual_precision() -> "Precision | None":
-    """bfloat16 where the processor computes in it."""
-    from blemish.devices import has_bfloat16
-
-    return "bf16-mixed" if has_bfloat16() else None

@@ -20,7 +20,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.data.names import GOOD, Masks, kind_of, normal
 from blemish.decode import SUFFIXES
-from blemish.errors import DataError
+from blemish.errors import DataError, OptionError
 from blemish.notes import note
 from blemish.pairs import files_of, read_kinds, read_mask_for
 from blemish.pictures import (
@@ -305,3 +305,22 @@ def _unmarked(photograph: Photograph, which: str) -> DataError:
         expected="a mask that is brighter where the defect is",
         todo="Draw it again, or move it away with its photograph.",
     )
+
+
+def known_types(folder: DefectFolder, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The wanted types of a folder, or all of them.
+
+    Raises:
+        OptionError: The folder has no such type.
+    """
+    if wanted is None:
+        return folder.types
+    chosen = tuple(dict.fromkeys(normal(name.strip()) for name in wanted))
+    unknown = ", ".join(sorted({*chosen} - {*folder.types}))
+    if unknown:
+        raise OptionError(
+            got=f"--types {','.join(wanted)}; {folder.root} has no {unknown}",
+            expected=f"some of {', '.join(folder.types) or 'its types (it has none)'}",
+            todo="Correct --types, or leave it out to train on all types.",
+        )
+    return chosen

@@ -13,7 +13,7 @@ from statistics import mean
 from blemish.checkpoint import Bundle, load_tensors
 from blemish.evaluation.synthesis.closeups import close_ups
 from blemish.evaluation.synthesis.realism import RealCloseUps, Realism
-from blemish.features import FeatureNetwork
+from blemish.features import FeatureNetwork, load_features
 from blemish.windows.paint import NETWORK, WindowModel, load_windows
 from blemish.windows.sample import sample
 from blemish.windows.sources import Sources
@@ -102,6 +102,24 @@ def judge_snapshots(
         if types:
             found.append(SnapshotRealism(file=file, types=types))
     return found
+
+
+def choose_snapshot(
+    bundle: Bundle, sources: Sources, *, on_progress: Callable[[str], None] = lambda _: None
+) -> SnapshotRealism | None:
+    """Keep the last snapshots' most real one in the bundle; None if none can be judged.
+
+    Args:
+        bundle: The trained bundle.
+        sources: Its good photographs and real defects.
+        on_progress: Callback with the name of the snapshot that is judged.
+
+    Raises:
+        BundleError: SqueezeNet's weights, which judge, are not found.
+    """
+    judge = load_features("squeezenet")
+    judged = judge_snapshots(bundle, judge, sources, on_progress=on_progress)
+    return keep_most_real(bundle, judged) if judged else None
 
 
 def keep_most_real(bundle: Bundle, judged: list[SnapshotRealism]) -> SnapshotRealism:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from blemish.documents import parse_json
 from blemish.errors import BundleError, OptionError, OutputError, TrainingError
 from blemish.files import alone
 from blemish.generator.stopping import TIME_LIMIT, Ending, Stop, raise_signal
+from blemish.names import LoggerName
 from blemish.pictures import write_picture
 from blemish.tracking import ProgressLine, Statistics, draw_curves
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # which only trainings import
+    from lightning_fabric.loggers import Logger
 
 Parameters = list[nn.Parameter]
 Options = Mapping[str, Any]  # of a command, as JSON holds them
@@ -203,6 +205,7 @@ def run(
     """
     folder = out / "training" / name
     _refuse_uneven(schedule.batch, fabric.world_size)
+    _refuse_loggerless(options or {})
     # One process of several holds it for all.
     with alone(folder) if fabric.global_rank == 0 else nullcontext():
         start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
@@ -258,6 +261,8 @@ def _run(
             note = None if writer is None else writer.hear(done, values, cause)
             line.update(done, what=plan.phase(done), count=plan.count(done), note=note)
         cause = cause or stop.cause()  # of a signal during the last snapshot
+        if writer is not None:
+            writer.close()
         if cause:
             fabric.barrier()  # no process leaves before the checkpoint is written
     raise_signal(cause, f"The checkpoint stands at {plan.count(done)}.")
@@ -274,6 +279,7 @@ class _Writer:
         self.told = Statistics(
             folder / "stats.jsonl", batch=plan.schedule.batch, resume_step=start, window=window
         )
+        self.logger = _logger(plan.options, folder, start)
 
     def hear(self, done: int, values: Mapping[str, float], cause: int) -> str | None:
         """Take a step's values, and write what is due; returns a line's figures."""
@@ -282,11 +288,18 @@ class _Writer:
         note = None
         if due or done % self.plan.schedule.log_steps == 0:
             note = self.told.flush(step=done, nimg=self.plan.nimg(done))
+            if self.logger is not None:
+                self.logger.log_metrics(self.told.last, done)
         if due:
             self._snapshot(done)
         if due or cause:  # a signal leaves no more than the checkpoint: it must be quick
             self._save(done)  # last: what it says is done, is done
         return note
+
+    def close(self) -> None:
+        """Close the logger, if there is one."""
+        if self.logger is not None:
+            self.logger.finalize("success")
 
     def _snapshot(self, done: int) -> None:
         nimg, folder = self.plan.nimg(done), self.folder
@@ -324,6 +337,32 @@ def _refuse_uneven(batch: int, processes: int) -> None:
             expected="a batch that all processes share evenly",
             todo="Change --batch or --processes.",
         )
+
+
+def _logger_name(options: Options) -> LoggerName | None:
+    name = options.get("log")
+    return cast(LoggerName, name) if name in get_args(LoggerName) else None
+
+
+def _refuse_loggerless(options: Options) -> None:
+    """Refuse a logger without its package, before the work starts."""
+    name = _logger_name(options)
+    if name is not None:
+        from blemish.loggers import refuse_without_package  # slow to import
+
+        refuse_without_package(name)
+
+
+def _logger(options: Options, folder: Path, start: int) -> "Logger | None":
+    """Logger that the command asks for; its parameters are the command's options."""
+    name = _logger_name(options)
+    if name is None:
+        return None
+    from blemish.loggers import make_logger
+
+    logger = make_logger(name, folder, start)
+    logger.log_hyperparams({**options})
+    return logger
 
 
 def _from_scratch(folder: Path) -> int:

@@ -25,7 +25,7 @@ from blemish.synthesis.placing import (
     share_kept,
     sized,
 )
-from blemish.synthesis.shapes import Shape, blob, scratch, shape_of_mask, spots
+from blemish.synthesis.shapes import Point, Shape, blob, scratch, shape_of_mask, spots
 
 LEAST_PIXELS = 8
 MOST_OF_ROOM = 0.9
@@ -44,6 +44,9 @@ def draw_mask(
     part: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]] = (),
+    *,
+    region: Bool[np.ndarray, "h w"] | None = None,
+    anchors: Sequence[Point] = (),
 ) -> Bool[np.ndarray, "h w"]:
     """Draw a mask on the part, with an area within a fifth of the plan's.
 
@@ -56,19 +59,22 @@ def draw_mask(
         part: Silhouette of the part.
         rng: Random generator.
         real: Masks of real defects of any size, for the kind real; see `choose_real`.
+        region: Pixels in which the mask may lie; all by default.
+        anchors: Points of which one is the centre of the shape, in pixels.
 
     Raises:
         DataError: The image shows no part.
-        OptionError: The part or the box has no room for such a mask, or there is no real mask.
+        OptionError: The part or the region has no room for such a mask, or there is no real mask.
     """
     assert plan.mask_kind is not None, "nothing is drawn"
     if plan.where == "there":
-        return _laid_again(plan, part, rng, real)
+        return _laid_again(plan, part, rng, real, region)
     room = inside_box(part, plan.where)
+    room = room if region is None else room & region
     target = _target(plan, part, room, rng)
     shape = _shape(plan, real, rng)
     guess = (target / shape.area) ** 0.5
-    tries = laid_out(shape, room, plan.where, rng.random((TRIES, 3)))
+    tries = laid_out(shape, room, plan.where, rng.random((TRIES, 3)), anchors)
     least, canvas = (ENOUGH_KEPT, room) if plan.off_part != "refuse" else (1, np.ones_like(room))
     hardly_cut = (draw for draw in tries if share_kept(draw, room, guess) >= least)
     for draw in chain(hardly_cut, tries if plan.off_part != "refuse" else ()):
@@ -83,13 +89,15 @@ def _laid_again(
     part: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
     real: Sequence[Bool[np.ndarray, "_ _"]],
+    region: Bool[np.ndarray, "h w"] | None,
 ) -> Bool[np.ndarray, "h w"]:
-    """First of several tries with enough of the mask on the part."""
+    """First of several tries with enough of the mask on the part, and in the region."""
     _refuse_partless(part)
     mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
     for _ in range(TRIES):
         moved = laid_again(mask, part, rng, degrees=plan.mask_degrees)
+        moved = moved if region is None else moved & region
         if moved.sum() >= max(LEAST_PIXELS, ENOUGH_KEPT * wanted):
             return moved
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
@@ -101,6 +109,7 @@ def learned_mask(
     kind: str,
     seed: int,
     off_part: OffPart | None = None,
+    region: Bool[np.ndarray, "h w"] | None = None,
 ) -> Bool[np.ndarray, "h w"]:
     """Draw a mask by a mask generator, in its own size and place.
 
@@ -114,14 +123,44 @@ def learned_mask(
         seed: Random seed.
         off_part: Cut off what is beside the part, or refuse a mask that leaves it; see
             `place_mask`.
+        region: Pixels in which the mask may lie; of several masks the first is taken that lies
+            there mostly, or the one that does most.
 
     Raises:
         BundleError: The generator has not learnt the type.
         DataError: The photograph shows no part on which a mask is found.
+        OptionError: No mask lies in the region.
     """
-    part = unshadowed_silhouette(picture)
-    mask = model.draw(part, kind, torch.Generator().manual_seed(seed))
+    part, rng = unshadowed_silhouette(picture), torch.Generator().manual_seed(seed)
+    mask = model.draw(part, kind, rng)
+    if region is not None:
+        mask = _in_region(model, part, kind, rng, region, mask)
     return mask if off_part is None else place_mask(mask, part, off_part, name="a learned mask")
+
+
+def _in_region(
+    model: MaskModel,
+    part: Bool[np.ndarray, "h w"],
+    kind: str,
+    rng: torch.Generator,
+    region: Bool[np.ndarray, "h w"],
+    mask: Bool[np.ndarray, "h w"],
+) -> Bool[np.ndarray, "h w"]:
+    """The part in the region of the first mask, or of a later one that lies there mostly."""
+    best, most = mask & region, -1.0
+    for _ in range(TRIES):
+        share = float((mask & region).sum() / mask.sum())
+        best, most = (mask & region, share) if share > most else (best, most)
+        if most >= ENOUGH_KEPT:
+            break
+        mask = model.draw(part, kind, rng)
+    if best.sum() < LEAST_PIXELS:
+        raise OptionError(
+            got=f"a region of {int(region.sum())} pixels, in which no learnt mask of {kind} lies",
+            expected="a region where such defects can be",
+            todo="Change the region, or draw masks of another kind.",
+        )
+    return best
 
 
 def place_mask(
@@ -244,7 +283,9 @@ def _target(
     if target < LEAST_PIXELS:
         raise _no_place(plan, f"a part of {part.sum()} pixels, which gives {target:.1f}")
     if target > MOST_OF_ROOM * room.sum():
-        raise _no_place(plan, f"{room.sum()} pixels of the part in the box, which is too few")
+        raise _no_place(
+            plan, f"{room.sum()} pixels of the part in the box or region, which is too few"
+        )
     return target
 
 

@@ -24,17 +24,22 @@ from blemish.names import (
     OffPart,
     PlacementChoice,
     ReferenceName,
+    RegionRule,
     Space,
 )
 from blemish.synthesis.removed import refuse_removed
 
 MOST_AREA = 0.5
 MOST_ELASTIC = 0.1
+MOST_ANCHORS = 1000
 PLACES = get_args(MaskPlace)
+RULES = get_args(RegionRule)
 
 Range = float | tuple[float, float]
 Box = tuple[float, float, float, float]
 Where = MaskPlace | Box
+Region = RegionRule | Box | Path
+Anchors = tuple[tuple[float, float], ...]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 File = Annotated[Path | None, arg(help_behavior_hint="(default: none)")]
 Folder = Annotated[Path | None, arg(help_behavior_hint="(default: none)")]
@@ -63,6 +68,20 @@ def _where(texts: list[str]) -> Any:
     return texts[0] if texts[0] in PLACES else _numbers("where", texts[0], 4)
 
 
+def _region(texts: list[str]) -> Any:
+    if texts[0] in RULES:
+        return texts[0]
+    try:
+        return _numbers("region", texts[0], 4)
+    except OptionError:
+        return Path(texts[0])
+
+
+def _anchor(texts: list[str]) -> Any:
+    found = _numbers("anchor", texts[0], *range(2, 2 * MOST_ANCHORS + 1, 2))
+    return tuple(zip(found[::2], found[1::2], strict=True))
+
+
 def _shown(value: Any) -> list[str]:
     return [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
@@ -81,10 +100,64 @@ WHERE = PrimitiveConstructorSpec(
     is_instance=lambda value: True,
     str_from_instance=_shown,
 )
+REGION = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar=f"{{{','.join(RULES)}}}|X,Y,W,H|FILE",
+    instance_from_str=_region,
+    is_instance=lambda value: True,
+    str_from_instance=_shown,
+)
+ANCHOR = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="X,Y[,X,Y...]",
+    instance_from_str=_anchor,
+    is_instance=lambda value: True,
+    str_from_instance=_shown,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskOptions:
+class RegionOptions:
+    """Region of the part in which defects may lie, and points for them.
+
+    Attributes:
+        region: Region in which all of a mask must lie: deep inside the part (centre), near its
+            outline (edge), a box, x,y,width,height as fractions of the photograph, or a map, an
+            image of the photograph's size that is bright where defects may fall. What is outside is
+            cut off, or refused by off_part.
+        anchor: Points for the centre of a drawn mask, as fractions of the photograph's width and
+            height; one is chosen at random.
+        region_of: Photograph on which box, map and points were marked; they are turned, moved and
+            scaled with the part.
+
+    Raises:
+        OptionError: A value is out of range, or the photograph has no use.
+    """
+
+    region: Annotated[Region | None, REGION, arg(help_behavior_hint="(default: all)")] = None
+    anchor: Annotated[Anchors, ANCHOR, arg(help_behavior_hint="(default: none)")] = ()
+    region_of: File = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.region, tuple):
+            _refuse_box(self.region)
+        if not all(0 <= share <= 1 for point in self.anchor for share in point):
+            raise OptionError(
+                got=f"anchor = {self.anchor}",
+                expected="x y as fractions of the photograph, from 0 to 1",
+                todo="0.5 0.5 is its middle.",
+            )
+        marked = isinstance(self.region, tuple | Path) or self.anchor
+        if self.region_of is not None and not marked:
+            raise OptionError(
+                got=f"region_of = {self.region_of} without a box, a map or an anchor",
+                expected="something that was marked on that photograph",
+                todo="Add region or anchor, or leave region_of out.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions(RegionOptions):
     """Masks to draw if none is given.
 
     Attributes:
@@ -115,6 +188,7 @@ class MaskOptions:
     mask_elastic: float = 0
 
     def __post_init__(self) -> None:
+        RegionOptions.__post_init__(self)
         _refuse_area(*self.areas)
         if not isinstance(self.where, str):
             _refuse_box(self.where)
@@ -129,6 +203,12 @@ class MaskOptions:
             raise OptionError(
                 got=f"the place {self.where} for masks of the kind learned",
                 expected="no place: the mask generator chooses it by the type",
+                todo="Leave the place out, or draw masks of another kind.",
+            )
+        if self.anchor and (self.mask_kind == "learned" or self.where != "anywhere"):
+            raise OptionError(
+                got=f"an anchor for masks of the kind {self.mask_kind} with the place {self.where}",
+                expected="another kind than learned, and no other place",
                 todo="Leave the place out, or draw masks of another kind.",
             )
         _refuse_outside("mask_elastic", self.mask_elastic, MOST_ELASTIC)
@@ -213,6 +293,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
         first_third: Use only the first third of the real defects of each type, by name.
         like: Photograph of a real defect that the new one is to look like, for the method window.
         like_mask: Mask of that defect.
+        no_mark: Leave out the XMP mark, which calls a picture synthetic and names the bundle.
 
     Raises:
         OptionError: A value is out of range, or options exclude each other.
@@ -224,6 +305,7 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
     first_third: Switch = False
     like: File = None
     like_mask: File = None
+    no_mark: Switch = False
 
     def __post_init__(self) -> None:
         MaskOptions.__post_init__(self)
@@ -283,6 +365,12 @@ class SynthesisOptions(SearchOptions, PlacementOptions, MaskOptions):
                 got="both a mask and a mask kind" if given else "neither a mask nor a mask kind",
                 expected="one of them",
                 todo="Give a mask, or choose a kind to draw with --mask-kind.",
+            )
+        if given and self.anchor:
+            raise OptionError(
+                got="both a mask and an anchor",
+                expected="an anchor only for masks that are drawn",
+                todo="Leave one of them out.",
             )
 
 

@@ -26,9 +26,11 @@ from blemish.reading import current
 from blemish.seeds import seed_of
 from blemish.synthesis.masks import choose_real, draw_mask, learned_mask, place_mask
 from blemish.synthesis.naming import plain_stem
-from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.options import RegionOptions, SynthesisOptions
+from blemish.synthesis.regions import allowed_on, anchors_on, restricted
 
 LEAST_ON_PART = 0.5
+EVERYWHERE = RegionOptions()
 COMBINED = "combined"  # type of an item with defects of several types, as MVTec AD calls it
 
 
@@ -142,6 +144,7 @@ def read_order(
     off_part: OffPart | None = None,
     *,
     strength: float = 1.0,
+    regions: RegionOptions = EVERYWHERE,
 ) -> Order:
     """Read and check a request.
 
@@ -155,6 +158,7 @@ def read_order(
         off_part: Cut off or refuse what is beside the part; None accepts the mask unchanged if at
             least half of it is on the part.
         strength: Fraction of the model's change to apply, in (0, 1].
+        regions: Region in which the mask must lie; see `regions`.
 
     Raises:
         DataError: A file can't be read, the photograph is too small, the mask is empty, full, of
@@ -162,7 +166,7 @@ def read_order(
         OptionError: The bundle does not know the type, or the strength is out of range.
     """
     kind = _known(kind, types)
-    (order,) = _orders(normal, [mask], kind, off_part, strength)
+    (order,) = _orders(normal, [mask], kind, off_part, strength, regions)
     return order
 
 
@@ -174,6 +178,7 @@ def read_orders(
     off_part: OffPart | None = None,
     *,
     strength: float = 1.0,
+    regions: RegionOptions = EVERYWHERE,
 ) -> list[Order]:
     """Call `read_order` for a mask, or for each mask of a folder, by name.
 
@@ -188,7 +193,7 @@ def read_orders(
             expected=f"{KNOWN} of a mask",
             todo="Give a mask, or a folder that has some.",
         )
-    return _orders(normal, files, kind, off_part, strength)
+    return _orders(normal, files, kind, off_part, strength, regions)
 
 
 def read_together(
@@ -199,6 +204,7 @@ def read_together(
     off_part: OffPart | None = None,
     *,
     strength: float = 1.0,
+    regions: RegionOptions = EVERYWHERE,
 ) -> Order:
     """Read a request for several defects on one photograph.
 
@@ -209,6 +215,8 @@ def read_together(
         types: Types that the bundle knows.
         off_part: Same as in `read_order`.
         strength: Same as in `read_order`.
+        regions: Region in which the mask must lie; see `regions`.
+        regions: Region in which the mask must lie; see `regions`.
 
     Raises:
         DataError: Same as in `read_order`.
@@ -217,8 +225,9 @@ def read_together(
     _refuse_unpaired(masks, kinds)
     n = max(len(masks), len(kinds))
     pairs = [(masks[k % len(masks)], kinds[k % len(kinds)]) for k in range(n)]
+    known = {"strength": strength, "regions": regions}
     return together(
-        [read_order(normal, mask, kind, types, off_part, strength=strength) for mask, kind in pairs]
+        [read_order(normal, mask, kind, types, off_part, **known) for mask, kind in pairs]
     )
 
 
@@ -322,6 +331,7 @@ def order_on(
     off_part: OffPart | None = None,
     *,
     strength: float = 1.0,
+    regions: RegionOptions = EVERYWHERE,
     normal: Path,
     mask: Path,
 ) -> Order:
@@ -334,6 +344,7 @@ def order_on(
         types: Types that the bundle knows.
         off_part: Treatment of what is beside the part; see `read_order`.
         strength: Fraction of the model's change to apply, in (0, 1].
+        regions: Region in which the mask must lie; see `regions`.
         normal: Name of the photograph.
         mask: Name of the mask.
 
@@ -346,6 +357,7 @@ def order_on(
         Part(original.picture),
         requested,
         off_part,
+        regions,
         normal=normal,
         mask=mask,
         kind=_known(kind, types),
@@ -367,35 +379,56 @@ def drawn_on(
         learned: Mask generator, for masks of the kind learned.
 
     Raises:
-        DataError: A real mask can't be read, or the photograph shows no part.
+        DataError: A real mask or the region can't be read, or the photograph shows no part.
         OptionError: The part has no room for such a mask.
     """
+    region = allowed_on(plan, part.picture, part.mask)
     if plan.mask_kind == "learned":
         assert learned is not None, "a mask generator draws it"
-        return learned_mask(learned, part.picture, kind, seed, plan.off_part)
+        return learned_mask(learned, part.picture, kind, seed, plan.off_part, region)
     rng, real = np.random.default_rng(seed), ()
     if plan.mask_kind == "real" and plan.real is not None:
         real = (choose_real(plan.real, kind, rng, first_third=plan.first_third),)
-    return draw_mask(plan, part.mask, rng, real)
+    anchors = anchors_on(plan, part.picture, part.mask)
+    return draw_mask(plan, part.mask, rng, real, region=region, anchors=anchors)
 
 
 def _orders(
-    normal: Path, masks: Sequence[Path], kind: str, off_part: OffPart | None, strength: float
+    normal: Path,
+    masks: Sequence[Path],
+    kind: str,
+    off_part: OffPart | None,
+    strength: float,
+    regions: RegionOptions,
 ) -> list[Order]:
     """One request per mask; the photograph is read once, and its part found once."""
     original = _read_normal(normal)
     known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
     part = Part(original.picture)
     return [
-        _on_part(part, read_mask_for(original.header, mask, kind), off_part, mask=mask, **known)
+        _on_part(
+            part,
+            read_mask_for(original.header, mask, kind),
+            off_part,
+            regions,
+            mask=mask,
+            **known,
+        )
         for mask in masks
     ]
 
 
 def _on_part(
-    part: Part, requested: Bool[np.ndarray, "h w"], off_part: OffPart | None, **known: Any
+    part: Part,
+    requested: Bool[np.ndarray, "h w"],
+    off_part: OffPart | None,
+    regions: RegionOptions,
+    **known: Any,
 ) -> Order:
     _refuse_unfit(known["mask"], requested, part)
+    allowed = allowed_on(regions, part.picture, part.mask)
+    if allowed is not None:
+        requested = restricted(requested, allowed, off_part, str(known["mask"]))
     if off_part is not None:
         requested = place_mask(requested, part.mask, off_part, name=str(known["mask"]))
     return Order(requested=requested, part=part, **known)

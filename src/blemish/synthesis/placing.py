@@ -6,13 +6,14 @@ place in that row the v-quantile of the row. The same (u, v) give the same place
 resolution, which rejection sampling would not. The scale is then found by bisection on the area.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from blemish.names import RegionRule
 from blemish.synthesis.options import Where
 from blemish.synthesis.shapes import Point, Shape
 
@@ -50,7 +51,11 @@ def inside_box(part: Bool[np.ndarray, "h w"], where: Where) -> Bool[np.ndarray, 
 
 
 def laid_out(
-    shape: Shape, room: Bool[np.ndarray, "h w"], where: Where, shares: Float[np.ndarray, "n 3"]
+    shape: Shape,
+    room: Bool[np.ndarray, "h w"],
+    where: Where,
+    shares: Float[np.ndarray, "n 3"],
+    anchors: Sequence[Point] = (),
 ) -> list[Draw]:
     """The shape at candidate places and rotations, without canvas and scale.
 
@@ -62,7 +67,14 @@ def laid_out(
         room: Allowed pixels.
         where: Allowed place of its centre.
         shares: Two numbers for the place and one for the rotation, in [0, 1) each.
+        anchors: Points of which each candidate takes one instead, in pixels.
     """
+    if anchors:
+        places = [anchors[int(u * len(anchors))] for u, _, _ in shares]
+        return [
+            partial(shape.draw, middle=place, turn=2 * np.pi * turn)
+            for place, (_, _, turn) in zip(places, shares, strict=True)
+        ]
     depth = _depth(room)
     region = _region(room, depth, where)
     y, x = np.unravel_index(depth.argmax(), depth.shape)
@@ -75,6 +87,11 @@ def laid_out(
         )
         for (u, v, turn), move in zip(shares, moves, strict=True)
     ]
+
+
+def ruled(part: Bool[np.ndarray, "h w"], rule: RegionRule) -> Bool[np.ndarray, "h w"]:
+    """Pixels deep inside a part, or near its outline."""
+    return _region(part, _depth(part), rule)
 
 
 def _depth(room: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:

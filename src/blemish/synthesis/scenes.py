@@ -7,11 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
-from blemish.files import ensure_writable
+from blemish.files import ensure_writable, write_atomically
 from blemish.generator.network import Generator
-from blemish.pictures import to_picture, write_picture
+from blemish.marks import with_mark
+from blemish.pictures import png, to_picture, write_picture
 from blemish.windows.network import GOOD
 from blemish.windows.paint import WindowModel, paint
 
@@ -47,6 +49,15 @@ def _redrawn(windows: WindowModel, picture: np.ndarray, rng: torch.Generator) ->
     return paint(windows.generator, picture, mask, codes, rng, fades=False)
 
 
+def write_part(path: Path, picture: UInt8[np.ndarray, "h w 3"], mark: str) -> None:
+    """Write a generated part, with an XMP packet if there is one.
+
+    Raises:
+        OutputError: The disk is full or read-only, or something is in the way.
+    """
+    write_atomically(path, with_mark(png(picture), mark))
+
+
 def draw_mask(picture: np.ndarray, seed: int) -> np.ndarray:
     """Stroke or blob on the part, as bool `h w`."""
     dice, part = np.random.default_rng(seed), silhouette(picture)
@@ -74,6 +85,7 @@ def draw_scene(
     windows: WindowModel | None = None,
     *,
     masked: Callable[[np.ndarray, int], np.ndarray] = draw_mask,
+    mark: str = "",
 ) -> tuple[Path, Path]:
     """Write a generated part and a mask on it; returns their files.
 
@@ -83,10 +95,11 @@ def draw_scene(
         seed: Random seed.
         windows: See `draw_part`.
         masked: Draws the mask, from the part's picture and the seed.
+        mark: XMP packet of the part's file.
     """
     ensure_writable(folder)
     picture = draw_part(generator, seed, windows)
     normal, mask = folder / f"part_{seed:04d}.png", folder / f"part_{seed:04d}_mask.png"
-    write_picture(normal, picture)
+    write_part(normal, picture, mark)
     write_picture(mask, masked(picture, seed))
     return normal, mask

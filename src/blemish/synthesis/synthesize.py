@@ -16,9 +16,11 @@ from blemish.devices import one_thread
 from blemish.generator.network import Generator
 from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
+from blemish.marks import mark
 from blemish.masks.model import MaskModel, load_masks
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.notes import note
+from blemish.originals import Original
 from blemish.recognition import Recognizer
 from blemish.seeds import refuse_seeds, seed_of
 from blemish.synthesis.carry import Carried, reach_px, within_reach
@@ -143,6 +145,21 @@ class Synthesizer:
         asked = json.dumps([order.digest, self.record(), digest, seed])
         return f"{plain_stem(order.normal)}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
+    def mark(self, *, generated: bool) -> str:
+        """XMP packet of its pictures; empty if none is wanted.
+
+        Args:
+            generated: Whether the bundle drew the part as well.
+        """
+        if self.options.no_mark:
+            return ""
+        digest = None if self.bundle is None else self.bundle.digest
+        if generated:
+            return mark("trainedAlgorithmicMedia", digest)
+        if PLACEMENT_METHODS[self.method].needs_bundle:
+            return mark("compositeWithTrainedAlgorithmicMedia", digest)
+        return mark("compositeCapture", None)
+
     def record(self) -> dict[str, Any]:
         """Options that items depend on, as JSON values."""
         known = record_of(self.options) | {"way": self.method} | self.way.record()
@@ -169,9 +186,9 @@ class Synthesizer:
         return Synthetic(
             name=self.name(order, seed),
             kind=order.item_kind,
-            picture=laid[-1].photograph,
+            picture=replace(laid[-1].photograph, mark=self.mark(generated=order.generated)),
             changed=made.carried.changed,
-            twin=order.original,
+            twin=self._twin(order),
             requested=united.requested,
             codes=made.codes,
             classes=classes_of(laid, self.types) if several else None,
@@ -190,6 +207,12 @@ class Synthesizer:
                 **({"classes": _numbered(self.types)} if several else {}),
             },
         )
+
+    def _twin(self, order: Order) -> Original:
+        """The photograph, marked if the bundle drew it."""
+        if not order.generated:
+            return order.original
+        return replace(order.original, mark=self.mark(generated=True))
 
     def _domain(self, order: Order, photograph: str) -> dict[str, bool]:
         """Whether the photograph shows something else than the part; empty where nobody knows.

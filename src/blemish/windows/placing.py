@@ -1,7 +1,8 @@
 """Real masks laid on other parts, where such defects can lie.
 
 A piece keeps its place on the part: its middle is taken to coordinates in which the part's
-silhouette is a unit circle, turned about the middle there, and taken back on the other part. A
+silhouette is a unit circle, turned about the middle there, and taken back on the other part. Place
+and shape turn together: by the random turn and from the one part's longer axis to the other's. A
 defect that is the whole part takes the other part's outline.
 """
 
@@ -71,13 +72,12 @@ def place(source: Source, piece: Piece, rng: np.random.Generator) -> Placement:
 def _move(target: Ellipse, piece: Piece, rng: np.random.Generator) -> Affine:
     """A map from the good photograph's pixels to the piece's photograph."""
     part, turn = piece.source.ellipse, rng.uniform(0, 2 * np.pi)
-    mirror = mirrored(rng)
+    turned = rotation(turn + target.angle) @ mirrored(rng) @ rotation(-part.angle)
     scale = np.exp(rng.uniform(-0.25, 0.25)) * target.ratio(part)
     place = np.linalg.solve(part.root(), piece.ellipse.middle - part.middle)
-    place = (rotation(turn) @ mirror) @ place * rng.uniform(0.9, 1.1)
+    place = turned @ place * rng.uniform(0.9, 1.1)
     middle = target.middle + target.root() @ place
-    forward = scale * rotation(turn + target.angle - part.angle) @ mirror  # piece to target
-    backward = np.linalg.inv(forward)
+    backward = turned.T / scale
     return np.column_stack([backward, piece.ellipse.middle - backward @ middle])
 
 

@@ -11,7 +11,12 @@ from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.records import FIRST, TABLES, later, table_of, with_removed
 from blemish.synthesis.removed import refuse_removed
 
-FILES = ("like", "like_mask")  # options that name a file; the others name a folder
+FILES = (
+    "like",
+    "like_mask",
+    "region",
+    "region_of",
+)  # options that name a file; the others name a folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,12 @@ from typing import Any
 from blemish.checkpoint import Bundle
 from blemish.errors import BlemishError, OutputError
 from blemish.files import ensure_writable
-from blemish.pictures import write_picture
 from blemish.reading import AS_STORED, Reading, read_as
 from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, draw_order, read_order
-from blemish.synthesis.scenes import draw_part
+from blemish.synthesis.scenes import draw_part, write_part
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
@@ -59,15 +58,16 @@ class Workplace:
         """
         try:
             with read_as(self.reading):
-                return _dataset(self.root).write(self._item(task), keep_all=self.keep_all)
+                return _dataset(self.root).write(self.item(task), keep_all=self.keep_all)
         except OutputError:
             raise
         except Exception as error:
             if os.environ.get("BLEMISH_DEBUG"):
                 traceback.print_exception(error)
-            return Failed(reason=self._reason(error, task))
+            return Failed(reason=self.reason(error, task))
 
-    def _item(self, task: Task) -> Synthetic:
+    def item(self, task: Task) -> Synthetic:
+        """An item in memory; a mask that is drawn for it, and a generated part, are written."""
         bench = _bench(task.bundle, task.options.without_masks(), self.device)
         generated = isinstance(task.photograph, DrawnPart)
         order = replace(self._order(task, bench.synthesizer), generated=generated)
@@ -81,7 +81,8 @@ class Workplace:
         normal, types = self._photograph(task, synthesizer), synthesizer.types
         if task.mask is not None:
             mask, off_part = task.here / task.mask, task.options.off_part
-            return read_order(normal, mask, task.kind, types, off_part, strength=task.strength)
+            known = {"strength": task.strength, "regions": task.options}
+            return read_order(normal, mask, task.kind, types, off_part, **known)
         return draw_order(
             normal,
             task.options,
@@ -101,10 +102,11 @@ class Workplace:
         if not path.exists():
             ensure_writable(path.parent)
             seed, windows = task.photograph.seed, synthesizer.windows
-            write_picture(path, draw_part(synthesizer.generator, seed, windows))
+            mark = synthesizer.mark(generated=True)
+            write_part(path, draw_part(synthesizer.generator, seed, windows), mark)
         return path
 
-    def _reason(self, error: Exception, task: Task) -> str:
+    def reason(self, error: Exception, task: Task) -> str:
         """Reason of a failure for the manifest, without folders: the same on every machine."""
         text = str(error)
         if not isinstance(error, BlemishError):

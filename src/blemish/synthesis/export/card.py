@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blemish.cards import with_data_matter
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.errors import BundleError
 from blemish.generator.restore import shape_of
@@ -80,7 +81,8 @@ def card(
     rows["made"] = f"{today.isoformat()}, with Blemish {__version__}"
     table = ["| | |", "| --- | --- |", *(f"| {k} | {_cell(text)} |" for k, text in rows.items())]
     parts = [f"# {_cell(title)}: a data card", "\n".join(table), *_prose(items)]
-    return "\n\n".join(parts) + "\n"
+    text = "\n\n".join(parts) + "\n"
+    return with_data_matter(text, title, items.kinds, len(items.items))
 
 
 def _contents(items: Items, layout: str, pairs: bool) -> dict[str, str]:

@@ -3,26 +3,31 @@
 Images are copied byte for byte, except those with an EXIF orientation: many readers ignore it and
 would see boxes elsewhere, so these are written upright, without the tag. Lists of images are
 written last, so that an interrupted export is not a data set. The same items give the same bytes,
-except for the date on the card.
+except for the date on the card and in croissant.json.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from blemish.data.unfinished import marked, refuse_full
 from blemish.files import ensure_writable, write_atomically
 from blemish.manifest import MANIFEST
+from blemish.marks import mark_of
 from blemish.names import ExportFormat
 from blemish.originals import read_original
 from blemish.synthesis.export.card import card, origins
 from blemish.synthesis.export.classes import numbered
+from blemish.synthesis.export.classmaps import classmaps
 from blemish.synthesis.export.coco import coco
-from blemish.synthesis.export.imagefolder import imagefolder
+from blemish.synthesis.export.croissant import FILE, croissant
+from blemish.synthesis.export.imagefolder import LIST, imagefolder
 from blemish.synthesis.export.items import Content, Items, hold_out, read_items
+from blemish.synthesis.export.labelstudio import labelstudio
 from blemish.synthesis.export.mvtec import mvtec
 from blemish.synthesis.export.yolo import yolo
 
@@ -41,6 +46,14 @@ FORMATS: dict[ExportFormat, tuple[Layout, str]] = {
     "coco": (coco, "COCO, a run-length mask for each connected piece"),
     "yolo": (yolo, "YOLO segmentation, a polygon for each connected piece"),
     "hf-imagefolder": (imagefolder, "the image folder of Hugging Face's datasets"),
+    "label-studio": (labelstudio, "tasks for Label Studio, a polygon for each connected piece"),
+    "class-maps": (classmaps, "a map of class numbers for each item"),
+}
+
+LEFT_OUT = {
+    "unchanged": "nothing changed in them",
+    "refused": "they were refused",
+    "failed": "they failed",
 }
 
 
@@ -57,6 +70,19 @@ class Exported:
     items: Items
     files: tuple[str, ...]
     by_name: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """Numbers of items by type and split, and of those left out, as JSON values."""
+        items = self.items.items
+        return {
+            "items": len(items),
+            "types": dict(sorted(Counter(item.kind for item in items).items())),
+            "photographs": len({item.photograph for item in items}),
+            "held_out": sum(item.split == "val" for item in items),
+            **{outcome: getattr(self.items, outcome) for outcome in LEFT_OUT},
+            "unfit": dict(self.items.unfit),
+            "classes": list(self.items.classes),
+        }
 
 
 def export(
@@ -100,15 +126,11 @@ def export(
     known = [kind for origin in made_by for kind in origin.types]
     items = hold_out(numbered(items, classes, known), share)
     layout, words = FORMATS[format]
-    text = card(
-        out.resolve().name,
-        items,
-        made_by,
-        layout=words,
-        pairs=pairs,
-        today=today or date.today(),
-    )
+    title, today = out.resolve().name, today or date.today()
+    text = card(title, items, made_by, layout=words, pairs=pairs, today=today)
     files = [("README.md", text.encode()), *layout(items, pairs=pairs)]
+    if format == "hf-imagefolder":
+        files.append((FILE, croissant(title, items, _lists(files), today)))
     turned = frozenset().union(*(item.turned for item in items.items))
     asked = {
         "manifest": hashlib.sha256((root / MANIFEST).read_bytes()).hexdigest(),
@@ -124,11 +146,18 @@ def export(
     return Exported(items=items, files=tuple(path for path, _ in files), by_name=by_name)
 
 
+def _lists(files: Sequence[tuple[str, Content]]) -> dict[str, bytes]:
+    """Content of the list of each split, by the split's folder."""
+    found = {Path(path): content for path, content in files if isinstance(content, bytes)}
+    return {path.parent.name: content for path, content in found.items() if path.name == LIST}
+
+
 def _write(path: Path, content: Content, turned: frozenset[Path]) -> None:
     ensure_writable(path.parent)
     if isinstance(content, bytes):
         write_atomically(path, content)
     elif content in turned:
-        replace(read_original(content), orientation=1).write(path)
+        mark = mark_of(content.read_bytes())
+        replace(read_original(content), orientation=1, mark=mark).write(path)
     else:
         write_atomically(path, content.read_bytes())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from blemish.synthesis.export.items import Content, Item, Items
 
+LIST = "metadata.jsonl"
 PLACE = {"train": "train", "val": "validation"}
 
 
@@ -27,7 +28,7 @@ def imagefolder(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
     for split, place in PLACE.items():
         here = [item for item in items.items if item.split == split]
         if here:
-            yield f"{place}/metadata.jsonl", "".join(_line(k, pairs) for k in here).encode()
+            yield f"{place}/{LIST}", "".join(_line(k, pairs) for k in here).encode()
 
 
 def _pictures(item: Item, pairs: bool) -> dict[str, Path]:

@@ -41,6 +41,7 @@ class Item:
         photograph: SHA-256 of the twin's pixels; items on one photograph share it.
         facts: Line of the manifest.
         split: Split of the item.
+        classes: File of the numbers of its types, if it has several; the manifest names them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Item:
     photograph: str
     facts: Mapping[str, Any]
     split: Split = "train"
+    classes: Path | None = None
 
     @property
     def file(self) -> str:
@@ -201,6 +203,7 @@ def _item(root: Path, row: Row) -> Item:
     _refuse_undescribed(row)
     paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
     image, mask, twin = paths.values()
+    classes = file_of(root / MANIFEST, row, "classes") if "classes" in row["files"] else None
     headers = {path: header(path) for path in paths.values()}
     if len({(found.width, found.height) for found in headers.values()}) > 1:
         expected, todo = "one size", "Export the folder as 'blemish synthesize' wrote it."
@@ -221,6 +224,7 @@ def _item(root: Path, row: Row) -> Item:
         turned=frozenset(path for path, found in headers.items() if found.orientation != 1),
         photograph=_digest(photograph),
         facts=row,
+        classes=classes,
     )
 
 
