@@ -227,32 +227,16 @@ def test_a_dry_run_prints_what_would_be_used(
     assert not (tmp_path / "out").exists()
 
 
-def test_both_stages_and_their_refusals(
+def test_a_training_and_its_refusals(
     data: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = ("train", "generator", data, "--out", bundle, *TINY, "--kimg", "0.04")
-    second = ("train", "defects", data, "--bundle", bundle, *SHORT)
     assert step_of(bundle, "generator") == WARM + 10
 
     assert_refused(capsys, *first, got="which contains the state of a training")
     assert_refused(capsys, *first, "--resume", "--batch", "8", got="--resume with batch 8")
-    assert_refused(capsys, *second, "--types", "dent,scar", got="has no scar")
-    assert_refused(capsys, *second, "--batch", "-3", got="batch -3")
     assert exit_code(*first[:-1], "0.06", "--resume") == 0
     assert step_of(bundle, "generator") == WARM + 15
-
-    assert exit_code(*second, "--types", "rust, dent,rust") == 0
-    assert step_of(bundle, "defects") == 10
-    assert Bundle(bundle).config["generator"]["defect"]["types"] == ["rust", "dent"]
-    assert "has a defect branch for rust, dent" in capsys.readouterr().err
-
-    assert_refused(capsys, *first, "--resume", got="a bundle whose defect branch")
-    assert_refused(capsys, *second, "--types", "rust,dent", got="contains the state of a training")
-    again = (*second, "--resume")
-    assert_refused(capsys, *again, "--types", "dent,rust", got="with the types dent, rust")
-    assert_refused(capsys, *again, "--everything", got="--resume with photographs")
-    assert exit_code(*again) == 0
-    assert "has a defect branch for rust, dent" in capsys.readouterr().err
 
 
 def test_a_resumed_training_need_not_be_given_its_options_again(
@@ -268,15 +252,14 @@ def test_a_resumed_training_need_not_be_given_its_options_again(
     assert step_of(bundle, "generator") == WARM + 10
     assert_refused(capsys, *first, "--resume", "--preset", "nut-64", got="--resume with preset")
 
-    options = ("--types", "rust", "--symmetries", "rotate", "--everything", "--seed", "5")
-    second = ("train", "defects", data, "--bundle", bundle)
+    options = ("--symmetries", "rotate", "--everything", "--seed", "5")
+    second = ("train", "encoder", data, "--bundle", bundle)
     assert exit_code(*second, *SHORT, *options, "--batch", "2") == 0
-    steps = step_of(bundle, "defects")
+    steps = step_of(bundle, "encoder")
     assert exit_code(*second, "--resume", "--kimg", "0.05") == 0
-    assert step_of(bundle, "defects") == steps + 5
+    assert step_of(bundle, "encoder") == steps + 5
     again = shown(*second, "--resume")
-    assert again["branch"]["types"] == ["rust"] and again["everything"]
-    assert again["training"]["symmetries"]["rotate"]
+    assert again["everything"] and again["training"]["symmetries"]["rotate"]
     plan = again["training"]["schedule"]
     assert (plan["seed"], plan["batch"], plan["kimg"]) == (5, 2, 0.05)
 
@@ -303,25 +286,23 @@ def test_the_second_stage_goes_by_what_the_first_was_told(
     config["training"]["generator"]["symmetries"] |= {"flip": True, "degrees": 33.0}
     Bundle(bundle).write_config(config)
     options = ("--symmetries", "rotate", "--dry-run")
-    assert exit_code("train", "defects", data, "--bundle", bundle, "--dry-run") == 0
+    assert exit_code("train", "encoder", data, "--bundle", bundle, "--dry-run") == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["training"]["symmetries"]["flip"]
-    assert shown["training"]["schedule"]["batch"] == 4
-    assert shown["branch"]["types"] == ["dent", "rust"]
-    assert exit_code("train", "defects", data, "--bundle", bundle, *options) == 0
+    assert exit_code("train", "encoder", data, "--bundle", bundle, *options) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (
         shown["training"]["symmetries"] | {"rotate": True, "flip": False, "degrees": 33.0}
         == (shown["training"]["symmetries"])
     )
-    assert not (bundle / "training" / "defects").exists()
+    assert not (bundle / "training" / "encoder").exists()
 
 
 def test_a_bundle_of_ours_is_not_trained_in_place(
     data: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(blemish.checkpoint, "EMBEDDED", bundle.parent)
-    command = ("train", "defects", data, "--bundle", bundle.name)
+    command = ("train", "encoder", data, "--bundle", bundle.name)
     assert_refused(capsys, *command, got="a bundle that is part of Blemish")
 
 
