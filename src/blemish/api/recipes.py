@@ -54,7 +54,7 @@ class RecipeItems:
 
     def __init__(self, recipe: str | Path, device: Device = "auto") -> None:
         self.recipe = read_recipe(Path(recipe))
-        self.device = choose_device(device)
+        self.device: Literal["cpu", "cuda"] = choose_device(device)
         self.recipe.check()
 
     def __reduce__(self) -> tuple[type["RecipeItems"], tuple[Path, Device]]:
