@@ -40,7 +40,6 @@ PAINT = Symmetries(
     scale_by=0.3,
 )
 ALIGNED = Symmetries(flip=True, shift=True, colour=True, shift_by=0.03)
-CENTRED = Symmetries(flip=True, shift=True, shift_by=0.02)
 RING = Symmetries(flip=True, flip_vertical=True, rotate=True, degrees=180)
 HOUR = Schedule(kimg=48, snapshot_kimg=2)  # on one core at 64²
 TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
@@ -102,20 +101,6 @@ PRESETS: dict[str, Preset] = {
             symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
         placements=NUT,
-    ),
-    "bottle-fine-128": Preset(  # the first half of bottle-256
-        shape=FINE_128,
-        training=GeneratorTraining(
-            symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
-        ),
-        placements=RING,
-    ),
-    "bottle-256": Preset(  # grown from bottle-fine-128
-        shape=FINE_256,
-        training=GeneratorTraining(
-            symmetries=CENTRED, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
-        ),
-        placements=RING,
     ),
     "tiny-16": Preset(  # too small for anything but a test of the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),
