@@ -4,6 +4,7 @@ State that a process keeps between items (networks, codes of photographs) is a c
 functions: it changes only the time.
 """
 
+import hashlib
 import os
 import traceback
 from collections import OrderedDict
@@ -17,8 +18,10 @@ from blemish.errors import BlemishError, OutputError
 from blemish.files import ensure_writable
 from blemish.pictures import write_picture
 from blemish.reading import AS_STORED, Reading, read_as
+from blemish.stores.samples import key_of
 from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, draw_order, read_order
 from blemish.synthesis.scenes import draw_part
@@ -59,7 +62,8 @@ class Workplace:
         """
         try:
             with read_as(self.reading):
-                return _dataset(self.root).write(self._item(task), keep_all=self.keep_all)
+                item, dataset = self._item(task), _dataset(self.root)
+                return dataset.write(item, keep_all=self.keep_all, twin=_twin(item, task))
         except OutputError:
             raise
         except Exception as error:
@@ -112,6 +116,12 @@ class Workplace:
         for folder in (self.root, task.here):
             text = text.replace(f"{folder}{os.sep}", "")
         return text
+
+
+def _twin(item: Synthetic, task: Task) -> str:
+    """Name of a photograph that items share; it depends on the content of the file."""
+    digest = hashlib.sha256(item.twin.encoded()).hexdigest()[:16]
+    return f"{key_of(plain_stem(Path(task.normal)))}_{digest}"
 
 
 class _Bench:
