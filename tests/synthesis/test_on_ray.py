@@ -10,7 +10,7 @@ from commands import in_this_process
 from same import files_in
 from tiny import part, spot, write_bundle
 
-from blemish.errors import DataError, OptionError
+from blemish.errors import DataError, OptionError, OutputError
 from blemish.files import alone
 from blemish.names import StoreName
 from blemish.pictures import write_picture
@@ -145,6 +145,13 @@ def test_a_run_stopped_twice_is_carried_on(machines: Any, recipe: Recipe, tmp_pa
         on_cluster(recipe, out, store="tar", keep_all=True)
 
 
+def test_a_place_that_takes_nothing_is_told(machines: Any, recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / PORTIONS / "000001.tar").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"000001\.tar: a folder is in its place"):
+        on_cluster(recipe, out, store="tar")
+
+
 def test_items_come_as_rows(machines: Any, recipe: Recipe, tmp_path: Path) -> None:
     found = items_on_ray(Maker(recipe=recipe, size=SIZE)).take_all()
     whole = by_processes(recipe, tmp_path / "whole", "folder")
@@ -157,13 +164,9 @@ def test_items_come_as_rows(machines: Any, recipe: Recipe, tmp_path: Path) -> No
                 assert by_name[row["name"]][kind] == whole[row["files"][kind]]
 
 
-def test_an_object_store_takes_volumes(
-    machines: Any, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_store_takes_volumes(machines: Any, recipe: Recipe, tmp_path: Path) -> None:
     server = pytest.importorskip("moto.server", reason="moto stands for S3: scripts/check-ray")
     fs = pytest.importorskip("pyarrow.fs")
-    with pytest.raises(OptionError, match="--store tar"):
-        on_cluster(recipe, "s3://bucket/set")
     served = server.ThreadedMotoServer(port=0)
     served.start()
     host, port = served.get_host_and_port()
@@ -171,6 +174,8 @@ def test_an_object_store_takes_volumes(
     try:
         system, _ = fs.FileSystem.from_uri(f"{uri}&allow_bucket_creation=true")
         system.create_dir("bucket")
+        with pytest.raises(OptionError, match="single files"):
+            on_cluster(recipe, uri)
         figures = on_cluster(recipe, uri, store="tar")
         assert figures == on_cluster(recipe, uri, store="tar")
         local = fs.LocalFileSystem()

@@ -1,6 +1,7 @@
 """Stores of a batch: the same pictures in each, and the same bytes however a run ends."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from commands import in_this_process
 from same import files_in
 from tiny import part, spot, write_bundle
 
-from blemish.errors import DataError
+from blemish.errors import DataError, OptionError
 from blemish.evaluation.synthesis.items import read_made
 from blemish.files import alone
 from blemish.manifest import Row
@@ -285,3 +286,12 @@ def test_exports_and_evaluations_read_every_store(
         }
         found.append((exported, defects, made.outcomes, made.reasons))
     assert found[0] == found[1]
+
+
+def test_a_store_without_its_package_is_refused_before_anything_is_written(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(OptionError, match="without the package pyarrow"):
+        Batch(recipe, tmp_path / "out", store="parquet")
+    assert not files_in(tmp_path)

@@ -62,3 +62,13 @@ VOLUMES: dict[StoreName, Callable[[], Store]] = {
 def store_of(path: Path) -> Store | None:
     """Store whose volumes have this file's suffix; None without one."""
     return next((make() for name, make in VOLUMES.items() if path.suffix == f".{name}"), None)
+
+
+def check_store(name: StoreName) -> None:
+    """Check that a store can be used, before anything is written.
+
+    Raises:
+        OptionError: A package that it needs is not installed.
+    """
+    if name in VOLUMES:
+        VOLUMES[name]()

@@ -175,9 +175,7 @@ class Dataset:
 
     def sweep(self) -> None:
         """Remove the half-written files of a run that was killed."""
-        kinds = [k for split in ("test", "ground_truth") for k in (self.root / split).glob("*")]
-        for folder in (self.root, *kinds, *(self.root / name for name in FOLDERS)):
-            sweep(folder)
+        sweep_items(self.root)
 
     def contact_sheet(self) -> Path:
         """Draw the last items: good, requested, synthetic, changed; dark if a file is missing."""
@@ -214,6 +212,13 @@ def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
         "mask": partial(item.twin.write_mask, mask=item.changed),
         "image": item.picture.write,
     }
+
+
+def sweep_items(root: Path) -> None:
+    """Remove the half-written files of a run that was killed from a folder of items."""
+    kinds = [k for split in ("test", "ground_truth") for k in (root / split).glob("*")]
+    for folder in (root, *kinds, *(root / name for name in FOLDERS)):
+        sweep(folder)
 
 
 def failed_row(name: str, kind: str, facts: Mapping[str, Any], reason: str) -> dict[str, Any]:

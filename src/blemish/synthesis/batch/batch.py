@@ -15,6 +15,7 @@ from blemish.errors import DataError
 from blemish.files import ensure_writable
 from blemish.manifest import Row
 from blemish.names import StoreName
+from blemish.stores.store import check_store
 from blemish.synthesis.batch.comparison import Comparison
 from blemish.synthesis.batch.items import Failed, Workplace
 from blemish.synthesis.batch.packing import packing_of
@@ -55,11 +56,11 @@ class Batch:
     ) -> None:
         self.recipe, self.root = recipe, root
         refuse_shards(root)
-        ensure_writable(root)
         options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+        ensure_writable(root)
         keep_record(root, {**options, "sha256": recipe.digests()})
         self.dataset, self.packing = Dataset(root), packing_of(root, store)
-        self._sweep()
+        self.packing.sweep()
         staging = self.packing.staging
         self.workplace = workplace_of(recipe, staging, device=device, keep_all=keep_all)
         self.comparison, self.done = Comparison(staging, keep_all=keep_all), 0
@@ -88,16 +89,12 @@ class Batch:
                 for row in rows:
                     yield self._keep(row)
         finally:
-            self._sweep()
+            self.packing.sweep()
 
     def finish(self) -> dict[str, Any]:
         """Draw the contact sheet, and write and return the figures of the whole set."""
         self.packing.finish()
         return finish(self.dataset)
-
-    def _sweep(self) -> None:
-        self.dataset.sweep()
-        self.packing.sweep()
 
     def _keep(self, row: Row) -> Row:
         decided = self.packing.named(self.comparison.decide(row))
@@ -115,7 +112,12 @@ class Batch:
 
 
 def options_of(recipe: Recipe, *, device: str, keep_all: bool, store: StoreName) -> dict[str, Any]:
-    """Options of a batch, as its record has them; `folder` is not recorded, as in older records."""
+    """Options of a batch, as its record has them; `folder` is not recorded, as in older records.
+
+    Raises:
+        OptionError: A package that the store needs is not installed.
+    """
+    check_store(store)
     known = {"recipe": recipe.options(), "device": device, "keep_all": keep_all}
     return known if store == "folder" else {**known, "store": store}
 

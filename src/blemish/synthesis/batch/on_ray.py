@@ -6,6 +6,7 @@ The command then takes the portions in order, decides near-duplicates, and write
 a run of one machine. All machines must see the recipe and its files under the same paths.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from blemish.synthesis.batch.pool import single_thread
 from blemish.synthesis.batch.portions import Maker, portion
 
 if TYPE_CHECKING:
-    import ray.data
+    import ray.data  # pyright: ignore[reportMissingImports]
 
 Numbers = dict[str, np.ndarray]  # a block of Ray Data
 NUMBER = "number"
@@ -82,7 +83,7 @@ def make_portions(
     Raises:
         UserError: A portion can't be made or written; those that are written are kept.
     """
-    import ray
+    from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
 
     numbers = _numbers(maker)
     options = _pool(maker, actors)
@@ -96,7 +97,7 @@ def make_portions(
     try:
         for count, _ in enumerate(done.iter_batches(batch_size=1, batch_format="numpy"), 1):
             on_portion(count)
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         raise _cause(error) from error
 
 
@@ -132,8 +133,8 @@ def connect(address: str | None) -> None:
         OptionError: The packages of the extra 'ray' are not installed, or there is no cluster.
     """
     try:
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise OptionError(
             got="the engine ray without its packages",
@@ -143,7 +144,7 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise OptionError(
             got=f"--address {address}, where no cluster answers",
@@ -154,7 +155,7 @@ def connect(address: str | None) -> None:
 
 def _numbers(maker: Maker) -> "ray.data.Dataset":
     """Numbers of all portions, one a block, so that each may go to any actor."""
-    import ray.data
+    import ray.data  # pyright: ignore[reportMissingImports]
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -171,8 +172,8 @@ def _columns(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def _pool(maker: Maker, actors: int | None) -> dict[str, Any]:
-    import ray
-    import ray.data
+    import ray  # pyright: ignore[reportMissingImports]
+    import ray.data  # pyright: ignore[reportMissingImports]
 
     cores = int(ray.cluster_resources().get("CPU", 1)) if actors is None else actors
     most = max(1, min(cores, len(maker)))
@@ -181,8 +182,8 @@ def _pool(maker: Maker, actors: int | None) -> dict[str, Any]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The user's mistake behind an error of Ray, if it was one."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, UserError):
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return error if cause is None else cause
+    """The user's mistake behind an error of Ray, as the actor raised it, if it was one."""
+    chain: list[BaseException] = [error]
+    while inner := getattr(chain[-1], "cause", None) or chain[-1].__cause__:
+        chain.append(inner)
+    return next((each for each in reversed(chain) if isinstance(each, UserError)), error)

@@ -25,7 +25,7 @@ from blemish.stores.samples import (
 )
 from blemish.stores.store import VOLUMES
 from blemish.stores.tar import add_member
-from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.dataset import Dataset, sweep_items
 
 STAGING = "unpacked"
 SIZE = 1000  # items per volume
@@ -83,7 +83,7 @@ class AsFiles:
         pass
 
     def sweep(self) -> None:
-        Dataset(self.staging).sweep()
+        sweep_items(self.staging)
 
 
 class Chunks:
