@@ -64,6 +64,13 @@ def cause(stop):
 
 
 loop._run, loop.Stop.cause = end_and_keep, cause
+lone, common, idle = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
+loss = common.sum() + (lone.sum() if fabric.global_rank else 0)
+every = [lone, common, idle]
+loop.descend(fabric, loss, every, torch.optim.Adam(every, lr=0.1), torch.optim.SGD(every, lr=1.0))
+known = {"lone": lone.grad, "common": common.grad}
+checkpoint.save_tensors(out / f"gradients-{fabric.global_rank}.safetensors", known)
+assert idle.grad is None
 plan = Schedule(batch=4, kimg=0.016, snapshot_kimg=0.008, log_steps=1)
 moves = Symmetries(flip=True, shift=True)
 shape = replace(CONFIG, z_dim=8, w_dim=8, channel_base=128, channel_max=8, defect=None)
@@ -129,6 +136,13 @@ def test_all_processes_end_with_the_same_weights(stage: str, two_processes: Path
     ranks = [load_tensors(folder / f"rank-{k}.safetensors")[0] for k in (0, 1)]
     assert ranks[0]
     assert_same_bits(*ranks)
+
+
+def test_a_gradient_that_some_processes_lack_is_shared(two_processes: Path) -> None:
+    for k in (0, 1):
+        gradients = load_tensors(two_processes / f"gradients-{k}.safetensors")[0]
+        assert gradients["lone"].tolist() == [0.5, 0.5]
+        assert gradients["common"].tolist() == [1, 1]
 
 
 def weights(out: Path) -> dict[str, bytes]:

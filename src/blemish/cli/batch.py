@@ -172,7 +172,7 @@ def _plan(recipe: "Recipe", shard: "Shard | None") -> dict[str, Any]:
         {
             **group.record(),
             "photographs": len(group.photographs),
-            "masks": len(group.masks),
+            "masks": len(group.mask_names),
         }
         for group in recipe.groups
     ]

@@ -23,7 +23,7 @@ from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, draw_order, read_order
+from blemish.synthesis.order import Order, draw_together, read_together
 from blemish.synthesis.scenes import draw_part
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
@@ -78,18 +78,20 @@ class Workplace:
         made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
         facts = {**made.facts, **task.facts()}
         facts["requested"] = task.mask or f"drawn/{order.mask.name}"
+        if "defects" in facts:
+            facts["defects"] = _defects(facts["defects"], order, task)
         facts["options"] = {**made.facts["options"], "real": task.real, **task.files}
         return replace(made, name=task.name, facts=facts)
 
     def _order(self, task: Task, synthesizer: Synthesizer) -> Order:
         normal, types = self._photograph(task, synthesizer), synthesizer.types
-        if task.mask is not None:
-            mask, off_part = task.here / task.mask, task.options.off_part
-            return read_order(normal, mask, task.kind, types, off_part, strength=task.strength)
-        return draw_order(
+        if task.masks:
+            masks, off_part = [task.here / mask for mask in task.masks], task.options.off_part
+            return read_together(normal, masks, task.kinds, types, off_part, strength=task.strength)
+        return draw_together(
             normal,
             task.options,
-            task.kind,
+            task.kinds,
             types,
             seed=task.mask_seed,
             folder=self.root / "drawn",
@@ -122,6 +124,13 @@ def _twin(item: Synthetic, task: Task) -> str:
     """Name of a photograph that items share; it depends on the content of the file."""
     digest = hashlib.sha256(item.twin.encoded()).hexdigest()[:16]
     return f"{key_of(plain_stem(Path(task.normal)))}_{digest}"
+
+
+def _defects(facts: list[dict[str, Any]], order: Order, task: Task) -> list[dict[str, Any]]:
+    """Facts of each defect, with its mask by the name that it has on every machine."""
+    drawn = (f"drawn/{one.mask.name}" for one in order.defects)
+    names = task.masks or tuple(drawn)
+    return [{**one, "requested": name} for one, name in zip(facts, names, strict=True)]
 
 
 class _Bench:

@@ -146,8 +146,9 @@ class Chunks:
         for row in self.rows:
             for path in self.files_of(row).values():
                 path.unlink(missing_ok=True)
-            if str(row.get("requested")).startswith("drawn/"):
-                (self.staging / row["requested"]).unlink(missing_ok=True)
+            for one in (row, *row.get("defects", ())):
+                if str(one.get("requested")).startswith("drawn/"):
+                    (self.staging / one["requested"]).unlink(missing_ok=True)
 
 
 class Volumes(Chunks):
