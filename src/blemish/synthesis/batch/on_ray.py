@@ -6,6 +6,7 @@ The command then takes the portions in order, decides near-duplicates, and write
 a run of one machine. All machines must see the recipe and its files under the same paths.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blemish.errors import OptionError, UserError
+from blemish.errors import BlemishError, OptionError, OutputError
 from blemish.manifest import Row, to_line
 from blemish.synthesis.batch.places import Place
 from blemish.synthesis.batch.pool import single_thread
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import ray.data  # pyright: ignore[reportMissingImports]
 
 Numbers = dict[str, np.ndarray]  # a block of Ray Data
-NUMBER = "number"
+NUMBER, REFUSAL = "number", "refusal"
 
 
 class PortionActor:
@@ -40,10 +41,17 @@ class PortionActor:
         self.maker, self.place = maker, Place(uri)
 
     def __call__(self, block: Numbers) -> Numbers:
-        for number in map(int, block[NUMBER]):
+        told = [self._made(int(number)) for number in block[NUMBER]]
+        return {**block, REFUSAL: np.array(told)}
+
+    def _made(self, number: int) -> str:
+        """Make a portion unless it is there; an error of the place comes back as text."""
+        try:
             if not self.place.has(portion(number)):
                 self._make(number)
-        return block
+        except OutputError as error:  # Ray would give its text alone
+            return json.dumps([error.got, error.expected, error.todo])
+        return ""
 
     def _make(self, number: int) -> None:
         with TemporaryDirectory(prefix="blemish-") as folder:
@@ -81,7 +89,8 @@ def make_portions(
         actors: Most actors at a time, of one core each; None for all cores of the cluster.
 
     Raises:
-        UserError: A portion can't be made or written; those that are written are kept.
+        OutputError: A portion can't be written; those that are written are kept.
+        BlemishError: Ray has given up.
     """
     from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
 
@@ -95,10 +104,13 @@ def make_portions(
         **options,
     )
     try:
-        for count, _ in enumerate(done.iter_batches(batch_size=1, batch_format="numpy"), 1):
+        for count, block in enumerate(done.iter_batches(batch_size=1, batch_format="numpy"), 1):
+            _refuse(str(block[REFUSAL][0]))
             on_portion(count)
     except RayError as error:
-        raise _cause(error) from error
+        raise BlemishError(
+            f"Ray has given up: {error}. Finished portions are kept: run the same command again."
+        ) from error
 
 
 def items_on_ray(maker: Maker, *, actors: int | None = None) -> "ray.data.Dataset":
@@ -163,6 +175,13 @@ def _numbers(maker: Maker) -> "ray.data.Dataset":
     return ray.data.from_items(numbers, override_num_blocks=len(numbers))
 
 
+def _refuse(told: str) -> None:
+    """Raise the error that an actor has told."""
+    if told:
+        got, expected, todo = json.loads(told)
+        raise OutputError(got=got, expected=expected, todo=todo)
+
+
 def _columns(row: Row, folder: Path) -> dict[str, Any]:
     """An item as a row of Ray Data."""
     facts = {name: row.get(name) for name in ("index", "name", "type", "outcome")}
@@ -179,11 +198,3 @@ def _pool(maker: Maker, actors: int | None) -> dict[str, Any]:
     most = max(1, min(cores, len(maker)))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
     return {"compute": pool, "num_cpus": 1, **({"num_gpus": 1} if maker.device == "cuda" else {})}
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The user's mistake behind an error of Ray, as the actor raised it, if it was one."""
-    chain: list[BaseException] = [error]
-    while inner := getattr(chain[-1], "cause", None) or chain[-1].__cause__:
-        chain.append(inner)
-    return next((each for each in reversed(chain) if isinstance(each, UserError)), error)
