@@ -88,18 +88,18 @@ def _run(recipe: Path, out: Path, workers: int) -> subprocess.Popen:
 def _watched(recipe: Path, out: Path, workers: int) -> tuple[dict[int, float], float]:
     """Peaks in MiB by hundred of items, and how long it took."""
     peaks: dict[int, float] = {}
-    start, process = time.monotonic(), _run(recipe, out, workers)
+    start, process, lines = time.monotonic(), _run(recipe, out, workers), Lines(out)
     while process.poll() is None:
-        hundred = _lines(out) // 100
-        peaks[hundred] = max(peaks.get(hundred, 0), _resident(process.pid))
+        hundred = lines.count() // 100
+        peaks[hundred] = max(peaks.get(hundred, 0), resident(process.pid))
         time.sleep(0.2)
     assert process.returncode == 0, f"the run ended with {process.returncode}"
     return peaks, time.monotonic() - start
 
 
 def _killed(recipe: Path, out: Path, workers: int, at: int) -> None:
-    process = _run(recipe, out, workers)
-    _wait(lambda: _lines(out) >= at or process.poll() is not None)
+    process, lines = _run(recipe, out, workers), Lines(out)
+    _wait(lambda: lines.count() >= at or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(1)  # its workers leave when they see it gone
@@ -110,13 +110,24 @@ def _wait(ready: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def _lines(out: Path) -> int:
-    manifest = out / "manifest.jsonl"
-    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+class Lines:
+    """Number of lines of a growing manifest; each byte of it is read once."""
+
+    def __init__(self, out: Path) -> None:
+        self.file, self.read, self.known = out / "manifest.jsonl", 0, 0
+
+    def count(self) -> int:
+        """The number so far."""
+        if self.file.exists():
+            with self.file.open("rb") as file:
+                file.seek(self.read)
+                new = file.read()
+            self.read, self.known = self.read + len(new), self.known + new.count(b"\n")
+        return self.known
 
 
-def _resident(parent: int) -> float:
-    """MiB of a process and its children together."""
+def resident(parent: int) -> float:
+    """Memory in MiB of a process and its children together."""
     page, total = os.sysconf("SC_PAGE_SIZE"), 0
     for folder in Path("/proc").iterdir():
         try:

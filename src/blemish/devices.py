@@ -1,7 +1,8 @@
 """Devices, threads and processes of a run."""
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from blemish.names import Device, Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+MACHINE = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # variables that Fabric reads
 
 
 def choose_device(device: Device) -> Literal["cpu", "cuda"]:
@@ -74,12 +77,19 @@ def one_thread() -> Iterator[None]:
 
 
 def make_fabric(
-    device: Device, *, processes: int = 1, precision: Precision | None = None
+    device: Device, *, processes: int = 1, nodes: int = 1, precision: Precision | None = None
 ) -> "Fabric":
     """Device, processes and precision of a training; bfloat16 by default on an accelerator.
 
+    Args:
+        device: Device to train on.
+        processes: Number of processes on each machine.
+        nodes: Number of machines; each runs the same command.
+        precision: Number format inside the networks.
+
     Raises:
-        OptionError: CUDA is requested but not available, or has fewer devices than processes.
+        OptionError: CUDA is requested but not available, or has fewer devices than processes; or
+            the environment does not say which of several machines this one is.
     """
     import torch
     from lightning_fabric import Fabric  # slow to import: only trainings need it
@@ -87,10 +97,12 @@ def make_fabric(
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats the options
     cuda = choose_device(device) == "cuda"
     _refuse_processes(processes, at_most=torch.cuda.device_count() if cuda else None)
+    _refuse_nodes(nodes, os.environ)
     return Fabric(
         accelerator="cuda" if cuda else "cpu",
         devices=processes,
-        strategy="ddp" if processes > 1 else "auto",
+        num_nodes=nodes,
+        strategy="ddp" if processes * nodes > 1 else "auto",
         precision=precision or ("bf16-mixed" if cuda else "32-true"),
     )
 
@@ -101,4 +113,19 @@ def _refuse_processes(processes: int, *, at_most: int | None) -> None:
             got=f"{processes} processes",
             expected="1 or more" if at_most is None else f"1 to {at_most}, one for each device",
             todo="Correct --processes.",
+        )
+
+
+def _refuse_nodes(nodes: int, environment: Mapping[str, str]) -> None:
+    """Refuse several machines that would wait for each other forever."""
+    if nodes < 1:
+        raise OptionError(got=f"{nodes} nodes", expected="1 or more", todo="Correct --nodes.")
+    launched = {"SLURM_NTASKS", "TORCHELASTIC_RUN_ID"} & {*environment}
+    lacking = [name for name in MACHINE if name not in environment]
+    if nodes > 1 and lacking and not launched:
+        raise OptionError(
+            got=f"--nodes {nodes} without {' and '.join(lacking)} in the environment",
+            expected="a start by srun or torchrun, or these variables on each machine",
+            todo="NODE_RANK counts the machines from 0; MASTER_ADDR and MASTER_PORT are the first "
+            "one's address and a free port of it.",
         )

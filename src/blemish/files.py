@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import secrets
+import sqlite3
 import stat
 import time
 import unicodedata
@@ -152,6 +153,37 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_scratch(path: Path, data: bytes) -> None:
+    """Write a file that an interrupted run writes anew: not flushed to the disk, so much faster.
+
+    Raises:
+        OutputError: The disk is full or read-only, or something is in the way.
+    """
+    with _refusals(path, path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+@contextmanager
+def temporary_space(what: str) -> Iterator[None]:
+    """Turn errors of SQLite's temporary database into an OutputError.
+
+    Args:
+        what: What it holds, for the message.
+
+    Raises:
+        OutputError: The folder for temporary files is full or can't be written to.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OutputError(
+            got=f"the folder for temporary files, where {what} can't be kept: {error}",
+            expected="some space: half a gigabyte for a million items",
+            todo="Free some, or set TMPDIR to another folder.",
+        ) from error
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

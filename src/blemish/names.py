@@ -22,6 +22,8 @@ RegionRule = Literal["centre", "edge"]
 OffPart = Literal["clip", "refuse"]
 
 ItemOutcome = Literal["kept", "refused", "failed"]
+StoreName = Literal["folder", "tar", "parquet"]  # how a data set's files lie on the disk
+Engine = Literal["processes", "ray"]  # what runs the items of a batch
 ExportFormat = Literal["mvtec", "coco", "yolo", "hf-imagefolder", "label-studio", "class-maps"]
 AnnotationFormat = Literal["coco", "labelme", "cvat", "yolo"]
 AnnotationChoice = Literal["auto", AnnotationFormat]

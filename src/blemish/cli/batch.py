@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,9 @@ from tyro.conf import Positional, arg
 
 from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, carried_on, print_json
-from blemish.errors import DataError
+from blemish.errors import DataError, OptionError
 from blemish.files import alone
-from blemish.names import Device
+from blemish.names import Device, Engine, StoreName
 
 if TYPE_CHECKING:
     from blemish.synthesis.batch.batch import Batch
@@ -24,16 +25,22 @@ if TYPE_CHECKING:
 RecipeFile = Annotated[Path, Positional, arg(metavar="RECIPE")]
 Made = Annotated[Path, Positional, arg(metavar="OUT")]
 Share = Annotated[str | None, arg(metavar="K/N|auto", help_behavior_hint="(default: all items)")]
+Address = Annotated[
+    str | None, arg(metavar="ADDRESS", help_behavior_hint="(default: a cluster of this machine)")
+]
 ALL_CORES = "(default: all cores; 1 on CUDA)"
 
 
 def batch(
     recipe: RecipeFile,
-    out: Path,
+    out: Annotated[str, arg(metavar="PATH|URI")],
     workers: Annotated[int | None, arg(help_behavior_hint=ALL_CORES)] = None,
     device: Device = "auto",
     keep_all: Flag = False,
+    store: StoreName = "folder",
     shard: Share = None,
+    engine: Engine = "processes",
+    address: Address = None,
     dry_run: Flag = False,
     as_json: Json = False,
 ) -> None:
@@ -42,45 +49,41 @@ def batch(
     Args:
         recipe: TOML file with the number of defects of each type, the photographs and the masks;
             examples/recipe.toml explains its keys.
-        out: Folder of the data set.
-        workers: Number of processes. It changes only the time.
+        out: Folder of the data set; with --engine ray also s3://… or gs://….
+        workers: Number of processes. It changes only the time. Ray uses all cores of its cluster.
         device: Device to compute on; auto uses CUDA if available.
         keep_all: Keep the images of refused items, too.
+        store: How the pictures lie in the folder: a file each, or a thousand items in a tar archive
+            (as WebDataset reads it) or in a Parquet file (as Hugging Face's datasets reads it;
+            needs the extra 'parquet'). Their bytes are the same.
         shard: Make shard K of N, for 'blemish gather' to join. auto is the one of a SLURM array or
             of a Kubernetes Indexed Job (with JOB_COMPLETION_COUNT); auto/N reads an index from 0.
+        engine: Processes of this machine, or a Ray cluster (needs the extra 'ray'), whose machines
+            all see the recipe's files under the same paths. The result is the same.
+        address: Address of the Ray cluster; auto finds the one that this machine belongs to.
         dry_run: Check the recipe and print its plan without making items.
         as_json: Print the figures of the set as JSON.
     """
     from blemish.devices import choose_device
-    from blemish.synthesis.batch.batch import Batch
     from blemish.synthesis.batch.pool import refuse_workers, usual_workers
     from blemish.synthesis.batch.recipe import read_recipe
     from blemish.synthesis.batch.shards import read_shard
 
     only = None if shard is None else read_shard(shard, os.environ)
+    _refuse_mixed(out, engine, only=only, workers=workers, address=address)
     found, on = read_recipe(recipe), choose_device(device)
     processes = usual_workers(on) if workers is None else workers
     refuse_workers(processes)
     found.check()
+    making = {"device": on, "keep_all": keep_all, "store": store}
     if dry_run:
         print_json(_plan(found, only))
-        return
-    if only is not None:
-        _make_shard(found, only, out, processes, device=on, keep_all=keep_all, as_json=as_json)
-        return
-    start = time.monotonic()
-    with carried_on(), alone(out):
-        begun = Batch(found, out, device=on, keep_all=keep_all)
-        before = begun.done
-        _make(begun, processes)
-    figures = begun.finish()
-    if as_json:
-        print_json(figures)
+    elif engine == "ray":
+        _make_on_ray(found, out, making, address, as_json=as_json)
+    elif only is not None:
+        _make_shard(found, only, Path(out), processes, making, as_json=as_json)
     else:
-        _tell(figures, made=len(begun) - before, took=time.monotonic() - start)
-        _point_at(out)
-    if figures["failed"] == len(begun):
-        raise _nothing(figures)
+        _make_here(found, Path(out), processes, making, as_json=as_json)
 
 
 def gather(out: Made, as_json: Json = False) -> None:
@@ -96,14 +99,36 @@ def gather(out: Made, as_json: Json = False) -> None:
     refuse_missing(out)
     with carried_on(), alone(out), Progress("gathering", 1) as progress:
         figures = join(out, progress.part)
-    if as_json:
-        print_json(figures)
-    else:
-        _tell(figures)
-        _point_at(out)
     _note(kinds_of(out))
-    if figures["failed"] == figures["items"]:
-        raise _nothing(figures)
+    _show(figures, out, as_json=as_json)
+
+
+def _make_here(
+    recipe: "Recipe", out: Path, workers: int, making: dict[str, Any], *, as_json: bool
+) -> None:
+    from blemish.synthesis.batch.batch import Batch
+
+    start = time.monotonic()
+    with carried_on(), alone(out):
+        begun = Batch(recipe, out, **making)
+        before = begun.done
+        _make(begun, workers)
+        figures = begun.finish()
+    took = time.monotonic() - start
+    _show(figures, out, made=len(begun) - before, took=took, as_json=as_json)
+
+
+def _make_on_ray(
+    recipe: "Recipe", out: str, making: dict[str, Any], address: str | None, *, as_json: bool
+) -> None:
+    from blemish.synthesis.batch.cluster import make_on_cluster
+    from blemish.synthesis.batch.places import Place
+
+    folder = Place(out).folder
+    lock = nullcontext() if folder is None else alone(folder)
+    with carried_on(), lock, Progress("making", 1) as progress:
+        figures = make_on_cluster(recipe, out, **making, address=address, on_progress=progress.part)
+    _show(figures, out if folder is None else folder, as_json=as_json)
 
 
 def _make_shard(
@@ -111,19 +136,18 @@ def _make_shard(
     shard: "Shard",
     out: Path,
     workers: int,
+    making: dict[str, Any],
     *,
-    device: str,
-    keep_all: bool,
     as_json: bool,
 ) -> None:
     from blemish.synthesis.batch.shard_run import ShardRun, folder_of, is_gathered
 
-    if is_gathered(recipe, shard, out, device=device, keep_all=keep_all):
+    if is_gathered(recipe, shard, out, **making):
         print(f"{out} is gathered already: nothing is left to do for shard {shard}.")
         return
     start = time.monotonic()
     with carried_on(), alone(folder_of(out, shard)):
-        begun = ShardRun(recipe, shard, out, device=device, keep_all=keep_all)
+        begun = ShardRun(recipe, shard, out, **making)
         before = begun.done
         _make(begun, workers)
     figures = begun.figures()
@@ -148,7 +172,7 @@ def _plan(recipe: "Recipe", shard: "Shard | None") -> dict[str, Any]:
         {
             **group.record(),
             "photographs": len(group.photographs),
-            "masks": len(group.masks),
+            "masks": len(group.mask_names),
         }
         for group in recipe.groups
     ]
@@ -184,10 +208,37 @@ def _note(kinds: dict[str, list[str]]) -> None:
     )
 
 
-def _point_at(out: Path) -> None:
-    print(
-        f"{out / 'manifest.jsonl'} has one line each; {out / 'contact_sheet.png'} shows the last."
-    )
+def _show(
+    figures: dict[str, Any], out: Path | str, *, as_json: bool, made: int = 0, took: float = 0
+) -> None:
+    """Print the figures of a finished set.
+
+    Raises:
+        DataError: All its items failed.
+    """
+    if as_json:
+        print_json(figures)
+    else:
+        _tell(figures, made=made, took=took)
+        print(f"{out}/manifest.jsonl has one line each; {out}/contact_sheet.png shows the last.")
+    if figures["failed"] == figures["items"]:
+        raise _nothing(figures)
+
+
+def _refuse_mixed(out: str, engine: Engine, *, only: object, **others: object) -> None:
+    """Refuse options of one engine for the other."""
+    given = "workers" if engine == "ray" else "address"
+    wrong = [f"--{given} {others[given]}"] if others[given] is not None else []
+    if engine == "ray" and only is not None:
+        wrong.append(f"--shard {only}")
+    if engine == "processes" and "://" in out:
+        wrong.append(f"--out {out}")
+    if wrong:
+        raise OptionError(
+            got=f"{' and '.join(wrong)} with --engine {engine}",
+            expected="options of that engine",
+            todo="Leave them out, or choose the other engine.",
+        )
 
 
 def _nothing(figures: dict[str, Any]) -> DataError:

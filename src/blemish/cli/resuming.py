@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from blemish.generator.stopping import Ending
 
-_SHARED = ("kimg", "batch", "seed", "device", "precision", "processes", "threads", "log")
+_SHARED = ("kimg", "batch", "seed", "device", "precision", "processes", "nodes", "threads", "log")
 _READING = ("levels", "classes")  # in force while a verb runs; see `reading`
 _FIXED = ("preset", "recipe")  # the state's own identity guards the others that must stay
 

@@ -43,7 +43,9 @@ class Run:
         device: Device to train on; auto uses CUDA if available.
         precision: Number format inside the networks; bf16-mixed is faster on hardware with
             bfloat16.
-        processes: Number of processes: one per device, or several on the CPU.
+        processes: Number of processes of a machine: one per device, or several on the CPU.
+        nodes: Number of machines that train together; run the same command on each, by srun or
+            torchrun, or with NODE_RANK, MASTER_ADDR and MASTER_PORT set.
         threads: CPU threads per process.
         log: Logger of the figures beside stats.jsonl; each needs the extra of its name.
         resume: Continue from the last checkpoint; the other options need not be repeated.
@@ -59,6 +61,7 @@ class Run:
         Precision | None, arg(help_behavior_hint="(default: bf16-mixed on CUDA, else 32-true)")
     ] = None
     processes: Annotated[int | None, arg(help_behavior_hint="(default: 1)")] = None
+    nodes: Annotated[int | None, arg(help_behavior_hint="(default: 1)")] = None
     threads: Annotated[int | None, arg(help_behavior_hint="(default: PyTorch's choice)")] = None
     log: Logger = None
     resume: Flag = False
@@ -73,8 +76,9 @@ class Run:
 
         if self.threads is not None:
             use_threads(self.threads)
-        processes = 1 if self.processes is None else self.processes
-        fabric = make_fabric(self.device, processes=processes, precision=self.precision)
+        counts = {"processes": self.processes, "nodes": self.nodes}
+        known = {name: count for name, count in counts.items() if count is not None}
+        fabric = make_fabric(self.device, **known, precision=self.precision)
         fabric.launch()
         return fabric
 

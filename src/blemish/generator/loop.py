@@ -142,19 +142,29 @@ def descend(
     for parameter in parameters:
         parameter.grad = None
     loss.backward()
-    slopes = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([slope.flatten() for slope in slopes])
     if fabric.world_size > 1:
-        reduced = fabric.all_reduce(flat, reduce_op="mean")
-        assert isinstance(reduced, Tensor)
-        flat = reduced
-    if not flat.isfinite().all():
+        _share_gradients(fabric, parameters)
+    gradients = [p.grad.flatten() for p in parameters if p.grad is not None]
+    if not torch.cat(gradients).isfinite().all():
         raise TrainingError("a gradient is NaN or infinite")
-    sizes = [slope.numel() for slope in slopes]
-    for slope, piece in zip(slopes, flat.split(sizes), strict=True):
-        slope.copy_(piece.view_as(slope))
     for optimiser in optimisers:
         optimiser.step()
+
+
+def _share_gradients(fabric: "Fabric", parameters: Parameters) -> None:
+    """Replace gradients by their means over all processes.
+
+    A parameter may lack a gradient in some of them, because a term of the loss had no items there;
+    one that lacks it in all of them stays without.
+    """
+    mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    has = mine[0].new_tensor([float(p.grad is not None) for p in parameters])
+    flat = torch.cat([*(gradient.flatten() for gradient in mine), has])
+    shared = fabric.all_reduce(flat, reduce_op="mean")
+    assert isinstance(shared, Tensor)
+    *means, known = shared.split([*(p.numel() for p in parameters), len(parameters)])
+    for parameter, gradient, mean, share in zip(parameters, mine, means, known, strict=True):
+        parameter.grad = gradient.copy_(mean.view_as(gradient)) if share else None
 
 
 def gather(fabric: "Fabric", values: Tensor) -> Tensor:
@@ -198,7 +208,8 @@ def run(
     Raises:
         OptionError: The batch can't be shared out evenly, the time limit is not above zero, or the
             state has other options.
-        OutputError: A state exists and `resume` is off, or another run writes there.
+        OutputError: A state exists and `resume` is off, another run writes there, or the processes
+            see different folders.
         TrainingError: Values are not finite; the last whole checkpoint is kept.
         KeyboardInterrupt: Ctrl-C; the checkpoint is written, and the text says where it stands.
         Terminated: SIGTERM, likewise.
@@ -212,6 +223,8 @@ def run(
         stop = Stop(fabric, minutes)
         if start == 0:
             stage.warm_up()
+        if fabric.world_size > 1:
+            _agree(stage, fabric, start, folder)
         plan = _Plan(schedule=schedule, uncounted=stage.uncounted_steps(), options=options or {})
         return _run(stage, plan, fabric, out, folder, start, stop)
 
@@ -373,6 +386,25 @@ def _from_scratch(folder: Path) -> int:
             todo="Continue that training with --resume, or choose another folder.",
         )
     return 0
+
+
+def _agree(stage: Stage, fabric: "Fabric", start: int, folder: Path) -> None:
+    """Let all processes begin with the networks of the first one, whatever machines they run on.
+
+    Raises:
+        OutputError: They found different states, so they don't see the same folder.
+    """
+    starts = gather(fabric, torch.tensor([start], device=fabric.device))
+    if (starts != start).any():
+        raise OutputError(
+            got=f"{folder}, which is not the same for all processes: they stand at the steps "
+            + ", ".join(str(int(step)) for step in starts),
+            expected="a folder that all machines see",
+            todo="Put it on a file system that they share.",
+        )
+    state = stage.state()
+    first = fabric.broadcast({name: value.cpu() for name, value in state.state_dict().items()})
+    state.load_state_dict(first)
 
 
 def _guarded_step(

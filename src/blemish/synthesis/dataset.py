@@ -2,7 +2,7 @@
 
 test/<type>/<name>.png                 the part with its defect
 ground_truth/<type>/<name>_mask.png    the exact mask of the changed pixels
-twin/<name>.png                        the same photograph without it
+twin/<name>.png                        the same photograph without it; a batch has each once
 requested/<name>.png                   the requested mask
 classes/<name>.png                     the number of each pixel's type, if an item has several types
 codes/<name>.safetensors               the generator's codes
@@ -29,11 +29,13 @@ from jaxtyping import Bool, UInt8
 from blemish.checkpoint import save_codes
 from blemish.errors import DataError
 from blemish.files import check_name, ensure_writable, sweep
-from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, file_of, read_rows
+from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, read_rows
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
+from blemish.stores.reading import file_of
 from blemish.types import Codes
 
+SHEET = "contact_sheet.png"
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
@@ -97,18 +99,24 @@ class Dataset:
         """
         return [*self]
 
-    def paths(self, kind: str, name: str) -> dict[str, Path]:
+    def paths(self, kind: str, name: str, twin: str | None = None) -> dict[str, Path]:
         """Paths of an item's files, relative to the folder.
 
+        Args:
+            kind: Type of the defect.
+            name: Name of the item's files.
+            twin: Name of the photograph's file; None for one of the item's own.
+
         Raises:
-            DataError: The type or the name can't be a part of a path.
+            DataError: The type or a name can't be a part of a path.
         """
         check_name(kind, "the defect type")
         check_name(name, "the item's name")
+        check_name(twin or name, "the photograph's name")
         return {
             "image": Path("test") / kind / f"{name}.png",
             "mask": Path("ground_truth") / kind / f"{name}_mask.png",
-            "twin": Path("twin") / f"{name}.png",
+            "twin": Path("twin") / f"{twin or name}.png",
             "requested": Path("requested") / f"{name}.png",
             "codes": Path("codes") / f"{name}.safetensors",
             "classes": Path("classes") / f"{name}.png",
@@ -125,8 +133,16 @@ class Dataset:
         self.append(row)
         return row
 
-    def write(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
+    def write(
+        self, item: Synthetic, *, keep_all: bool = True, twin: str | None = None
+    ) -> dict[str, Any]:
         """Write an item's files, the image last; several processes may write at the same time.
+
+        Args:
+            item: Item to write.
+            keep_all: Write image and mask of a refused item too, if anything changed.
+            twin: Name of the photograph's file, which depends on its content, so that items may
+                share it; None for one of the item's own.
 
         Returns:
             The item's line, for `append`.
@@ -134,12 +150,13 @@ class Dataset:
         unchanged = () if item.changed.any() else (NOTHING_CHANGED,)
         reasons = (*item.reasons, *unchanged)
         writers = _writers(item)
-        paths = {k: v for k, v in self.paths(item.kind, item.name).items() if k in writers}
+        known = self.paths(item.kind, item.name, twin)
+        paths = {k: v for k, v in known.items() if k in writers}
         if unchanged or (reasons and not keep_all):
             for kind in {"image", "mask", "classes"} & {*paths}:  # files of an earlier run
                 (self.root / paths.pop(kind)).unlink(missing_ok=True)
-        paths = {kind: path for kind, path in paths.items() if kind in writers}
-        for kind in (kind for kind in writers if kind in paths):
+        there = {"twin"} if twin is not None and (self.root / paths["twin"]).exists() else set()
+        for kind in (kind for kind in writers if kind in paths and kind not in there):
             ensure_writable((self.root / paths[kind]).parent)
             writers[kind](self.root / paths[kind])
         files = {kind: path.as_posix() for kind, path in paths.items()}
@@ -158,13 +175,11 @@ class Dataset:
 
     def sweep(self) -> None:
         """Remove the half-written files of a run that was killed."""
-        kinds = [k for split in ("test", "ground_truth") for k in (self.root / split).glob("*")]
-        for folder in (self.root, *kinds, *(self.root / name for name in FOLDERS)):
-            sweep(folder)
+        sweep_items(self.root)
 
     def contact_sheet(self) -> Path:
         """Draw the last items: good, requested, synthetic, changed; dark if a file is missing."""
-        path = self.root / "contact_sheet.png"
+        path = self.root / SHEET
         last = deque((row for row in self if row["files"]), maxlen=SHEET_ROWS)
         cells = [cell for row in last or [{"name": "", "files": {}}] for cell in self._cells(row)]
         write_picture(path, grid(cells, 8 if len(cells) > 16 else 4))
@@ -197,6 +212,13 @@ def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
         "mask": partial(item.twin.write_mask, mask=item.changed),
         "image": item.picture.write,
     }
+
+
+def sweep_items(root: Path) -> None:
+    """Remove the half-written files of a run that was killed from a folder of items."""
+    kinds = [k for split in ("test", "ground_truth") for k in (root / split).glob("*")]
+    for folder in (root, *kinds, *(root / name for name in FOLDERS)):
+        sweep(folder)
 
 
 def failed_row(name: str, kind: str, facts: Mapping[str, Any], reason: str) -> dict[str, Any]:

@@ -216,7 +216,6 @@ def read_together(
         off_part: Same as in `read_order`.
         strength: Same as in `read_order`.
         regions: Region in which the mask must lie; see `regions`.
-        regions: Region in which the mask must lie; see `regions`.
 
     Raises:
         DataError: Same as in `read_order`.

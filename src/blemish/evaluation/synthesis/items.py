@@ -16,9 +16,10 @@ from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
-from blemish.manifest import MANIFEST, Row, file_of, read_rows
+from blemish.manifest import MANIFEST, Row, read_rows
 from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture
+from blemish.stores.reading import file_of
 
 KEPT = "kept"
 MORE = ("twin", "requested")

@@ -14,8 +14,11 @@ from typing import Any
 from blemish.errors import DataError
 from blemish.files import ensure_writable
 from blemish.manifest import Row
+from blemish.names import StoreName
+from blemish.stores.store import check_store
 from blemish.synthesis.batch.comparison import Comparison
 from blemish.synthesis.batch.items import Failed, Workplace
+from blemish.synthesis.batch.packing import packing_of
 from blemish.synthesis.batch.pool import in_order
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.batch.record import keep_record, refuse_shards
@@ -32,6 +35,7 @@ class Batch:
         root: Folder of the items.
         device: Device to compute on.
         keep_all: Keep the images of refused items.
+        store: How the files of the items lie in the folder.
 
     Attributes:
         done: Number of items with a row.
@@ -42,17 +46,24 @@ class Batch:
     """
 
     def __init__(
-        self, recipe: Recipe, root: Path, *, device: str = "cpu", keep_all: bool = False
+        self,
+        recipe: Recipe,
+        root: Path,
+        *,
+        device: str = "cpu",
+        keep_all: bool = False,
+        store: StoreName = "folder",
     ) -> None:
         self.recipe, self.root = recipe, root
-        self.workplace = workplace_of(recipe, root, device=device, keep_all=keep_all)
         refuse_shards(root)
+        options = options_of(recipe, device=device, keep_all=keep_all, store=store)
         ensure_writable(root)
-        options = {"recipe": recipe.options(), "device": device, "keep_all": keep_all}
         keep_record(root, {**options, "sha256": recipe.digests()})
-        self.dataset = Dataset(root)
-        self.dataset.sweep()
-        self.comparison, self.done = Comparison(root, keep_all=keep_all), 0
+        self.dataset, self.packing = Dataset(root), packing_of(root, store)
+        self.packing.sweep()
+        staging = self.packing.staging
+        self.workplace = workplace_of(recipe, staging, device=device, keep_all=keep_all)
+        self.comparison, self.done = Comparison(staging, keep_all=keep_all), 0
         for row in self.dataset:
             self._recall(row)
 
@@ -78,15 +89,17 @@ class Batch:
                 for row in rows:
                     yield self._keep(row)
         finally:
-            self.dataset.sweep()
+            self.packing.sweep()
 
     def finish(self) -> dict[str, Any]:
         """Draw the contact sheet, and write and return the figures of the whole set."""
+        self.packing.finish()
         return finish(self.dataset)
 
     def _keep(self, row: Row) -> Row:
-        decided = self.comparison.decide(row)
+        decided = self.packing.named(self.comparison.decide(row))
         self.dataset.append(decided)
+        self.packing.add(decided)
         self.done += 1
         return decided
 
@@ -94,7 +107,19 @@ class Batch:
         """Restore the state that an uninterrupted run would have after this row."""
         refuse_misplaced(self.dataset.manifest, row, self.done, range(len(self)))
         self.comparison.recall(row)
+        self.packing.recall(row)
         self.done += 1
+
+
+def options_of(recipe: Recipe, *, device: str, keep_all: bool, store: StoreName) -> dict[str, Any]:
+    """Options of a batch, as its record has them; `folder` is not recorded, as in older records.
+
+    Raises:
+        OptionError: A package that the store needs is not installed.
+    """
+    check_store(store)
+    known = {"recipe": recipe.options(), "device": device, "keep_all": keep_all}
+    return known if store == "folder" else {**known, "store": store}
 
 
 def workplace_of(recipe: Recipe, root: Path, *, device: str, keep_all: bool) -> Workplace:
@@ -120,8 +145,7 @@ def made(
     workers = max(1, min(workers, len(indices)))
     with closing(in_order(workplace.make, tasks, workers=workers)) as results:
         for index, result in zip(indices, results, strict=True):
-            failed = isinstance(result, Failed)
-            yield _failure(task_of(recipe, index), result) if failed else result
+            yield row_of(task_of(recipe, index), result)
 
 
 def finish(dataset: Dataset) -> dict[str, Any]:
@@ -150,5 +174,8 @@ def refuse_misplaced(manifest: Path, row: Row, line: int, due: range) -> None:
         )
 
 
-def _failure(task: Task, failed: Failed) -> Row:
-    return failed_row(task.name, task.kind, task.facts(), failed.reason)
+def row_of(task: Task, result: Row | Failed) -> Row:
+    """Row of an item that was made, or failed."""
+    if isinstance(result, Failed):
+        return failed_row(task.name, task.kind, task.facts(), result.reason)
+    return result

@@ -27,7 +27,7 @@ class Comparison:
             return row
         files = dict(row["files"])
         if not self.keep_all:
-            for kind in ("image", "mask"):
+            for kind in {"image", "mask", "classes"} & {*files}:
                 (self.root / files.pop(kind)).unlink(missing_ok=True)
         reasons = [f"near-duplicate: like {earlier}"]
         verdict = {"outcome": "refused", "reasons": reasons, "duplicate_of": earlier}

@@ -7,7 +7,7 @@ alone; afterwards the shards are not needed any more.
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from typing import Any
 from blemish.errors import DataError
 from blemish.files import alone, replacing, write_atomically
 from blemish.manifest import MANIFEST, Row, read_rows, to_line
+from blemish.stores.tar import extract
 from blemish.synthesis.batch.batch import finish, refuse_misplaced
 from blemish.synthesis.batch.comparison import Comparison
+from blemish.synthesis.batch.packing import SIZE, STAGING, packing_of, parcel
 from blemish.synthesis.batch.record import (
     NAME,
     SHARDS,
@@ -36,6 +38,7 @@ from blemish.synthesis.dataset import Dataset
 
 KINDS = "machines.json"
 SHOWN = 8
+NEEDED = {*COMMON, "sha256", "items", "shards"} - {"store"}  # of the record that shards share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +55,18 @@ class FinishedShard:
     items: range
     sha256: dict[str, str]
 
-    def rows(self) -> Iterator[Row]:
-        """Rows of its items in order."""
+    def rows(self, staging: Path | None) -> Iterator[Row]:
+        """Rows of its items in order.
+
+        Args:
+            staging: Folder into which the files of an item are put before its row is yielded; None
+                if they are in their places already.
+        """
         file = self.folder / ITEMS
         for line, row in enumerate(read_rows(file)):
             refuse_misplaced(file, row, line, self.items)
+            if staging is not None and line % SIZE == 0:
+                extract(parcel(self.folder, line // SIZE), staging)
             yield row
 
 
@@ -93,13 +103,41 @@ def _join(root: Path, on_progress: Callable[[float], None]) -> None:
     shared = _shared(root)
     shards = _finished(root, shared)
     digests = _digests(root, shared, shards)
-    keep_record(root, {**{name: shared[name] for name in COMMON}, "sha256": digests})
-    _write_kinds(root, shards)
-    comparison = Comparison(root, keep_all=shared["keep_all"])
+    options = {name: shared[name] for name in COMMON if name in shared}
+    keep_record(root, {**options, "sha256": digests})
+    write_kinds(root, _machines(shards))
+    staging = None if "store" not in shared else root / STAGING
+    rows = (row for shard in shards for row in shard.rows(staging))
+    count = shared["items"]
+    join(rows, root, options, lambda done: on_progress(done / count))
+
+
+def join(
+    rows: Iterable[Row],
+    root: Path,
+    options: Mapping[str, Any],
+    on_item: Callable[[int], None],
+    on_volume: Callable[[Path], None] = lambda _: None,
+) -> None:
+    """Decide near-duplicates in order and write the manifest, with volumes if the store has them.
+
+    Args:
+        rows: Rows of all items in order; the files of each are there when its row is read.
+        root: Folder of the data set.
+        options: Options of the batch, of `batch.options_of`.
+        on_item: Called after each item with the number of finished ones.
+        on_volume: Called with each volume that was written.
+    """
+    packing = packing_of(root, options.get("store", "folder"), on_volume)
+    packing.sweep()
+    comparison = Comparison(packing.staging, keep_all=options["keep_all"])
     with replacing(root / MANIFEST) as temporary, temporary.open("wb") as file:
-        for row in (row for shard in shards for row in shard.rows()):
-            file.write(to_line(comparison.decide(row)).encode() + b"\n")
-            on_progress((row["index"] + 1) / shared["items"])
+        for done, row in enumerate(rows, 1):
+            decided = packing.named(comparison.decide(row))
+            file.write(to_line(decided).encode() + b"\n")
+            packing.add(decided)
+            on_item(done)
+        packing.finish()
 
 
 def refuse_missing(root: Path) -> None:
@@ -118,7 +156,7 @@ def refuse_missing(root: Path) -> None:
 
 def _shared(root: Path) -> dict[str, Any]:
     shared = read_record(root / SHARDS)
-    if not isinstance(shared, dict) or not {*COMMON, "sha256", "items", "shards"} <= {*shared}:
+    if not isinstance(shared, dict) or not {*shared} >= NEEDED:
         raise _damaged(root / SHARDS)
     return shared
 
@@ -142,7 +180,9 @@ def _read(folder: Path, shared: dict[str, Any]) -> FinishedShard | None:
         return None
     with alone(folder):
         shard = _checked(folder, shared)
-        return shard if _rows_in(folder / ITEMS) == len(shard.items) else None
+        lines, last = _rows_in(folder / ITEMS), parcel(folder, (len(shard.items) - 1) // SIZE)
+        packed = "store" not in shared or not shard.items or last.exists()
+        return shard if lines == len(shard.items) and packed else None
 
 
 def _checked(folder: Path, shared: dict[str, Any]) -> FinishedShard:
@@ -172,15 +212,27 @@ def _digests(root: Path, shared: dict[str, Any], shards: list[FinishedShard]) ->
     return {**bundle, **dict(sorted(known.items()))}
 
 
-def _write_kinds(root: Path, shards: list[FinishedShard]) -> None:
-    """Write which items were made on which kind of machine, if there was more than one."""
-    kinds: dict[str, list[str]] = {}
+def _machines(shards: list[FinishedShard]) -> Iterator[tuple[dict[str, Any], range]]:
+    """Machines that made the shards, with the items of each."""
     for shard in shards:
         known = machines_of(shard.folder)
         ends = [*(each["first"] for each in known[1:]), shard.items.stop]
         for each, stop in zip(known, ends, strict=False):
-            kind = ", ".join(f"{k} {v}" for k, v in each.items() if k != "first")
-            kinds.setdefault(kind, []).append(f"{each['first']}-{stop - 1}")
+            first = each.pop("first")
+            yield each, range(first, stop)
+
+
+def write_kinds(root: Path, machines: Iterable[tuple[Mapping[str, Any], range]]) -> None:
+    """Write which items were made on which kind of machine, if there was more than one.
+
+    Args:
+        root: Folder of the data set.
+        machines: Machines in the order of their items, as `machine` describes them.
+    """
+    kinds: dict[str, list[str]] = {}
+    for facts, items in machines:
+        kind = ", ".join(f"{name} {value}" for name, value in facts.items())
+        kinds.setdefault(kind, []).append(f"{items.start}-{items.stop - 1}")
     if len(kinds) > 1:
         write_atomically(root / KINDS, (json.dumps(kinds, indent=2) + "\n").encode())
 

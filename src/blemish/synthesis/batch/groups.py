@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import OptionError
-from blemish.synthesis.batch.tables import STRICT, Names, unknown_key
+from blemish.synthesis.batch.tables import STRICT, NameOrNames, Names, NamesEach, unknown_key
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.records import FIRST, TABLES, later, table_of, with_removed
 from blemish.synthesis.removed import refuse_removed
@@ -26,22 +26,24 @@ class Group(SynthesisOptions):
     One of `photographs` and `parts` is required, and one of `masks` and `mask_kind`.
 
     Attributes:
-        defect: Type of the defect.
+        defect: Type of the defect; several types for as many defects on one photograph, each laid
+            over the earlier ones.
         count: Number of items.
         photographs: Photographs of good parts: files, or folders in a recipe that is not yet read.
             Items share them evenly, and those on one photograph are consecutive.
         parts: Number of parts that the bundle draws instead.
-        masks: Files or folders of masks; each item uses a random one.
+        masks: Files or folders of masks; each item uses a random one. With several defects, one
+            file, folder or list of them for each.
         strength: Strength of the change, above 0 and up to 1; two values give a range.
     """
 
     __pydantic_config__ = STRICT
 
-    defect: str
+    defect: NameOrNames
     count: int
     photographs: Names = ()
     parts: int | None = None
-    masks: Names = ()
+    masks: NamesEach = ()
     strength: float | tuple[float, float] = 1.0
 
     def __post_init__(self) -> None:
@@ -50,7 +52,26 @@ class Group(SynthesisOptions):
         _refuse_fewer("parts", 1 if self.parts is None else self.parts)
         _refuse_both(photographs=bool(self.photographs), parts=self.parts is not None)
         self.check_masks(bool(self.masks))
+        _refuse_unpaired(self.kinds, self.mask_sets)
         _refuse_strengths(*self.strengths)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Types of the defects of an item, in the order in which they are laid."""
+        return (self.defect,) if isinstance(self.defect, str) else self.defect
+
+    @property
+    def mask_sets(self) -> tuple[tuple[str, ...], ...]:
+        """Masks to choose from for each defect of an item; none if they are drawn."""
+        if len(self.kinds) == 1:
+            return (self.mask_names,) if self.masks else ()
+        return tuple((each,) if isinstance(each, str) else each for each in self.masks)
+
+    @property
+    def mask_names(self) -> tuple[str, ...]:
+        """All masks."""
+        nested = ((each,) if isinstance(each, str) else each for each in self.masks)
+        return tuple(name for each in nested for name in each)
 
     @property
     def strengths(self) -> tuple[float, float]:
@@ -145,6 +166,15 @@ def _twice(old: str, new: str) -> OptionError:
 def _refuse_fewer(key: str, count: int) -> None:
     if count < 1:
         raise OptionError(got=f"{key} = {count}", expected="1 or more", todo="Choose 1 or more.")
+
+
+def _refuse_unpaired(kinds: tuple[str, ...], masks: tuple[tuple[str, ...], ...]) -> None:
+    if not kinds or (masks and len(masks) != len(kinds)):
+        raise OptionError(
+            got=f"{len(masks)} entries of masks for {len(kinds)} defects",
+            expected="a type, or several, and one entry of masks for each",
+            todo='Try defect = ["a", "b"] and masks = ["masks-of-a", "masks-of-b"].',
+        )
 
 
 def _refuse_both(**named: bool) -> None:

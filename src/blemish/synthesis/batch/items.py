@@ -4,6 +4,7 @@ State that a process keeps between items (networks, codes of photographs) is a c
 functions: it changes only the time.
 """
 
+import hashlib
 import os
 import traceback
 from collections import OrderedDict
@@ -16,10 +17,12 @@ from blemish.checkpoint import Bundle
 from blemish.errors import BlemishError, OutputError
 from blemish.files import ensure_writable
 from blemish.reading import AS_STORED, Reading, read_as
+from blemish.stores.samples import key_of
 from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, draw_order, read_order
+from blemish.synthesis.order import Order, draw_together, read_together
 from blemish.synthesis.scenes import draw_part, write_part
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
@@ -58,7 +61,8 @@ class Workplace:
         """
         try:
             with read_as(self.reading):
-                return _dataset(self.root).write(self.item(task), keep_all=self.keep_all)
+                item, dataset = self.item(task), _dataset(self.root)
+                return dataset.write(item, keep_all=self.keep_all, twin=_twin(item, task))
         except OutputError:
             raise
         except Exception as error:
@@ -74,19 +78,21 @@ class Workplace:
         made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
         facts = {**made.facts, **task.facts()}
         facts["requested"] = task.mask or f"drawn/{order.mask.name}"
+        if "defects" in facts:
+            facts["defects"] = _defects(facts["defects"], order, task)
         facts["options"] = {**made.facts["options"], "real": task.real, **task.files}
         return replace(made, name=task.name, facts=facts)
 
     def _order(self, task: Task, synthesizer: Synthesizer) -> Order:
         normal, types = self._photograph(task, synthesizer), synthesizer.types
-        if task.mask is not None:
-            mask, off_part = task.here / task.mask, task.options.off_part
+        if task.masks:
+            masks, off_part = [task.here / mask for mask in task.masks], task.options.off_part
             known = {"strength": task.strength, "regions": task.options}
-            return read_order(normal, mask, task.kind, types, off_part, **known)
-        return draw_order(
+            return read_together(normal, masks, task.kinds, types, off_part, **known)
+        return draw_together(
             normal,
             task.options,
-            task.kind,
+            task.kinds,
             types,
             seed=task.mask_seed,
             folder=self.root / "drawn",
@@ -114,6 +120,19 @@ class Workplace:
         for folder in (self.root, task.here):
             text = text.replace(f"{folder}{os.sep}", "")
         return text
+
+
+def _twin(item: Synthetic, task: Task) -> str:
+    """Name of a photograph that items share; it depends on the content of the file."""
+    digest = hashlib.sha256(item.twin.encoded()).hexdigest()[:16]
+    return f"{key_of(plain_stem(Path(task.normal)))}_{digest}"
+
+
+def _defects(facts: list[dict[str, Any]], order: Order, task: Task) -> list[dict[str, Any]]:
+    """Facts of each defect, with its mask by the name that it has on every machine."""
+    drawn = (f"drawn/{one.mask.name}" for one in order.defects)
+    names = task.masks or tuple(drawn)
+    return [{**one, "requested": name} for one, name in zip(facts, names, strict=True)]
 
 
 class _Bench:

@@ -61,6 +61,12 @@ def in_order(
         end.close()
 
 
+def single_thread() -> None:
+    """Compute on one thread in this process, so that items don't depend on the number of cores."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def usual_workers(device: str) -> int:
     """Number of available cores; 1 on an accelerator, because its memory is shared."""
     if device != "cpu":
@@ -108,8 +114,7 @@ def _ctrl_c_waits() -> Iterator[None]:
 def _begin(end: Connection) -> None:
     """First steps of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where ignoring it was not possible
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    single_thread()
     Thread(target=_leave_with, args=(end,), daemon=True).start()
 
 

@@ -96,7 +96,7 @@ class Recipe:
 
     def shared_files(self) -> set[str]:
         """Names of the files that any item may use: masks, and files in folders of options."""
-        named = {name for group in self.groups for name in group.masks}
+        named = {name for group in self.groups for name in group.mask_names}
         for key, folder in {kv for group in self.groups for kv in group.folders.items()}:
             inside = (
                 path.relative_to(self.here / folder) for path in _files_in(self.here / folder)
@@ -117,12 +117,13 @@ class Recipe:
             with naming(f"{self.file}, group {place}"), read_as(self.reading):
                 options = group.options(self.here)
                 made = worker(self.bundle_of(group), options.without_masks())
-                _refuse_unknown(group.defect, made.types)
-                made.prepare(group.defect)
-                if options.mask_kind == "learned":
-                    made.masks.index(group.defect)
-                if options.mask_kind == "real" and options.real is not None:
-                    read_real(options.real, group.defect, first_third=options.first_third)
+                for kind in group.kinds:
+                    _refuse_unknown(kind, made.types)
+                    made.prepare(kind)
+                    if options.mask_kind == "learned":
+                        made.masks.index(kind)
+                    if options.mask_kind == "real" and options.real is not None:
+                        read_real(options.real, kind, first_third=options.first_third)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,8 +190,14 @@ def _group(table: dict[str, Any], here: Path, name: str) -> Group:
         return replace(
             group,
             photographs=_listed("photographs", group.photographs, here),
-            masks=_listed("masks", group.masks, here),
+            masks=_masks_of(group, here),
         )
+
+
+def _masks_of(group: Group, here: Path) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
+    """Masks of a group as files; with several defects, those of each."""
+    sets = tuple(_listed("masks", names, here) for names in group.mask_sets)
+    return sets if len(group.kinds) > 1 else tuple(name for names in sets for name in names)
 
 
 def _listed(key: str, names: tuple[str, ...], here: Path) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ earlier shards, so nothing is decided here: `gather` does that.
     OUT/shards/3-of-64/recipe.json         indices of the items, digests of their photographs
     OUT/shards/3-of-64/items.jsonl         one row per item, before any comparison
     OUT/shards/3-of-64/machines.jsonl      machines that made them, with their first item
+    OUT/shards/3-of-64/000000.tar          files of a thousand items, unless the store is folder
 """
 
 import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from typing import Any
 from blemish.errors import DataError
 from blemish.files import append_line, read_lines
 from blemish.manifest import MANIFEST, Row, append_row, read_rows
-from blemish.synthesis.batch.batch import made, refuse_misplaced, workplace_of
+from blemish.names import StoreName
+from blemish.synthesis.batch.batch import made, options_of, refuse_misplaced, workplace_of
 from blemish.synthesis.batch.machine import machine
+from blemish.synthesis.batch.packing import AsFiles, Packing, Parcels
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.batch.record import (
     NAME,
@@ -32,10 +35,9 @@ from blemish.synthesis.batch.record import (
 )
 from blemish.synthesis.batch.shards import Shard, photographs_of
 from blemish.synthesis.batch.tally import REPORT, figures_of
-from blemish.synthesis.dataset import Dataset
 
 ITEMS, MACHINES = "items.jsonl", "machines.jsonl"
-COMMON = ("recipe", "device", "keep_all")  # of the record of a whole batch
+COMMON = ("recipe", "device", "keep_all", "store")  # of the record of a whole batch
 
 
 class ShardRun:
@@ -47,6 +49,7 @@ class ShardRun:
         root: Folder of all items.
         device: Device to compute on.
         keep_all: Keep the images of refused items.
+        store: How the files of all items will lie in the folder.
 
     Attributes:
         items: Indices of its items.
@@ -65,20 +68,25 @@ class ShardRun:
         *,
         device: str = "cpu",
         keep_all: bool = False,
+        store: StoreName = "folder",
     ) -> None:
         self.recipe, self.items, self.device = recipe, shard.items(recipe), device
-        self.workplace = workplace_of(recipe, root, device=device, keep_all=keep_all)
         self.folder = folder_of(root, shard)
         self.rows = self.folder / ITEMS
-        shared = _shared(recipe, shard, device=device, keep_all=keep_all)
+        options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+        shared = shared_of(recipe, options, shard.count)
         _refuse_gathered(root)
         keep_record(root / SHARDS, shared)
         keep_record(self.folder, {"batch": digest_of(shared), **_own(recipe, self.items)})
-        self.dataset = Dataset(root)
-        self.dataset.sweep()
+        self.packing: Packing = AsFiles(root) if store == "folder" else Parcels(self.folder)
+        self.packing.sweep()
+        self.workplace = workplace_of(
+            recipe, self.packing.staging, device=device, keep_all=keep_all
+        )
         self.done = 0
         for row in read_rows(self.rows):
             refuse_misplaced(self.rows, row, self.done, self.items)
+            self.packing.recall(row)
             self.done += 1
 
     def __len__(self) -> int:
@@ -104,10 +112,12 @@ class ShardRun:
             with closing(made(self.recipe, self.workplace, missing, workers=workers)) as rows:
                 for row in rows:
                     append_row(self.rows, row)
+                    self.packing.add(row)
                     self.done += 1
                     yield row
+            self.packing.finish()
         finally:
-            self.dataset.sweep()
+            self.packing.sweep()
 
     def figures(self) -> dict[str, Any]:
         """Figures of the shard's items, near-duplicates among the kept ones."""
@@ -135,7 +145,15 @@ def digest_of(shared: Any) -> str:
     return hashlib.sha256(json.dumps(shared).encode()).hexdigest()
 
 
-def is_gathered(recipe: Recipe, shard: Shard, root: Path, *, device: str, keep_all: bool) -> bool:
+def is_gathered(
+    recipe: Recipe,
+    shard: Shard,
+    root: Path,
+    *,
+    device: str,
+    keep_all: bool,
+    store: StoreName = "folder",
+) -> bool:
     """Whether the set is complete already, so that nothing is left for a shard to do.
 
     Raises:
@@ -145,14 +163,15 @@ def is_gathered(recipe: Recipe, shard: Shard, root: Path, *, device: str, keep_a
     if not (root / NAME).exists() or (root / SHARDS / NAME).exists():
         return False
     known = read_record(root)
-    shared = _shared(recipe, shard, device=device, keep_all=keep_all)
+    options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+    shared = shared_of(recipe, options, shard.count)
     due = {**shared["sha256"], **_own(recipe, shard.items(recipe))["sha256"]}
     found = {name: known.get("sha256", {}).get(name) for name in due}
     old = {name: known.get(name) for name in COMMON}
     refuse_differences(
         root,
         {**old, "sha256": found},
-        {**{name: shared[name] for name in COMMON}, "sha256": due},
+        {**{name: shared.get(name) for name in COMMON}, "sha256": due},
     )
     if not (root / REPORT).exists():
         raise DataError(
@@ -173,15 +192,19 @@ def _refuse_gathered(root: Path) -> None:
         )
 
 
-def _shared(recipe: Recipe, shard: Shard, *, device: str, keep_all: bool) -> dict[str, Any]:
-    """Record that all shards have in common."""
+def shared_of(recipe: Recipe, options: Mapping[str, Any], shards: int) -> dict[str, Any]:
+    """Record that all shards have in common.
+
+    Args:
+        recipe: Recipe of all items.
+        options: Options of the batch, of `batch.options_of`.
+        shards: Number of shards.
+    """
     return {
-        "recipe": recipe.options(),
-        "device": device,
-        "keep_all": keep_all,
+        **options,
         "sha256": {**recipe.bundle_digest(), **recipe.digests_of(recipe.shared_files())},
         "items": len(recipe),
-        "shards": shard.count,
+        "shards": shards,
     }
 
 

@@ -30,7 +30,17 @@ def _several(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _as_tuples(value: object) -> object:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def _each(value: object) -> object:
+    return (value,) if isinstance(value, str) else _as_tuples(value)
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_several)]  # a string, or a list of strings
+NameOrNames = Annotated[str | tuple[str, ...], BeforeValidator(_as_tuples)]
+NamesEach = Annotated[tuple[str | tuple[str, ...], ...], BeforeValidator(_each)]  # list of such
 
 
 def read_toml(path: Path) -> dict[str, Any]:

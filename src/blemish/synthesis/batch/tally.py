@@ -4,21 +4,21 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from blemish.files import write_atomically
+from blemish.synthesis.batch.medians import Medians
 
 REPORT = "report.json"
 FAILURES = 5
 
 
 class Tally:
-    """Counter of a manifest's rows; of their contents it keeps only the scores."""
+    """Counter of a manifest's rows; its memory does not grow with their number."""
 
     def __init__(self) -> None:
         self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.scores: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.scores = Medians()
         self.reasons: Counter[str] = Counter()
         self.failures: list[dict[str, str]] = []
 
@@ -32,7 +32,7 @@ class Tally:
             self.failures.append({"name": row["name"], "reason": row["reasons"][0]})
         for name, value in row.get("scores", {}).items() if outcome == "kept" else ():
             if not isinstance(value, bool):
-                self.scores[kind, name].append(value)
+                self.scores.add(kind, name, value)
 
     def figures(self) -> dict[str, Any]:
         """Figures as JSON values.
@@ -51,11 +51,7 @@ class Tally:
         return {**_counts(total), "types": types, "reasons": reasons, "failures": self.failures}
 
     def _medians(self, kind: str) -> dict[str, float]:
-        return {
-            name: round(median(values), 5)
-            for (of, name), values in sorted(self.scores.items())
-            if of == kind
-        }
+        return {name: round(value, 5) for name, value in self.scores.of(kind).items()}
 
 
 def figures_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

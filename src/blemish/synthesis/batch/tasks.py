@@ -14,6 +14,7 @@ from blemish.checkpoint import Bundle
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.order import COMBINED
 
 SEEDS = 2**32
 _ITEMS, _PARTS = 0, 1  # independent streams of random numbers
@@ -43,14 +44,15 @@ class Task:
 
     Attributes:
         index: Index among the recipe's items.
-        kind: Type of the defect.
+        kind: Type of the item: that of its defects, or `COMBINED` if they differ.
+        kinds: Types of its defects, in the order in which they are laid.
         bundle: The bundle that makes it, or draws its part; None if none is needed.
         options: Options of the synthesis.
         here: Folder to which paths are relative.
         real: Folder with real defects, as given in the recipe.
         files: Files that options name, as given in the recipe.
         photograph: Photograph of the good part.
-        mask: Mask of the defect; None for a mask that is drawn.
+        masks: Mask of each defect; none for masks that are drawn.
         mask_seed: Random seed of a drawn mask.
         strength: Strength of the change, in (0, 1].
         seed: Random seed of the defect.
@@ -58,16 +60,22 @@ class Task:
 
     index: int
     kind: str
+    kinds: tuple[str, ...]
     bundle: Bundle | None
     options: SynthesisOptions
     here: Path
     real: str | None
     files: dict[str, str]
     photograph: str | DrawnPart
-    mask: str | None
+    masks: tuple[str, ...]
     mask_seed: int
     strength: float
     seed: int
+
+    @property
+    def mask(self) -> str | None:
+        """Mask of the first defect; None if it is drawn."""
+        return self.masks[0] if self.masks else None
 
     @property
     def normal(self) -> str:
@@ -99,14 +107,15 @@ def task_of(recipe: Recipe, index: int) -> Task:
     strength = max(low, round(low + (high - low) * dice.random(), 4))
     return Task(
         index=index,
-        kind=group.defect,
+        kind=group.kinds[0] if len({*group.kinds}) == 1 else COMBINED,
+        kinds=group.kinds,
         bundle=recipe.bundle_of(group),
         options=group.options(recipe.here),
         here=recipe.here,
         real=None if group.real is None else group.real.as_posix(),
         files={option: file.as_posix() for option, file in group.files.items()},
         photograph=_photograph(recipe, place, number),
-        mask=group.masks[dice.integers(len(group.masks))] if group.masks else None,
+        masks=tuple(masks[dice.integers(len(masks))] for masks in group.mask_sets),
         mask_seed=mask_seed,
         strength=strength,
         seed=seed,

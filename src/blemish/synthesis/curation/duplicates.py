@@ -10,7 +10,6 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import finalize
 
@@ -18,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int8, UInt8
 
-from blemish.errors import OutputError
+from blemish.files import temporary_space
 
 SIDE = 16
 ALIKE = 0.15
@@ -105,7 +104,7 @@ class Known:
         Raises:
             OutputError: The temporary file can't be written.
         """
-        with _refusals():
+        with temporary_space("fingerprints"):
             for earlier, other in self._near(photograph, mark):
                 if _distance(mark, other) < ALIKE and _apart(mark, other) <= NEAR:
                     return earlier
@@ -124,18 +123,6 @@ class Known:
             levels = np.frombuffer(zlib.decompress(cells), np.int8).reshape(SIDE, SIDE, 3)
             down, right, spread = place
             yield name, Fingerprint(cells=levels, place=(down, right, spread))
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise OutputError(
-            got=f"the folder for temporary files, where fingerprints can't be kept: {error}",
-            expected="some space: half a gigabyte for a million items",
-            todo="Free some, or set TMPDIR to another folder.",
-        ) from error
 
 
 def _place(loudness: Float[np.ndarray, "h w"]) -> tuple[int, int, int]:

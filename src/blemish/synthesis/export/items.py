@@ -17,9 +17,10 @@ from jaxtyping import UInt8
 from blemish.decode import header
 from blemish.errors import DataError, OptionError
 from blemish.files import check_name
-from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, file_of, read_rows
+from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, read_rows
 from blemish.originals import read_original
 from blemish.pictures import read_mask, read_picture
+from blemish.stores.reading import file_of
 
 Split = Literal["train", "val"]
 DESCRIBED = ("seed", "normal", "options", "scores")
