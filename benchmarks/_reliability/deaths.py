@@ -120,8 +120,8 @@ def may_mount() -> bool:
 
 
 def _carry_on(verb: Verb, place: Path, known: Reference, *, started: bool) -> list[str]:
-    again = verb.again if started else verb.arguments
-    ended = run(again, place) if started else Ended(0, "", 0)
+    whole = contents(place) == known.contents  # it died as it ended
+    ended = run(verb.again, place) if started and not whole else Ended(0, "", 0)
     if ended.code:
         return [f"carried on, it ended with {ended.code}: {ended.said[-300:]}"]
     faults = [f"left for good: {name}" for name in leftovers(place)]

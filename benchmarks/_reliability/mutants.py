@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def _changed_json(data: bytes, rng: random.Random) -> bytes:
             return "".join([*lines[:index], text, *lines[index + 1 :]]).encode()
         case "known":
             other, name = rng.choice(places)
-            container[key] = other[name]
+            container[key] = deepcopy(other[name])
         case _:
             container[key] = rng.choice(VALUES)
     end = "\n" if len(lines) > 1 else ""

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks._reliability.scene import Scene, synthesis, training
+from blemish.data.unfinished import MARK
 from blemish.header import read_header
 
 # These tell times, or are the system's lock; all other files must come out with the same bytes.
@@ -85,8 +86,9 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Files that a killed writer left."""
-    return [path.name for path in folder.rglob(".*") if path.is_file()]
+    """Files that a killed writer left, without the mark by which an export is carried on."""
+    hidden = [path.name for path in folder.rglob(".*") if path.is_file()]
+    return [name for name in hidden if not name.startswith(MARK.format(""))]
 
 
 def torn(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -192,6 +193,26 @@ def test_an_export_that_was_broken_off_is_repeated(
     assert files_in(out) == files_in(tmp_path / "whole" / "out")
     with pytest.raises(OutputError, match="not empty"):
         export(made, out, format, today=DAY)
+
+
+def test_an_export_killed_at_its_first_file_is_repeated(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".blemish-999999999.mark").write_bytes(b"half")
+    export(made, tmp_path / "out", "mvtec", today=DAY)
+    assert not [*(tmp_path / "out").rglob(".*")]
+
+
+def test_a_card_is_written_for_items_of_any_real_defects(made: Path, tmp_path: Path) -> None:
+    rows = copied(made, tmp_path / "odd")
+    rows[0]["options"]["real"] = 7
+    (tmp_path / "odd" / "manifest.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
+    assert '"real": 7' in card_of(tmp_path / "odd", tmp_path / "out")
+
+
+def copied(made: Path, place: Path) -> list[dict[str, Any]]:
+    """A copy of a set of items; returns its rows."""
+    shutil.copytree(made, place)
+    return [*read_rows(place / "manifest.jsonl")]
 
 
 def stopped_after(files: int) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import OutputError
-from blemish.files import ensure_writable, write_atomically
+from blemish.files import ensure_writable, sweep, write_atomically
 
 MARK = ".unfinished-{}"
 
@@ -49,6 +49,7 @@ def refuse_full(out: Path, digest: str | None = None, what: str = "export") -> N
     Raises:
         OutputError: The folder is not empty, or is not a folder.
     """
+    sweep(out)  # a writer that was killed before it left the mark
     inside = {path.name for path in out.iterdir()} if out.is_dir() else set()
     mark = MARK.format(what)
     if mark in inside and digest is not None and (out / mark).read_bytes() != digest.encode():

@@ -172,7 +172,7 @@ def _recipes(items: Sequence[Item]) -> list[str]:
 def _public(options: Mapping[str, Any]) -> dict[str, Any]:
     """Facts without the folders of the user who made the items, because a card is passed on."""
     real = options.get("real")
-    return {**options, "real": real and Path(real).name}
+    return {**options, "real": Path(real).name if isinstance(real, str) else real}
 
 
 def _origin(name: str, digest: str, bundle: Bundle | None) -> Origin:
