@@ -324,6 +324,7 @@ def order_on(
     strength: float = 1.0,
     normal: Path,
     mask: Path,
+    part: Part | None = None,
 ) -> Order:
     """Check a request in memory.
 
@@ -336,6 +337,7 @@ def order_on(
         strength: Fraction of the model's change to apply, in (0, 1].
         normal: Name of the photograph.
         mask: Name of the mask.
+        part: The part on the photograph, if it is known already.
 
     Raises:
         DataError: The photograph is too small, the mask is empty, full or off the part.
@@ -343,7 +345,7 @@ def order_on(
     """
     _refuse_unseen(normal, original)
     return _on_part(
-        Part(original.picture),
+        Part(original.picture) if part is None else part,
         requested,
         off_part,
         normal=normal,
