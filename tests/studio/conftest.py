@@ -17,6 +17,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_scene(root / "data" / "good")
     (root / "data" / "good" / "nut_mask.png").rename(root / "mask.png")
     write_parts(root / "data" / "parts")
+    (root / "data" / "link").symlink_to("/etc")
     add_masks(write_bundle(root / "bundle", windows=True, encoder=True))
     return root
 

@@ -134,7 +134,12 @@ def test_a_photograph_of_16_bits_with_alpha_stays_one(page: Page) -> None:
     )
     id = answer.json()["id"]
     assert page.get(f"/api/photographs/{id}") | {"draft": None} == {
-        "width": 64, "height": 64, "bits": 16, "channels": 4, "orientation": 1, "draft": None
+        "width": 64,
+        "height": 64,
+        "bits": 16,
+        "channels": 4,
+        "orientation": 1,
+        "draft": None,
     }
     kept = page.post(f"/api/photographs/{id}/keep", page.draft(spot()))
     item = cv2.imread(

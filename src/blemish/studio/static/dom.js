@@ -17,7 +17,7 @@ const ICONS = {
   add: "M12 5v14M5 12h14",
   close: "M6 6l12 12M18 6L6 18",
   folder: "M3 7h6l2 2h10v10H3z",
-  theme: "M12 4a8 8 0 100 16 6.500 6.500 0 010-16z",
+  theme: "M12 3.500a8.500 8.500 0 100 17 8.500 8.500 0 000-17zM12 3.500v17M15 5v14M18 7.500v9",
 };
 
 /** An element: attributes set, `on…` listeners added, children appended. */

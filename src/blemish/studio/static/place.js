@@ -58,7 +58,7 @@ class Place {
     this.sized = h("output", { class: "number" });
     const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: () => this.#loadMask(file) });
     const gap = () => h("span", { class: "gap" });
-    return h("div", { class: "tools", role: "toolbar", "aria-label": t("mask.shown") },
+    return h("div", { class: "tools", role: "toolbar", "aria-label": t("mask.tools") },
       ...Object.values(this.tools), this.eraser, gap(), h("label", {}, t("size"), this.sizer, this.sized), gap(),
       iconButton("undo", `${t("undo")} (Ctrl+Z)`, () => this.#undo()), iconButton("redo", `${t("redo")} (Ctrl+Shift+Z)`, () => this.#redo()),
       iconButton("clear", t("clear"), () => this.#clear()), h("span", { class: "grow" }),
@@ -70,7 +70,7 @@ class Place {
     this.where = h("span", { class: "numbers" });
     this.about = h("span", { class: "numbers" });
     this.compare = h("input", { type: "range", min: "0", max: "100", value: "0", "aria-label": t("compare"), title: t("compare"), oninput: () => this.#split(this.compare.value / 100) });
-    const compare = h("label", { class: "compare" }, t("after"), this.compare, t("before"));
+    const compare = h("label", { class: "compare" }, t("before"), this.compare, t("after"));
     return h("div", { class: "status" }, this.where, compare, this.about);
   }
 
@@ -84,7 +84,7 @@ class Place {
     this.strengthShown = h("output", {}, "100%");
     this.seed = h("input", { type: "number", min: "0", max: "2147483647", value: "0", class: "grow", oninput: () => this.#changed(150) });
     this.howMany = h("input", { type: "number", min: "2", max: "24", value: "6", "aria-label": t("variants.number"), class: "grow" });
-    const variants = h("button", { type: "button", onclick: () => this.#showVariants() }, t("draw"));
+    const variants = h("button", { type: "button", onclick: () => this.#showVariants() }, t("variants.show"));
     this.outline = h("input", { type: "checkbox", checked: true, onchange: () => this.#outlines() });
     this.said = h("ul", { class: "said", "aria-live": "polite" });
     this.scores = h("dl", { class: "scores" });

@@ -34,6 +34,7 @@ export class Stage {
     this.x = (w - width * this.scale) / 2;
     this.y = (h - height * this.scale) / 2;
     this.#moved();
+    this.fitted = true; // until the picture is moved, it follows the window's size
   }
 
   zoom(factor, at = { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 }) {
@@ -97,7 +98,7 @@ export class Stage {
       this.canvas.classList.add("panning");
     } else if (this.mask) this.#press(this.pointer);
     event.preventDefault();
-    this.canvas.focus({ preventScroll: true });
+    document.activeElement?.blur(); // so that keys reach the tools
   }
 
   _pointermove(event) {
@@ -204,14 +205,15 @@ export class Stage {
   }
 
   #resized() {
-    const ratio = devicePixelRatio || 1, { clientWidth, clientHeight } = this.canvas, first = !this.sized;
-    this.sized = clientWidth > 0;
+    const ratio = devicePixelRatio || 1, { clientWidth, clientHeight } = this.canvas;
+    if (!clientWidth) return; // another view is shown
     this.canvas.width = clientWidth * ratio;
     this.canvas.height = clientHeight * ratio;
-    first || !this.photograph ? this.fit() : this.#moved();
+    if (this.photograph) this.fitted ? this.fit() : this.#moved();
   }
 
   #moved() {
+    this.fitted = false;
     this.events.moved();
     this.draw();
     clearTimeout(this.later);
