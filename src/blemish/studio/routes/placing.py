@@ -35,12 +35,13 @@ async def keep_draft(request: Request) -> Response:
 
 
 async def place(request: Request) -> Response:
-    """Show the defects of a draft, and remember the draft."""
+    """Show the defects of a draft; the draft is remembered unless it is only a variant."""
     studio, id = studio_of(request), request.path_params["id"]
     draft = as_draft(await read_body(request))
     studio.photographs.find(id)
-    await run_in_threadpool(studio.session.keep, id, draft)
     lane = "variant" if "variant" in request.query_params else "place"
+    if lane == "place":
+        await run_in_threadpool(studio.session.keep, id, draft)
 
     def shown() -> dict[str, object]:
         return studio.placer.show(studio.photographs.opened(id), draft)

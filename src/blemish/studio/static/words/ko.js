@@ -11,7 +11,7 @@ export const ko = {
   canvas: "사진. 마우스로 마스크를 칠합니다. 휠은 확대, 오른쪽 버튼이나 스페이스 바는 이동입니다.",
   before: "전", after: "후", compare: "전후 비교 (B)",
   defects: "결함", "add.defect": "결함 추가", "remove.defect": "이 결함 삭제", "type.of": "결함 {n}의 종류", "select.defect": "결함 {n} 선택",
-  "mask.empty": "마스크 없음", "mask.px": "{n} px", "draw.mask": "마스크 자동 그리기", "mask.kind": "종류", draw: "그리기",
+  "mask.empty": "마스크 없음", "mask.px": "{n} px", "draw.mask": "마스크 생성", "mask.kind": "종류", draw: "그리기",
   "kind.scratch": "긁힘", "kind.blob": "얼룩", "kind.spots": "점들", "kind.learned": "학습된 모양", "kind.real": "실제 결함에서",
   how: "모양", bundle: "번들", method: "방법", "method.window": "생성기", "method.paste": "실제 결함", strength: "세기", seed: "시드", dice: "다른 시드 (R)",
   variants: "변형", "variants.show": "보기", "variants.number": "변형 수", seed_n: "시드 {n}",
