@@ -24,9 +24,9 @@ export async function get(path) {
 }
 
 /** The answer in JSON; null for a request that a later one has overtaken. */
-export async function post(path, body, signal) {
+export async function post(path, body, more = {}) {
   const headers = { "content-type": "application/json" };
-  return answered(await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal }));
+  return answered(await fetch(path, { method: "POST", headers, body: JSON.stringify(body), ...more }));
 }
 
 export async function send(path, file) {

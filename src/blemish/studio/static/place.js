@@ -29,6 +29,7 @@ class Place {
     this.variants = new Variants(this.strip, (seed) => this.#setSeed(seed));
     addEventListener("keydown", (event) => this.#key(event));
     addEventListener("keyup", (event) => event.code === "Space" && (this.stage.space = false));
+    addEventListener("pagehide", () => this.#saveDraft({ keepalive: true }));
     this.#listenForFiles();
     this.#load();
   }
@@ -358,6 +359,7 @@ class Place {
 
   /** Show the defect anew; `pause` is a time in which more changes may come. */
   #changed(pause = 0) {
+    this.touched = performance.now();
     this.strengthShown.textContent = `${this.strength.value}%`;
     this.variants.clear();
     clearTimeout(this.draftTimer);
@@ -366,7 +368,7 @@ class Place {
 
   async #placed() {
     if (!this.current) return;
-    const began = performance.now(), id = this.current.id, draft = this.#draft();
+    const began = this.touched, id = this.current.id, draft = this.#draft();
     const turn = ++this.waiting;
     this.requested?.abort();
     this.requested = new AbortController();
@@ -376,14 +378,15 @@ class Place {
       return void attempt(() => post(`/api/photographs/${id}/draft`, draft));
     }
     this.took.textContent = t("working");
-    const found = await attempt(() => post(`/api/photographs/${id}/place`, draft, this.requested.signal));
+    const found = await attempt(() => post(`/api/photographs/${id}/place`, draft, { signal: this.requested.signal }));
     if (turn !== this.waiting || this.current?.id !== id) return;
     if (!found) return this.#showResult(null);
     const picture = found.crop ? await createImageBitmap(pngOf(found.crop)) : null;
     if (turn !== this.waiting) return;
     this.#showResult({ ...found, picture });
-    this.took.textContent = t("took", { s: ((performance.now() - began) / 1000).toFixed(2) });
-    this.element.dataset.shown = turn;
+    const seconds = ((performance.now() - began) / 1000).toFixed(2);
+    this.took.textContent = t("took", { s: seconds });
+    Object.assign(this.element.dataset, { shown: turn, seconds }); // for tests and benchmarks
   }
 
   #showResult(found) {
@@ -418,10 +421,10 @@ class Place {
     await this.variants.show(this.current, this.stage.preview, draft, count);
   }
 
-  async #saveDraft() {
+  async #saveDraft(more = {}) {
     if (!this.current) return;
     const id = this.current.id, draft = this.#draft();
-    await post(`/api/photographs/${id}/draft`, draft).catch(() => null);
+    await post(`/api/photographs/${id}/draft`, draft, more).catch(() => null);
   }
 
   async #keep() {
