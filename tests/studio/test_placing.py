@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from commands import exit_code
 from same import files_in
 from studio_page import Opening, Page
@@ -27,6 +28,26 @@ def test_a_kept_item_has_the_bytes_of_the_command_line(page: Page, tmp_path: Pat
     pictures = [*kept["files"].values()]
     assert {"image", "mask", "twin", "requested", "codes"} <= {*kept["files"]}
     assert all(ours[name] == theirs[name] for name in pictures)
+
+
+def test_a_photograph_that_lies_on_its_side_has_the_bytes_of_the_command_line(
+    page: Page, tmp_path: Path
+) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(part(64, 80)).save(tmp_path / "side.png", exif=turned)
+    data = (tmp_path / "side.png").read_bytes()
+    headers = {"content-type": "application/octet-stream"}
+    found = page.client.post("/api/photographs?name=side.png", content=data, headers=headers)
+    id = found.json()["id"]
+    about = page.get(f"/api/photographs/{id}")
+    assert (about["width"], about["height"], about["orientation"]) == (64, 80, 6)
+    kept = page.post(f"/api/photographs/{id}/keep", page.draft(spot(80, 64)))
+    (item,) = page.get("/api/items?set=kept")
+    words = [*item["command"][1:], "--device", "cpu", "--out", str(tmp_path / "cli")]
+    assert exit_code(shlex.join(words)) == 0
+    ours, theirs = files_in(page.studio.places.out / "kept"), files_in(tmp_path / "cli")
+    assert all(ours[name] == theirs[name] for name in kept["files"].values())
 
 
 def test_several_defects_have_the_bytes_of_the_command_line(page: Page, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class Collection:
         row = self.row(source, item)
         ensure_writable(end)
         with alone(start), alone(end):
-            for name in row["files"].values():
+            for name in filter(lambda name: (start / name).is_file(), row["files"].values()):
                 ensure_writable((end / name).parent)
                 (start / name).replace(end / name)
             Dataset(end).append(row)

@@ -1,13 +1,14 @@
 """Commands that the studio starts as jobs."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from blemish.documents import limit
 from blemish.errors import DataError
 from blemish.files import check_name
 from blemish.names import ExportFormat
+from blemish.reading import current
 
 LONGEST_MINUTES = 7 * 24 * 60
 _PLAIN = re.compile(r"[^A-Za-z0-9]+")
@@ -78,18 +79,24 @@ def run_command(recipe: Path, out: Path) -> list[str]:
 def report_command(real: Path, source: Path, out: Path) -> list[str]:
     """`blemish evaluate synthesis`."""
     words = ["--real", str(real), "--synthetic", str(source), "--out", str(out)]
-    return ["evaluate", "synthesis", *words]
+    return ["evaluate", "synthesis", *words, *_reading()]
 
 
 def check_command(data: Path) -> list[str]:
     """`blemish data check`."""
-    return ["data", "check", str(data), "--json"]
+    return ["data", "check", str(data), "--json", *_reading()]
 
 
 def train_command(data: Path, out: Path, wish: TrainWish) -> list[str]:
     """`blemish train`."""
     words = ["train", "all", str(data), "--out", str(out), "--minutes", f"{wish.minutes:g}"]
-    return words + (["--everything"] if wish.everything else [])
+    return words + (["--everything"] if wish.everything else []) + _reading()
+
+
+def _reading() -> list[str]:
+    """Options of how pictures are read, as the studio itself was started."""
+    known = asdict(current())
+    return [word for k, v in known.items() if v is not None for word in (f"--{k}", str(v))]
 
 
 def set_stem(name: str) -> str:

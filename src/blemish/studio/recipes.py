@@ -3,13 +3,14 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from blemish.documents import limit
 from blemish.errors import DataError
 from blemish.manifest import Row
+from blemish.reading import current
 
 MOST_ITEMS = 100_000
 Like = tuple[str, str, str]  # method, type and photograph
@@ -65,6 +66,7 @@ def write_recipe(
         )
     weights = [len(members) for members in groups.values()]
     lines = [f"bundle = {_toml(bundle)}", f"seed = {wish.seed}"]
+    lines += [f"{k} = {_toml(v)}" for k, v in asdict(current()).items() if v is not None]
     for count, (like, members) in zip(shared(wish.count, weights), groups.items(), strict=True):
         where = [str(path) for path in photographs] if wish.everywhere else None
         lines += _group(like, members, count, wish, where, real) if count else []

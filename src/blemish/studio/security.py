@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from blemish.decode import BYTE_LIMIT
 
-MOST_BYTES = 8 * 2**20  # of a request that is no file
-MOST_AT_ONCE = 64  # requests that are being answered
+MOST_BYTES = 4 * 2**20  # of a request that is no file
+MOST_MASK_BYTES = 32 * 2**20  # of a mask's file, which is read into memory
+MOST_AT_ONCE = 32  # requests that are being answered
 UPLOADS = ("/api/photographs", "/mask-file")  # ends of the paths that take a file
 SAFE = ("GET", "HEAD")
 POLICY = {
@@ -147,8 +148,9 @@ def host_names(host: str) -> tuple[str, ...]:
 
 def most_bytes(scope: Scope) -> int:
     """Longest body of a request to this path."""
-    takes_file = scope["method"] == "POST" and scope["path"].endswith(UPLOADS)
-    return BYTE_LIMIT if takes_file else MOST_BYTES
+    if scope["method"] != "POST" or not scope["path"].endswith(UPLOADS):
+        return MOST_BYTES
+    return BYTE_LIMIT if scope["path"] == UPLOADS[0] else MOST_MASK_BYTES
 
 
 def _refusal_of_body(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:

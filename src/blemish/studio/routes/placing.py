@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from blemish.errors import DataError
+from blemish.files import ensure_writable
 from blemish.originals import Original
 from blemish.pairs import read_mask_for
 from blemish.studio.answers import number, picture, plain, read_body, read_wish, studio_of
@@ -68,7 +69,8 @@ async def load_mask(request: Request) -> Response:
 
     def read() -> dict[str, object]:
         opened = studio.photographs.opened(id)
-        with TemporaryDirectory() as folder:
+        ensure_writable(studio.session.folder)
+        with TemporaryDirectory(dir=studio.session.folder) as folder:
             file = Path(folder) / "mask.png"
             file.write_bytes(data)
             return asdict(runs_of(read_mask_for(opened.original.header, file, kind)))

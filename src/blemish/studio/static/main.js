@@ -44,7 +44,7 @@ async function start() {
   const about = await attempt(() => get("/api/about"));
   if (!about) return;
   const jobs = new Jobs(), shared = { about, jobs };
-  const main = h("main"), tabs = h("nav", { role: "tablist" });
+  const main = h("main", { role: "tabpanel" }), tabs = h("nav", { role: "tablist" });
   const views = new Map(VIEWS.map(([name, make]) => [name, make(shared)]));
   function show(name) {
     for (const tab of tabs.children) tab.setAttribute("aria-selected", `${tab.dataset.view === name}`);

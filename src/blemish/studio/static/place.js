@@ -34,8 +34,14 @@ class Place {
     this.#load();
   }
 
-  shown() {
+  async shown() {
     this.stage.draw();
+    const about = await get("/api/about").catch(() => null);
+    if (about) this.#showBundles(about.bundles, this.bundle.value);
+  }
+
+  #showBundles(names, chosen) {
+    options(this.bundle, names.map((name) => [name, name.split("/").pop()]), chosen);
   }
 
   // Building
@@ -108,7 +114,7 @@ class Place {
 
   async #load() {
     const { about } = this.shared;
-    options(this.bundle, about.bundles.map((name) => [name, name.split("/").pop()]), about.bundle);
+    this.#showBundles(about.bundles, about.bundle);
     await this.#showAbility();
     this.#list((await attempt(() => get("/api/photographs"))) ?? []);
     const last = sessionStorage.getItem("photograph");
@@ -368,11 +374,11 @@ class Place {
 
   async #placed() {
     if (!this.current) return;
+    if (this.layers.some((one) => !this.#types().includes(one.type))) this.#showDefects();
     const began = this.touched, id = this.current.id, draft = this.#draft();
     const turn = ++this.waiting;
     this.requested?.abort();
     this.requested = new AbortController();
-    if (!this.#types().includes(this.layers[this.active]?.type)) this.#showDefects();
     if (!draft.defects.length) {
       this.#showResult(null);
       return void attempt(() => post(`/api/photographs/${id}/draft`, draft));
