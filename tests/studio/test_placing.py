@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from commands import exit_code
+from PIL import Image
 from same import files_in
 from studio_page import Opening, Page
 from tiny import part, spot
