@@ -38,7 +38,7 @@ def main() -> None:
     options.add_argument("--bundle", default="hazelnut")
     options.add_argument("--strokes", type=int, default=20)
     chosen = options.parse_args()
-    print(__doc__.splitlines()[0].split(":")[0] + f", bundle {chosen.bundle}.\n")
+    print(f"# The studio: from mouse-up to picture\n\nBundle `{chosen.bundle}`; one defect.\n")
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {chosen.strokes} strokes each.\n"
     )
@@ -99,6 +99,7 @@ def painted(url: str, process: int, strokes: int) -> tuple[list[float], float]:
 def _stroke(page: "Page", number: int) -> float:
     """Seconds that a stroke took, as the page noted them."""
     box = page.locator(".view canvas").bounding_box()
+    assert box is not None, "the page shows a photograph"
     x, y = box["x"] + box["width"] / 2 + 4 * (number % 5), box["y"] + box["height"] / 2
     if number:
         page.keyboard.press("Control+z")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from commands import ONE_THREAD
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytest.importorskip("playwright", reason="Playwright is not installed")
+from playwright.sync_api import Page, Request, sync_playwright
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 PATIENCE = 120_000  # milliseconds
@@ -36,7 +38,7 @@ def server(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 class Watched:
     """A page of which every request and every message is noted."""
 
-    def __init__(self, page: "playwright.Page", url: str) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self.page, self.hosts, self.errors = page, set[str](), list[str]()
         page.on("request", lambda one: self.hosts.add(one.url.split("/")[2]))
         page.on("console", lambda one: one.type == "error" and self.errors.append(one.text))
@@ -47,7 +49,7 @@ class Watched:
         page.wait_for_selector(".defect .size", timeout=PATIENCE)
         page.get_by_role("button", name="Clear the mask").click()  # of an earlier test
 
-    def _failed(self, request: "playwright.Request") -> None:
+    def _failed(self, request: Request) -> None:
         if "ERR_ABORTED" not in f"{request.failure}":  # the page gives up what is overtaken
             self.errors.append(f"{request.url}: {request.failure}")
 
@@ -73,7 +75,7 @@ class Watched:
 
 @pytest.fixture
 def watched(server: tuple[str, Path]) -> Iterator[Watched]:
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
         yield Watched(context.new_page(), server[0])
@@ -163,5 +165,5 @@ UNNAMED = """() => [...document.querySelectorAll("button, input, select, canvas,
   .map((one) => one.outerHTML)"""
 
 
-def _pixels(page: "playwright.Page") -> bytes:
+def _pixels(page: Page) -> bytes:
     return page.locator(".view canvas").screenshot()

@@ -2,6 +2,7 @@
 
 import base64
 import shlex
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -81,8 +82,7 @@ def test_the_crop_that_is_shown_is_that_of_the_kept_item(page: Page) -> None:
     shown = page.post(f"/api/photographs/{id}/place", draft)
     kept = page.post(f"/api/photographs/{id}/keep", draft)
     x, y, w, h = shown["box"]
-    data = np.frombuffer(base64.b64decode(shown["crop"]), np.uint8)
-    crop = cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]
+    crop = np.array(Image.open(BytesIO(base64.b64decode(shown["crop"]))))
     item = read_picture(page.studio.places.out / "kept" / kept["files"]["image"])
     twin = read_picture(page.studio.places.out / "kept" / kept["files"]["twin"])
     assert (crop == item[y : y + h, x : x + w]).all()
@@ -108,7 +108,7 @@ def test_what_is_painted_is_there_after_a_restart(place: Path, tmp_path: Path) -
         found = page.get(f"/api/photographs/{id}")["draft"]
         assert found["defects"] == draft["defects"] and found["seed"] == 4
         saved = page.client.get(f"/api/photographs/{id}/mask.png").content
-        mask = cv2.imdecode(np.frombuffer(saved, np.uint8), cv2.IMREAD_UNCHANGED)
+        mask = np.array(Image.open(BytesIO(saved)))
         assert ((mask > 0) == spot()).all()
 
 

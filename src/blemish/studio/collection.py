@@ -35,10 +35,15 @@ class Collection:
         self.small = OrderedDict[tuple[str, str, str], bytes]()
 
     def sets(self) -> list[dict[str, Any]]:
-        """Names of the sets, with their numbers of items."""
+        """Names of the sets, with their numbers of items and of those that are kept."""
         runs = sorted(path.parent.name for path in self.out.glob("runs/*/manifest.jsonl"))
         names = [KEPT, *(f"runs/{name}" for name in runs)]
-        return [{"name": name, "items": len(self.rows(name))} for name in names]
+        return [self._counted(name) for name in names]
+
+    def _counted(self, name: str) -> dict[str, Any]:
+        rows = self.rows(name)
+        kept = sum(row["outcome"] == "kept" for row in rows)
+        return {"name": name, "items": len(rows), "kept": kept}
 
     def folder(self, name: str) -> Path:
         """Folder of a set.

@@ -26,6 +26,7 @@ State = Literal["running", "finished", "failed", "stopped"]
 RESUMABLE = ("run", "train")
 PATIENCE = 20  # seconds between SIGTERM and SIGKILL
 LOG_BYTES = 8000
+LAST = 400  # characters of a log that tell why a job failed
 MOST_JOBS = 500
 POINTS = 200  # of a curve
 
@@ -154,6 +155,7 @@ class Jobs:
             "total": job.total,
             "done": job.total if job.state == "finished" else min(done, job.total),
             "seconds": round(spent),
+            "message": self.log(job)[-LAST:].strip() if job.state == "failed" else "",
             "resumable": job.kind in RESUMABLE and job.state in ("stopped", "failed"),
         }
 

@@ -6,7 +6,7 @@ leaves out what the page does not need, such as fingerprints.
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -146,7 +146,7 @@ class Placer:
             UserError: The part has no room for it, or the mask generator does not know the type.
         """
         worker = self.synthesizer(wish.bundle, "window")
-        area = {} if wish.area is None else {"area": wish.area}
+        area: dict[str, Any] = {} if wish.area is None else {"area": wish.area}
         real = self.real if wish.kind == "real" else None
         options = SynthesisOptions(mask_kind=wish.kind, real=real, **area)
         learned = worker.masks if wish.kind == "learned" else None
@@ -201,15 +201,25 @@ def command_of(row: dict[str, Any], folder: Path, bundles: dict[str, Bundle]) ->
     words += ["--seed", str(row["seed"]), "--strength", f"{row['strength']:g}"]
     if normal(options.get("way", "")) == "paste":
         return [*words, "--method", "paste", "--real", str(options["real"])]
-    return [*words, "--method", "window", "--bundle", _named_bundle(row, bundles)]
+    return [
+        *words,
+        "--method",
+        "window",
+        "--bundle",
+        name_of(row["bundle"]["name"], bundles.values()),
+    ]
 
 
-def _named_bundle(row: dict[str, Any], bundles: dict[str, Bundle]) -> str:
-    """Name of a shipped bundle, or folder of another."""
-    name = row["bundle"]["name"]
-    found = [one.path for one in bundles.values() if one.path.name == name]
-    shipped = name in embedded_bundles() or not found
-    return name if shipped else str(found[0].absolute())
+def name_of(recorded: str, bundles: Iterable[Bundle]) -> str:
+    """A bundle as commands and recipes take it: a shipped one's name, or a folder.
+
+    Args:
+        recorded: Name of its folder, as manifests have it.
+        bundles: Known bundles.
+    """
+    found = [one.path for one in bundles if one.path.name == recorded]
+    shipped = recorded in embedded_bundles() or not found
+    return recorded if shipped else str(found[0].absolute())
 
 
 def _located(name: str, folder: Path) -> str:

@@ -73,6 +73,14 @@ def write_recipe(
     return "\n".join(lines) + "\n"
 
 
+def of_one_bundle(rows: Sequence[Row]) -> tuple[list[Row], str | None]:
+    """Items of the bundle that made the newest, and those that needed none; and its name."""
+    names = [row["bundle"]["name"] for row in rows if row.get("bundle")]
+    newest = names[-1] if names else None
+    fitting = [row for row in rows if not row.get("bundle") or row["bundle"]["name"] == newest]
+    return fitting, newest
+
+
 def shared(count: int, weights: Sequence[int]) -> list[int]:
     """A number divided in proportion to weights, by largest remainders."""
     exact = [count * weight / sum(weights) for weight in weights]

@@ -12,7 +12,8 @@ from blemish.studio.answers import number, picture, plain, read_body, read_wish,
 from blemish.studio.collection import DISCARDED, KEPT
 from blemish.studio.commands import free_name, run_command
 from blemish.studio.drafts import as_draft
-from blemish.studio.recipes import RecipeWish, write_recipe
+from blemish.studio.placing import name_of
+from blemish.studio.recipes import RecipeWish, of_one_bundle, write_recipe
 
 PAGE = 60
 
@@ -82,15 +83,15 @@ async def run(request: Request) -> Response:
 
 def _recipe(request: Request, wish: RecipeWish) -> str:
     studio = studio_of(request)
-    bundle = request.query_params.get("bundle", studio.bundle)
-    found = studio.placer.bundles[bundle if bundle in studio.placer.bundles else studio.bundle]
-    shown = studio.photographs.known.values()
+    kept = [row for row in studio.collection.rows(KEPT) if row["outcome"] != "failed"]
+    rows, bundle = of_one_bundle(kept)
+    known = studio.placer.bundles
     return write_recipe(
-        [row for row in studio.collection.rows(KEPT) if row["outcome"] != "failed"],
+        rows,
         studio.collection.folder(KEPT),
         wish,
-        bundle=str(found.path.absolute()),
-        photographs=[one.path.absolute() for one in shown],
+        bundle=name_of(bundle or known[studio.bundle].path.name, known.values()),
+        photographs=[one.path.absolute() for one in studio.photographs.known.values()],
         real=studio.real,
     )
 

@@ -26,7 +26,9 @@ class Collect {
     if (!sets) return;
     options(this.sets, sets.map(({ name, items }) => [name, `${setName(name)} (${items})`]), this.set);
     this.set = this.sets.value;
-    this.total = sets.find((one) => one.name === this.set)?.items ?? 0;
+    const { items = 0, kept = 0 } = sets.find((one) => one.name === this.set) ?? {};
+    this.total = items;
+    this.outcome.textContent = items ? t("set.outcome", { kept, doubtful: items - kept }) : "";
     this.items = [];
     await this.#more();
   }
@@ -35,7 +37,8 @@ class Collect {
     this.sets = h("select", { "aria-label": t("set"), onchange: () => (this.set = this.sets.value, this.refresh()) });
     this.cards = h("div", { class: "cards" });
     this.moreButton = h("button", { type: "button", hidden: true, onclick: () => this.#more() }, t("more"));
-    const head = h("div", { class: "head" }, this.sets, h("span", { class: "grow" }));
+    this.outcome = h("span", { class: "quiet number" });
+    const head = h("div", { class: "head" }, this.sets, this.outcome);
     const wide = h("section", { class: "wide", "aria-label": t("collect") }, head, this.cards, h("p", {}, this.moreButton));
     this.element = h("div", { class: "columns" }, wide, h("aside", { class: "side right" }, this.#like(), this.#export(), this.#report()));
   }

@@ -44,8 +44,9 @@ export class Jobs {
       job.resumable ? act("resume", `/api/jobs/${job.id}/resume`) : null,
     ];
     const where = job.folder && job.kind !== "report" ? h("code", {}, job.folder) : null;
+    const why = job.message ? h("pre", {}, job.message) : null;
     const report = job.kind === "report" && job.state === "finished" ? reportLink(job.title) : null;
-    return h("li", { class: "job" }, h("div", { class: "row" }, h("b", { title: job.title }, job.title), state, ...buttons), bar, where, report);
+    return h("li", { class: "job" }, h("div", { class: "row" }, h("b", { title: job.title }, job.title), state, ...buttons), bar, where, report, why);
   }
 }
 
