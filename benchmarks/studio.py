@@ -109,7 +109,8 @@ def _stroke(page: "Page", number: int) -> float:
     page.mouse.down()
     page.mouse.move(x + 30, y + 3 * (number % 7), steps=5)
     page.mouse.up()
-    page.wait_for_function(f"{MARK}.shown && {MARK}.shown !== {json.dumps(seen)}", timeout=PATIENCE)
+    another = f"() => {MARK}.shown && {MARK}.shown !== {json.dumps(seen)}"
+    page.wait_for_function(another, timeout=PATIENCE)
     return float(page.evaluate(f"{MARK}.seconds"))
 
 

@@ -257,6 +257,11 @@ class Place {
   }
 
   #showDefects() {
+    this.#listDefects();
+    this.stage.setLayers(this.layers, this.active);
+  }
+
+  #listDefects() {
     const types = this.#types();
     this.defects.replaceChildren(...this.layers.map((layer, k) => {
       if (!types.includes(layer.type)) layer.type = types[0];
@@ -272,12 +277,12 @@ class Place {
       const size = h("span", { class: "size" }, layer.mask.area ? t("mask.px", { n: layer.mask.area.toLocaleString() }) : t("mask.empty"));
       return h("div", { class: k === this.active ? "defect active" : "defect" }, swatch, select, size, remove);
     }));
-    this.stage.setLayers(this.layers, this.active);
   }
 
   #stroked(mask, before) {
     this.history.push(mask, before);
-    this.#masksChanged();
+    this.#listDefects(); // the stage has painted the stroke already
+    this.#changed();
   }
 
   #masksChanged() {

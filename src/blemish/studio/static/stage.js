@@ -5,7 +5,10 @@ import { union } from "./mask.js";
 
 export const COLOURS = ["#e4572e", "#2e86de", "#f2b705", "#8e44ad", "#16a085", "#d35400", "#e84393", "#576574"];
 const MOST_ZOOM = 32;
-const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+const opaque = (hex) => {
+  const [r, g, b] = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+  return new Uint32Array(new Uint8Array([r, g, b, 255]).buffer)[0];
+};
 
 export class Stage {
   /** @param canvas element; @param events object with `stroked(mask, before)`, `moved()` and `sized(px)`. */
@@ -189,15 +192,13 @@ export class Stage {
   }
 
   #paint([x, y, w, h]) {
-    const image = new ImageData(w, h), colours = this.layers.map((one) => rgb(one.colour)), width = this.photograph.width;
-    for (let row = 0; row < h; row++) {
-      for (let column = 0; column < w; column++) {
-        const at = (y + row) * width + x + column, to = 4 * (row * w + column);
-        for (let k = this.layers.length - 1; k >= 0; k--) {
-          if (this.layers[k].mask.pixels[at]) {
-            image.data.set([...colours[k], 255], to);
-            break;
-          }
+    const image = new ImageData(w, h), colours = new Uint32Array(image.data.buffer), width = this.photograph.width;
+    for (const { mask, colour } of this.layers) {
+      const value = opaque(colour);
+      for (let row = 0; row < h; row++) {
+        const start = (y + row) * width + x;
+        for (let column = 0; column < w; column++) {
+          if (mask.pixels[start + column]) colours[row * w + column] = value;
         }
       }
     }
