@@ -113,7 +113,7 @@ def test_a_run_is_stopped_and_resumed(place: Path, tmp_path: Path) -> None:
         second = page.post("/api/run", {"count": 6}, 422)
         assert "one at a time" in second["expected"]
         page.post(f"/api/jobs/{job['id']}/stop", {})
-        stopped = page.get(f"/api/jobs/{job['id']}")
+        stopped = finished(page, job)
         assert stopped["state"] in ("stopped", "finished")
         if stopped["state"] == "finished":
             pytest.skip("the run ended before it was stopped")

@@ -24,7 +24,7 @@ from blemish.tracking import read_statistics
 Kind = Literal["run", "export", "report", "check", "train"]
 State = Literal["running", "finished", "failed", "stopped"]
 RESUMABLE = ("run", "train")
-PATIENCE = 20  # seconds between SIGTERM and SIGKILL
+PATIENCE = 30  # seconds between SIGTERM and SIGKILL when the studio ends
 LOG_BYTES = 8000
 LAST = 400  # characters of a log that tell why a job failed
 MOST_JOBS = 500
@@ -116,21 +116,21 @@ class Jobs:
             )
         return await self._launch(replace(job, state="running", began=time.time(), code=None))
 
-    async def stop(self, id: str) -> Job:
-        """Stop a job, leaving whole files; it can be resumed."""
+    def stop(self, id: str) -> Job:
+        """Ask a job to stop; it leaves whole files, can be resumed, and may take some seconds."""
         job, process = self.find(id), self.processes.get(id)
         if process is not None and process.returncode is None:
             process.terminate()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self.watchers[id]), PATIENCE)
-            if process.returncode is None:
-                process.kill()
-            await self.watchers[id]
-        return self.known.get(id, job)
+        return job
 
     async def close(self) -> None:
         """Stop all jobs."""
-        await asyncio.gather(*(self.stop(id) for id in [*self.processes]))
+        for id in self.processes:
+            self.stop(id)
+        if self.watchers:
+            await asyncio.wait(self.watchers.values(), timeout=PATIENCE)
+        for process in self.processes.values():
+            process.kill()
 
     def find(self, id: str) -> Job:
         """A job.

@@ -70,7 +70,7 @@ async def sample(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Stop a job."""
     found = studio_of(request).jobs
-    return plain(found.about(await found.stop(request.path_params["id"])))
+    return plain(found.about(found.stop(request.path_params["id"])))
 
 
 async def resume(request: Request) -> Response:

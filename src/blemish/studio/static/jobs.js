@@ -38,7 +38,7 @@ export class Jobs {
     if (job.total || job.state !== "running") bar.value = job.total ? job.done / job.total : job.state === "finished" ? 1 : 0;
     const counted = job.kind === "run" ? ` · ${job.done} / ${job.total}` : "";
     const state = h("span", { class: `state number ${job.state}` }, t(`state.${job.state}`) + counted);
-    const act = (name, path) => h("button", { type: "button", class: "tiny", onclick: () => this.start(path, {}) }, t(name));
+    const act = (name, path) => h("button", { type: "button", class: "tiny", onclick: (event) => (event.target.disabled = true, this.start(path, {})) }, t(name));
     const buttons = [
       job.state === "running" ? act("stop", `/api/jobs/${job.id}/stop`) : null,
       job.resumable ? act("resume", `/api/jobs/${job.id}/resume`) : null,

@@ -100,7 +100,8 @@ class Train {
     if (!job) return this.watched.replaceChildren(h("p", { class: "blank" }, t("no.training")));
     const found = await get(`/api/jobs/${job.id}`).catch(() => null);
     if (!found) return;
-    const blocks = Object.entries(found.curves).map(([stage, columns]) => this.#curves(stage, columns));
+    const curves = Object.entries(found.curves).filter(([, columns]) => Object.keys(columns).length);
+    const blocks = curves.map(([stage, columns]) => this.#curves(stage, columns));
     if (found.sample) {
       const picture = h("img", { class: "grid-picture", src: `/api/jobs/${job.id}/sample.png?${encodeURIComponent(found.sample)}`, alt: t("samples") });
       blocks.push(h("section", { class: "block" }, h("h3", {}, `${t("samples")} · ${found.sample}`), picture));

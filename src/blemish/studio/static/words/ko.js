@@ -34,5 +34,5 @@ export const ko = {
   start: "학습 시작", "train.hint": "코어 두 개로 한 시간이면 볼 만한 결함이 나옵니다.", curves: "곡선", samples: "샘플", log: "메시지", "no.training": "아직 학습이 없습니다. 데이터를 검사하고 이름을 정해 시작하세요.",
   "folder.root": "최상위 폴더", "folder.choose": "폴더 선택",
   "reason.mask drift": "마스크 어긋남", "reason.mask not met": "마스크를 채우지 못함", "reason.off the part": "부품 밖", "reason.too faint": "너무 희미함",
-  "reason.not real to the critic": "판별기가 사실적이지 않다고 봄", "reason.unlike real ones": "실제 결함과 다름", "reason.a training defect again": "학습 결함과 같음", "reason.nothing changed": "바뀐 것이 없음",
+  "reason.not real to the critic": "판별기가 사실적이지 않다고 봄", "reason.unlike real ones": "실제 결함과 다름", "reason.a training defect again": "학습 결함과 같음", "reason.near-duplicate": "거의 중복", "reason.nothing changed": "바뀐 것이 없음",
 };
