@@ -155,6 +155,18 @@ def test_every_answer_binds_the_browser(page: Page) -> None:
         assert "access-control-allow-origin" not in headers
 
 
+def test_a_report_may_run_and_load_nothing(page: Page) -> None:
+    file = page.studio.places.out / "reports" / "kept" / "report.html"
+    file.parent.mkdir(parents=True)
+    file.write_text("<script>alert(1)</script>")
+    answer = page.client.get("/reports/kept")
+    policy = answer.headers["content-security-policy"]
+    assert answer.status_code == 200 and "default-src 'none'" in policy and "sandbox" in policy
+    assert "script-src" not in policy and "allow-scripts" not in policy
+    assert page.get("/api/about")["reports"] == ["kept"]
+    assert page.client.get("/reports/other").status_code == 422
+
+
 def test_the_page_gives_its_token_to_its_own_requests_only(page: Page) -> None:
     answer = page.client.get(f"/?token={TOKEN}")
     cookie = answer.headers["set-cookie"].lower()

@@ -328,7 +328,8 @@ def _scores(order: Order, made: Made) -> dict[str, float | int]:
 
 def _changed_beyond_reach(order: Order, carried: Carried) -> int:
     """Pixels that differ from the photograph further from the requested mask than the reach."""
-    differs = (carried.picture != order.picture).any(axis=2)
+    unequal = carried.picture != order.picture
+    differs = unequal[..., 0] | unequal[..., 1] | unequal[..., 2]  # `any` takes four times as long
     # Distances to the mask are needed only in the box that holds the mask and what differs.
     x, y, w, h = cv2.boundingRect((differs | order.requested).astype(np.uint8))
     box = slice(y, y + h), slice(x, x + w)

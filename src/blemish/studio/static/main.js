@@ -9,6 +9,7 @@ import { placeView } from "./place.js";
 import { trainView } from "./train.js";
 
 // A view is a function of what all share; it returns its element, and what to do when it is shown.
+// A further part of the job, such as editing and repair, is a line here and a file of its own.
 const VIEWS = [
   ["place", placeView],
   ["collect", collectView],

@@ -14,7 +14,7 @@ export class Stage {
   /** @param canvas element; @param events object with `stroked(mask, before)`, `moved()` and `sized(px)`. */
   constructor(canvas, events) {
     Object.assign(this, { canvas, events, context: canvas.getContext("2d"), tool: "brush", erasing: false, size: 24 });
-    Object.assign(this, { photograph: null, layers: [], active: 0, result: null, split: 0, showMask: true, showOutline: true });
+    Object.assign(this, { photograph: null, layers: [], active: 0, result: null, split: 0, showOutline: true });
     Object.assign(this, { scale: 1, x: 0, y: 0, corners: [], stroke: null, pan: null, pointer: null, space: false, native: null });
     new ResizeObserver(() => this.#resized()).observe(canvas);
     for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel", "pointerleave", "wheel", "dblclick", "contextmenu"]) {
@@ -24,7 +24,7 @@ export class Stage {
 
   /** Show a photograph: its id, width and height, and a reduced picture of it. */
   open(photograph, preview) {
-    Object.assign(this, { photograph, preview, result: null, native: null, corners: [], stroke: null });
+    Object.assign(this, { photograph, preview, result: null, native: null, corners: [], stroke: null, inked: null });
     this.overlay = new OffscreenCanvas(photograph.width, photograph.height);
     this.ink = this.overlay.getContext("2d");
     this.fit();
@@ -50,7 +50,8 @@ export class Stage {
 
   setLayers(layers, active) {
     Object.assign(this, { layers, active });
-    this.ink?.clearRect(0, 0, this.photograph.width, this.photograph.height);
+    if (this.inked) this.ink.clearRect(...this.inked);
+    this.inked = null;
     for (const { mask } of layers) {
       const box = mask.bounds();
       if (box) this.#paint(box);
@@ -203,6 +204,7 @@ export class Stage {
       }
     }
     this.ink.putImageData(image, x, y);
+    this.inked = union(this.inked, [x, y, w, h]); // all that need be drawn of the overlay
   }
 
   #resized() {
@@ -242,7 +244,7 @@ export class Stage {
     c.clearRect(0, 0, this.canvas.width, this.canvas.height);
     c.setTransform(ratio * this.scale, 0, 0, ratio * this.scale, ratio * this.x, ratio * this.y);
     c.imageSmoothingEnabled = this.scale < 3;
-    c.imageSmoothingQuality = "high";
+    c.imageSmoothingQuality = "medium";
     c.drawImage(this.preview, 0, 0, width, height);
     if (this.native) c.drawImage(this.native.picture, this.native.x, this.native.y);
     const cut = this.split * width;
@@ -253,9 +255,10 @@ export class Stage {
     if (this.result?.picture) c.drawImage(this.result.picture, this.result.box[0], this.result.box[1]);
     if (this.result && this.showOutline) this.#outline();
     c.restore();
-    if (this.showMask && (!this.result || this.stroke)) {
+    if (this.inked && (!this.result || this.stroke)) {
+      const [x, y, w, h] = this.inked;
       c.globalAlpha = 0.5;
-      c.drawImage(this.overlay, 0, 0);
+      c.drawImage(this.overlay, x, y, w, h, x, y, w, h);
       c.globalAlpha = 1;
     }
     if (this.split > 0 && this.split < 1) this.#line([{ x: cut, y: 0 }, { x: cut, y: height }], 1.5, "#ffffff");
