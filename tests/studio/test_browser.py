@@ -12,7 +12,7 @@ import pytest
 from commands import ONE_THREAD
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -41,13 +41,17 @@ class Watched:
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.hosts, self.errors = page, set[str](), list[str]()
         page.on("request", lambda one: self.hosts.add(one.url.split("/")[2]))
-        page.on("console", lambda one: one.type == "error" and self.errors.append(one.text))
+        page.on("console", self._said)
         page.on("pageerror", lambda one: self.errors.append(str(one)))
         page.on("requestfailed", self._failed)
         page.goto(url)
         page.wait_for_selector(".photo[aria-current=true]", timeout=PATIENCE)
         page.wait_for_selector(".defect .size", timeout=PATIENCE)
         page.get_by_role("button", name="Clear the mask").click()  # of an earlier test
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def _failed(self, request: Request) -> None:
         if "ERR_ABORTED" not in f"{request.failure}":  # the page gives up what is overtaken
