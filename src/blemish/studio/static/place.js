@@ -298,29 +298,32 @@ class Place {
     if (this.history.redo()) this.#masksChanged();
   }
 
-  #replaceMask(runs) {
-    this.history.replace(this.layers[this.active].mask, runs);
+  #replaceMask(layer, runs) {
+    if (!this.layers.includes(layer)) return; // another photograph was opened meanwhile
+    this.history.replace(layer.mask, runs);
     this.#masksChanged();
   }
 
   #clear() {
-    if (this.layers[this.active]?.mask.area) this.#replaceMask(EMPTY);
+    const layer = this.layers[this.active];
+    if (layer?.mask.area) this.#replaceMask(layer, EMPTY);
   }
 
   async #drawMask() {
     if (!this.current) return;
-    const wish = { bundle: this.bundle.value, kind: this.kind.value, type: this.layers[this.active].type, seed: this.maskSeed++ };
+    const layer = this.layers[this.active];
+    const wish = { bundle: this.bundle.value, kind: this.kind.value, type: layer.type, seed: this.maskSeed++ };
     const runs = await attempt(() => post(`/api/photographs/${this.current.id}/mask`, wish));
-    if (runs) this.#replaceMask(runs);
+    if (runs) this.#replaceMask(layer, runs);
   }
 
   async #loadMask(input) {
     const [file] = input.files;
     input.value = "";
     if (!file || !this.current) return;
-    const type = encodeURIComponent(this.layers[this.active].type);
+    const layer = this.layers[this.active], type = encodeURIComponent(layer.type);
     const runs = await attempt(() => send(`/api/photographs/${this.current.id}/mask-file?type=${type}`, file));
-    if (runs) this.#replaceMask(runs);
+    if (runs) this.#replaceMask(layer, runs);
   }
 
   async #saveMask() {
@@ -409,7 +412,8 @@ class Place {
     if (!found) said.push(h("p", { class: "quiet" }, t("nothing")));
     else if (found.out_of_domain) said.push(h("li", { class: "bad" }, t("foreign")));
     for (const one of found?.reasons ?? []) said.push(h("li", {}, reason(one)));
-    if (found && !said.length) said.push(h("li", { class: "fine" }, `✓ ${t("fine")}`));
+    const judged = found?.defects.every(({ scores }) => "verdict" in scores);
+    if (found && !said.length) said.push(judged ? h("li", { class: "fine" }, `✓ ${t("fine")}`) : h("li", { class: "plain" }, t("unjudged")));
     this.said.replaceChildren(...said);
     this.scores.replaceChildren(...(found ? this.#scoreRows(found) : []));
   }

@@ -16,7 +16,7 @@ export const en = {
   how: "Look", bundle: "Bundle", method: "Method", "method.window": "Generator", "method.paste": "Real defect", strength: "Strength", seed: "Seed", dice: "Another seed (R)",
   variants: "Variants", "variants.show": "Show", "variants.number": "Number of variants", seed_n: "seed {n}",
   result: "Result", outline: "Outline of the label", "mask.tools": "Mask tools", nothing: "Paint a mask, and the defect appears here.",
-  working: "Working…", fine: "No objection", foreign: "The photograph shows something else than the part that the bundle has learnt.",
+  working: "Working…", fine: "No objection", unjudged: "Not judged: curation judges what a generator draws.", foreign: "The photograph shows something else than the part that the bundle has learnt.",
   "score.iou_requested": "Overlap with the mask", "score.drift": "Mask drift", "score.verdict": "Realism (critic)", "score.distance": "Distance to real ones",
   "score.likeness": "Distance to nearest real one", "score.contrast": "Contrast", "score.on_part": "On the part", "label.area": "Label",
   keep: "Keep", "keep.name": "Keep this item (K)", keeping: "Keeping…", kept: "Kept", took: "{s} s",

@@ -16,7 +16,7 @@ export const ko = {
   how: "모양", bundle: "번들", method: "방법", "method.window": "생성기", "method.paste": "실제 결함", strength: "세기", seed: "시드", dice: "다른 시드 (R)",
   variants: "변형", "variants.show": "보기", "variants.number": "변형 수", seed_n: "시드 {n}",
   result: "결과", outline: "라벨 윤곽선", "mask.tools": "마스크 도구", nothing: "마스크를 칠하면 결함이 나타납니다.",
-  working: "작업 중…", fine: "문제 없음", foreign: "이 사진은 번들이 학습한 부품과 다른 것을 보여 줍니다.",
+  working: "작업 중…", fine: "문제 없음", unjudged: "판정하지 않음: 생성기가 그린 결함만 판정합니다.", foreign: "이 사진은 번들이 학습한 부품과 다른 것을 보여 줍니다.",
   "score.iou_requested": "마스크와 겹침", "score.drift": "마스크 어긋남", "score.verdict": "사실성 (판별기)", "score.distance": "실제 결함과의 거리",
   "score.likeness": "가장 가까운 실제 결함과의 거리", "score.contrast": "대비", "score.on_part": "부품 위 비율", "label.area": "라벨",
   keep: "보관", "keep.name": "이 항목 보관 (K)", keeping: "보관하는 중…", kept: "보관됨", took: "{s}초",
