@@ -196,7 +196,7 @@ class Statistics:
             self.sums = {name: total for name, (total, _) in begun.items()}
             self.counts = {name: count for name, (_, count) in begun.items()}
         self.started, self.step_then = monotonic(), -1
-        kept = [json.dumps(row) for row in _rows(path) if row["step"] <= resume_step]
+        kept = [json.dumps(row) for row in read_statistics(path) if row["step"] <= resume_step]
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
     def add(self, values: Mapping[str, float]) -> None:
@@ -239,7 +239,7 @@ def draw_curves(stats: Path, picture: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = _rows(stats)
+    rows = read_statistics(stats)
     names = [k for k in dict.fromkeys(k for row in rows for k in row) if k not in ("step", "kimg")]
     if not names:
         return
@@ -257,7 +257,7 @@ def draw_curves(stats: Path, picture: Path) -> None:
     pyplot.close(figure)
 
 
-def _rows(stats: Path) -> list[dict[str, Any]]:
+def read_statistics(stats: Path) -> list[dict[str, Any]]:
     """The lines of a `stats.jsonl`; one that is damaged is left out, since it only draws curves."""
     rows: list[dict[str, Any]] = []
     for line in read_lines(stats):

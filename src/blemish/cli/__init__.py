@@ -29,6 +29,7 @@ from blemish.cli import (
     exporting,
     importing,
     inversion,
+    studio,
     synthesis,
     train,
     train_codes,
@@ -56,6 +57,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
     "batch": batch.batch,
     "gather": batch.gather,
     "demo": synthesis.demo,
+    "studio": reads(studio.studio),
     "evaluate": {
         "inversion": reads(evaluation.inversion),
         "synthesis": reads(evaluation.synthesis),

@@ -333,6 +333,7 @@ def order_on(
     regions: RegionOptions = EVERYWHERE,
     normal: Path,
     mask: Path,
+    part: Part | None = None,
 ) -> Order:
     """Check a request in memory.
 
@@ -346,6 +347,7 @@ def order_on(
         regions: Region in which the mask must lie; see `regions`.
         normal: Name of the photograph.
         mask: Name of the mask.
+        part: The part on the photograph, if it is known already.
 
     Raises:
         DataError: The photograph is too small, the mask is empty, full or off the part.
@@ -353,7 +355,7 @@ def order_on(
     """
     _refuse_unseen(normal, original)
     return _on_part(
-        Part(original.picture),
+        Part(original.picture) if part is None else part,
         requested,
         off_part,
         regions,

@@ -1,0 +1,1 @@
+"""Studio: a local page on which defects are placed, collected, made in number, and learnt."""

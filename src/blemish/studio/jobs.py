@@ -1,0 +1,262 @@
+"""Long work of the studio: commands in processes of their own, which can be stopped and resumed.
+
+A job is a `blemish` command. What it writes is whole and resumable by itself, so a job that ends
+with the server, or with the machine, is started again by the same command.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+from blemish.documents import fill, read_json
+from blemish.errors import DataError, OptionError
+from blemish.files import ensure_writable, write_atomically
+from blemish.tracking import read_statistics
+
+Kind = Literal["run", "export", "report", "check", "train"]
+State = Literal["running", "finished", "failed", "stopped"]
+RESUMABLE = ("run", "train")
+PATIENCE = 30  # seconds between SIGTERM and SIGKILL when the studio ends
+LOG_BYTES = 8000
+LAST = 400  # characters of a log that tell why a job failed
+MOST_JOBS = 500
+POINTS = 200  # of a curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A command.
+
+    Attributes:
+        id: Its name.
+        kind: What it does.
+        title: Name for the page.
+        arguments: Arguments of `blemish`.
+        folder: Folder that it writes to, relative to the studio's; empty if there is none.
+        total: Amount of work: items of a run, minutes of a training; 0 if unknown.
+        state: What became of it.
+        code: Exit code, once it has ended.
+        began: Time of its last start, in seconds since 1970.
+        seconds: Time that it took up to its last end.
+    """
+
+    id: str
+    kind: Kind
+    title: str
+    arguments: tuple[str, ...]
+    folder: str = ""
+    total: float = 0
+    state: State = "running"
+    code: int | None = None
+    began: float = field(default_factory=time.time)
+    seconds: float = 0
+
+
+class Jobs:
+    """Jobs, each with a record and a log on disk.
+
+    Args:
+        out: Folder of the studio.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.folder = out, out / "jobs"
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.watchers: dict[str, asyncio.Task[None]] = {}
+        self.known = {job.id: _ended(job) for job in self._stored()}
+
+    async def start(
+        self,
+        kind: Kind,
+        title: str,
+        arguments: Sequence[str],
+        *,
+        folder: str = "",
+        total: float = 0,
+    ) -> Job:
+        """Start a command.
+
+        Raises:
+            OptionError: Such a job is running already, or there are too many.
+        """
+        if len(self.known) >= MOST_JOBS:
+            raise OptionError(
+                got=f"more than {MOST_JOBS} jobs",
+                expected="fewer",
+                todo=f"Remove old files from {self.folder}, and start the studio again.",
+            )
+        ids = (f"{kind}-{k}" for k in count(1))
+        id = next(one for one in ids if one not in self.known)
+        job = Job(
+            id=id, kind=kind, title=title, arguments=(*arguments,), folder=folder, total=total
+        )
+        return await self._launch(job)
+
+    async def resume(self, id: str) -> Job:
+        """Start a job's command again; it carries on.
+
+        Raises:
+            DataError: There is no such job.
+            OptionError: It is running, or can't be resumed.
+        """
+        job = self.find(id)
+        if job.state == "running" or job.kind not in RESUMABLE:
+            raise OptionError(
+                got=f"the job {id}, which is {job.state}",
+                expected="a run or a training that was stopped",
+                todo="Start a new one.",
+            )
+        return await self._launch(replace(job, state="running", began=time.time(), code=None))
+
+    def stop(self, id: str) -> Job:
+        """Ask a job to stop; it leaves whole files, can be resumed, and may take some seconds."""
+        job, process = self.find(id), self.processes.get(id)
+        if process is not None and process.returncode is None:
+            process.terminate()
+        return job
+
+    async def close(self) -> None:
+        """Stop all jobs."""
+        for id in self.processes:
+            self.stop(id)
+        if self.watchers:
+            await asyncio.wait(self.watchers.values(), timeout=PATIENCE)
+        for process in self.processes.values():
+            process.kill()
+
+    def find(self, id: str) -> Job:
+        """A job.
+
+        Raises:
+            DataError: There is none of that name.
+        """
+        if id not in self.known:
+            raise DataError(
+                got=f"the job '{id[:40]}'", expected="one that exists", todo="Reload the page."
+            )
+        return self.known[id]
+
+    def about(self, job: Job) -> dict[str, Any]:
+        """State and progress of a job, as the page shows them."""
+        spent = job.seconds + (time.time() - job.began if job.state == "running" else 0)
+        done = self._done(job, spent)
+        known = {key: getattr(job, key) for key in ("id", "kind", "title", "state", "folder")}
+        return {
+            **known,
+            "command": ["blemish", *job.arguments],
+            "total": job.total,
+            "done": job.total if job.state == "finished" else min(done, job.total),
+            "seconds": round(spent),
+            "message": self.log(job)[-LAST:].strip() if job.state == "failed" else "",
+            "resumable": job.kind in RESUMABLE and job.state in ("stopped", "failed"),
+        }
+
+    def log(self, job: Job) -> str:
+        """End of what a job has printed."""
+        file = self._log(job.id)
+        if not file.is_file():
+            return ""
+        with file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - LOG_BYTES))
+            return log.read().decode(errors="replace")
+
+    def output(self, job: Job) -> str:
+        """All that a job has printed on stdout."""
+        file = self.folder / f"{job.id}.out"
+        return file.read_text(errors="replace") if file.is_file() else ""
+
+    def curves(self, job: Job) -> dict[str, dict[str, list[float]]]:
+        """Statistics of a training by stage and name, thinned out; `kimg` is the axis."""
+        folder = self.out / job.folder / "training"
+        if job.kind != "train":
+            return {}
+        files = sorted(folder.glob("*/stats.jsonl"))
+        return {file.parent.name: _columns(read_statistics(file)) for file in files}
+
+    def sample(self, job: Job) -> Path | None:
+        """Newest grid of samples of a training."""
+        found = [*(self.out / job.folder / "training").glob("*/*.png")] if job.folder else []
+        grids = [path for path in found if path.name != "curves.png"]
+        return max(grids, key=lambda path: path.stat().st_mtime, default=None)
+
+    async def _launch(self, job: Job) -> Job:
+        self._refuse_second(job)
+        ensure_writable(self.folder)
+        self._store(job)
+        with self._log(job.id).open("ab") as log, self._out(job.id).open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "blemish", *job.arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        self.processes[job.id] = process
+        self.watchers[job.id] = asyncio.create_task(self._watch(job, process))
+        return job
+
+    async def _watch(self, job: Job, process: asyncio.subprocess.Process) -> None:
+        code = await process.wait()
+        stopped = code in (130, 143, -2, -15, -9)
+        state: State = "finished" if code == 0 else "stopped" if stopped else "failed"
+        seconds = job.seconds + time.time() - job.began
+        self._store(replace(job, state=state, code=code, seconds=seconds))
+        del self.processes[job.id]
+
+    def _refuse_second(self, job: Job) -> None:
+        """Refuse a second run or training beside one; each takes all cores."""
+        rivals = [one for one in self.known.values() if one.kind == job.kind]
+        if any(one.state == "running" for one in rivals):
+            raise OptionError(
+                got=f"a second job ({job.kind}) while one is running",
+                expected="one at a time",
+                todo="Wait for it, or stop it.",
+            )
+
+    def _done(self, job: Job, spent: float) -> float:
+        if job.kind == "train":
+            return spent / 60
+        if job.kind != "run":
+            return 0
+        manifest = self.out / job.folder / "manifest.jsonl"
+        if not manifest.is_file():
+            return 0
+        with manifest.open("rb") as file:
+            return sum(1 for _ in file)
+
+    def _store(self, job: Job) -> None:
+        self.known[job.id] = job
+        write_atomically(self.folder / f"{job.id}.json", json.dumps(asdict(job)).encode())
+
+    def _stored(self) -> list[Job]:
+        found = []
+        for file in sorted(self.folder.glob("*.json")):
+            with suppress(ValueError, DataError):  # a damaged record is left where it is
+                found.append(fill(Job, read_json(file, "a job of the studio"), file.name))
+        return found
+
+    def _log(self, id: str) -> Path:
+        return self.folder / f"{id}.log"
+
+    def _out(self, id: str) -> Path:
+        return self.folder / f"{id}.out"
+
+
+def _ended(job: Job) -> Job:
+    """A job of an earlier start; what was running then ended with it."""
+    return replace(job, state="stopped") if job.state == "running" else job
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    step = max(1, len(rows) // POINTS)
+    thin = rows[::step]
+    names = [name for name in (thin[-1] if thin else {}) if name != "step"]
+    return {name: [row.get(name) for row in thin] for name in names}  # type: ignore[misc]
