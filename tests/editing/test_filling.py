@@ -12,6 +12,7 @@ from tiny import part, spot, write_bundle
 from blemish.checkpoint import Bundle
 from blemish.editing.fill import Filler, erased, spread, widened
 from blemish.editing.find import find_defect
+from blemish.editing.membrane import levelled, membrane
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.originals import Original, read_original
@@ -148,3 +149,26 @@ def test_bad_input_is_refused(
 ) -> None:
     assert_refused(line, got, capsys)
     assert not (place / "out").exists()
+
+
+def test_a_membrane_continues_a_plane_exactly() -> None:
+    y, x = np.mgrid[:24, :30].astype(float)
+    plane = np.stack([2 * x - y, x + 3 * y, np.full_like(x, 7)], axis=2)
+    hole = np.hypot(y - 11, x - 15) < 7
+    error = np.where(hole[:, :, None], 0.0, plane)
+    np.testing.assert_allclose(membrane(error, hole), plane, atol=0.2)
+
+
+def test_levelling_takes_a_constant_tint_away_and_keeps_detail() -> None:
+    photograph, hole = part(96, 96), spot(96, 96)
+    drawn = (photograph.astype(np.int16) + np.array([20, -15, 10])).clip(0, 255).astype(np.uint8)
+    corrected = levelled(photograph, drawn, hole)
+    assert np.abs(corrected.astype(int) - photograph)[hole].max() <= 1
+    assert (corrected[~hole] == drawn[~hole]).all()
+
+
+def test_a_hole_at_the_border_is_filled(bundle: Bundle) -> None:
+    corner = np.zeros((64, 64), bool)
+    corner[:12, :20] = True
+    filled = Filler(bundle).fill(Original(levels=part()), corner).picture.levels
+    assert (filled[~corner] == part()[~corner]).all()

@@ -1,8 +1,9 @@
 """Holes filled with good material by the windows of a bundle, in several ways by code.
 
-The hole is erased first, so that nothing of what was there is left at the rim, where the windows
-blend what they draw with what they see. The windows draw the type good at the photograph's own
-scale; outside the hole every level of the file stays as it is.
+The hole is erased first, so that what was there has no influence. The windows draw the type good at
+the photograph's own scale, in the hole and a rim around it; where they differ from the photograph
+on the rim, the tone inside the hole is corrected (`membrane`). Outside the hole every level of the
+file stays as it is.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
+from blemish.editing.membrane import levelled
 from blemish.editing.seam import FillScores, judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.originals import Original
@@ -25,6 +27,7 @@ from blemish.windows.paint import WindowModel, groups, load_windows, paint
 
 ERASED_AROUND = 16  # pixels around a hole that its erasing may read
 ERASED_RADIUS = 3
+RIM = 6  # window pixels around a hole that are drawn as well
 MARGIN_SHARE = 1 / 128  # of the longer side: margin around a defect's mask
 MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -85,15 +88,22 @@ class Filler:
             DataError: The hole is empty, or larger than `MOST_SHARE` of the photograph.
         """
         refuse_hole(hole)
-        rng = torch.Generator().manual_seed(seed)
-        codes = self.model.codes(GOOD, rng, len(groups(hole)))
-        blank = erased(photograph.picture, hole)
-        painted = paint(self.model.generator, blank, hole, codes, rng)
+        rng, known = torch.Generator().manual_seed(seed), erased(photograph.picture, hole)
+        wide = widened(hole, _rim(hole))
+        codes = self.model.codes(GOOD, rng, len(groups(wide)))
+        painted = paint(self.model.generator, known, wide, codes, rng)
+        painted = levelled(known, painted, hole)
         if photograph.grey:
             painted = greyed(painted)
         filled = photograph.with_change(painted, hole)
         scores = judge_filling(filled.picture, hole)
         return Filling(picture=filled, hole=hole, codes=codes, seed=seed, scores=scores)
+
+
+def _rim(hole: Mask) -> int:
+    """Pixels around a hole that are drawn as well, so that its outline is drawn fully."""
+    zooms = [group.view(min(hole.shape)).zoom for group in groups(hole)]
+    return ceil(RIM * max(zooms))
 
 
 def refuse_hole(hole: Mask) -> None:
