@@ -225,7 +225,7 @@ def repair_lines(data: DefectFolder, model: Model, limit: int) -> Iterator[str]:
         overlaps.append(_found_overlap(found, mask))
     yield ""
     yield (
-        f"Defects found by comparison with the in-domain reconstruction ({len(overlaps)} held-out "
+        f"Defects found by comparison with what the encoder's code draws ({len(overlaps)} held-out "
         f"ones): median IoU with the real mask {middle(overlaps):.2f}; nothing found in "
         f"{sum(iou == 0 for iou in overlaps)}."
     )

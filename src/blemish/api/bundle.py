@@ -155,7 +155,7 @@ class OpenBundle:
             photo: The photograph; see `inputs.original_of`.
             defect: Mask of the defect, of the photograph's size; without it the photograph is
                 compared with its in-domain reconstruction.
-            grow: Pixels around the mask that are replaced as well; by default 1/128 of the side.
+            grow: Pixels around the mask that are replaced as well; by default 1/64 of the side.
             seed: Random seed.
 
         Raises:

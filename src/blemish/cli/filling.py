@@ -78,7 +78,7 @@ def repair(
     image: Path,
     mask: MaskFile = None,
     grow: Annotated[
-        int | None, arg(help_behavior_hint="(default: 1/128 of the longer side)")
+        int | None, arg(help_behavior_hint="(default: 1/64 of the longer side)")
     ] = None,
     out: Path = Path("repaired"),
     run: FlatFill = FillRun(),

@@ -28,7 +28,7 @@ from blemish.windows.paint import WindowModel, groups, load_windows, paint
 ERASED_AROUND = 16  # pixels around a hole that its erasing may read
 ERASED_RADIUS = 3
 RIM = 6  # window pixels around a hole that are drawn as well
-MARGIN_SHARE = 1 / 128  # of the longer side: margin around a defect's mask
+MARGIN_SHARE = 1 / 64  # of the longer side: margin around a defect's mask
 MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 

@@ -1,8 +1,9 @@
 """A defect found by comparing its photograph with the in-domain reconstruction.
 
 The generator knows good parts alone, so an in-domain code gives the part without its defect. The
-difference is in CIELAB, blurred, after the median over the part is taken away, and measured in
-robust deviations (1.4826 times the median of absolute values) over the part.
+code is the encoder's own, because a search would draw it towards the defect. The difference is in
+CIELAB, blurred, after the median over the part is taken away, and measured in robust deviations
+(1.4826 times the median of absolute values) over the part.
 """
 
 import cv2
@@ -14,15 +15,17 @@ from blemish.data.masks import components
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import DataError
 from blemish.inversion.descent import Watch
+from blemish.inversion.encode import Encode
 from blemish.inversion.invert import invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model
 from blemish.pictures import to_picture
 
 BLUR = 1 / 85  # of the side
-SEEN = 6.0  # robust deviations that a defect has somewhere
-GROWN = 3.0  # robust deviations to which it is followed from there
-LEAST_LAB = 6.0  # colour distance below which nothing is a defect
+SEEN = 4.5  # robust deviations that a defect has somewhere off the rim
+GROWN = 2.5  # robust deviations to which it is followed from there
+RIM = 1 / 32  # of the side, along the part's outline, where reconstructions are least exact
+LEAST_UNIT = 1.0  # colour distance that counts as a deviation at least
 LEAST_SHARE = 2e-4  # of the picture; smaller pieces are noise
 
 Picture = UInt8[np.ndarray, "r r 3"]
@@ -46,7 +49,7 @@ def defect_of(
     Raises:
         DataError: Nothing stands out.
     """
-    method = chosen_method(model.encoder is not None)
+    method = chosen_method(False) if model.encoder is None else Encode()
     (found,) = invert(model, [picture], method, seed=seed, watch=watch)
     seen, good = to_picture(found.target[0]), to_picture(found.image[0])
     return find_defect(seen, good, *picture.shape[:2])
@@ -85,7 +88,7 @@ def strangeness_map(
     blur = max(0.5, len(seen) * BLUR)
     far = np.linalg.norm(cv2.GaussianBlur(away, (0, 0), blur), axis=2)
     usual = np.median(far[part])
-    unit = max(1.4826 * np.median(np.abs(far[part] - usual)), LEAST_LAB / SEEN)
+    unit = max(1.4826 * np.median(np.abs(far[part] - usual)), LEAST_UNIT)
     return (far - usual) / unit
 
 
@@ -93,7 +96,9 @@ def _followed(
     strange: Float[np.ndarray, "r r"], part: Bool[np.ndarray, "r r"]
 ) -> Bool[np.ndarray, "r r"]:
     """Pieces above the lower threshold that reach the higher one (hysteresis)."""
-    wide, certain = (strange > GROWN) & part, (strange > SEEN) & part
+    size = 2 * max(1, round(len(part) * RIM)) + 1
+    inner = cv2.erode(part.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+    wide, certain = (strange > GROWN) & part, (strange > SEEN) & inner
     least = max(4, round(LEAST_SHARE * wide.size))
     pieces = [piece for piece in components(wide, least=least) if (piece & certain).any()]
     return np.any(pieces, axis=0) if pieces else np.zeros_like(wide)
