@@ -11,12 +11,12 @@ from blemish.generator.network import Generator
 
 def direction(generator: Generator, name: str, by: float) -> Direction:
     rows = torch.full((generator.config.layers, generator.config.w_dim), by)
-    return Direction(name=name, rows=rows, attribute="tone", accuracy=1, purity=1)
+    return Direction(name=name, rows=rows, attribute="tone", accuracy=1.0, purity=1.0)
 
 
 def test_a_move_of_nothing_is_never_monotone_and_changes_nothing(generator: Generator) -> None:
     codes = generator.codes(torch.randn(3, generator.config.z_dim))
-    found = moving(codes, generator, [direction(generator, "tone", 0)])
+    found = moving(codes, generator, [direction(generator, "tone", 0.0)])
     assert found["direction_monotone"] == 0
     assert found["direction_outside"] == 0
     assert found["purity_by_direction"]["tone"] == 0
