@@ -37,7 +37,7 @@ from blemish.evaluation.metrics import psnr
 from blemish.features import FeatureNetwork, load_features, perceptual_distance
 from blemish.files import write_atomically
 from blemish.inversion.consult import NETWORK as CONSULTATION
-from blemish.inversion.consult import detailed, load_consultation
+from blemish.inversion.consult import draw_detailed, load_consultation
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import Inversion, invert
 from blemish.inversion.model import Model, load_model
@@ -200,10 +200,10 @@ def consult_lines(bundle: Bundle, model: Model, found: Sequence[Inversion]) -> I
     plain, again, back = [], [], []
     for one, w in zip(found, others, strict=True):
         codes, edited = one.codes, Codes(w=one.codes.w.lerp(w[None], EDITED))
-        there = detailed(generator, branch, one.target, codes, edited)
+        there = draw_detailed(generator, branch, one.target, codes, edited)
         plain.append(one.psnr)
-        again.append(_db(detailed(generator, branch, one.target, codes, codes), one.target))
-        back.append(_db(detailed(generator, branch, there, edited, codes), one.target))
+        again.append(_db(draw_detailed(generator, branch, one.target, codes, codes), one.target))
+        back.append(_db(draw_detailed(generator, branch, there, edited, codes), one.target))
     kept = (fmean(back) - fmean(plain)) / (fmean(again) - fmean(plain))
     yield ""
     yield (

@@ -14,16 +14,16 @@ from blemish.editing.directions import (
     Direction,
     DirectionTraining,
     learn_directions,
-    move,
+    moved,
     pictures_needed,
     purity,
     read_directions,
     write_directions,
 )
-from blemish.editing.factorise import components, sefa
-from blemish.editing.interpolate import interpolate
+from blemish.editing.factorise import principal_axes, sefa
+from blemish.editing.interpolate import interpolated
 from blemish.editing.regions import box_region
-from blemish.editing.rows import mix, parse_rows, scales_of
+from blemish.editing.rows import mixed, parse_rows, scales_of
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import Generator
 from blemish.types import Codes
@@ -38,7 +38,7 @@ def some_codes(seed: int = 0) -> Codes:
 
 def test_interpolation_starts_and_ends_at_the_two_parts() -> None:
     a, b = some_codes(0), some_codes(1)
-    found = interpolate(a, b, 5)
+    found = interpolated(a, b, 5)
     assert len(found) == 5
     torch.testing.assert_close(found.w[:1], a.w)
     torch.testing.assert_close(found.w[-1:], b.w)
@@ -48,8 +48,8 @@ def test_interpolation_starts_and_ends_at_the_two_parts() -> None:
 def test_mixing_takes_the_chosen_rows_alone() -> None:
     a, b = some_codes(0), some_codes(1)
     chosen = parse_rows("0-1,4", LAYERS, {})
-    mixed = mix(a, b, chosen).w[0]
-    assert (mixed == torch.where(chosen[:, None], b.w[0], a.w[0])).all()
+    codes = mixed(a, b, chosen).w[0]
+    assert (codes == torch.where(chosen[:, None], b.w[0], a.w[0])).all()
 
 
 def test_the_scales_share_out_all_rows() -> None:
@@ -121,7 +121,7 @@ def test_sefa_finds_the_most_effective_unit_vectors(generator: Generator) -> Non
 
 def test_components_are_the_axes_of_the_widest_spread() -> None:
     w = torch.randn(500, 6) * torch.tensor([1.0, 5, 1, 1, 3, 1])
-    axes = components(w, 2)
+    axes = principal_axes(w, 2)
     assert axes[0].abs().argmax() == 1 and axes[1].abs().argmax() == 4
 
 
@@ -161,9 +161,9 @@ def test_directions_are_read_as_they_were_written(learnt: list[Direction], tmp_p
 
 def test_a_move_of_nothing_changes_nothing(learnt: list[Direction]) -> None:
     codes = some_codes()
-    moved = move(codes, learnt[0], [-1.0, 0.0, 1.0])
-    torch.testing.assert_close(moved.w[1:2], codes.w)
-    torch.testing.assert_close(moved.w[2] - moved.w[1], moved.w[1] - moved.w[0])
+    found = moved(codes, learnt[0], [-1.0, 0.0, 1.0])
+    torch.testing.assert_close(found.w[1:2], codes.w)
+    torch.testing.assert_close(found.w[2] - found.w[1], found.w[1] - found.w[0])
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 10}, {"probes": 1}, {"components": -1}])

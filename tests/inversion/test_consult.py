@@ -16,7 +16,7 @@ from blemish.inversion.consult import (
     ConsultConfig,
     Plain,
     consult,
-    detailed,
+    draw_detailed,
     load_consultation,
 )
 from blemish.inversion.consult_train import ConsultTraining
@@ -43,7 +43,7 @@ def codes_of(model: Model, n: int = 1) -> Codes:
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_an_untrained_branch_changes_nothing(model: Model, transform: ConsultTransform) -> None:
     branch, codes = branch_of(model, transform, trained=False), codes_of(model)
-    found = detailed(model.generator, branch, torch.rand(1, 3, 16, 16), codes, codes)
+    found = draw_detailed(model.generator, branch, torch.rand(1, 3, 16, 16), codes, codes)
     torch.testing.assert_close(found, model.generator(codes).image)
 
 
@@ -54,9 +54,9 @@ def test_detail_is_not_read_where_a_defect_stays_removed(
     branch, codes = branch_of(model, transform), codes_of(model)
     a, b = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
     nothing = torch.zeros(1, 1, 16, 16)
-    drawn = [detailed(model.generator, branch, x, codes, codes, nothing) for x in (a, b)]
+    drawn = [draw_detailed(model.generator, branch, x, codes, codes, nothing) for x in (a, b)]
     torch.testing.assert_close(*drawn)
-    kept = [detailed(model.generator, branch, x, codes, codes) for x in (a, b)]
+    kept = [draw_detailed(model.generator, branch, x, codes, codes) for x in (a, b)]
     assert not torch.equal(*kept)
 
 

@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from blemish.api.edits import Edits, fill, repair
+from blemish.api.edits import Edits, fill_photograph, repair_photograph
 from blemish.api.inputs import MASK_IN_MEMORY, MEMORY, Photo, mask_of, original_of
 from blemish.api.item import Item
 from blemish.checkpoint import Bundle
@@ -139,7 +139,7 @@ class OpenBundle:
             DataError: The photograph or the hole can't be used.
             BundleError: The bundle has no windows, or they draw no good material.
         """
-        return fill(self._filler(), photo, hole, count=count, seed=seed)
+        return fill_photograph(self._filler(), photo, hole, count=count, seed=seed)
 
     def repair(
         self,
@@ -163,7 +163,7 @@ class OpenBundle:
             BundleError: The bundle has no windows, or they draw no good material.
         """
         model = self._model() if defect is None else None
-        return repair(self._filler(), model, photo, defect, grow=grow, seed=seed)
+        return repair_photograph(self._filler(), model, photo, defect, grow=grow, seed=seed)
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Publish it; see `checkpoint.Bundle.push_to_hub`."""

@@ -9,16 +9,14 @@ from jaxtyping import Bool
 
 from blemish.api.inputs import Photo, mask_of, original_of
 from blemish.checkpoint import Bundle
-from blemish.editing.directions import Direction, read_directions
-from blemish.editing.directions import move as moved
+from blemish.editing.directions import Direction, moved, read_directions
 from blemish.editing.fill import Filler, Filling, margin_of, refuse_hole, widened
 from blemish.editing.find import defect_of
-from blemish.editing.interpolate import interpolate as along
+from blemish.editing.interpolate import interpolated
 from blemish.editing.result import Edit, edited
-from blemish.editing.rows import mix as mixed
-from blemish.editing.rows import parse_rows, scales_of
-from blemish.editing.subjects import SEED, Subject, drawn, of_inversion
-from blemish.editing.transplant import transplant as diffuse
+from blemish.editing.rows import mixed, parse_rows, scales_of
+from blemish.editing.subjects import SEED, EditSubject, drawn, of_inversion
+from blemish.editing.transplant import diffuse_region
 from blemish.errors import DataError, OptionError
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import Inversion, invert
@@ -27,7 +25,7 @@ from blemish.inversion.model import Model
 from blemish.pictures import fit_mask
 from blemish.seeds import refuse_seeds
 
-Part = Photo | Inversion | Subject
+Part = Photo | Inversion | EditSubject
 
 
 class Edits:
@@ -51,7 +49,7 @@ class Edits:
         if steps < 2:
             raise OptionError(got=f"{steps} steps", expected="2 or more", todo="Take more.")
         first, second = self._subject(a), self._subject(b)
-        codes = along(first.codes, second.codes, steps)
+        codes = interpolated(first.codes, second.codes, steps)
         return edited("interpolate", self.model, [first, second], codes, steps=steps)
 
     def mix(self, a: Part, b: Part, rows: str = "fine") -> Edit:
@@ -103,11 +101,11 @@ class Edits:
                 got="an empty region", expected="one marked pixel or more", todo="Mark the region."
             )
         method, seed = InDomain(), self.seed
-        found = diffuse(self.model, first.target, second.target, inside, method, seed=seed)
+        found = diffuse_region(self.model, first.target, second.target, inside, method, seed=seed)
         return edited("transplant", self.model, [first, second], found.codes)
 
-    def _subject(self, part: Part) -> Subject:
-        if isinstance(part, Subject):
+    def _subject(self, part: Part) -> EditSubject:
+        if isinstance(part, EditSubject):
             return part
         if isinstance(part, str) and part.startswith(SEED):
             return drawn(part, self.model)
@@ -119,7 +117,7 @@ class Edits:
         return of_inversion(str(part) if isinstance(part, str | Path) else "photograph", found)
 
 
-def fill(
+def fill_photograph(
     filler: Filler, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0
 ) -> list[Filling]:
     """Fill a hole of a photograph with good material in several ways; see `OpenBundle.fill`."""
@@ -129,7 +127,7 @@ def fill(
     return [filler.fill(original, inside, seed + k) for k in range(count)]
 
 
-def repair(
+def repair_photograph(
     filler: Filler,
     model: Model | None,
     photo: Photo,

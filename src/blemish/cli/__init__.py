@@ -67,7 +67,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "move": reads(editing.move),
         "transplant": reads(editing.transplant),
         "defect": reads(editing_defects.defect),
-        "directions": reads(editing.directions),
+        "directions": reads(editing.list_directions),
     },
     "fill": reads(filling.fill),
     "repair": reads(filling.repair),

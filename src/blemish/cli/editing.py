@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from blemish.checkpoint import Bundle
     from blemish.editing.directions import Direction
-    from blemish.editing.result import Detail
-    from blemish.editing.subjects import Subject
+    from blemish.editing.result import KeptDetail
+    from blemish.editing.subjects import EditSubject
     from blemish.inversion.methods import Method
     from blemish.inversion.model import Model
     from blemish.types import Codes
@@ -32,7 +32,7 @@ MOST_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOptions:
+class EditSearch:
     """Options of the inversion of photographs.
 
     Attributes:
@@ -54,7 +54,7 @@ class SearchOptions:
         )
 
 
-FlatSearch = Annotated[SearchOptions, arg(name="")]
+FlatSearch = Annotated[EditSearch, arg(name="")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class EditRun:
     device: Device = "auto"
     json: Json = False
 
-    def opened(self, search: SearchOptions) -> "Desk":
+    def opened(self, search: EditSearch) -> "Desk":
         """The bundle, ready for edits.
 
         Raises:
@@ -97,9 +97,9 @@ class EditRun:
         method, model = search.how().chosen(found), load_model(found, device)
         return Desk(self, found, model, method, self._detail(found, model))
 
-    def _detail(self, bundle: "Bundle", model: "Model") -> "Detail | None":
+    def _detail(self, bundle: "Bundle", model: "Model") -> "KeptDetail | None":
         from blemish.editing.regions import mask_region
-        from blemish.editing.result import Detail
+        from blemish.editing.result import KeptDetail
         from blemish.inversion.consult import load_consultation
 
         if self.fidelity == "codes":
@@ -114,7 +114,7 @@ class EditRun:
         if self.without is not None:
             region = mask_region(self.without, model.generator.config.resolution)
             keep = (~region)[None, None].float().to(model.device)
-        return Detail(branch=branch, keep=keep)
+        return KeptDetail(branch=branch, keep=keep)
 
 
 FlatRun = Annotated[EditRun, arg(name="")]
@@ -136,9 +136,9 @@ class Desk:
     bundle: "Bundle"
     model: "Model"
     method: "Method"
-    detail: "Detail | None"
+    detail: "KeptDetail | None"
 
-    def parts(self, *names: str) -> "list[Subject]":
+    def parts(self, *names: str) -> "list[EditSubject]":
         """Parts with their codes; the output folder must be writable."""
         from blemish.editing.subjects import find_subjects
         from blemish.files import ensure_writable
@@ -172,7 +172,7 @@ class Desk:
     def finish(
         self,
         verb: str,
-        subjects: "list[Subject]",
+        subjects: "list[EditSubject]",
         codes: "Codes",
         shares: tuple[float, ...] | None = None,
         **facts: Any,
@@ -204,7 +204,7 @@ def interpolate(
     a: PartName,
     b: PartName,
     steps: int = 7,
-    search: FlatSearch = SearchOptions(),
+    search: FlatSearch = EditSearch(),
     run: FlatRun = EditRun(),
 ) -> None:
     """Draw the parts on the line between the codes of two parts.
@@ -217,7 +217,7 @@ def interpolate(
         search: Inversion method of the photographs.
         run: Bundle, seed and output.
     """
-    from blemish.editing.interpolate import interpolate as along
+    from blemish.editing.interpolate import interpolated
 
     if not 2 <= steps <= MOST_STEPS:
         raise OptionError(
@@ -225,7 +225,7 @@ def interpolate(
         )
     desk = run.opened(search)
     first, second = desk.parts(a, b)
-    codes = along(first.codes, second.codes, steps)
+    codes = interpolated(first.codes, second.codes, steps)
     shares = tuple(k / (steps - 1) for k in range(steps))
     desk.finish("interpolate", [first, second], codes, shares, steps=steps)
 
@@ -234,7 +234,7 @@ def mix(
     a: PartName,
     b: PartName,
     rows: str = "fine",
-    search: FlatSearch = SearchOptions(),
+    search: FlatSearch = EditSearch(),
     run: FlatRun = EditRun(),
 ) -> None:
     """Draw the first part with some rows of the second part's code (style mixing).
@@ -248,8 +248,7 @@ def mix(
         search: Inversion method of the photographs.
         run: Bundle, seed and output.
     """
-    from blemish.editing.rows import mix as mixed
-    from blemish.editing.rows import parse_rows, scales_of
+    from blemish.editing.rows import mixed, parse_rows, scales_of
 
     desk = run.opened(search)
     config = desk.model.generator.config
@@ -263,7 +262,7 @@ def move(
     part: PartName,
     direction: str,
     distance: tuple[float, ...] = (-2.0, -1.0, 0.0, 1.0, 2.0),
-    search: FlatSearch = SearchOptions(),
+    search: FlatSearch = EditSearch(),
     run: FlatRun = EditRun(),
 ) -> None:
     """Draw a part moved along a direction: darker, larger, turned, and so on.
@@ -276,7 +275,7 @@ def move(
         search: Inversion method of the photograph.
         run: Bundle, seed and output.
     """
-    from blemish.editing.directions import move as moved
+    from blemish.editing.directions import moved
 
     if not distance or not all(isfinite(far) for far in distance):
         raise OptionError(
@@ -303,7 +302,7 @@ def transplant(
     b: PartName,
     box: Box = None,
     mask: MaskFile = None,
-    search: FlatSearch = SearchOptions(),
+    search: FlatSearch = EditSearch(),
     run: FlatRun = EditRun(),
 ) -> None:
     """Bring a region of the second part to the first (semantic diffusion, in domain).
@@ -318,7 +317,7 @@ def transplant(
         run: Bundle, seed and output.
     """
     from blemish.editing.regions import box_region, mask_region
-    from blemish.editing.transplant import transplant as diffuse
+    from blemish.editing.transplant import diffuse_region
     from blemish.inversion.indomain import InDomain
 
     desk = run.opened(search)
@@ -337,14 +336,14 @@ def transplant(
         )
     region = box_region(box, side) if box is not None else mask_region(mask or Path(), side)
     first, second = desk.parts(a, b)
-    found = diffuse(desk.model, first.target, second.target, region, method, seed=run.seed)
+    found = diffuse_region(desk.model, first.target, second.target, region, method, seed=run.seed)
     facts = {"region_share": float(region.float().mean()), "steps": int(found.steps[0])}
     desk.without(region).finish("transplant", [first, second], found.codes, **facts)
 
 
-def directions(
+def list_directions(
     part: Annotated[str, arg(metavar="PART")] = "seed:0",
-    search: FlatSearch = SearchOptions(),
+    search: FlatSearch = EditSearch(),
     run: FlatRun = EditRun(),
 ) -> None:
     """List the directions of a bundle with their figures, and draw a strip of each.

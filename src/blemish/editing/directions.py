@@ -22,7 +22,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.editing.attributes import ATTRIBUTES, measured
 from blemish.editing.boundary import Whitening, fit_boundary, outer, separation
-from blemish.editing.factorise import components, sefa
+from blemish.editing.factorise import principal_axes, sefa
 from blemish.editing.rows import scales_of
 from blemish.errors import BundleError, OptionError
 from blemish.generator.network import Generator
@@ -88,11 +88,11 @@ class Direction:
     purity: float
 
 
-def move(codes: Codes, direction: Direction, distances: list[float]) -> Codes:
+def moved(codes: Codes, direction: Direction, distances: list[float]) -> Codes:
     """Codes of a single item moved along a direction, one for each distance."""
     rows = direction.rows.to(codes.w.device)
-    moved = [replace(codes, w=codes.w + far * rows, space="w+") for far in distances]
-    return Codes.joined(moved)
+    found = [replace(codes, w=codes.w + far * rows, space="w+") for far in distances]
+    return Codes.joined(found)
 
 
 def write_directions(bundle: Bundle, directions: list[Direction]) -> None:
@@ -215,7 +215,7 @@ class _Learner:
         count, w = self.training.components, torch.from_numpy(self.w).float()
         if not count:
             return []
-        kinds = [("sefa", sefa(self.generator, count)), ("pca", components(w, count))]
+        kinds = [("sefa", sefa(self.generator, count)), ("pca", principal_axes(w, count))]
         return [(name, axes * (w @ axes.T).std(dim=0)[:, None]) for name, axes in kinds]
 
     def _named(

@@ -20,7 +20,7 @@ def sefa(generator: Generator, count: int) -> Float[Tensor, "count d"]:
     return _signed(torch.linalg.eigh(joined.T @ joined).eigenvectors.T.flip(0)[:count])
 
 
-def components(w: Float[Tensor, "n d"], count: int) -> Float[Tensor, "count d"]:
+def principal_axes(w: Float[Tensor, "n d"], count: int) -> Float[Tensor, "count d"]:
     """Principal axes of codes (GANSpace; Härkönen et al., 2020), the longest first."""
     return _signed(torch.linalg.eigh(torch.cov(w.double().T)).eigenvectors.T.flip(0)[:count])
 

@@ -5,7 +5,7 @@ import torch
 from blemish.types import Codes
 
 
-def interpolate(a: Codes, b: Codes, steps: int) -> Codes:
+def interpolated(a: Codes, b: Codes, steps: int) -> Codes:
     """Codes at equal distances from the first part to the second, both included.
 
     Args:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle, save_codes
 from blemish.devices import one_thread
-from blemish.editing.subjects import Subject
+from blemish.editing.subjects import EditSubject
 from blemish.files import ensure_writable, write_atomically
 from blemish.generator.network import Generator
-from blemish.inversion.consult import Consultation, detailed
+from blemish.inversion.consult import Consultation, draw_detailed
 from blemish.inversion.invert import stand
 from blemish.inversion.model import Model
 from blemish.pictures import grid, to_picture, write_picture
@@ -36,7 +36,7 @@ class Edit:
     """
 
     verb: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[EditSubject, ...]
     codes: Codes
     image: Float[Tensor, "n 3 h w"]
     percentiles: list[float] | None
@@ -72,7 +72,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
+class KeptDetail:
     """Detail of photographs that edits keep.
 
     Attributes:
@@ -87,7 +87,7 @@ class Detail:
     shares: tuple[float, ...] | None = None
 
     def images(
-        self, generator: Generator, subjects: Sequence[Subject], codes: Codes
+        self, generator: Generator, subjects: Sequence[EditSubject], codes: Codes
     ) -> list[Float[Tensor, "1 3 h w"]]:
         """Picture of each code."""
         first = self._of(generator, subjects[0], codes)
@@ -97,8 +97,12 @@ class Detail:
         pairs = zip(first.split(1), second.split(1), self.shares, strict=True)
         return [a.lerp(b, share) for a, b, share in pairs]
 
-    def _of(self, generator: Generator, subject: Subject, codes: Codes) -> Float[Tensor, "n 3 h w"]:
-        return detailed(generator, self.branch, subject.target, subject.codes, codes, self.keep)
+    def _of(
+        self, generator: Generator, subject: EditSubject, codes: Codes
+    ) -> Float[Tensor, "n 3 h w"]:
+        return draw_detailed(
+            generator, self.branch, subject.target, subject.codes, codes, self.keep
+        )
 
 
 @one_thread()
@@ -106,9 +110,9 @@ class Detail:
 def edited(
     verb: str,
     model: Model,
-    subjects: Sequence[Subject],
+    subjects: Sequence[EditSubject],
     codes: Codes,
-    detail: Detail | None = None,
+    detail: KeptDetail | None = None,
     **facts: Any,
 ) -> Edit:
     """Pictures and figures of the codes of an edit.

@@ -46,7 +46,7 @@ def parse_rows(text: str, layers: int, names: dict[str, Bool[Tensor, " layers"]]
     return chosen
 
 
-def mix(a: Codes, b: Codes, rows: Bool[Tensor, " layers"]) -> Codes:
+def mixed(a: Codes, b: Codes, rows: Bool[Tensor, " layers"]) -> Codes:
     """Codes of the first part with the chosen rows of the second (style mixing)."""
     chosen = rows.to(a.w.device)[:, None]
     return Codes(w=b.w.where(chosen, a.w), noise=a.noise, space="w+")

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from blemish.devices import one_thread
-from blemish.editing.directions import Direction, move
-from blemish.editing.subjects import Subject
+from blemish.editing.directions import Direction, moved
+from blemish.editing.subjects import EditSubject
 from blemish.files import ensure_writable
 from blemish.inversion.model import Model
 from blemish.pictures import grid, to_picture, write_picture
@@ -19,7 +19,7 @@ DISTANCES = (-2.0, -1.0, 0.0, 1.0, 2.0)
 @one_thread()
 @torch.no_grad()
 def write_strips(
-    out: Path, model: Model, subject: Subject, directions: Iterable[Direction]
+    out: Path, model: Model, subject: EditSubject, directions: Iterable[Direction]
 ) -> list[dict[str, Any]]:
     """Draw a part at several distances along each direction.
 
@@ -38,7 +38,7 @@ def write_strips(
     ensure_writable(out)
     rows = []
     for one in directions:
-        codes = move(subject.codes, one, list(DISTANCES))
+        codes = moved(subject.codes, one, list(DISTANCES))
         pictures = [
             to_picture(model.generator(codes[k : k + 1]).image[0]) for k in range(len(codes))
         ]

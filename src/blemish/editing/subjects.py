@@ -23,7 +23,7 @@ SEED = "seed:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class EditSubject:
     """A part to edit.
 
     Attributes:
@@ -47,7 +47,7 @@ def find_subjects(
     *,
     seed: int = 0,
     watch: Watch | None = None,
-) -> list[Subject]:
+) -> list[EditSubject]:
     """Parts by name; all photographs are inverted in one batch.
 
     Args:
@@ -73,9 +73,9 @@ def find_subjects(
     return [known[name] for name in names]
 
 
-def of_inversion(name: str, inversion: Inversion) -> Subject:
-    """Subject of a photograph that has been inverted."""
-    return Subject(
+def of_inversion(name: str, inversion: Inversion) -> EditSubject:
+    """EditSubject of a photograph that has been inverted."""
+    return EditSubject(
         name=name,
         codes=inversion.codes.good(),
         target=inversion.target,
@@ -84,7 +84,7 @@ def of_inversion(name: str, inversion: Inversion) -> Subject:
 
 
 @torch.no_grad()
-def drawn(name: str, model: Model) -> Subject:
+def drawn(name: str, model: Model) -> EditSubject:
     """A part that the generator draws from a random code.
 
     Args:
@@ -105,10 +105,10 @@ def drawn(name: str, model: Model) -> Subject:
     rng = torch.Generator().manual_seed(int(number))
     z = torch.randn(1, model.generator.config.z_dim, generator=rng).to(model.device)
     codes = model.generator.codes(z, space="w+")
-    return Subject(name=name, codes=codes, target=model.generator(codes).image)
+    return EditSubject(name=name, codes=codes, target=model.generator(codes).image)
 
 
-def _saved(name: str, bundle: Bundle, model: Model) -> Subject:
+def _saved(name: str, bundle: Bundle, model: Model) -> EditSubject:
     kept = load_inversion(Path(name), bundle)
     codes, target = kept.codes.good().to(model.device), kept.photograph.to(model.device)
     side = model.generator.config.resolution
@@ -118,4 +118,4 @@ def _saved(name: str, bundle: Bundle, model: Model) -> Subject:
             expected=f"{side} × {side}, as 'blemish invert' writes it",
             todo="Invert the photograph again.",
         )
-    return Subject(name=name, codes=codes, target=target, facts=kept.facts)
+    return EditSubject(name=name, codes=codes, target=target, facts=kept.facts)

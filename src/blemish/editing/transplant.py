@@ -20,7 +20,7 @@ CONTEXT_WEIGHT = 0.2  # of a pixel outside the region; 0 lets the context drift
 
 
 @one_thread()
-def transplant(
+def diffuse_region(
     model: Model,
     a: Float[Tensor, "1 3 h w"],
     b: Float[Tensor, "1 3 h w"],

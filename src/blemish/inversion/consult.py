@@ -195,7 +195,7 @@ def consult(
 
 
 @torch.no_grad()
-def detailed(
+def draw_detailed(
     generator: Generator,
     branch: Consultation,
     target: Float[Tensor, "1 3 h w"],
@@ -225,7 +225,9 @@ def detailed(
 def with_detail(generator: Generator, branch: Consultation, inversion: Inversion) -> Inversion:
     """An inversion of a good part with the photograph's detail."""
     codes = inversion.codes.good()
-    return replace(inversion, detail=detailed(generator, branch, inversion.target, codes, codes))
+    return replace(
+        inversion, detail=draw_detailed(generator, branch, inversion.target, codes, codes)
+    )
 
 
 def load_consultation(bundle: Bundle, device: torch.device | str = "cpu") -> Consultation:

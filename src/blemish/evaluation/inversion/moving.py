@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.attributes import ATTRIBUTES, measured
-from blemish.editing.directions import Direction, move, purity
+from blemish.editing.directions import Direction, moved, purity
 from blemish.evaluation.figures import mean, middle, monotone, share
 from blemish.generator.network import Generator
 from blemish.pictures import to_picture
@@ -54,9 +54,9 @@ def moving(codes: Codes, generator: Generator, directions: Sequence[Direction]) 
 
 
 def _moved(codes: Codes, generator: Generator, direction: Direction) -> Pictures:
-    moved = move(codes, direction, list(DISTANCES))
+    found = moved(codes, direction, list(DISTANCES))
     return np.concatenate(
-        [to_picture(generator(moved[k : k + 1]).image) for k in range(len(moved))]
+        [to_picture(generator(found[k : k + 1]).image) for k in range(len(found))]
     )
 
 
