@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def directions(
     bundle: Path,
     samples: int = 1000,
-    probes: int = 16,
+    probes: int = 64,
     components: int = 4,
     seed: int = 0,
     device: Device = "auto",
@@ -31,7 +31,8 @@ def directions(
     Args:
         bundle: Folder of a bundle.
         samples: Number of generated parts whose attributes are measured.
-        probes: Number of generated parts that are moved along each direction.
+        probes: Number of generated parts that are moved along each direction; with few of
+            them, purities are too low.
         components: Number of directions of SeFa, and of principal components; 0 finds none.
         seed: Random seed of the parts.
         device: Device to compute on; auto uses CUDA if available.

@@ -52,7 +52,7 @@ class DirectionTraining:
     """
 
     samples: int = 1000
-    probes: int = 16
+    probes: int = 64
     components: int = 4
     seed: int = 0
 
@@ -170,8 +170,14 @@ def learn_directions(
 def pictures_needed(generator: Generator, training: DirectionTraining) -> int:
     """Pictures that `learn_directions` draws."""
     moves = len(scales_of(generator.config)) * len(ATTRIBUTES)
-    found = len(ATTRIBUTES) + 2 * training.components
-    return training.samples + 2 * training.probes * (moves + found)
+    of_attributes = training.probes * (moves + len(ATTRIBUTES))
+    of_components = _fewer(training.probes) * 2 * training.components
+    return training.samples + 2 * (of_attributes + of_components)
+
+
+def _fewer(probes: int) -> int:
+    """Probes of a direction of no attribute, whose purity is far from a pure one's."""
+    return max(2, probes // 4)
 
 
 class _Learner:
@@ -205,9 +211,10 @@ class _Learner:
         wanted = torch.from_numpy(_conditioned(effects)).float()
         rows = torch.einsum("ij,jld->ild", wanted, joined)
         found = self._named(ATTRIBUTES, rows, fresh, accuracies)
+        few = fresh[: _fewer(len(fresh))]
         for prefix, axes in self._components():
             names = [f"{prefix}-{k + 1}" for k in range(len(axes))]
-            found += self._named(names, whole[:, None] * axes[:, None], fresh, None)
+            found += self._named(names, whole[:, None] * axes[:, None], few, None)
         return found
 
     def _components(self) -> list[tuple[str, Float[Tensor, "count d"]]]:
