@@ -81,7 +81,7 @@ def _centred(mask: Mask, part: Mask) -> Mask:
     """A mask moved to the middle of a part, without what falls off it."""
     here, there = (np.argwhere(x).mean(axis=0) for x in (mask, part))
     down, right = (there - here).round()
-    matrix = np.float32([[1, 0, right], [0, 1, down]])
+    matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
     size = part.shape[1], part.shape[0]
     return (cv2.warpAffine(mask.astype(np.uint8), matrix, size) > 0) & part
 
@@ -295,7 +295,8 @@ def main(
         known = list(read_directions(found, config.layers, config.w_dim).values())
     lines = [
         heading("Edits and fillings", f"scripts/bench editing --data DATA --bundle {bundle}"),
-        f"Photographs: test/good of {data.name}; holes have the shapes of its real defects.",
+        f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The card "
+        "of a bundle says which of them its networks have seen.",
         "",
         "## Filling",
         "",

@@ -11,7 +11,7 @@ which conditions it on all others (compare the projection of Shen et al., 2020, 
 distance of 1 changes the attribute by about one deviation among fresh parts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -227,7 +227,7 @@ class _Learner:
 
     def _named(
         self,
-        names: "list[str] | tuple[str, ...]",
+        names: Sequence[str],
         rows: Float[Tensor, "m layers d"],
         probes: Float[Tensor, "p d"],
         accuracies: list[float] | None,

@@ -80,7 +80,8 @@ def _pairs(
     shape: tuple[int, ...], axis: int, step: int
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Pixels, and their neighbours in one direction."""
-    first, second = [slice(None)] * 2, [slice(None)] * 2
+    first: list[slice] = [slice(None), slice(None)]
+    second: list[slice] = [slice(None), slice(None)]
     first[axis] = slice(0, shape[axis] - 1) if step > 0 else slice(1, None)
     second[axis] = slice(1, None) if step > 0 else slice(0, shape[axis] - 1)
     return tuple(first), tuple(second)
