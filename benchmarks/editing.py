@@ -295,8 +295,8 @@ def main(
         known = list(read_directions(found, config.layers, config.w_dim).values())
     lines = [
         heading("Edits and fillings", f"scripts/bench editing --data DATA --bundle {bundle}"),
-        f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The card "
-        "of a bundle says which of them its networks have seen.",
+        f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The "
+        "bundle's card says which of them its networks have seen.",
         "",
         "## Filling",
         "",

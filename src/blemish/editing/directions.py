@@ -195,27 +195,29 @@ class _Learner:
         return round(len(self.w) * (1 - HELD_OUT))
 
     def learn(self) -> list[Direction]:
-        whole = torch.ones(self.generator.config.layers).bool()
-        u = self.whitening.white(self.w)
-        moves, accuracies = [], []
+        moves, accuracies = self._moves()
+        effects, fresh = self._effects(moves, self._probes()), self._probes()
+        wanted = torch.from_numpy(_conditioned(effects)).float()
+        rows = torch.einsum("ij,jld->ild", wanted, moves)
+        found = self._named(ATTRIBUTES, rows, fresh, accuracies)
+        few, layers = fresh[: _fewer(len(fresh))], self.generator.config.layers
+        for prefix, axes in self._components():
+            names = [f"{prefix}-{k + 1}" for k in range(len(axes))]
+            everywhere = axes[:, None].expand(-1, layers, -1).contiguous()
+            found += self._named(names, everywhere, few, None)
+        return found
+
+    def _moves(self) -> tuple[Float[Tensor, "m layers d"], list[float]]:
+        """Moves across each attribute's boundary, one for each scale, and their accuracies."""
+        u, moves, accuracies = self.whitening.white(self.w), [], []
+        scales = scales_of(self.generator.config).values()
         for values in self.values.T:
             chosen, much = outer(values[: self.known])
             boundary = fit_boundary(u[: self.known][chosen], much[chosen])
             accuracies.append(separation(boundary, u[self.known :], values[self.known :]))
             along = torch.from_numpy(self.whitening.move(boundary.normal)).float()
-            scales = scales_of(self.generator.config).values()
             moves += [rows[:, None] * along for rows in scales]
-        joined = torch.stack(moves)
-        effects = self._effects(joined, self._probes())
-        fresh = self._probes()
-        wanted = torch.from_numpy(_conditioned(effects)).float()
-        rows = torch.einsum("ij,jld->ild", wanted, joined)
-        found = self._named(ATTRIBUTES, rows, fresh, accuracies)
-        few = fresh[: _fewer(len(fresh))]
-        for prefix, axes in self._components():
-            names = [f"{prefix}-{k + 1}" for k in range(len(axes))]
-            found += self._named(names, whole[:, None] * axes[:, None], few, None)
-        return found
+        return torch.stack(moves), accuracies
 
     def _components(self) -> list[tuple[str, Float[Tensor, "count d"]]]:
         """Directions of SeFa and GANSpace, each as long as the deviation of codes along it."""
