@@ -89,7 +89,7 @@ def defect(
 
     Args:
         image: Photograph to lay the defect on.
-        mask: Where to lay it: a mask of the photograph's size.
+        mask: Place of the defect: a mask of the photograph's size.
         defect: Type of the defect.
         like: Photograph of the real defect.
         like_mask: Mask of the real defect.

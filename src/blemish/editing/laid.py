@@ -35,7 +35,7 @@ def save_laid(
         photograph: The photograph.
         drawn: Pictures with a defect.
         codes: Codes of each.
-        place: Where the defect was asked for, for the close-ups.
+        place: Place that was asked for, for the close-ups.
         steps: What was changed for each.
         bundle: Bundle that drew them.
 

@@ -96,8 +96,8 @@ class Consultation(nn.Module):
         self.enter = nn.Conv2d(read, width, 3, padding=1)
         self.blocks = nn.Sequential(_Residual(width), _Residual(width))
         self.leave = nn.Conv2d(width, outputs, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def aligned(
         self,
