@@ -88,6 +88,7 @@ def _looks(bundle: "Bundle", seed: int) -> "dict[str, list[LookDirection]]":
             found[kind] = learn_looks(
                 model,
                 kind,
+                samples=LOOK_SAMPLES,
                 seed=seed,
                 tell=lambda done, before=before: progress.part(before + done),
             )
