@@ -10,6 +10,8 @@ Space = Literal["z", "w", "w+"]
 InversionMethod = Literal["encode", "in-domain", "optimize", "project"]
 InversionChoice = Literal["auto", InversionMethod]
 SearchStart = Literal["encoder", "mean", "random"]
+Fidelity = Literal["codes", "consult"]
+ConsultTransform = Literal["residual", "gated"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
 PlacementMethod = Literal["window", "optimize", "paste"]

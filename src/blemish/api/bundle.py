@@ -5,11 +5,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from blemish.api.edits import Edits, fill_photograph, repair_photograph
 from blemish.api.inputs import MASK_IN_MEMORY, MEMORY, Photo, mask_of, original_of
 from blemish.api.item import Item
 from blemish.checkpoint import Bundle
 from blemish.checkpoint import load as find
 from blemish.devices import choose_device
+from blemish.editing.fill import Filler, Filling
 from blemish.errors import OptionError
 from blemish.inversion.invert import Inversion, invert
 from blemish.inversion.methods import chosen_method
@@ -37,6 +39,7 @@ class OpenBundle:
         self.device: Literal["cpu", "cuda"] = choose_device(device)
         self._worker = lru_cache(WORKERS)(self._opened)
         self._model = cache(self._loaded)
+        self._filler = cache(lambda: Filler(self.files, self.device))
 
     def __reduce__(self) -> tuple[type["OpenBundle"], tuple[Bundle, Device]]:
         """Processes of a data loader open it anew."""
@@ -118,6 +121,49 @@ class OpenBundle:
         how = chosen_method(self.files.has("encoder"), method, space=space, steps=steps)
         (found,) = invert(self._model(), [original_of(photo).picture], how, seed=seed)
         return found
+
+    def edits(self, seed: int = 0) -> Edits:
+        """Edits of parts by their codes: interpolate, mix, move, transplant; see `edits.Edits`."""
+        return Edits(self.files, self._model(), seed)
+
+    def fill(self, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0) -> list[Filling]:
+        """Fill a hole of a photograph with good material, in several different ways.
+
+        Args:
+            photo: The photograph; see `inputs.original_of`.
+            hole: Mask of the hole, of the photograph's size.
+            count: Number of fillings; their seeds are consecutive.
+            seed: Random seed of the first.
+
+        Raises:
+            DataError: The photograph or the hole can't be used.
+            BundleError: The bundle has no windows, or they draw no good material.
+        """
+        return fill_photograph(self._filler(), photo, hole, count=count, seed=seed)
+
+    def repair(
+        self,
+        photo: Photo,
+        defect: Photo | None = None,
+        *,
+        grow: int | None = None,
+        seed: int = 0,
+    ) -> Filling:
+        """Replace a defect by good material.
+
+        Args:
+            photo: The photograph; see `inputs.original_of`.
+            defect: Mask of the defect, of the photograph's size; without it the photograph is
+                compared with its in-domain reconstruction.
+            grow: Pixels around the mask that are replaced as well; by default 1/64 of the side.
+            seed: Random seed.
+
+        Raises:
+            DataError: The photograph or the mask can't be used, or no defect is found.
+            BundleError: The bundle has no windows, or they draw no good material.
+        """
+        model = self._model() if defect is None else None
+        return repair_photograph(self._filler(), model, photo, defect, grow=grow, seed=seed)
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Publish it; see `checkpoint.Bundle.push_to_hub`."""

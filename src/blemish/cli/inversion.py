@@ -2,8 +2,9 @@
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from blemish.cli.progress import Progress, print_json
 from blemish.errors import DataError, OptionError
 from blemish.names import (
     Device,
+    Fidelity,
     InversionChoice,
     InversionMethod,
     PrecisionChoice,
@@ -24,7 +26,9 @@ from blemish.names import (
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.descent import Watch
+    from blemish.inversion.invert import Inversion
     from blemish.inversion.methods import Method
+    from blemish.inversion.model import Model
     from blemish.inversion.trajectory import Trajectory
 
 OF_METHOD = "(default: the method's)"
@@ -101,6 +105,7 @@ def invert(
     bundle: str = "hazelnut",
     how: FlatHow = How(),
     defect: Flag = False,
+    fidelity: Fidelity = "codes",
     trajectory: Flag = False,
     batch: int = 8,
     seed: int = 0,
@@ -116,6 +121,8 @@ def invert(
         bundle: Folder of a bundle, or the name of a shipped one.
         how: Inversion method and its options.
         defect: Search for a defect as well: its code and its mask.
+        fidelity: consult also brings back the detail that the codes lose, if the bundle has a
+            consultation branch; it does not go with --defect.
         trajectory: Save the course of the search: images along its steps, loss terms as curves.
         batch: Photographs per search batch; it changes only rounding.
         seed: Random seed of the search.
@@ -140,6 +147,7 @@ def invert(
     found = find_bundle(bundle)
     method = how.chosen(found)
     model = load_model(found, choose_device(device))
+    detail = _detail(fidelity, found, model, defect=defect)
     ensure_writable(out)
     rows: list[dict[str, Any]] = []
     ways = [Trajectory() for _ in range(0, len(files), batch)] if trajectory else []
@@ -152,8 +160,10 @@ def invert(
             model, files, method, seed=seed, defect=defect, batch=batch, watches=watches
         )
         for folder, (file, result) in zip(_folders(files, out, several), made, strict=True):
-            readable = not isinstance(result, Unreadable)
-            facts = result.save(folder, found) if readable else result.facts()
+            if isinstance(result, Unreadable):
+                facts = result.facts()
+            else:
+                facts = detail(result).save(folder, found)
             rows.append({"image": str(file), **facts})
             progress.step(len(rows) - 1)
     if ways:
@@ -161,6 +171,24 @@ def invert(
     if all(row["outcome"] == "unreadable" for row in rows):
         raise _nothing(rows)
     _tell(rows, out, several=several, json=json)
+
+
+def _detail(
+    fidelity: Fidelity, bundle: "Bundle", model: "Model", *, defect: bool
+) -> "Callable[[Inversion], Inversion]":
+    """Function that brings back the detail of an inversion, if it was asked for."""
+    from blemish.inversion.consult import load_consultation, with_detail
+
+    if fidelity == "codes":
+        return lambda inversion: inversion
+    if defect:
+        raise OptionError(
+            got="--fidelity consult and --defect",
+            expected="one of them: the branch draws good parts",
+            todo="Leave one out.",
+        )
+    branch = load_consultation(bundle, model.device)
+    return partial(with_detail, model.generator, branch)
 
 
 def _files(images: tuple[Path, ...]) -> tuple[list[Path], bool]:

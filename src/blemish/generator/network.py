@@ -12,7 +12,7 @@ code, and the branch accepts a *given* mask, instead of its own, as gate and as 
 its distance map through a 1×1 convolution that starts at zero).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import log2
 from typing import Literal
@@ -287,6 +287,7 @@ class Synthesis(nn.Module):
         noise: Noise = "const",
         mask: Float[Tensor, "n 1 h w"] | None = None,
         rng: torch.Generator | None = None,
+        change: Callable[[int, Tensor], Tensor] | None = None,
     ) -> Drawing:
         """Generate images.
 
@@ -296,6 +297,7 @@ class Synthesis(nn.Module):
             noise: Noise of layers that have no map in `codes`.
             mask: Mask of the defect, in [0, 1]; by default the branch draws its own.
             rng: Random generator of the noise, on the CPU.
+            change: Change of the features of each resolution, called with its side.
 
         Raises:
             ValueError: A mask was given to a branch that does not accept one.
@@ -318,6 +320,7 @@ class Synthesis(nn.Module):
             x = block.conv1(x, rows[-2], noises(f"b{r}.conv1", block.conv1))
             if residual is not None:
                 x = x + residual.to(x.dtype)
+            x = x if change is None else change(r, x)
             image = block.accumulate(x, rows[-1], image)
         assert image is not None
         return Drawing(image=image, mask_logits=logits)

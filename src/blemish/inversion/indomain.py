@@ -27,6 +27,7 @@ from torch import Tensor
 from blemish.inversion.descent import Drawn, Found, Watch, descend
 from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import read, the_encoder
+from blemish.inversion.encoder import Encoding
 from blemish.inversion.likeness import Likeness
 from blemish.inversion.model import Model
 from blemish.inversion.search import Search, Terms
@@ -93,13 +94,35 @@ class InDomain:
         watch: Watch | None = None,
     ) -> Found:
         """See `methods.Method`."""
-        encoding = read(model, target, where)
+        encoding, likeness = read(model, target, where), Likeness.to(model.critic, target, where)
+        return self.near(model, encoding, likeness, rngs=rngs, defect=defect, watch=watch)
+
+    def near(
+        self,
+        model: Model,
+        encoding: Encoding,
+        likeness: Likeness,
+        *,
+        rngs: list[torch.Generator],
+        defect: bool = False,
+        watch: Watch | None = None,
+    ) -> Found:
+        """Search from an encoder's prediction.
+
+        Args:
+            model: See `methods.Method.find`.
+            encoding: Start of the search.
+            likeness: Likeness to the photographs.
+            rngs: See `methods.Method.find`.
+            defect: See `methods.Method.find`.
+            watch: See `methods.Method.find`.
+        """
         point = start_point(model.generator, self.space, "encoder", encoding, rngs, defect=defect)
         bonds = _Bonds(model, defect=defect)
         return descend(
             model.generator,
             point,
-            Likeness.to(model.critic, target, where),
+            likeness,
             self.weights(),
             self.search,
             beside=bonds.terms,

@@ -57,6 +57,7 @@ class Inversion:
             if the bundle has no statistics of its codes.
         strangeness: Distance of the photograph from those of the bundle's object, above 1 if it
             shows something else; None if nobody knows.
+        detail: Image with the detail that the codes lose; None if it was not asked for.
     """
 
     outcome: Outcome
@@ -70,11 +71,12 @@ class Inversion:
     steps: int
     standing: dict[str, float]
     strangeness: float | None
+    detail: Float[Tensor, "1 3 h w"] | None = None
 
     @property
     def psnr(self) -> float:
         """Peak signal-to-noise ratio in dB, 10·log10(4/MSE) on [-1, 1]."""
-        return 10 * log10(4 / max(squared_error(self.image, self.target).item(), 1e-12))
+        return _psnr(self.image, self.target)
 
     def facts(self) -> dict[str, Any]:
         """Figures as JSON values."""
@@ -88,12 +90,18 @@ class Inversion:
             "terms": {name: round(value, 6) for name, value in self.terms.items()},
             "standing": {name: round(value, 4) for name, value in self.standing.items()},
             "strangeness": None if self.strangeness is None else round(self.strangeness, 6),
+            **self._of_detail(),
         }
+
+    def _of_detail(self) -> dict[str, Any]:
+        if self.detail is None:
+            return {}
+        return {"psnr_detailed_db": round(_psnr(self.detail, self.target), 3)}
 
     def save(self, out: Path, bundle: Bundle) -> dict[str, Any]:
         """Write codes, images and figures into a folder, the figures last; returns them."""
         ensure_writable(out)
-        for stale in ("inversion.json", "mask.png"):  # of an earlier inversion
+        for stale in ("inversion.json", "mask.png", "detailed.png"):  # of an earlier inversion
             (out / stale).unlink(missing_ok=True)
         save_codes(out / "codes.safetensors", self.codes)
         pictures = [to_picture(self.target[0]), to_picture(self.image[0])]
@@ -102,6 +110,8 @@ class Inversion:
         write_picture(out / "comparison.png", grid([*pictures, self._difference()], 3))
         if self.mask is not None:
             write_picture(out / "mask.png", to_mask(self.mask[0]))
+        if self.detail is not None:
+            write_picture(out / "detailed.png", to_picture(self.detail[0]))
         facts = self.facts() | {"bundle": {"name": bundle.path.name, "digest": bundle.digest}}
         write_atomically(out / "inversion.json", (json.dumps(facts, indent=2) + "\n").encode())
         return facts
@@ -288,6 +298,10 @@ def _outcome(
             f"the codes are more extreme than {MOST_EXTREME:.0f} in 100 of the generator's own"
         )
     return "ok", ""
+
+
+def _psnr(a: Float[Tensor, "1 3 h w"], b: Float[Tensor, "1 3 h w"]) -> float:
+    return 10 * log10(4 / max(squared_error(a, b).item(), 1e-12))
 
 
 def _item_of(standing: Standing, index: int) -> dict[str, float]:

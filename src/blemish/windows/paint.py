@@ -68,7 +68,7 @@ class WindowModel:
             rng: Random generator.
             n: Number of codes.
         """
-        return self.codes_of(torch.cat([self._latent(kind, rng) for _ in range(n)]), kind)
+        return self.codes_of(torch.cat([self.latent(kind, rng) for _ in range(n)]), kind)
 
     def codes_of(self, z: Float[Tensor, "n z"], kind: str, *, keep: bool = False) -> Codes:
         """Codes of latents.
@@ -83,7 +83,8 @@ class WindowModel:
         codes = self.generator.codes(z.to(device), index.expand(len(z)))
         return replace(codes, z=z) if keep else codes
 
-    def _latent(self, kind: str, rng: torch.Generator) -> Float[Tensor, "1 z"]:
+    def latent(self, kind: str, rng: torch.Generator) -> Float[Tensor, "1 z"]:
+        """A latent of a type between two real defects, with noise around; see `codes`."""
         noise = torch.randn(1, self.generator.config.z_dim, generator=rng)
         known = self.real.get(kind)
         if known is None:

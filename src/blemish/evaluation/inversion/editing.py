@@ -1,10 +1,11 @@
 """Question 3: do the codes of photographs support editing, using the generator's knowledge?
 
-There are three trials on inverted photographs of good parts. A defect is *moved*: the defect code
+There are four trials on inverted photographs of good parts. A defect is *moved*: the defect code
 of an own sample is added to the photograph's, and only the pixels inside the sample's mask should
 change. Codes of two photographs are *mixed* half and half, which should look as real as the
 generator's own samples. And a defect *grows* along the line from the mean of all defect codes to
-the sample's own: its area, or under a given mask its strength, should never decrease.
+the sample's own: its area, or under a given mask its strength, should never decrease. If the bundle
+knows directions, codes are *moved along* them (`moving`).
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from blemish.editing.directions import Direction
 from blemish.evaluation.figures import middle, monotone, percentiles, share
+from blemish.evaluation.inversion.moving import moving
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
 from blemish.generator.critic import Critic
@@ -40,24 +43,38 @@ class Yardstick:
         donors: Own samples with defects, whose codes are moved; None without any.
         logits: Critic's scores of fresh samples of the generator.
         centre: Mean of all defect codes; None without donors.
+        directions: Directions of the bundle's codes.
     """
 
     model: Model
     donors: Subjects | None
     logits: Float[Tensor, " m"]
     centre: Float[Tensor, " d"] | None
+    directions: tuple[Direction, ...] = ()
 
     @classmethod
     @torch.no_grad()
     def of(
-        cls, model: Model, donors: Subjects | None, *, seed: int = 0, fresh: int = FRESH
+        cls,
+        model: Model,
+        donors: Subjects | None,
+        *,
+        seed: int = 0,
+        fresh: int = FRESH,
+        directions: tuple[Direction, ...] = (),
     ) -> "Yardstick":
         """Generate fresh samples and score them."""
         rng = torch.Generator().manual_seed(seed + OWN_SEEDS - 1)
         rows = fresh_rows(model.generator, fresh, rng).split(BATCH)
         judged = [verdicts(model.critic, model.generator(Codes(w=w)).image) for w in rows]
         centre = None if donors is None else w_defect_statistics(model.generator).mean
-        return cls(model=model, donors=donors, logits=torch.cat(judged), centre=centre)
+        return cls(
+            model=model,
+            donors=donors,
+            logits=torch.cat(judged),
+            centre=centre,
+            directions=directions,
+        )
 
 
 def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
@@ -69,6 +86,7 @@ def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "
 def editing(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
     """Question 3 for the codes of photographs of good parts."""
     found = _mixed(codes, yardstick)
+    found |= moving(codes, yardstick.model.generator, yardstick.directions)
     if yardstick.donors is None:
         return found
     return found | _moved(codes, yardstick) | _grown(codes, yardstick)

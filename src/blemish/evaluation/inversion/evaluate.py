@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from blemish.editing.directions import Direction
 from blemish.evaluation.figures import mean, middle
 from blemish.evaluation.inversion.arbitrary import Trials, outcomes, recovery, refusal
 from blemish.evaluation.inversion.editing import Yardstick, editing
@@ -64,6 +65,7 @@ def evaluate(
     *,
     seed: int = 0,
     batch: int = 8,
+    directions: Sequence[Direction] = (),
     tell: Tell = lambda _: None,
 ) -> Findings:
     """Run every method on every group.
@@ -75,13 +77,14 @@ def evaluate(
         sights: Feature networks and classifier.
         seed: Random seed of the searches.
         batch: Subjects per search batch; it changes only rounding.
+        directions: Directions of the bundle's codes.
         tell: Callback, called with the number of finished subjects over all methods.
 
     Raises:
         BundleError: The bundle lacks what a method needs.
     """
     donors = next((group for group in groups if group.group == "own defective"), None)
-    yardstick = Yardstick.of(model, donors, seed=seed)
+    yardstick = Yardstick.of(model, donors, seed=seed, directions=tuple(directions))
     statistics, findings, done = w_statistics(model.generator), Findings(), 0
     for how in methods:
         trials: dict[Group, Trial] = {}

@@ -39,6 +39,9 @@ EDITING = {
     "midpoint_realism": "midpoints: realism percentile",
     "midpoint_percentile": "midpoints: domain percentile",
     "share_monotone": "fraction that grows monotonically",
+    "direction_purity": "directions: median purity",
+    "direction_monotone": "directions: fraction monotone",
+    "direction_outside": "directions: change outside the part",
 }
 RECOVERY = {
     "n": "samples",

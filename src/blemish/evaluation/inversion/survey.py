@@ -8,6 +8,8 @@ from typing import Any
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
+from blemish.editing.directions import NETWORK as DIRECTIONS
+from blemish.editing.directions import Direction, read_directions
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.evaluation.eyes import LEAST_SIDE, Eyes
 from blemish.evaluation.figures import presentable
@@ -133,6 +135,7 @@ class Survey:
             self.sights,
             seed=plan.seed,
             batch=plan.batch,
+            directions=_directions(self.bundle, self.model),
             tell=tell,
         )
         report = presentable(self._facts(findings))
@@ -206,6 +209,14 @@ def _gather(
     if unknown:
         notes.append(f"The bundle has not learnt these defects: {', '.join(sorted(unknown))}.")
     return found
+
+
+def _directions(bundle: Bundle, model: Model) -> list[Direction]:
+    """Directions of the bundle's codes; none if they have not been learnt."""
+    config = model.generator.config
+    if not bundle.has(DIRECTIONS):
+        return []
+    return list(read_directions(bundle, config.layers, config.w_dim).values())
 
 
 def _add(found: list[Subjects], group: Subjects | None, what: str, notes: list[str]) -> None:

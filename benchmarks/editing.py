@@ -1,0 +1,323 @@
+"""Edits of inverted photographs, and holes filled with good material.
+
+    scripts/bench editing --data DATA --bundle BUNDLE
+
+inverts the held-out good photographs of DATA in domain and by plain optimisation in w+, and
+compares their edits; fills holes of the shapes of real defects on these photographs by the windows
+and by OpenCV's two methods, and compares with what was there; and looks for held-out real defects.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean, median
+
+import cv2
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from benchmarks._hardware import heading
+from blemish.checkpoint import Bundle, find_bundle
+from blemish.data.closeup import close_up
+from blemish.data.folder import DefectFolder, load_native
+from blemish.data.shadow import unshadowed_silhouette
+from blemish.editing.directions import NETWORK, Direction, read_directions
+from blemish.editing.fill import Filler
+from blemish.editing.find import find_defect
+from blemish.editing.seam import judge_filling
+from blemish.errors import BundleError, DataError
+from blemish.evaluation.figures import middle
+from blemish.evaluation.inversion.editing import Yardstick, editing
+from blemish.evaluation.metrics import psnr
+from blemish.features import FeatureNetwork, load_features, perceptual_distance
+from blemish.files import write_atomically
+from blemish.inversion.consult import NETWORK as CONSULTATION
+from blemish.inversion.consult import draw_detailed, load_consultation
+from blemish.inversion.indomain import InDomain
+from blemish.inversion.invert import Inversion, invert
+from blemish.inversion.model import Model, load_model
+from blemish.inversion.optimize import Optimize
+from blemish.originals import Original
+from blemish.pictures import grid, to_picture, to_tensor, write_picture
+from blemish.types import Codes
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
+VARIANTS = 3  # fillings of a hole
+RADIUS = 3  # pixels that OpenCV's methods look at
+TILE = 192
+EDITED = 0.4  # share of another part's code in an edit
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A hole in a good photograph."""
+
+    picture: Picture
+    mask: Mask
+
+
+def holes(data: DefectFolder, each: int) -> Iterator[Hole]:
+    """Shapes of real defects on held-out good photographs, in the middle of the part."""
+    real = [one for kind in data.types for one in data.defects_to_learn(kind, first_third=False)]
+    masks = [load_native(one)[1] for one in real]
+    small = [mask for mask in masks if 0 < mask.mean() < 0.08]
+    for k, photograph in enumerate(data.good("test")):
+        picture = load_native(photograph)[0]
+        part = unshadowed_silhouette(picture)
+        for j in range(each):
+            mask = small[(k * each + j) % len(small)]
+            moved = _centred(mask, part)
+            if moved.sum() > 30:
+                yield Hole(picture, moved)
+
+
+def _centred(mask: Mask, part: Mask) -> Mask:
+    """A mask moved to the middle of a part, without what falls off it."""
+    here, there = (np.argwhere(x).mean(axis=0) for x in (mask, part))
+    down, right = (there - here).round()
+    matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    size = part.shape[1], part.shape[0]
+    return (cv2.warpAffine(mask.astype(np.uint8), matrix, size) > 0) & part
+
+
+def fillers(bundle: Bundle) -> dict[str, Callable[[Hole, int], Picture]]:
+    """Ways to fill a hole, from the hole and a seed."""
+    windows = Filler(bundle)
+
+    def by(flag: int) -> Callable[[Hole, int], Picture]:
+        return lambda hole, _: cv2.inpaint(hole.picture, hole.mask.astype(np.uint8), RADIUS, flag)
+
+    return {
+        "windows": lambda hole, seed: (
+            windows.fill(Original(levels=hole.picture), hole.mask, seed).picture.picture
+        ),
+        "Telea": by(cv2.INPAINT_TELEA),
+        "Navier-Stokes": by(cv2.INPAINT_NS),
+    }
+
+
+def judge() -> tuple[str, FeatureNetwork | None]:
+    """A feature network that the windows were not trained with, if its weights are there."""
+    try:
+        return "SqueezeNet", load_features("squeezenet")
+    except BundleError:
+        return "no network", None
+
+
+def fill_table(bundle: Bundle, found: Sequence[Hole], sheet: Path) -> Iterator[str]:
+    """A line for each way to fill the holes."""
+    name, network = judge()
+    yield f"| way | holes | hole PSNR, dB | perceptual ({name}) | seam | good | diversity | s |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    shown: list[list[Picture]] = [[one.picture, _emptied(one)] for one in found]
+    for way, fill in fillers(bundle).items():
+        variants = VARIANTS if way == "windows" else 1
+        began = time.monotonic()
+        made = [[fill(one, seed) for seed in range(variants)] for one in found]
+        seconds = (time.monotonic() - began) / len(found) / variants
+        for row, pictures in zip(shown, made, strict=True):
+            row += pictures[:2]
+        yield f"| {way} | {len(found)} | {_fill_figures(found, made, network)} | {seconds:.2f} |"
+    tiles = [
+        close_up(picture, one.mask, TILE)[0]
+        for one, row in zip(found[:6], shown, strict=False)
+        for picture in row
+    ]
+    write_picture(sheet, grid(tiles, len(shown[0])))
+
+
+def _fill_figures(
+    found: Sequence[Hole], made: Sequence[Sequence[Picture]], network: FeatureNetwork | None
+) -> str:
+    pairs = [(one, picture) for one, some in zip(found, made, strict=True) for picture in some]
+    scores = [judge_filling(picture, one.mask) for one, picture in pairs]
+    psnrs = [_psnr(picture, one) for one, picture in pairs]
+    far = [_perceptual(network, one, picture) for one, picture in pairs] if network else []
+    spreads = [
+        np.abs(a[one.mask].astype(float) - b[one.mask]).mean()
+        for one, some in zip(found, made, strict=True)
+        for a, b in combinations(some, 2)
+    ]
+    return " | ".join(
+        [
+            f"{fmean(psnrs):.2f}",
+            f"{fmean(far):.3f}" if far else "–",
+            f"{median(s.seam for s in scores):.2f}",
+            f"{fmean(not s.reasons() for s in scores):.0%}",
+            f"{fmean(spreads):.2f}" if spreads else "–",
+        ]
+    )
+
+
+def _psnr(picture: Picture, hole: Hole) -> float:
+    far = picture[hole.mask].astype(float) - hole.picture[hole.mask]
+    return float(10 * np.log10(255**2 / max((far**2).mean(), 1e-9)))
+
+
+@torch.no_grad()
+def _perceptual(network: FeatureNetwork, hole: Hole, picture: Picture) -> float:
+    a, b = (to_tensor(close_up(one, hole.mask, 128)[0])[None] for one in (hole.picture, picture))
+    return perceptual_distance(network, a, b).item()
+
+
+def _emptied(hole: Hole) -> Picture:
+    return np.where(hole.mask[:, :, None], 32, hole.picture).astype(np.uint8)
+
+
+def edit_table(
+    bundle: Bundle, model: Model, pictures: Sequence[Picture], directions: Sequence[Direction]
+) -> Iterator[str]:
+    """A line for each inversion method."""
+    yield (
+        "| method | n | PSNR, dB | in-domain percentile | midpoints: realism | midpoints: "
+        "percentile | purity | monotone | change outside | s |"
+    )
+    yield "| --- |" + " ---: |" * 9
+    yardstick = Yardstick.of(model, None, directions=tuple(directions))
+    consulted: list[str] = []
+    for name, method in {"in-domain": InDomain(), "plain optimisation": Optimize()}.items():
+        began = time.monotonic()
+        found = invert(model, pictures, method)
+        seconds = (time.monotonic() - began) / len(found)
+        figures = editing(Codes.joined([one.codes for one in found]), yardstick)
+        yield _edit_row(name, found, figures, seconds)
+        if name == "in-domain" and bundle.has(CONSULTATION):
+            consulted = list(consult_lines(bundle, model, found))
+    yield from consulted
+
+
+def consult_lines(bundle: Bundle, model: Model, found: Sequence[Inversion]) -> Iterator[str]:
+    """What a consultation adds to in-domain inversions, and what an edit and back leaves of it."""
+    branch, generator = load_consultation(bundle), model.generator
+    z = torch.randn(len(found), generator.config.z_dim, generator=torch.Generator().manual_seed(0))
+    others = generator.codes(z).w
+    plain, again, back = [], [], []
+    for one, w in zip(found, others, strict=True):
+        codes, edited = one.codes, Codes(w=one.codes.w.lerp(w[None], EDITED))
+        there = draw_detailed(generator, branch, one.target, codes, edited)
+        plain.append(one.psnr)
+        again.append(_db(draw_detailed(generator, branch, one.target, codes, codes), one.target))
+        back.append(_db(draw_detailed(generator, branch, there, edited, codes), one.target))
+    kept = (fmean(back) - fmean(plain)) / (fmean(again) - fmean(plain))
+    yield ""
+    yield (
+        f"With the detail of the consultation branch: {fmean(again):.2f} dB, "
+        f"{fmean(again) - fmean(plain):.2f} dB more than in domain. After an edit by {EDITED:.0%} "
+        f"towards another part and back, {kept:.0%} of this gain are left."
+    )
+
+
+def _db(a: Tensor, b: Tensor) -> float:
+    return psnr(a, b).item()
+
+
+def _edit_row(name: str, found: Sequence[Inversion], figures: dict, seconds: float) -> str:
+    standing = [one.standing.get("percentile", float("nan")) for one in found]
+    shown = ("midpoint_realism", "midpoint_percentile", "direction_purity", "direction_monotone")
+    cells = [_cell(figures.get(key)) for key in (*shown, "direction_outside")]
+    mean = fmean(one.psnr for one in found)
+    return (
+        f"| {name} | {len(found)} | {mean:.2f} | {median(standing):.1f} | "
+        f"{' | '.join(cells)} | {seconds:.1f} |"
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def direction_table(directions: Sequence[Direction]) -> Iterator[str]:
+    """A line for each direction."""
+    yield "| direction | changes most | separation accuracy | purity |"
+    yield "| --- | --- | ---: | ---: |"
+    for one in directions:
+        yield f"| {one.name} | {one.attribute} | {one.accuracy:.0%} | {one.purity:.2f} |"
+
+
+def repair_lines(data: DefectFolder, model: Model, limit: int) -> Iterator[str]:
+    """Overlap of defects found by comparison with the reconstruction and the real masks."""
+    chosen = [one for kind in data.types for one in data.thirds(kind)[1]][:limit]
+    known = [load_native(one) for one in chosen]
+    if not known:
+        return
+    overlaps = []
+    for picture, mask in known:
+        (found,) = invert(model, [picture], InDomain())
+        overlaps.append(_found_overlap(found, mask))
+    yield ""
+    yield (
+        f"Defects found by comparison with what the encoder's code draws ({len(overlaps)} held-out "
+        f"ones): median IoU with the real mask {middle(overlaps):.2f}; nothing found in "
+        f"{sum(iou == 0 for iou in overlaps)}."
+    )
+
+
+def _found_overlap(found: Inversion, mask: Mask) -> float:
+    try:
+        marked = find_defect(to_picture(found.target[0]), to_picture(found.image[0]), *mask.shape)
+    except DataError:
+        return 0.0
+    return float((marked & mask).sum() / (marked | mask).sum())
+
+
+def main(
+    data: Path,
+    bundle: str = "hazelnut",
+    holes_each: int = 3,
+    photographs: int = 6,
+    defects: int = 6,
+    out: Path = Path("benchmarks/editing.md"),
+    sheet: Path = Path("editing.png"),
+) -> None:
+    """Write the report.
+
+    Args:
+        data: Folder with photographs of good parts and real defects.
+        bundle: Folder of a bundle with windows and an encoder, or the name of a shipped one.
+        holes_each: Holes for each good photograph.
+        photographs: Good photographs that are inverted; 0 leaves inversions out.
+        defects: Real defects that are looked for; 0 leaves them out.
+        out: File of the report.
+        sheet: File of a sheet of holes and their fillings.
+    """
+    torch.set_num_threads(1)
+    folder, found = DefectFolder(data), find_bundle(bundle)
+    model = load_model(found)
+    config = model.generator.config
+    known: list[Direction] = []
+    if found.has(NETWORK):
+        known = list(read_directions(found, config.layers, config.w_dim).values())
+    lines = [
+        heading("Edits and fillings", f"scripts/bench editing --data DATA --bundle {bundle}"),
+        f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The "
+        "bundle's card says which of them its networks have seen.",
+        "",
+        "## Filling",
+        "",
+        *fill_table(found, list(holes(folder, holes_each)), sheet),
+        "",
+        "Seam: median step across the outline over the usual step beside it. Good: share without a "
+        "reason against it. Diversity: mean difference inside the hole between two fillings, in "
+        "levels of 255.",
+        "",
+        "## Directions",
+        "",
+        *direction_table(known),
+    ]
+    if photographs:
+        pictures = [load_native(one)[0] for one in folder.good("test")[:photographs]]
+        lines += ["", "## Edits", "", *edit_table(found, model, pictures, known)]
+    if defects:
+        lines += repair_lines(folder, model, defects)
+    write_atomically(out, ("\n".join(lines) + "\n").encode())
+    print(f"{out} and {sheet} have them.")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

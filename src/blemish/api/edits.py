@@ -1,0 +1,149 @@
+"""Edits, filling and repair in Python, on pictures in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+
+from blemish.api.inputs import Photo, mask_of, original_of
+from blemish.checkpoint import Bundle
+from blemish.editing.directions import Direction, moved, read_directions
+from blemish.editing.fill import Filler, Filling, margin_of, refuse_hole, widened
+from blemish.editing.find import defect_of
+from blemish.editing.interpolate import interpolated
+from blemish.editing.result import Edit, edited
+from blemish.editing.rows import mixed, parse_rows, scales_of
+from blemish.editing.subjects import SEED, EditSubject, drawn, of_inversion
+from blemish.editing.transplant import diffuse_region
+from blemish.errors import DataError, OptionError
+from blemish.inversion.indomain import InDomain
+from blemish.inversion.invert import Inversion, invert
+from blemish.inversion.methods import chosen_method
+from blemish.inversion.model import Model
+from blemish.pictures import fit_mask
+from blemish.seeds import refuse_seeds
+
+Part = Photo | Inversion | EditSubject
+
+
+class Edits:
+    """Edits of parts by their codes.
+
+    A part is a photograph, which is inverted with the bundle's usual method; an inversion of
+    `OpenBundle.invert`; or `"seed:N"`, a part that the generator draws.
+
+    Args:
+        files: The bundle.
+        model: Its networks.
+        seed: Random seed of the searches.
+    """
+
+    def __init__(self, files: Bundle, model: Model, seed: int = 0) -> None:
+        refuse_seeds(seed)
+        self.files, self.model, self.seed = files, model, seed
+
+    def interpolate(self, a: Part, b: Part, steps: int = 7) -> Edit:
+        """Parts on the line between the codes of two parts, both included."""
+        if steps < 2:
+            raise OptionError(got=f"{steps} steps", expected="2 or more", todo="Take more.")
+        first, second = self._subject(a), self._subject(b)
+        codes = interpolated(first.codes, second.codes, steps)
+        return edited("interpolate", self.model, [first, second], codes, steps=steps)
+
+    def mix(self, a: Part, b: Part, rows: str = "fine") -> Edit:
+        """The first part with some rows of the second part's code; see `rows.parse_rows`."""
+        config = self.model.generator.config
+        chosen = parse_rows(rows, config.layers, scales_of(config))
+        first, second = self._subject(a), self._subject(b)
+        codes = mixed(first.codes, second.codes, chosen)
+        return edited("mix", self.model, [first, second], codes, rows=rows)
+
+    def directions(self) -> dict[str, Direction]:
+        """Directions of the bundle by name.
+
+        Raises:
+            BundleError: It has none.
+        """
+        config = self.model.generator.config
+        return read_directions(self.files, config.layers, config.w_dim)
+
+    def move(self, part: Part, direction: str, distances: Sequence[float]) -> Edit:
+        """A part moved along a direction, one picture for each distance."""
+        known = self.directions()
+        if direction not in known:
+            raise OptionError(
+                got=f"the direction '{direction}'",
+                expected=f"one of {', '.join(known)}",
+                todo="Correct the name.",
+            )
+        subject = self._subject(part)
+        codes = moved(subject.codes, known[direction], list(distances))
+        facts = {"direction": direction, "distances": list(distances)}
+        return edited("move", self.model, [subject], codes, **facts)
+
+    def transplant(self, a: Part, b: Part, region: Bool[np.ndarray, "h w"]) -> Edit:
+        """A region of the second part on the first, in domain.
+
+        Args:
+            a: Part that gives the context.
+            b: Part that gives the region.
+            region: Mask of the region, of any size.
+
+        Raises:
+            BundleError: The bundle has no encoder.
+        """
+        first, second = self._subject(a), self._subject(b)
+        inside = torch.from_numpy(fit_mask(region, self.model.generator.config.resolution))
+        if not inside.any():
+            raise DataError(
+                got="an empty region", expected="one marked pixel or more", todo="Mark the region."
+            )
+        method, seed = InDomain(), self.seed
+        found = diffuse_region(self.model, first.target, second.target, inside, method, seed=seed)
+        return edited("transplant", self.model, [first, second], found.codes)
+
+    def _subject(self, part: Part) -> EditSubject:
+        if isinstance(part, EditSubject):
+            return part
+        if isinstance(part, str) and part.startswith(SEED):
+            return drawn(part, self.model)
+        if isinstance(part, Inversion):
+            return of_inversion("inversion", part)
+        method = chosen_method(self.model.encoder is not None)
+        picture = original_of(part).picture
+        (found,) = invert(self.model, [picture], method, seed=self.seed)
+        return of_inversion(str(part) if isinstance(part, str | Path) else "photograph", found)
+
+
+def fill_photograph(
+    filler: Filler, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0
+) -> list[Filling]:
+    """Fill a hole of a photograph with good material in several ways; see `OpenBundle.fill`."""
+    refuse_seeds(seed, max(1, count))
+    original = original_of(photo)
+    inside = mask_of(hole, original, "good")
+    return [filler.fill(original, inside, seed + k) for k in range(count)]
+
+
+def repair_photograph(
+    filler: Filler,
+    model: Model | None,
+    photo: Photo,
+    defect: Photo | None,
+    *,
+    grow: int | None = None,
+    seed: int = 0,
+) -> Filling:
+    """Replace a defect by good material; see `OpenBundle.repair`."""
+    refuse_seeds(seed)
+    original = original_of(photo)
+    if defect is None:
+        assert model is not None
+        marked = defect_of(model, original.picture, seed=seed)
+    else:
+        marked = mask_of(defect, original, "good")
+    refuse_hole(marked)
+    around = margin_of(*marked.shape) if grow is None else max(0, grow)
+    return filler.fill(original, widened(marked, around), seed)

@@ -1,0 +1,1 @@
+"""Edits of parts and defects by their codes, filling of holes, and repair."""

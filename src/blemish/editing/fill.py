@@ -1,0 +1,155 @@
+"""Holes filled with good material by the windows of a bundle, in several ways by code.
+
+The hole is erased first, so that what was there has no influence. The windows draw the type good at
+the photograph's own scale, in the hole and a rim around it; where they differ from the photograph
+on the rim, the tone inside the hole is corrected (`membrane`). Outside the hole every level of the
+file stays as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+
+from blemish.checkpoint import Bundle
+from blemish.devices import one_thread
+from blemish.editing.membrane import levelled
+from blemish.editing.seam import FillScores, judge_filling
+from blemish.errors import BundleError, DataError
+from blemish.originals import Original
+from blemish.types import Codes
+from blemish.windows.network import GOOD
+from blemish.windows.paint import WindowModel, groups, load_windows, paint
+
+ERASED_AROUND = 16  # pixels around a hole that its erasing may read
+ERASED_RADIUS = 3
+RIM = 6  # window pixels around a hole that are drawn as well
+MARGIN_SHARE = 1 / 64  # of the longer side: margin around a defect's mask
+MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """A photograph whose hole is filled.
+
+    Attributes:
+        picture: The photograph, at its own depth; it differs from the given one in the hole alone.
+        hole: The hole.
+        codes: Code of each group of pieces of the hole.
+        seed: Random seed of the codes.
+        scores: How well the filling fits its surroundings.
+    """
+
+    picture: Original
+    hole: Mask
+    codes: Codes
+    seed: int
+    scores: FillScores
+
+
+class Filler:
+    """The windows of a bundle, for the type good.
+
+    Args:
+        bundle: The bundle.
+        device: Device to work on.
+
+    Raises:
+        BundleError: The bundle has no windows, or they draw no good material.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+        self.model: WindowModel = load_windows(bundle, device)
+        if GOOD not in self.model.generator.config.types:
+            raise BundleError(
+                got=f"{bundle.path}, whose windows draw defects alone",
+                expected="windows that draw the type good, too",
+                todo=f"Train them again with 'blemish train windows DATA --bundle {bundle.path}'.",
+            )
+
+    @one_thread()
+    def fill(self, photograph: Original, hole: Mask, seed: int = 0) -> Filling:
+        """Fill a hole with good material; the same seed gives the same bytes.
+
+        Args:
+            photograph: The photograph.
+            hole: Pixels to fill.
+            seed: Random seed of the codes.
+
+        Raises:
+            DataError: The hole is empty, or larger than `MOST_SHARE` of the photograph.
+        """
+        refuse_hole(hole)
+        rng, known = torch.Generator().manual_seed(seed), erased(photograph.picture, hole)
+        wide = widened(hole, _rim(hole))
+        codes = self.model.codes(GOOD, rng, len(groups(wide)))
+        painted = paint(self.model.generator, known, wide, codes, rng)
+        painted = levelled(known, painted, hole)
+        if photograph.grey:
+            painted = greyed(painted)
+        filled = photograph.with_change(painted, hole)
+        scores = judge_filling(filled.picture, hole)
+        return Filling(picture=filled, hole=hole, codes=codes, seed=seed, scores=scores)
+
+
+def _rim(hole: Mask) -> int:
+    """Pixels around a hole that are drawn as well, so that its outline is drawn fully."""
+    zooms = [group.view(min(hole.shape)).zoom for group in groups(hole)]
+    return ceil(RIM * max(zooms))
+
+
+def refuse_hole(hole: Mask) -> None:
+    """Raise a DataError if a hole is empty or too large to be filled."""
+    share = hole.mean()
+    if not 0 < share <= MOST_SHARE:
+        raise DataError(
+            got="a mask with no pixel marked" if share == 0 else f"a hole of {share:.0%}",
+            expected=f"a mask that marks up to {MOST_SHARE:.0%} of the photograph",
+            todo="Mark what is to be filled.",
+        )
+
+
+def greyed(picture: Picture) -> Picture:
+    """A picture without colours (ITU-R BT.601)."""
+    levels = np.rint(picture @ LUMINANCE).astype(np.uint8)
+    return np.repeat(levels[:, :, None], 3, axis=2)
+
+
+def erased(picture: Picture, hole: Mask) -> Picture:
+    """The photograph with its surroundings continued smoothly into a hole (Telea, 2004)."""
+    x, y, w, h = cv2.boundingRect(hole.astype(np.uint8))
+    around = ERASED_AROUND
+    box = slice(max(0, y - around), y + h + around), slice(max(0, x - around), x + w + around)
+    inside = hole[box].astype(np.uint8)
+    blank = picture.copy()
+    blank[box] = cv2.inpaint(picture[box], inside, ERASED_RADIUS, cv2.INPAINT_TELEA)
+    return blank
+
+
+def spread(fillings: Sequence[Filling]) -> float:
+    """Mean difference inside the hole between two fillings, in levels of 0 to 255; 0 for one."""
+    inside = [one.picture.picture[one.hole].astype(np.float32) for one in fillings]
+    pairs = [np.abs(a - b).mean() for k, a in enumerate(inside) for b in inside[:k]]
+    return float(np.mean(pairs)) if pairs else 0.0
+
+
+def widened(mask: Mask, pixels: int) -> Mask:
+    """A mask with so many pixels around it: a defect's rim is rarely marked to the last one."""
+    if pixels == 0:
+        return mask
+    size = 2 * pixels + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.dilate(mask.astype(np.uint8), disc) > 0
+
+
+def margin_of(height: int, width: int) -> int:
+    """Usual margin around the mask of a defect, in pixels."""
+    return ceil(max(height, width) * MARGIN_SHARE)

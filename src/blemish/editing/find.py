@@ -1,0 +1,104 @@
+"""A defect found by comparing its photograph with the in-domain reconstruction.
+
+The generator knows good parts alone, so an in-domain code gives the part without its defect. The
+code is the encoder's own, because a search would draw it towards the defect. The difference is in
+CIELAB, blurred, after the median over the part is taken away, and measured in robust deviations
+(1.4826 times the median of absolute values) over the part.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from blemish.data.colour import lab
+from blemish.data.masks import components
+from blemish.data.shadow import unshadowed_silhouette
+from blemish.errors import DataError
+from blemish.inversion.descent import Watch
+from blemish.inversion.encode import Encode
+from blemish.inversion.invert import invert
+from blemish.inversion.methods import chosen_method
+from blemish.inversion.model import Model
+from blemish.pictures import to_picture
+
+BLUR = 1 / 85  # of the side
+SEEN = 4.5  # robust deviations that a defect has somewhere off the rim
+GROWN = 2.5  # robust deviations to which it is followed from there
+RIM = 1 / 32  # of the side, along the part's outline, where reconstructions are least exact
+LEAST_UNIT = 1.0  # colour distance that counts as a deviation at least
+LEAST_SHARE = 2e-4  # of the picture; smaller pieces are noise
+
+Picture = UInt8[np.ndarray, "r r 3"]
+
+
+def defect_of(
+    model: Model,
+    picture: UInt8[np.ndarray, "h w 3"],
+    *,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Bool[np.ndarray, "h w"]:
+    """Mask of the defect of a photograph.
+
+    Args:
+        model: Networks of a bundle.
+        picture: The photograph.
+        seed: Random seed of the inversion.
+        watch: Callback for each step of the inversion.
+
+    Raises:
+        DataError: Nothing stands out.
+    """
+    method = chosen_method(False) if model.encoder is None else Encode()
+    (found,) = invert(model, [picture], method, seed=seed, watch=watch)
+    seen, good = to_picture(found.target[0]), to_picture(found.image[0])
+    return find_defect(seen, good, *picture.shape[:2])
+
+
+def find_defect(seen: Picture, good: Picture, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """Mask of what a picture shows and its good reconstruction does not.
+
+    Args:
+        seen: The photograph at the generator's resolution.
+        good: Its in-domain reconstruction.
+        height: Rows of the mask.
+        width: Columns of the mask.
+
+    Raises:
+        DataError: Nothing stands out.
+    """
+    part = unshadowed_silhouette(seen) | unshadowed_silhouette(good)
+    marked = _followed(strangeness_map(seen, good, part), part)
+    if not marked.any():
+        raise DataError(
+            got="a photograph that its good reconstruction explains everywhere",
+            expected="a defect that stands out",
+            todo="Mark the defect with --mask.",
+        )
+    large = cv2.resize(marked.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return large > 0.5
+
+
+def strangeness_map(
+    seen: Picture, good: Picture, part: Bool[np.ndarray, "r r"]
+) -> Float[np.ndarray, "r r"]:
+    """Distance of two pictures at each pixel, in robust deviations over the part."""
+    away = lab(seen) - lab(good)
+    away = away - np.median(away[part], axis=0)
+    blur = max(0.5, len(seen) * BLUR)
+    far = np.linalg.norm(cv2.GaussianBlur(away, (0, 0), blur), axis=2)
+    usual = np.median(far[part])
+    unit = max(1.4826 * np.median(np.abs(far[part] - usual)), LEAST_UNIT)
+    return (far - usual) / unit
+
+
+def _followed(
+    strange: Float[np.ndarray, "r r"], part: Bool[np.ndarray, "r r"]
+) -> Bool[np.ndarray, "r r"]:
+    """Pieces above the lower threshold that reach the higher one (hysteresis)."""
+    size = 2 * max(1, round(len(part) * RIM)) + 1
+    inner = cv2.erode(part.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+    wide, certain = (strange > GROWN) & part, (strange > SEEN) & inner
+    least = max(4, round(LEAST_SHARE * wide.size))
+    pieces = [piece for piece in components(wide, least=least) if (piece & certain).any()]
+    return np.any(pieces, axis=0) if pieces else np.zeros_like(wide)

@@ -1,0 +1,30 @@
+"""Interpolation: codes on the line between those of two parts."""
+
+import torch
+
+from blemish.types import Codes
+
+
+def interpolated(a: Codes, b: Codes, steps: int) -> Codes:
+    """Codes at equal distances from the first part to the second, both included.
+
+    Args:
+        a: Codes of a single item.
+        b: Codes of a single item of the same generator.
+        steps: Number of codes, 2 or more.
+    """
+    assert steps > 1
+    times = torch.linspace(0, 1, steps).tolist()
+    return Codes.joined([blend(a, b, time) for time in times])
+
+
+def blend(a: Codes, b: Codes, time: float) -> Codes:
+    """Codes at a time in [0, 1] from the first part to the second.
+
+    Noise maps are blended where both parts have them; otherwise those of neither are used.
+    """
+    shared = (a.noise or {}).keys() & (b.noise or {}).keys()
+    noise = {
+        name: (a.noise or {})[name].lerp((b.noise or {})[name], time) for name in sorted(shared)
+    }
+    return Codes(w=a.w.lerp(b.w, time), noise=noise or None, space="w+")
