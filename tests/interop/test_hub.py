@@ -229,8 +229,8 @@ def test_what_is_pushed_is_loaded(hub: Hub, bundle: Bundle, tmp_path: Path) -> N
     assert found.config == bundle.config
     assert found.digest == pack(bundle, tmp_path / "packed").digest
     card = ModelCard.load(found.path / "README.md")
-    assert card.text == f"\n{CARD}" and card.data.library_name == "blemish"
-    assert {"crack", "paint"} <= {*card.data.tags}
+    assert card.text == f"\n{CARD}" and card.data.to_dict()["library_name"] == "blemish"
+    assert {"crack", "paint"} <= {*card.data.to_dict()["tags"]}
     weights = bundle.tensors("generator")
     for name, tensor in found.tensors("generator").items():
         torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-3)

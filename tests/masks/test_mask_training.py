@@ -167,6 +167,7 @@ def test_masks_of_solid_types_have_no_holes() -> None:
     generator, part = MaskGenerator(CONFIG), disc(96, 48, 48, 30)
     with torch.no_grad():
         for layer in generator.tofield:
+            assert isinstance(layer, ToRGB)
             layer.bias.normal_(std=8, generator=torch.Generator().manual_seed(1))
     solid = MaskGenerator(replace(CONFIG, solid=("crack",)))
     solid.load_state_dict(generator.state_dict())

@@ -231,8 +231,8 @@ def test_the_card_says_what_it_is(made: Path, tmp_path: Path) -> None:
     text = card_of(made, tmp_path / "nuts", pairs=True, share=0.5)
     known = DatasetCard(text)
     assert known.text.startswith("\n# nuts: a data card\n")
-    assert {"synthetic", "crack", "paint"} <= {*known.data.tags}
-    assert known.data.size_categories == "n<1K"
+    assert {"synthetic", "crack", "paint"} <= {*known.data.to_dict()["tags"]}
+    assert known.data.to_dict()["size_categories"] == "n<1K"
     for says in (
         "| what | 5 photographs of parts with a synthetic defect",
         "| types | crack 3, paint 2 |",

@@ -30,7 +30,7 @@ from blemish.tracking import ProgressLine, Statistics, draw_curves
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # which only trainings import
-    from lightning_fabric.loggers import Logger
+    from lightning_fabric.loggers.logger import Logger
 
 Parameters = list[nn.Parameter]
 Options = Mapping[str, Any]  # of a command, as JSON holds them
