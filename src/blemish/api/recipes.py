@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from blemish.api.item import Item
 from blemish.devices import choose_device
@@ -18,6 +18,9 @@ from blemish.synthesis.batch.pool import refuse_workers, usual_workers
 from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.batch.tasks import task_of
 from blemish.synthesis.dataset import Synthetic
+
+if TYPE_CHECKING:
+    import ray.data  # pyright: ignore[reportMissingImports]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,26 @@ class RecipeItems:
             for _ in batch.make(workers=count):
                 pass
             return batch.finish()
+
+    def to_ray(self, *, actors: int | None = None) -> "ray.data.Dataset":
+        """The items as a data set of Ray, made on its cluster when it is read.
+
+        Near-duplicates are not decided: items are made apart from each other.
+
+        Args:
+            actors: Most processes at a time, of one core each; by default all cores.
+
+        Returns:
+            One row per item: index, name, type, outcome, the PNGs of image, mask and twin, and the
+            row of the manifest as JSON.
+
+        Raises:
+            OptionError: The packages of the extra 'ray' are not installed.
+        """
+        from blemish.synthesis.batch.on_ray import items_on_ray
+        from blemish.synthesis.batch.portions import Maker
+
+        return items_on_ray(Maker(recipe=self.recipe), actors=actors)
 
     def _made(self, index: int, folder: Path) -> Item | FailedItem:
         place = workplace_of(self.recipe, folder, device=self.device, keep_all=True)

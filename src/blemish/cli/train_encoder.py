@@ -1,9 +1,10 @@
 """`blemish train encoder`: training of the network that predicts codes."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
@@ -22,6 +23,11 @@ from blemish.cli.running import (
     trainable,
 )
 from blemish.names import EncoderRecipe, FeatureSource
+
+if TYPE_CHECKING:
+    from blemish.checkpoint import Bundle
+    from blemish.data.augment import Symmetries
+    from blemish.inversion.recipes import EncoderTraining
 
 OF_RECIPE = "(default: the recipe's)"
 Weight = Annotated[float | None, arg(help_behavior_hint=OF_RECIPE)]
@@ -90,37 +96,16 @@ def encoder(
     """
     from blemish.checkpoint import find_bundle
     from blemish.data import DefectFolder
-    from blemish.generator.presets import preset_of
     from blemish.inversion.model import SAMPLES
-    from blemish.inversion.recipes import RECIPES
     from blemish.inversion.train import ENCODER, train_encoder
 
     found = trainable(bundle)
     state = found.path / "training" / ENCODER
-    run, mine = recall(
-        run,
-        state,
-        recipe=recipe,
-        grow=grow,
-        symmetries=symmetries,
-        placements=placements,
-        everything=everything,
-        **asdict(terms),
-    )
+    asked = {"recipe": recipe, "grow": grow, "symmetries": symmetries, "placements": placements}
+    run, mine = recall(run, state, **asked, everything=everything, **asdict(terms))
     mine["recipe"] = mine["recipe"] or USUAL
     grow, everything = mine["grow"], mine["everything"]
-    terms = Terms(**{name: mine[name] for name in asdict(terms)})
-    preset, chosen = preset_of(found), RECIPES[mine["recipe"]]
-    training = replace(
-        chosen,
-        schedule=run.schedule(chosen.schedule),
-        symmetries=choose_symmetries(
-            mine["symmetries"], symmetries_of(found) or preset.training.symmetries
-        ),
-        **given(terms),
-    )
-    moved = choose_symmetries(mine["placements"], preset.placements)
-    folder = DefectFolder(data)
+    training, moved = _chosen(found, run, mine)
     if run.dry_run:
         about = {
             "recipe": mine["recipe"],
@@ -134,7 +119,7 @@ def encoder(
     with Progress(line, SAMPLES) as progress:
         work = partial(
             train_encoder,
-            folder,
+            DefectFolder(data),
             found,
             training,
             placements=moved,
@@ -143,3 +128,21 @@ def encoder(
             tell=progress.part,
         )
         carry_out(work, run, mine, state, "encoder", data, "--bundle", bundle, done=done)
+
+
+def _chosen(
+    bundle: "Bundle", run: Run, mine: Mapping[str, Any]
+) -> "tuple[EncoderTraining, Symmetries]":
+    """Options of the training, and symmetries of a defect."""
+    from blemish.generator.presets import preset_of
+    from blemish.inversion.recipes import RECIPES
+
+    preset, recipe = preset_of(bundle), RECIPES[mine["recipe"]]
+    usual = symmetries_of(bundle) or preset.training.symmetries
+    training = replace(
+        recipe,
+        schedule=run.schedule(recipe.schedule),
+        symmetries=choose_symmetries(mine["symmetries"], usual),
+        **given(Terms(**{name: mine[name] for name in asdict(Terms())})),
+    )
+    return training, choose_symmetries(mine["placements"], preset.placements)
