@@ -34,7 +34,9 @@ masks = "mask.png"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("props") / "bundle", windows=True).path
+    return write_bundle(
+        tmp_path_factory.mktemp("props") / "bundle", encoder=True, windows=True
+    ).path
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_a_recipe_names_the_camera(place: Path, capsys: pytest.CaptureFixture[st
     assert exit_code(BATCH) == 2
     assert "--levels 4095, or levels = 4095 to a recipe" in capsys.readouterr().err
     (place / "recipe.toml").write_text(RECIPE.format(levels="levels = 4095"))
-    assert exit_code(BATCH.replace("--out out", "--out second")) == 0
+    assert exit_code(BATCH.replace("--out out", "--out second --keep-all")) == 0
     (place / "out").rename(place / "first")
     (place / "second").rename(place / "out")
     for row in rows(place):
@@ -154,7 +156,8 @@ def test_a_mask_that_vanishes_at_the_models_resolution_is_said_aloud(
     mask = np.zeros(SIZE, bool)
     mask[32:34, 32:34] = True
     write_picture(place / "mask.png", mask)
-    assert exit_code(LINE.format(name="nut.png")) == 0
+    line = LINE.replace("--method window", "--method optimize --invert encode")
+    assert exit_code(line.format(name="nut.png")) == 0
     assert any("mask.png has 1 pixels at the model's resolution" in m for m in caplog.messages)
 
 

@@ -159,7 +159,7 @@ LINES = {
             '    "dummy": (dummy, "a list of names"),',
         ),
         (
-            "from blemish.synthesis.export.imagefolder import imagefolder",
+            "from blemish.synthesis.export.imagefolder import LIST, imagefolder",
             "from blemish.synthesis.export.dummy import dummy",
         ),
     ],

@@ -114,7 +114,7 @@ def refuse_without_package(name: LoggerName) -> None:
         raise OptionError(
             got=f"--log {name}, without its package",
             expected=f"the package {name}",
-            todo=f"Run: pip install 'blemish[{name}]'",
+            todo=f"Run pip install 'blemish[{name}]'.",
         )
 
 

@@ -345,7 +345,7 @@ def test_others_do_without(model: Model, target: Tensor, how: Method) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_no_defect_is_found_without_a_branch(target: Tensor, name: InversionMethod) -> None:
     bare = fresh_model(replace(CONFIG, defect=None))
-    with pytest.raises(BundleError, match="without a defect branch"):
+    with pytest.raises(BundleError, match="has no defect branch"):
         find(bare, method(name, "w"), target[:1], defect=True)
     assert find(bare, method(name, "w"), target[:1]).codes.w_defect is None
 

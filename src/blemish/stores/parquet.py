@@ -48,7 +48,7 @@ class Parquet:
             raise OptionError(
                 got="a data set in Parquet without the package pyarrow",
                 expected="the package of the extra 'parquet'",
-                todo="Install it with: pip install 'blemish[parquet]'",
+                todo="Run pip install 'blemish[parquet]'.",
             ) from error
 
     def write(self, path: Path, samples: Iterable[Sample], kinds: tuple[str, ...]) -> None:

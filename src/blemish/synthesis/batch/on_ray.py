@@ -151,7 +151,7 @@ def connect(address: str | None) -> None:
         raise OptionError(
             got="the engine ray without its packages",
             expected="the packages of the extra 'ray'",
-            todo="Install them with: pip install 'blemish[ray]'",
+            todo="Run pip install 'blemish[ray]'.",
         ) from error
     if ray.is_initialized():
         return
