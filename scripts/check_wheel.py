@@ -11,6 +11,7 @@ NEEDED = (
     "blemish/py.typed",
     "blemish/bundles/hazelnut/config.json",
     "blemish/bundles/hazelnut/README.md",
+    "blemish/studio/static/index.html",
 )
 NEEDED_IN_SDIST = ("pyproject.toml", "LICENSE", "CHANGELOG.md", "tests/tiny.py", "scripts/test")
 
