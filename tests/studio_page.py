@@ -8,8 +8,8 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from blemish.studio.app import make_app
+from blemish.studio.painted import painted
 from blemish.studio.places import Places
-from blemish.studio.runs import runs_of
 from blemish.studio.studio import Studio
 
 TOKEN = "a-token-of-the-tests"
@@ -68,5 +68,5 @@ class Opening:
 
 
 def _plain(mask: np.ndarray) -> dict[str, list[int]]:
-    found = runs_of(mask)
+    found = painted(mask)
     return {"box": [*found.box], "runs": [*found.runs]}

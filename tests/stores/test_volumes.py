@@ -15,7 +15,7 @@ from blemish.manifest import MANIFEST
 from blemish.names import StoreName
 from blemish.pictures import write_picture
 from blemish.stores.reading import file_of
-from blemish.stores.samples import ITEM_KINDS, TWIN_KINDS, Sample, key_of, member, split_member
+from blemish.stores.samples import ITEM_KINDS, TWIN_KINDS, StoredItem, key_of, member, split_member
 from blemish.stores.store import VOLUMES, Store
 
 try:
@@ -37,7 +37,7 @@ def store(name: StoreName) -> Store:
 
 
 @pytest.fixture
-def samples(tmp_path: Path) -> list[Sample]:
+def samples(tmp_path: Path) -> list[StoredItem]:
     """More than one group of rows, of which each second one lacks files."""
     found = []
     for k in range(40):
@@ -47,11 +47,11 @@ def samples(tmp_path: Path) -> list[Sample]:
         row = {"name": f"{k}", "type": "crack", "outcome": "kept", "index": k, "seed": 2**32 - 1}
         row |= {"strength": 0.5, "files": {"twin": "twins/000000.tar/nut.twin.png"}}
         given = files if k % 2 else {"image": files["image"]}
-        found.append(Sample(key=f"{k:06d}_é", files=given, row=row))
+        found.append(StoredItem(key=f"{k:06d}_é", files=given, row=row))
     return found
 
 
-def test_every_file_comes_back(store: Store, samples: list[Sample], tmp_path: Path) -> None:
+def test_every_file_comes_back(store: Store, samples: list[StoredItem], tmp_path: Path) -> None:
     volume = tmp_path / f"volume{store.suffix}"
     store.write(volume, samples, ITEM_KINDS)
     for sample in samples:
@@ -62,7 +62,7 @@ def test_every_file_comes_back(store: Store, samples: list[Sample], tmp_path: Pa
 
 
 def test_the_same_samples_give_the_same_bytes(
-    store: Store, samples: list[Sample], tmp_path: Path
+    store: Store, samples: list[StoredItem], tmp_path: Path
 ) -> None:
     one, other = tmp_path / f"one{store.suffix}", tmp_path / f"other{store.suffix}"
     store.write(one, samples, ITEM_KINDS)
@@ -70,7 +70,9 @@ def test_the_same_samples_give_the_same_bytes(
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_a_volume_is_whole_or_missing(store: Store, samples: list[Sample], tmp_path: Path) -> None:
+def test_a_volume_is_whole_or_missing(
+    store: Store, samples: list[StoredItem], tmp_path: Path
+) -> None:
     place = tmp_path / "out"
     place.mkdir()
     samples[-1].files["image"].unlink()
@@ -81,7 +83,7 @@ def test_a_volume_is_whole_or_missing(store: Store, samples: list[Sample], tmp_p
 
 @pytest.mark.skipif(resource is None, reason="the system has no limit of a file's size")
 def test_a_disk_that_takes_no_more_is_told(
-    store: Store, samples: list[Sample], tmp_path: Path
+    store: Store, samples: list[StoredItem], tmp_path: Path
 ) -> None:
     assert resource is not None
     samples[0].files["image"].write_bytes(os.urandom(2**16))
@@ -96,7 +98,7 @@ def test_a_disk_that_takes_no_more_is_told(
     assert not files_in(place)
 
 
-def test_an_archive_has_the_names_of_webdataset(samples: list[Sample], tmp_path: Path) -> None:
+def test_an_archive_has_the_names_of_webdataset(samples: list[StoredItem], tmp_path: Path) -> None:
     VOLUMES["tar"]().write(tmp_path / "volume.tar", samples, ITEM_KINDS)
     with tarfile.open(tmp_path / "volume.tar") as archive:
         names = archive.getnames()
@@ -107,12 +109,12 @@ def test_an_archive_has_the_names_of_webdataset(samples: list[Sample], tmp_path:
     assert names[2:5] == ["000001_é.json", "000001_é.image.png", "000001_é.codes.safetensors"]
 
 
-def test_parquet_has_rows_with_pictures(samples: list[Sample], tmp_path: Path) -> None:
+def test_parquet_has_rows_with_pictures(samples: list[StoredItem], tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     volume = tmp_path / "volume.parquet"
     write_picture(tmp_path / "picture.png", part())
     shown = [
-        Sample(key=s.key, files={"image": tmp_path / "picture.png"}, row=s.row) for s in samples
+        StoredItem(key=s.key, files={"image": tmp_path / "picture.png"}, row=s.row) for s in samples
     ]
     VOLUMES["parquet"]().write(volume, shown, ITEM_KINDS)
     rows = datasets.load_dataset(
@@ -134,7 +136,7 @@ def put(root: Path, name: StoreName, content: bytes = b"picture") -> tuple[Path,
     (root / "kept").mkdir()
     file.write_bytes(content)
     row = {**ROW, "files": {"image": f"kept/0{store.suffix}/{member(key, 'image')}"}}
-    sample = Sample(key=key, files={"image": file}, row=row)
+    sample = StoredItem(key=key, files={"image": file}, row=row)
     store.write(root / "kept" / f"0{store.suffix}", [sample], ITEM_KINDS)
     return root / MANIFEST, row
 
@@ -175,9 +177,9 @@ def test_a_link_out_of_the_folder_is_refused(name: StoreName, tmp_path: Path) ->
 
 
 def test_photographs_have_volumes_of_their_own(
-    store: Store, samples: list[Sample], tmp_path: Path
+    store: Store, samples: list[StoredItem], tmp_path: Path
 ) -> None:
-    twins = [Sample(key=s.key, files={"twin": s.files["image"]}) for s in samples]
+    twins = [StoredItem(key=s.key, files={"twin": s.files["image"]}) for s in samples]
     volume = tmp_path / f"twins{store.suffix}"
     store.write(volume, twins, TWIN_KINDS)
     for twin in twins:

@@ -15,7 +15,7 @@ from studio_page import Opening, Page
 from tiny import part, spot
 
 from blemish.pictures import read_picture
-from blemish.studio.runs import Runs, runs_of
+from blemish.studio.painted import PaintedMask, painted
 
 
 def test_a_kept_item_has_the_bytes_of_the_command_line(page: Page, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_masks_of_every_kind_are_drawn_on_the_part(kind: str, page: Page) -> Non
     wish = {"bundle": str(page.bundle), "kind": kind, "type": "paint", "seed": 1}
     wish |= {} if kind == "learned" else {"area": 0.05}
     found = page.post(f"/api/photographs/{id}/mask", wish)
-    mask = Runs(box=tuple(found["box"]), runs=tuple(found["runs"])).mask(64, 64)
+    mask = PaintedMask(box=tuple(found["box"]), runs=tuple(found["runs"])).mask(64, 64)
     assert 0 < mask.sum() < mask.size
 
 
@@ -127,12 +127,14 @@ def test_a_mask_file_is_read_as_the_command_line_reads_it(page: Page, place: Pat
     headers = {"content-type": "application/octet-stream"}
     answer = page.client.post(f"/api/photographs/{id}/mask-file", content=data, headers=headers)
     found = answer.json()
-    assert (Runs(box=tuple(found["box"]), runs=tuple(found["runs"])).mask(64, 64) == spot()).all()
+    assert (
+        PaintedMask(box=tuple(found["box"]), runs=tuple(found["runs"])).mask(64, 64) == spot()
+    ).all()
 
 
 @pytest.mark.parametrize("mask", [spot(), spot() & False, ~(spot() & False), part()[..., 0] > 120])
 def test_runs_give_their_mask_back(mask: np.ndarray) -> None:
-    assert (runs_of(mask).mask(*mask.shape) == mask).all()
+    assert (painted(mask).mask(*mask.shape) == mask).all()
 
 
 def test_mistakes_say_what_to_do(page: Page) -> None:

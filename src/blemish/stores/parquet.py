@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.errors import OptionError
 from blemish.files import replacing
-from blemish.stores.samples import PICTURE, SUFFIXES, TWIN_KINDS, Sample, member, split_member
+from blemish.stores.samples import PICTURE, SUFFIXES, TWIN_KINDS, StoredItem, member, split_member
 
 if TYPE_CHECKING:
     import pyarrow
@@ -51,7 +51,7 @@ class Parquet:
                 todo="Run pip install 'blemish[parquet]'.",
             ) from error
 
-    def write(self, path: Path, samples: Iterable[Sample], kinds: tuple[str, ...]) -> None:
+    def write(self, path: Path, samples: Iterable[StoredItem], kinds: tuple[str, ...]) -> None:
         """See `Store.write`."""
         import pyarrow
         from pyarrow.parquet import ParquetWriter
@@ -100,7 +100,7 @@ def _feature(kind: str) -> dict[str, Any]:
     return {"bytes": _value("binary"), "path": _value("string")}
 
 
-def _row(sample: Sample, kinds: tuple[str, ...]) -> dict[str, Any]:
+def _row(sample: StoredItem, kinds: tuple[str, ...]) -> dict[str, Any]:
     row = sample.row
     files = {kind: _file(sample, kind) for kind in kinds if kind in sample.files}
     if not row:
@@ -114,7 +114,7 @@ def _twin(row: Mapping[str, Any]) -> str | None:
     return None if named is None else split_member(named)[1]
 
 
-def _file(sample: Sample, kind: str) -> dict[str, Any]:
+def _file(sample: StoredItem, kind: str) -> dict[str, Any]:
     return {"bytes": sample.files[kind].read_bytes(), "path": member(sample.key, kind)}
 
 

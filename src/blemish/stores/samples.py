@@ -12,7 +12,7 @@ PICTURE = ".png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class StoredItem:
     """What a volume holds under one key.
 
     Attributes:

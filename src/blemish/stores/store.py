@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from blemish.names import StoreName
 from blemish.stores.parquet import Parquet
-from blemish.stores.samples import Sample
+from blemish.stores.samples import StoredItem
 from blemish.stores.tar import Tar
 
 
@@ -29,7 +29,7 @@ class Store(Protocol):
 
     suffix: str
 
-    def write(self, path: Path, samples: Iterable[Sample], kinds: tuple[str, ...]) -> None:
+    def write(self, path: Path, samples: Iterable[StoredItem], kinds: tuple[str, ...]) -> None:
         """Write a volume, whole or not at all; the same samples give the same bytes.
 
         Args:

@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 from blemish.files import check_path, replacing, write_scratch
-from blemish.stores.samples import Sample, member
+from blemish.stores.samples import StoredItem, member
 
 OPEN = 4  # volumes whose members are known at the same time
 
@@ -25,7 +25,7 @@ class Tar:
 
     suffix = ".tar"
 
-    def write(self, path: Path, samples: Iterable[Sample], kinds: tuple[str, ...]) -> None:
+    def write(self, path: Path, samples: Iterable[StoredItem], kinds: tuple[str, ...]) -> None:
         """See `Store.write`."""
         with replacing(path) as temporary, tarfile.open(temporary, "w") as archive:
             for sample in samples:
@@ -65,7 +65,7 @@ def extract(archive: Path, folder: Path) -> None:
                 write_scratch(folder / name, content.read())
 
 
-def _members(sample: Sample, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _members(sample: StoredItem, kinds: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     if sample.row:
         yield f"{sample.key}.json", json.dumps(sample.row).encode()
     for kind in kinds:

@@ -13,7 +13,7 @@ from blemish.originals import Original
 from blemish.pictures import read_mask, read_picture
 from blemish.studio.drafts import Draft
 from blemish.studio.photographs import Opened
-from blemish.studio.placing import Placer, command_of
+from blemish.studio.placing import DraftPlacer, command_of
 from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, close_up, jpeg, reduced
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.naming import plain_stem
@@ -63,11 +63,11 @@ class Collection:
         found = {row["name"]: row for row in read_rows(self.folder(name) / "manifest.jsonl")}
         return [*found.values()]
 
-    def keep(self, placer: Placer, opened: Opened, draft: Draft) -> Row:
+    def keep(self, placer: DraftPlacer, opened: Opened, draft: Draft) -> Row:
         """Make an item and add it to those that are kept, with the files of its masks.
 
         Raises:
-            UserError: As in `Placer.order`, or the folder can't be written to.
+            UserError: As in `DraftPlacer.order`, or the folder can't be written to.
         """
         folder = self.folder(KEPT)
         masks = [self._write_mask(opened, one.mask.mask(*opened.size)) for one in draft.defects]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from blemish.documents import fill, limit, read_json
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable, write_atomically
-from blemish.studio.runs import Runs
+from blemish.studio.painted import PaintedMask
 
 Method = Literal["window", "paste"]
 MOST_DEFECTS = 16
@@ -24,7 +24,7 @@ class Defect:
     """
 
     type: str
-    mask: Runs
+    mask: PaintedMask
 
 
 @dataclass(frozen=True, kw_only=True)

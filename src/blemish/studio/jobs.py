@@ -32,7 +32,7 @@ POINTS = 200  # of a curve
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class BackgroundJob:
     """A command.
 
     Attributes:
@@ -81,7 +81,7 @@ class Jobs:
         *,
         folder: str = "",
         total: float = 0,
-    ) -> Job:
+    ) -> BackgroundJob:
         """Start a command.
 
         Raises:
@@ -95,12 +95,12 @@ class Jobs:
             )
         ids = (f"{kind}-{k}" for k in count(1))
         id = next(one for one in ids if one not in self.known)
-        job = Job(
+        job = BackgroundJob(
             id=id, kind=kind, title=title, arguments=(*arguments,), folder=folder, total=total
         )
         return await self._launch(job)
 
-    async def resume(self, id: str) -> Job:
+    async def resume(self, id: str) -> BackgroundJob:
         """Start a job's command again; it carries on.
 
         Raises:
@@ -116,7 +116,7 @@ class Jobs:
             )
         return await self._launch(replace(job, state="running", began=time.time(), code=None))
 
-    def stop(self, id: str) -> Job:
+    def stop(self, id: str) -> BackgroundJob:
         """Ask a job to stop; it leaves whole files, can be resumed, and may take some seconds."""
         job, process = self.find(id), self.processes.get(id)
         if process is not None and process.returncode is None:
@@ -132,7 +132,7 @@ class Jobs:
         for process in self.processes.values():
             process.kill()
 
-    def find(self, id: str) -> Job:
+    def find(self, id: str) -> BackgroundJob:
         """A job.
 
         Raises:
@@ -144,7 +144,7 @@ class Jobs:
             )
         return self.known[id]
 
-    def about(self, job: Job) -> dict[str, Any]:
+    def about(self, job: BackgroundJob) -> dict[str, Any]:
         """State and progress of a job, as the page shows them."""
         spent = job.seconds + (time.time() - job.began if job.state == "running" else 0)
         done = self._done(job, spent)
@@ -159,7 +159,7 @@ class Jobs:
             "resumable": job.kind in RESUMABLE and job.state in ("stopped", "failed"),
         }
 
-    def log(self, job: Job) -> str:
+    def log(self, job: BackgroundJob) -> str:
         """End of what a job has printed."""
         file = self._log(job.id)
         if not file.is_file():
@@ -168,12 +168,12 @@ class Jobs:
             log.seek(max(0, file.stat().st_size - LOG_BYTES))
             return log.read().decode(errors="replace")
 
-    def output(self, job: Job) -> str:
+    def output(self, job: BackgroundJob) -> str:
         """All that a job has printed on stdout."""
         file = self.folder / f"{job.id}.out"
         return file.read_text(errors="replace") if file.is_file() else ""
 
-    def curves(self, job: Job) -> dict[str, dict[str, list[float]]]:
+    def curves(self, job: BackgroundJob) -> dict[str, dict[str, list[float]]]:
         """Statistics of a training by stage and name, thinned out; `kimg` is the axis."""
         folder = self.out / job.folder / "training"
         if job.kind != "train":
@@ -181,13 +181,13 @@ class Jobs:
         files = sorted(folder.glob("*/stats.jsonl"))
         return {file.parent.name: _columns(read_statistics(file)) for file in files}
 
-    def sample(self, job: Job) -> Path | None:
+    def sample(self, job: BackgroundJob) -> Path | None:
         """Newest grid of samples of a training."""
         found = [*(self.out / job.folder / "training").glob("*/*.png")] if job.folder else []
         grids = [path for path in found if path.name != "curves.png"]
         return max(grids, key=lambda path: path.stat().st_mtime, default=None)
 
-    async def _launch(self, job: Job) -> Job:
+    async def _launch(self, job: BackgroundJob) -> BackgroundJob:
         self._refuse_second(job)
         ensure_writable(self.folder)
         self._store(job)
@@ -203,7 +203,7 @@ class Jobs:
         self.watchers[job.id] = asyncio.create_task(self._watch(job, process))
         return job
 
-    async def _watch(self, job: Job, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, job: BackgroundJob, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
         stopped = code in (130, 143, -2, -15, -9)
         state: State = "finished" if code == 0 else "stopped" if stopped else "failed"
@@ -211,7 +211,7 @@ class Jobs:
         self._store(replace(job, state=state, code=code, seconds=seconds))
         del self.processes[job.id]
 
-    def _refuse_second(self, job: Job) -> None:
+    def _refuse_second(self, job: BackgroundJob) -> None:
         """Refuse a second run or training beside one; each takes all cores."""
         rivals = [one for one in self.known.values() if one.kind == job.kind]
         if any(one.state == "running" for one in rivals):
@@ -221,7 +221,7 @@ class Jobs:
                 todo="Wait for it, or stop it.",
             )
 
-    def _done(self, job: Job, spent: float) -> float:
+    def _done(self, job: BackgroundJob, spent: float) -> float:
         if job.kind == "train":
             return spent / 60
         if job.kind != "run":
@@ -232,15 +232,15 @@ class Jobs:
         with manifest.open("rb") as file:
             return sum(1 for _ in file)
 
-    def _store(self, job: Job) -> None:
+    def _store(self, job: BackgroundJob) -> None:
         self.known[job.id] = job
         write_atomically(self.folder / f"{job.id}.json", json.dumps(asdict(job)).encode())
 
-    def _stored(self) -> list[Job]:
+    def _stored(self) -> list[BackgroundJob]:
         found = []
         for file in sorted(self.folder.glob("*.json")):
             with suppress(ValueError, DataError):  # a damaged record is left where it is
-                found.append(fill(Job, read_json(file, "a job of the studio"), file.name))
+                found.append(fill(BackgroundJob, read_json(file, "a job of the studio"), file.name))
         return found
 
     def _log(self, id: str) -> Path:
@@ -250,7 +250,7 @@ class Jobs:
         return self.folder / f"{id}.out"
 
 
-def _ended(job: Job) -> Job:
+def _ended(job: BackgroundJob) -> BackgroundJob:
     """A job of an earlier start; what was running then ended with it."""
     return replace(job, state="stopped") if job.state == "running" else job
 

@@ -60,7 +60,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Photograph:
+class ListedPhotograph:
     """A photograph that can be opened.
 
     Attributes:
@@ -83,20 +83,20 @@ class Photographs:
 
     def __init__(self, uploads: Path) -> None:
         self.uploads = uploads
-        self.known: dict[str, Photograph] = {}
+        self.known: dict[str, ListedPhotograph] = {}
         self.open, self.small = OrderedDict[str, Opened](), OrderedDict[str, bytes]()
         self.lock = Lock()
 
-    def add_folder(self, folder: Path, shown: str) -> list[Photograph]:
+    def add_folder(self, folder: Path, shown: str) -> list[ListedPhotograph]:
         """Make the pictures of a folder known."""
         return [self.add(path, shown) for path in pictures_in(folder)]
 
-    def add(self, path: Path, shown: str) -> Photograph:
+    def add(self, path: Path, shown: str) -> ListedPhotograph:
         """Make a picture known."""
         id = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
-        return self.known.setdefault(id, Photograph(id, path, shown))
+        return self.known.setdefault(id, ListedPhotograph(id, path, shown))
 
-    def find(self, id: str) -> Photograph:
+    def find(self, id: str) -> ListedPhotograph:
         """A photograph by its name on the page.
 
         Raises:
@@ -134,7 +134,7 @@ class Photographs:
                 self.small.popitem(last=False)
             return self.small[id]
 
-    async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> Photograph:
+    async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> ListedPhotograph:
         """Store a file that was dragged onto the page, byte for byte.
 
         Args:

@@ -54,7 +54,7 @@ class MaskWish:
     area: float | None = None
 
 
-class Placer:
+class DraftPlacer:
     """Opened bundles at work.
 
     Args:

@@ -12,7 +12,7 @@ from blemish.studio.drafts import Session
 from blemish.studio.jobs import Jobs
 from blemish.studio.photographs import Photographs
 from blemish.studio.places import Places
-from blemish.studio.placing import Placer
+from blemish.studio.placing import DraftPlacer
 from blemish.studio.worker import Worker
 
 GOOD = ("train/good", "good", "")  # where photographs of good parts lie in a folder, the best first
@@ -68,9 +68,9 @@ class Studio:
         return Worker()
 
     @cached_property
-    def placer(self) -> Placer:
+    def placer(self) -> DraftPlacer:
         """Bundles at work."""
-        return Placer(self.bundles(), self.real, self.device)
+        return DraftPlacer(self.bundles(), self.real, self.device)
 
     @cached_property
     def real(self) -> Path | None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from blemish.studio.answers import number, picture, plain, read_wish, studio_of
-from blemish.studio.photographs import Photograph
+from blemish.studio.photographs import ListedPhotograph
 from blemish.studio.views import cut_out, jpeg
 
 
@@ -80,7 +80,7 @@ async def cut(request: Request) -> Response:
     return picture(await studio.worker.latest("cut", encoded))
 
 
-def _named(one: Photograph) -> dict[str, str]:
+def _named(one: ListedPhotograph) -> dict[str, str]:
     return {"id": one.id, "name": one.path.name, "folder": one.folder}
 
 

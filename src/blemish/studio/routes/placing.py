@@ -16,8 +16,8 @@ from blemish.originals import Original
 from blemish.pairs import read_mask_for
 from blemish.studio.answers import number, picture, plain, read_body, read_wish, studio_of
 from blemish.studio.drafts import as_draft
+from blemish.studio.painted import painted
 from blemish.studio.placing import MaskWish
-from blemish.studio.runs import runs_of
 
 
 async def bundle(request: Request) -> Response:
@@ -56,7 +56,7 @@ async def draw_mask(request: Request) -> Response:
     wish = await read_wish(request, MaskWish)
 
     def drawn() -> dict[str, object]:
-        return asdict(runs_of(studio.placer.draw(studio.photographs.opened(id), wish)))
+        return asdict(painted(studio.placer.draw(studio.photographs.opened(id), wish)))
 
     return plain(await studio.worker.latest("mask", drawn))
 
@@ -73,7 +73,7 @@ async def load_mask(request: Request) -> Response:
         with TemporaryDirectory(dir=studio.session.folder) as folder:
             file = Path(folder) / "mask.png"
             file.write_bytes(data)
-            return asdict(runs_of(read_mask_for(opened.original.header, file, kind)))
+            return asdict(painted(read_mask_for(opened.original.header, file, kind)))
 
     return plain(await studio.worker.latest("mask", read))
 

@@ -20,7 +20,7 @@ from blemish.synthesis.batch.batch import finish, options_of
 from blemish.synthesis.batch.gather import KINDS, join, write_kinds
 from blemish.synthesis.batch.on_ray import connect, make_portions
 from blemish.synthesis.batch.packing import STAGING
-from blemish.synthesis.batch.places import Place
+from blemish.synthesis.batch.places import DataPlace
 from blemish.synthesis.batch.portions import PORTIONS, SIZE, Maker, portion, take_machine
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.batch.record import NAME, keep_record, refuse_shards
@@ -61,7 +61,7 @@ def make_on_cluster(
         OptionError: Ray is not installed, or the place can't have such a store.
         OutputError: The place can't be written to.
     """
-    place = Place(uri)
+    place = DataPlace(uri)
     _refuse_loose(place, store)
     options = options_of(recipe, device=device, keep_all=keep_all, store=store)
     maker = Maker(recipe=recipe, device=device, keep_all=keep_all, size=size)
@@ -89,7 +89,7 @@ class _Run:
     """
 
     maker: Maker
-    place: Place
+    place: DataPlace
     root: Path
     options: Mapping[str, Any]
     machines: list[tuple[dict[str, Any], range]] = field(default_factory=list)
@@ -154,7 +154,7 @@ class _Run:
 
 
 @contextmanager
-def _folder(place: Place) -> Iterator[Path]:
+def _folder(place: DataPlace) -> Iterator[Path]:
     """The place itself if it is a folder, otherwise a temporary one."""
     if place.folder is not None:
         yield place.folder
@@ -163,7 +163,7 @@ def _folder(place: Place) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _refuse_loose(place: Place, store: StoreName) -> None:
+def _refuse_loose(place: DataPlace, store: StoreName) -> None:
     if place.folder is None and store == "folder":
         raise OptionError(
             got=f"{place.uri} with single files",

@@ -17,7 +17,7 @@ import numpy as np
 
 from blemish.errors import BlemishError, OptionError, OutputError
 from blemish.manifest import Row, to_line
-from blemish.synthesis.batch.places import Place
+from blemish.synthesis.batch.places import DataPlace
 from blemish.synthesis.batch.pool import single_thread
 from blemish.synthesis.batch.portions import Maker, portion
 
@@ -38,7 +38,7 @@ class PortionActor:
 
     def __init__(self, maker: Maker, uri: str) -> None:
         single_thread()
-        self.maker, self.place = maker, Place(uri)
+        self.maker, self.place = maker, DataPlace(uri)
 
     def __call__(self, block: Numbers) -> Numbers:
         told = [self._made(int(number)) for number in block[NUMBER]]

@@ -18,7 +18,7 @@ from blemish.names import StoreName
 from blemish.stores.samples import (
     ITEM_KINDS,
     TWIN_KINDS,
-    Sample,
+    StoredItem,
     key_of,
     member,
     split_member,
@@ -210,24 +210,24 @@ class Volumes(Chunks):
     def _volume(self, folder: str) -> Path:
         return self.root / folder / f"{self.number:06d}{self.store.suffix}"
 
-    def _write(self, folder: str, samples: Sequence[Sample], kinds: tuple[str, ...]) -> None:
+    def _write(self, folder: str, samples: Sequence[StoredItem], kinds: tuple[str, ...]) -> None:
         ensure_writable(self.root / folder)
         self.store.write(self._volume(folder), samples, kinds)
         self.on_volume(self._volume(folder))
 
-    def _samples(self, outcome: str) -> Iterator[Sample]:
+    def _samples(self, outcome: str) -> Iterator[StoredItem]:
         for row in self.rows:
             if row["outcome"] == outcome:
                 files = {k: path for k, path in self.files_of(row).items() if k != "twin"}
-                yield Sample(key=key_of(row["name"]), files=files, row=row)
+                yield StoredItem(key=key_of(row["name"]), files=files, row=row)
 
-    def _photographs(self) -> Iterator[Sample]:
+    def _photographs(self) -> Iterator[StoredItem]:
         """Photographs that no earlier volume has."""
         here = {row["files"]["twin"]: row for row in self.rows if "twin" in row["files"]}
         for named, row in here.items():
             volume, key, _ = split_member(named)
             if self.root / volume == self._volume(TWINS):
-                yield Sample(key=key, files={"twin": self.files_of(row)["twin"]})
+                yield StoredItem(key=key, files={"twin": self.files_of(row)["twin"]})
 
 
 class Parcels(Chunks):

@@ -20,7 +20,7 @@ def is_uri(place: str) -> bool:
     return _SCHEME.match(place) is not None
 
 
-class Place:
+class DataPlace:
     """Folder of a data set, wherever it lies. Files are written whole or not at all.
 
     Args:

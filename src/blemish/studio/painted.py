@@ -16,7 +16,7 @@ MOST_RUNS = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runs:
+class PaintedMask:
     """A mask.
 
     Attributes:
@@ -56,12 +56,12 @@ class Runs:
         )
 
 
-def runs_of(mask: Bool[np.ndarray, "h w"]) -> Runs:
+def painted(mask: Bool[np.ndarray, "h w"]) -> PaintedMask:
     """A mask as runs; an empty one is a single unmarked pixel."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     if w == 0:
-        return Runs(box=(0, 0, 1, 1), runs=(1,))
+        return PaintedMask(box=(0, 0, 1, 1), runs=(1,))
     flat = mask[y : y + h, x : x + w].ravel()
     edges = np.flatnonzero(np.diff(flat, prepend=np.array([False]))) if flat.size else []
     lengths = np.diff(np.concatenate([[0], edges, [flat.size]]))
-    return Runs(box=(x, y, w, h), runs=tuple(int(one) for one in lengths))
+    return PaintedMask(box=(x, y, w, h), runs=tuple(int(one) for one in lengths))
