@@ -94,7 +94,12 @@ def steady(count: int = 20_000, workers: int = 2, store: StoreName = "tar") -> N
 
 @app.command
 def workers(
-    data: Path, /, count: int = 200, pairs: int = 3, bundle: str = "hazelnut", defect: str = "colour"
+    data: Path,
+    /,
+    count: int = 200,
+    pairs: int = 3,
+    bundle: str = "hazelnut",
+    defect: str = "colour",
 ) -> None:
     """Throughput of two workers as a multiple of one, in pairs of runs.
 
@@ -122,7 +127,9 @@ def workers(
 
 
 @app.command
-def stores(data: Path, /, count: int = 200, bundle: str = "hazelnut", defect: str = "colour") -> None:
+def stores(
+    data: Path, /, count: int = 200, bundle: str = "hazelnut", defect: str = "colour"
+) -> None:
     """Files and bytes of each store.
 
     Args:
