@@ -122,9 +122,9 @@ def _make_on_ray(
     recipe: "Recipe", out: str, making: dict[str, Any], address: str | None, *, as_json: bool
 ) -> None:
     from blemish.synthesis.batch.cluster import make_on_cluster
-    from blemish.synthesis.batch.places import Place
+    from blemish.synthesis.batch.places import DataPlace
 
-    folder = Place(out).folder
+    folder = DataPlace(out).folder
     lock = nullcontext() if folder is None else alone(folder)
     with carried_on(), lock, Progress("making", 1) as progress:
         figures = make_on_cluster(recipe, out, **making, address=address, on_progress=progress.part)
