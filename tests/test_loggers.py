@@ -15,7 +15,7 @@ from blemish.errors import OptionError
 
 
 class Recorder(ModuleType):
-    """Stand-in for a package that keeps what it is told."""
+    """Stand-in for a package; it records what is logged."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -1,5 +1,6 @@
 """A bundle too small to be of use, with every part of a real one, and pictures for it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -96,6 +97,27 @@ def write_scene(folder: Path, height: int = 64, width: int = 64) -> tuple[Path, 
     write_picture(normal, part(height, width))
     write_picture(mask, spot(height, width))
     return normal, mask
+
+
+def write_recipe(
+    root: Path,
+    text: str,
+    names: Sequence[str],
+    torn: str,
+    places: Sequence[tuple[float, float]] = ((0.5, 0.4),),
+) -> Path:
+    """A folder with a bundle, `good` photographs of which one is torn, `masks`, and a recipe."""
+    write_bundle(root / "bundle")
+    for folder in ("good", "masks"):
+        (root / folder).mkdir()
+    for seed, name in enumerate(names):
+        write_picture(root / "good" / f"{name}.png", part(seed=seed))
+    file = root / "good" / f"{torn}.png"
+    file.write_bytes(file.read_bytes()[:900])
+    for number, at in enumerate(places):
+        write_picture(root / "masks" / f"{number}.png", spot(at=at))
+    (root / "recipe.toml").write_text(text)
+    return root
 
 
 def write_parts(

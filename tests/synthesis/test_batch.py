@@ -6,11 +6,11 @@ from typing import Any, NoReturn
 import pytest
 from commands import in_this_process
 from same import files_in
-from tiny import part, spot, write_bundle
+from tiny import write_recipe
 
 from blemish.data import check
 from blemish.errors import DataError, OutputError
-from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.batch.batch import Batch, Row
 from blemish.synthesis.batch.items import Failed, Workplace, _bench
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
@@ -49,17 +49,8 @@ FAILING = {2: "1_torn.png", 3: "1_torn.png"}
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe with good photographs and a bad one among them."""
     root = tmp_path_factory.mktemp("place")
-    write_bundle(root / "bundle")
-    for folder in ("good", "masks"):
-        (root / folder).mkdir()
-    for name, seed in (("0", 0), ("1_torn", 1), ("2", 2)):
-        write_picture(root / "good" / f"{name}.png", part(seed=seed))
-    torn = root / "good" / "1_torn.png"
-    torn.write_bytes(torn.read_bytes()[:900])
-    for k in range(2):
-        write_picture(root / "masks" / f"{k}.png", spot(at=(0.5, 0.4 + 0.2 * k)))
-    (root / "recipe.toml").write_text(RECIPE)
-    return root
+    places = ((0.5, 0.4), (0.5, 0.6))
+    return write_recipe(root, RECIPE, ("0", "1_torn", "2"), "1_torn", places)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from commands import in_this_process
 from same import files_in
-from tiny import part, spot, write_bundle
+from tiny import write_recipe
 
 from blemish.data import check
 from blemish.errors import DataError, OutputError
 from blemish.files import alone
-from blemish.pictures import write_picture
 from blemish.synthesis.batch import gather as gathering
 from blemish.synthesis.batch import shard_run
 from blemish.synthesis.batch.batch import Batch
@@ -57,16 +56,7 @@ ORDERS = {1: [1], 2: [2, 1], 3: [2, 3, 1], 7: [7, 1, 4, 2, 6, 3, 5], 30: [*range
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe whose photographs come twice, with a bad one among them."""
     root = tmp_path_factory.mktemp("place")
-    write_bundle(root / "bundle")
-    for folder in ("good", "masks"):
-        (root / folder).mkdir()
-    for name, seed in (("0", 0), (TORN, 1), ("2", 2)):
-        write_picture(root / "good" / f"{name}.png", part(seed=seed))
-    torn = root / "good" / f"{TORN}.png"
-    torn.write_bytes(torn.read_bytes()[:900])
-    write_picture(root / "masks" / "0.png", spot(at=(0.5, 0.4)))
-    (root / "recipe.toml").write_text(RECIPE)
-    return root
+    return write_recipe(root, RECIPE, ("0", TORN, "2"), TORN)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from commands import in_this_process
 from same import files_in
-from tiny import part, spot, write_bundle
+from tiny import write_recipe
 
 from blemish.errors import DataError, OptionError, OutputError
 from blemish.files import alone
 from blemish.names import StoreName
-from blemish.pictures import write_picture
 from blemish.synthesis.batch.batch import Batch
 from blemish.synthesis.batch.cluster import make_on_cluster
 from blemish.synthesis.batch.on_ray import items_on_ray
@@ -47,16 +46,7 @@ invert = { steps = 2 }
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """A recipe with a bad photograph among good ones."""
     root = tmp_path_factory.mktemp("place")
-    write_bundle(root / "bundle")
-    for folder in ("good", "masks"):
-        (root / folder).mkdir()
-    for k in range(8):
-        write_picture(root / "good" / f"{k}.png", part(seed=k))
-    torn = root / "good" / "3.png"
-    torn.write_bytes(torn.read_bytes()[:900])
-    write_picture(root / "masks" / "0.png", spot(at=(0.5, 0.4)))
-    (root / "recipe.toml").write_text(RECIPE)
-    return read_recipe(root / "recipe.toml")
+    return read_recipe(write_recipe(root, RECIPE, "01234567", "3") / "recipe.toml")
 
 
 @pytest.fixture(scope="module")

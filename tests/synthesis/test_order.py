@@ -15,7 +15,7 @@ from blemish.levels import as_stored
 from blemish.originals import Original
 from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, draw_order, read_order, read_orders
+from blemish.synthesis.order import Order, draw_together, read_order, read_orders
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -280,15 +280,14 @@ def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
     normal, _ = write_scene(tmp_path)
     plan = SynthesisOptions(mask_kind="real", real=write_defects(tmp_path / "real"), area=0.05)
     orders = [
-        draw_order(normal, plan, "paint", TYPES, seed=seed, folder=tmp_path / "drawn")
+        draw_together(normal, plan, ["paint"], TYPES, seed=seed, folder=tmp_path / "drawn")
         for seed in (0, 0, 1)
     ]
     assert len({order.digest for order in orders}) == 2, "a seed, a mask"
     with pytest.raises(DataError, match="has no mask of a 'rust'"):
-        draw_order(normal, plan, "rust", ("rust",), seed=0, folder=tmp_path / "drawn")
+        draw_together(normal, plan, ["rust"], ("rust",), seed=0, folder=tmp_path / "drawn")
 
 
 def drawn(normal: Path, folder: Path, **options: Any) -> Order:
-    return draw_order(
-        normal, SynthesisOptions(mask_kind="blob"), "crack", TYPES, seed=0, folder=folder, **options
-    )
+    plan = SynthesisOptions(mask_kind="blob")
+    return draw_together(normal, plan, ["crack"], TYPES, seed=0, folder=folder, **options)

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from commands import in_this_process
 from same import files_in
-from tiny import part, spot, write_bundle
+from tiny import write_recipe
 
 from blemish.errors import DataError, OptionError
 from blemish.evaluation.synthesis.items import read_made
 from blemish.files import alone
 from blemish.manifest import Row
 from blemish.names import StoreName
-from blemish.pictures import write_picture
 from blemish.stores.reading import file_of
 from blemish.stores.samples import split_member
 from blemish.stores.store import VOLUMES
@@ -60,15 +59,7 @@ invert = { steps = 2 }
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """A recipe whose photographs come twice, with a bad one among them."""
     root = tmp_path_factory.mktemp("place")
-    write_bundle(root / "bundle")
-    for folder in ("good", "masks"):
-        (root / folder).mkdir()
-    for name, seed in (("0.a", 0), ("1_torn", 1), ("2", 2)):
-        write_picture(root / "good" / f"{name}.png", part(seed=seed))
-    torn = root / "good" / "1_torn.png"
-    torn.write_bytes(torn.read_bytes()[:900])
-    write_picture(root / "masks" / "0.png", spot(at=(0.5, 0.4)))
-    (root / "recipe.toml").write_text(RECIPE)
+    root = write_recipe(root, RECIPE, ("0.a", "1_torn", "2"), "1_torn")
     return read_recipe(root / "recipe.toml")
 
 

@@ -1,6 +1,5 @@
 """A bundle, opened for work in Python."""
 
-from dataclasses import fields, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from blemish.inversion.model import Model, load_model
 from blemish.masks.model import NETWORK as MASKS
 from blemish.names import Device, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
-from blemish.synthesis.options import MaskOptions, SynthesisOptions
+from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.order import Order, Part, drawn_on, order_on
 from blemish.synthesis.synthesize import Synthesizer
 
@@ -48,7 +47,7 @@ class OpenBundle:
     @property
     def types(self) -> tuple[str, ...]:
         """Types of defects that it has learnt."""
-        return self._worker(SynthesisOptions()).types
+        return self._worker(SynthesisOptions(), True).types
 
     @property
     def digest(self) -> str:
@@ -88,7 +87,7 @@ class OpenBundle:
             options = {"mask_kind": self._usual_masks(), **options}
         plan = _options(options)
         plan.check_masks(mask is not None)
-        worker = self._worker(_placing(plan))
+        worker = self._worker(plan.without_masks(), plan.needs_bundle)
         kind = self._kind(defect, worker.types)
         worker.prepare(kind)
         order = _order(photo, mask, kind, worker, plan, seed, strength)
@@ -183,9 +182,8 @@ class OpenBundle:
             todo=f"Choose one, as in defect={types[0] if types else 'scratch'!r}.",
         )
 
-    def _opened(self, plan: SynthesisOptions) -> Synthesizer:
-        bundle = self.files if plan.needs_bundle else None
-        return Synthesizer(bundle, plan, device=self.device)
+    def _opened(self, plan: SynthesisOptions, bundled: bool) -> Synthesizer:
+        return Synthesizer(self.files if bundled else None, plan, device=self.device)
 
     def _loaded(self) -> Model:
         return load_model(self.files, self.device)
@@ -216,12 +214,6 @@ def _options(options: dict[str, Any]) -> SynthesisOptions:
             expected=f"some of {known}",
             todo="Correct the name; 'blemish synthesize --help' explains each.",
         ) from error
-
-
-def _placing(plan: SynthesisOptions) -> SynthesisOptions:
-    """The options that a synthesizer depends on: the shapes of masks need no other networks."""
-    usual = {one.name: one.default for one in fields(MaskOptions) if one.name != "mask_kind"}
-    return replace(plan, **usual)
 
 
 def _order(

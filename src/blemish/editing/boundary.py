@@ -19,8 +19,6 @@ COST = 0.02
 MOST_STEPS = 50
 OUTER = 0.2  # share of samples at each end that count for a boundary
 
-Vector = Float[np.ndarray, " d"]
-
 
 @dataclass(frozen=True, slots=True)
 class Whitening:

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.data.colour import lab
+from blemish.editing.rows import mixed
 from blemish.errors import OptionError
 from blemish.types import Codes
 from blemish.windows.codes import codes_like
@@ -63,9 +64,7 @@ def mixed_look(
     model: WindowModel, a: Latents, b: Latents, kind: str, mask: Mask, rows: Bool[Tensor, " layers"]
 ) -> Codes:
     """Codes of the first look with the chosen rows of the second."""
-    first, second = (codes_like(model, look, kind, mask) for look in (a, b))
-    chosen = rows.to(first.w.device)[:, None]
-    return Codes(w=second.w.where(chosen, first.w), space="w+")
+    return mixed(codes_like(model, a, kind, mask), codes_like(model, b, kind, mask), rows)
 
 
 def scaled(mask: Mask, by: float) -> Mask:

@@ -59,7 +59,7 @@ class Parquet:
         schema, left = _schema(kinds), iter(samples)
         with (
             replacing(path) as temporary,
-            temporary.open("wb") as file,  # ours, so that a full disk is told as everywhere
+            temporary.open("wb") as file,  # ours, so that a full disk is reported as everywhere
             ParquetWriter(file, schema) as writer,
         ):
             while group := [_row(sample, kinds) for sample in islice(left, GROUP)]:

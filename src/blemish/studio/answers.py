@@ -1,6 +1,5 @@
 """Requests and answers in JSON; a user's mistake becomes an answer with what to do."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -8,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from blemish.documents import fill, parse_json
-from blemish.errors import BlemishError, DataError, UserError
+from blemish.errors import BlemishError, UserError
+from blemish.studio.drafts import unfit
 from blemish.studio.studio import Studio
 from blemish.studio.worker import BusyError, SupersededError
 
 T = TypeVar("T")
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def studio_of(request: Request) -> Studio:
@@ -30,7 +29,7 @@ async def read_body(request: Request) -> Any:
     try:
         return parse_json((await request.body()).decode())
     except ValueError as error:
-        raise _unfit(str(error)) from error
+        raise unfit(str(error)) from error
 
 
 async def read_wish(request: Request, kind: type[T]) -> T:
@@ -42,7 +41,7 @@ async def read_wish(request: Request, kind: type[T]) -> T:
     try:
         return fill(kind, await read_body(request), "the request")
     except ValueError as error:
-        raise _unfit(str(error)) from error
+        raise unfit(str(error)) from error
 
 
 def number(request: Request, name: str, usual: int) -> int:
@@ -53,7 +52,7 @@ def number(request: Request, name: str, usual: int) -> int:
     """
     text = request.query_params.get(name, str(usual))
     if not text.isascii() or not text.isdecimal() or len(text) > 6:
-        raise _unfit(f"{name} is not a whole number")
+        raise unfit(f"{name} is not a whole number")
     return int(text)
 
 
@@ -97,11 +96,3 @@ ERRORS: dict[Any, Any] = {
     BusyError: tell_busy,
     Exception: tell_failure,
 }
-
-
-def _unfit(complaint: str) -> DataError:
-    return DataError(
-        got=f"a request that can't be understood: {complaint}",
-        expected="a request as the page sends it",
-        todo="Reload the page.",
-    )

@@ -105,8 +105,13 @@ def as_draft(value: object, name: str = "the request") -> Draft:
     try:
         return fill(Draft, value, name)
     except (ValueError, OptionError) as error:
-        raise DataError(
-            got=f"a request that can't be understood: {error}",
-            expected="a request as the page sends it",
-            todo="Reload the page.",
-        ) from error
+        raise unfit(str(error)) from error
+
+
+def unfit(complaint: str) -> DataError:
+    """Error for a request that the page does not send."""
+    return DataError(
+        got=f"a request that can't be understood: {complaint}",
+        expected="a request as the page sends it",
+        todo="Reload the page.",
+    )

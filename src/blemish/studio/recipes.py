@@ -59,7 +59,7 @@ def write_recipe(
     Raises:
         DataError: Nothing was kept.
     """
-    groups = _painted(rows, folder) if wish.masks == "painted" else _drawn(rows, folder)
+    groups = _grouped(rows, folder, painted=wish.masks == "painted")
     if not groups:
         raise DataError(
             got="no kept item", expected="at least one to be like", todo="Keep some items first."
@@ -109,17 +109,11 @@ def _members(rows: Sequence[Row], folder: Path) -> list[tuple[str, str, Member]]
     return found
 
 
-def _painted(rows: Sequence[Row], folder: Path) -> dict[Like, list[Member]]:
+def _grouped(rows: Sequence[Row], folder: Path, *, painted: bool) -> dict[Like, list[Member]]:
+    """Kept defects by what they have in common; a painted mask belongs to its photograph."""
     groups = defaultdict[Like, list[Member]](list)
     for method, kind, about in _members(rows, folder):
-        groups[method, kind, about["photograph"]].append(about)
-    return groups
-
-
-def _drawn(rows: Sequence[Row], folder: Path) -> dict[Like, list[Member]]:
-    groups = defaultdict[Like, list[Member]](list)
-    for method, kind, about in _members(rows, folder):
-        groups[method, kind, ""].append(about)
+        groups[method, kind, about["photograph"] if painted else ""].append(about)
     return groups
 
 

@@ -237,41 +237,6 @@ def together(orders: Sequence[Order]) -> Order:
     return replace(first, also=tuple(replace(one, **shared) for one in rest))
 
 
-def draw_order(
-    normal: Path,
-    plan: SynthesisOptions,
-    kind: str,
-    types: tuple[str, ...],
-    *,
-    seed: int,
-    folder: Path,
-    strength: float = 1.0,
-    learned: MaskModel | None = None,
-) -> Order:
-    """Request with a drawn mask, written to a folder under a name that depends on its content.
-
-    The mask's file has the photograph's EXIF orientation.
-
-    Args:
-        normal: File of the photograph.
-        plan: Options of the mask.
-        kind: Type of the defect.
-        types: Types that the bundle knows.
-        seed: Random seed of the mask.
-        folder: Folder for the mask, created if missing.
-        strength: Fraction of the model's change to apply, in (0, 1].
-        learned: Mask generator, for masks of the kind learned.
-
-    Raises:
-        BundleError: The mask generator has not learnt the type.
-        DataError: The photograph, or a real mask, can't be read or shows no part.
-        OptionError: The bundle does not know the type, the part has no room for such a mask, or the
-            strength is out of range.
-    """
-    place = {"seed": seed, "folder": folder, "strength": strength, "learned": learned}
-    return draw_together(normal, plan, [kind], types, **place)
-
-
 def draw_together(
     normal: Path,
     plan: SynthesisOptions,
@@ -283,24 +248,26 @@ def draw_together(
     strength: float = 1.0,
     learned: MaskModel | None = None,
 ) -> Order:
-    """Request for several defects on one photograph, with a drawn mask for each.
+    """Request for defects on one photograph, with a drawn mask for each.
 
-    The masks are written once all are drawn.
+    The masks are written once all are drawn, with the photograph's EXIF orientation and under names
+    that depend on their content.
 
     Args:
-        normal: Same as in `draw_order`.
-        plan: Same as in `draw_order`.
+        normal: File of the photograph.
+        plan: Options of the masks.
         kinds: Types of the defects, in the order in which they are laid.
-        types: Same as in `draw_order`.
+        types: Types that the bundle knows.
         seed: Random seed of the first mask, from which those of the others follow.
-        folder: Same as in `draw_order`.
-        strength: Same as in `draw_order`.
-        learned: Same as in `draw_order`.
+        folder: Folder for the masks, created if missing.
+        strength: Fraction of the model's change to apply, in (0, 1].
+        learned: Mask generator, for masks of the kind learned.
 
     Raises:
-        BundleError: Same as in `draw_order`.
-        DataError: Same as in `draw_order`.
-        OptionError: Same as in `draw_order`.
+        BundleError: The mask generator has not learnt a type.
+        DataError: The photograph, or a real mask, can't be read or shows no part.
+        OptionError: The bundle does not know a type, the part has no room for such a mask, or the
+            strength is out of range.
     """
     kinds = [_known(kind, types) for kind in kinds]
     original = _read_normal(normal)

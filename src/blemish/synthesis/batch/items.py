@@ -8,10 +8,11 @@ import hashlib
 import os
 import traceback
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BlemishError, OutputError
@@ -27,6 +28,7 @@ from blemish.synthesis.scenes import draw_part, write_part
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
+T = TypeVar("T")
 BENCHES, TWINS = 4, 32
 
 
@@ -62,7 +64,7 @@ class Workplace:
         try:
             with read_as(self.reading):
                 item, dataset = self.item(task), _dataset(self.root)
-                return dataset.write(item, keep_all=self.keep_all, twin=_twin(item, task))
+                return dataset.write(item, keep_all=self.keep_all, twin=self._twin(item, task))
         except OutputError:
             raise
         except Exception as error:
@@ -72,7 +74,7 @@ class Workplace:
 
     def item(self, task: Task) -> Synthetic:
         """An item in memory; a mask that is drawn for it, and a generated part, are written."""
-        bench = _bench(task.bundle, task.options.without_masks(), self.device)
+        bench = self._bench(task)
         generated = isinstance(task.photograph, DrawnPart)
         order = replace(self._order(task, bench.synthesizer), generated=generated)
         made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
@@ -82,6 +84,16 @@ class Workplace:
             facts["defects"] = _defects(facts["defects"], order, task)
         facts["options"] = {**made.facts["options"], "real": task.real, **task.files}
         return replace(made, name=task.name, facts=facts)
+
+    def _bench(self, task: Task) -> "_Bench":
+        return _bench(task.bundle, task.options.without_masks(), self.device)
+
+    def _twin(self, item: Synthetic, task: Task) -> str:
+        """Name of a photograph that items share."""
+        twin = item.twin
+        about = twin.orientation, twin.profile, twin.white, twin.mark
+        key = task.normal, *about, hash(twin.levels.tobytes())
+        return self._bench(task).names.get(key, lambda: _twin_name(item, task))
 
     def _order(self, task: Task, synthesizer: Synthesizer) -> Order:
         normal, types = self._photograph(task, synthesizer), synthesizer.types
@@ -122,8 +134,11 @@ class Workplace:
         return text
 
 
-def _twin(item: Synthetic, task: Task) -> str:
-    """Name of a photograph that items share; it depends on the content of the file."""
+def _twin_name(item: Synthetic, task: Task) -> str:
+    """Name of a photograph's file, which depends on its content.
+
+    A photograph of twelve megapixels takes longer to encode than its defect to draw.
+    """
     digest = hashlib.sha256(item.twin.encoded()).hexdigest()[:16]
     return f"{key_of(plain_stem(Path(task.normal)))}_{digest}"
 
@@ -135,21 +150,33 @@ def _defects(facts: list[dict[str, Any]], order: Order, task: Task) -> list[dict
     return [{**one, "requested": name} for one, name in zip(facts, names, strict=True)]
 
 
+class _Recent(Generic[T]):
+    """What was computed of the most recent photographs."""
+
+    def __init__(self) -> None:
+        self.known: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What belongs to a key, computed unless it is known."""
+        if key not in self.known:
+            self.known[key] = compute()
+        self.known.move_to_end(key)
+        if len(self.known) > TWINS:
+            self.known.popitem(last=False)
+        return self.known[key]
+
+
 class _Bench:
-    """A synthesizer, and the codes of its most recent photographs."""
+    """A synthesizer, and the codes and file names of its most recent photographs."""
 
     def __init__(self, bundle: Bundle | None, options: SynthesisOptions, device: str) -> None:
         self.synthesizer = Synthesizer(bundle, options, device=device)
-        self.twins: OrderedDict[str, Codes | None] = OrderedDict()
+        self.codes: _Recent[Codes | None] = _Recent()
+        self.names: _Recent[str] = _Recent()
 
     def twin(self, order: Order, name: str) -> Codes | None:
         """The codes of a photograph, searched for unless they are cached under this name."""
-        if name not in self.twins:
-            self.twins[name] = self.synthesizer.invert(order)
-        self.twins.move_to_end(name)
-        if len(self.twins) > TWINS:
-            self.twins.popitem(last=False)
-        return self.twins[name]
+        return self.codes.get(name, lambda: self.synthesizer.invert(order))
 
 
 _bench = lru_cache(maxsize=BENCHES)(_Bench)

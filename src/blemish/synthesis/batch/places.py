@@ -100,7 +100,7 @@ def _found(uri: str) -> tuple[Any, str]:
         raise OptionError(
             got=f"{uri} without the package pyarrow",
             expected="the package of the extra 'ray'",
-            todo="Install it with: pip install 'blemish[ray]'",
+            todo="Run pip install 'blemish[ray]'.",
         ) from error
     except (OSError, ValueError) as error:
         raise OptionError(
