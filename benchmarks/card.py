@@ -28,18 +28,18 @@ from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.snapshots import draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically
-from blemish.generator.network import Generator
-from blemish.generator.restore import load_generator, shape_of
 from blemish.inversion.invert import judge
 from blemish.inversion.methods import chosen_method, name_of
 from blemish.inversion.model import load_model
-from blemish.masks.model import load_masks
+from blemish.models.generator import Generator
+from blemish.models.load import load_generator, shape_of
 from blemish.pictures import grid, to_tensor, write_picture
 from blemish.synthesis.curation.yardstick import read_yardsticks
 from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.demo import draw_part
+from blemish.synthesis.masks.learned import load_masks
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import read_order
-from blemish.synthesis.scenes import draw_part
+from blemish.synthesis.request import read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.windows.paint import NETWORK as WINDOWS
 from blemish.windows.paint import groups, load_windows, paint

@@ -22,18 +22,18 @@ from blemish.data.folder import DefectFolder, load
 from blemish.devices import make_fabric
 from blemish.evaluation.metrics import sliced_wasserstein
 from blemish.files import write_atomically
-from blemish.generator.mixing import fresh_rows
-from blemish.generator.presets import preset_of
 from blemish.inversion.domain import cycle_distance, read_again
 from blemish.inversion.encode import Encode
 from blemish.inversion.indomain import InDomain
-from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import squared_error
 from blemish.inversion.methods import Method
 from blemish.inversion.model import Model, load_model
-from blemish.inversion.recipes import RECIPES, EncoderTraining
-from blemish.inversion.train import train_encoder
+from blemish.inversion.reconstruction import Likeness
+from blemish.models.mixing import fresh_rows
 from blemish.pictures import to_tensor
+from blemish.training.encoder.presets import RECIPES, EncoderTraining
+from blemish.training.encoder.train import train_encoder
+from blemish.training.presets import preset_of
 
 REPORT = Path(__file__).with_suffix(".md")
 OURS, ORDINARY = RECIPES["in-domain"], RECIPES["ordinary"]

@@ -26,12 +26,12 @@ from blemish.evaluation.synthesis.closeups import close_ups
 from blemish.evaluation.synthesis.realism import RealCloseUps
 from blemish.features import FeatureNetwork, load_features
 from blemish.files import write_atomically
-from blemish.generator.restore import shape_of
+from blemish.models.load import shape_of
 from blemish.names import MaskControl, ReferenceName, Space
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.dataset import Synthetic
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, read_order
+from blemish.synthesis.request import Order, read_order
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 

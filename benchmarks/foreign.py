@@ -25,7 +25,7 @@ from blemish.data.folder import DefectFolder, pictures_in
 from blemish.errors import DataError
 from blemish.evaluation.figures import auroc, share
 from blemish.files import write_atomically
-from blemish.generator.restore import load_generator
+from blemish.models.load import load_generator
 from blemish.pictures import fit, read_picture, to_picture, to_tensor
 from blemish.recognition import Recognizer
 from blemish.recognition.embedding import SIDE

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from benchmarks._hardware import heading
 from blemish.files import write_atomically
-from blemish.generator.critic import build_critic
-from blemish.generator.network import Generator
-from blemish.generator.presets import find_preset
 from blemish.inversion.encode import Encode
-from blemish.inversion.encoder import Encoder
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.model import Model
 from blemish.inversion.search import Search
+from blemish.models.critic import build_critic
+from blemish.models.encoder import Encoder
+from blemish.models.generator import Generator
+from blemish.training.presets import find_preset
 from blemish.types import Codes
 
 PRESETS = ("nut-64", "nut-128")

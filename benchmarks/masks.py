@@ -28,12 +28,12 @@ from blemish.documents import parse_json
 from blemish.evaluation.synthesis.maskrealism import coverage, shape_distances, two_sample_auc
 from blemish.evaluation.synthesis.maskshape import mask_vector
 from blemish.files import write_atomically
-from blemish.masks.batches import MaskBatches
-from blemish.masks.model import LEAST_PIXELS, MaskModel, PartMap, load_masks
-from blemish.masks.search import MaskSearch, meet
-from blemish.masks.sources import is_whole, read_mask_sources
 from blemish.names import Space
 from blemish.pictures import grid, write_picture
+from blemish.synthesis.masks.learned import LEAST_PIXELS, MaskModel, PartMap, load_masks
+from blemish.synthesis.masks.search import MaskSearch, meet
+from blemish.training.masks.batches import MaskBatches
+from blemish.training.masks.sources import is_whole, read_mask_sources
 
 Region = Bool[np.ndarray, "h w"]
 SPACES: tuple[Space, ...] = ("z", "w", "w+")

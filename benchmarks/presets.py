@@ -30,10 +30,10 @@ from benchmarks._hardware import heading, highest_mib
 from blemish.devices import choose_device, make_fabric
 from blemish.evaluation.provenance import hardware
 from blemish.files import write_atomically
-from blemish.generator.loop import Stage, step_rng
-from blemish.generator.presets import PRESETS, Preset, find_preset
-from blemish.generator.train import GeneratorStage
 from blemish.names import Device, Precision
+from blemish.training.generator import GeneratorStage
+from blemish.training.loop import Stage, step_rng
+from blemish.training.presets import PRESETS, Preset, find_preset
 
 REPORT = Path(__file__).with_suffix(".md")
 SHARES = {1: 15, 0: 1}  # of sixteen steps, those that are like the step of that index

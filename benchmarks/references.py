@@ -23,9 +23,9 @@ from blemish.files import write_atomically
 from blemish.names import ReferenceName
 from blemish.pictures import grid, write_picture
 from blemish.synthesis.dataset import Synthetic
+from blemish.synthesis.demo import draw_scene
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, read_order
-from blemish.synthesis.scenes import draw_scene
+from blemish.synthesis.request import Order, read_order
 from blemish.synthesis.synthesize import Synthesizer
 
 REPORT = Path(__file__).with_suffix(".md")

@@ -17,7 +17,7 @@ from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.snapshots import best, judge_snapshots
 from blemish.evaluation.snapshots import keep as keep_snapshot
 from blemish.features import load_features
-from blemish.generator.restore import shape_of
+from blemish.models.load import shape_of
 from blemish.pictures import to_tensor
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed [--quick] [--repeats N]
 
-The slow path (`blemish.generator.reference`) convolves with a weight of its own for each sample and
+The slow path (`blemish.models.reference`) convolves with a weight of its own for each sample and
 resamples through zeros between the pixels. Both paths take turns in one process, and the median of
 their times counts. Memory is measured in a fresh process for each row and path, on Linux: by how
 much two calls raise its highest resident memory (`VmHWM`, which `getrusage` would take over from
@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from benchmarks._hardware import heading, highest_mib
 from blemish.files import write_atomically
-from blemish.generator.critic import build_critic
-from blemish.generator.logits import LOGISTIC
-from blemish.generator.network import DefectConfig, Drawing, Generator
-from blemish.generator.presets import find_preset
-from blemish.generator.reference import slow_path
-from blemish.generator.residual import ResidualConfig
+from blemish.models.critic import build_critic
+from blemish.models.generator import DefectConfig, Drawing, Generator
+from blemish.models.logits import LOGISTIC
+from blemish.models.reference import slow_path
+from blemish.models.residual import ResidualConfig
+from blemish.training.presets import find_preset
 from blemish.types import Codes
 
 PRESETS = ("nut-64", "nut-128", "nut-256")

@@ -21,8 +21,8 @@ import tyro
 from benchmarks._hardware import heading
 from blemish.checkpoint import find_bundle
 from blemish.files import write_atomically
-from blemish.generator.restore import load_generator
-from blemish.synthesis.scenes import draw_scene
+from blemish.models.load import load_generator
+from blemish.synthesis.demo import draw_scene
 
 REPORT = Path(__file__).with_suffix(".md")
 BUNDLE = "hazelnut"

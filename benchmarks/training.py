@@ -26,8 +26,8 @@ from blemish.errors import OptionError
 from blemish.evaluation.eyes import Eyes
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.presets import find_preset
 from blemish.names import Precision
+from blemish.training.presets import find_preset
 
 BASE = "base"
 

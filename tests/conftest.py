@@ -6,13 +6,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny import write_bundle
+from tiny import object_statistics, write_bundle
 
 from blemish.checkpoint import Bundle
-from blemish.generator.critic import Critic
-from blemish.generator.network import Generator
-from blemish.generator.restore import load_critic, load_generator
+from blemish.inversion.domain import fit_domain
+from blemish.inversion.model import Model
+from blemish.inversion.space import w_defect_statistics, w_statistics
+from blemish.models.critic import Critic
+from blemish.models.encoder import Encoder
+from blemish.models.generator import Generator
+from blemish.models.load import load_critic, load_generator
 from blemish.pictures import write_picture
+from blemish.recognition import Recognizer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -62,6 +67,29 @@ def generator(bundle: Bundle) -> Generator:
 @pytest.fixture(scope="session")
 def critic(bundle: Bundle) -> Critic:
     return load_critic(bundle)
+
+
+@pytest.fixture(scope="session")
+def encoder(generator: Generator) -> Encoder:
+    """Of random weights, about the mean of w."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = Encoder(generator.config).eval().requires_grad_(False)
+    encoder.w_mean.copy_(w_statistics(generator).mean)
+    encoder.w_defect_mean.copy_(w_defect_statistics(generator).mean)
+    return encoder
+
+
+@pytest.fixture(scope="session")
+def model(generator: Generator, critic: Critic, encoder: Encoder) -> Model:
+    domain = fit_domain(generator, encoder, n=200)
+    return Model(
+        generator=generator,
+        critic=critic,
+        encoder=encoder,
+        domain=domain,
+        recognizer=Recognizer(object_statistics()),
+    )
 
 
 def _part(dice: np.random.Generator, side: int = 32) -> np.ndarray:

@@ -18,10 +18,10 @@ from blemish import __version__, cli
 from blemish.checkpoint import Bundle
 from blemish.cli import docs, doctor, main
 from blemish.errors import BundleError, OptionError, Terminated, TrainingError
-from blemish.generator.loop import STATE
-from blemish.generator.network import GeneratorConfig
-from blemish.generator.presets import PRESETS, find_preset, preset_of
+from blemish.models.generator import GeneratorConfig
 from blemish.pictures import write_picture
+from blemish.training.loop import STATE
+from blemish.training.presets import PRESETS, find_preset, preset_of
 
 TINY = ("--preset", "tiny-16", "--device", "cpu")
 WARM = PRESETS["tiny-16"].training.warm_steps

@@ -22,7 +22,7 @@ from commands import (
 from tiny import CONFIG, part, write_bundle
 
 from blemish.checkpoint import Bundle, load_codes
-from blemish.inversion.keep import load_inversion
+from blemish.inversion.saved import load_inversion
 from blemish.pictures import fit, read_mask, read_picture, write_picture
 
 INVERT = "invert --image nut.png --bundle bundle --device cpu --out out"

@@ -15,7 +15,7 @@ from tiny import part, spot, write_bundle
 from blemish.data import check
 from blemish.originals import Original
 from blemish.pictures import read_mask, read_picture, write_picture
-from blemish.synthesis.carry import within_reach
+from blemish.synthesis.composite import within_reach
 
 ORIENTATION = 0x0112
 QUARTERS = {1: 0, 3: 2, 6: 1}  # to the left, from how it is looked at to how it is stored

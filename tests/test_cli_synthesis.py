@@ -115,7 +115,7 @@ def test_making_more_keeps_what_is_there(place: Path, capsys: pytest.CaptureFixt
 def test_a_seed_that_changed_nothing_is_named(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("blemish.synthesis.carry.VISIBLE_LEVELS", 256)
+    monkeypatch.setattr("blemish.synthesis.composite.VISIBLE_LEVELS", 256)
     assert exit_code(f"{MAKE} --seed 3") == 0
     assert capsys.readouterr().out.startswith("Seed 3 changed nothing")
 
@@ -420,7 +420,7 @@ def interrupted(*_: object, **__: object) -> None:
     "command, place_of, todo",
     [
         (MAKE, "blemish.synthesis.synthesize.Synthesizer.invert", "Run the same command again"),
-        (MAKE, "blemish.synthesis.ways.optimize.place_defects", "Run the same command again"),
+        (MAKE, "blemish.synthesis.placement.optimize.place_defects", "Run the same command again"),
         (DEMO, "blemish.synthesis.synthesize.Synthesizer.make", "Run the same command again"),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 from tiny import write_parts
 
 import blemish
-from blemish.generator.restore import load_generator
+from blemish.models.load import load_generator
 from blemish.pictures import write_picture
-from blemish.synthesis.scenes import draw_mask, draw_part
+from blemish.synthesis.demo import draw_mask, draw_part
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

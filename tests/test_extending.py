@@ -20,7 +20,7 @@ FILES = {
 from dataclasses import dataclass
 
 from blemish.inversion.descent import descend
-from blemish.inversion.likeness import Likeness
+from blemish.inversion.reconstruction import Likeness
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
 
@@ -34,9 +34,9 @@ class Dummy:
         likeness, weights = Likeness.to(model.critic, target, where), {"pixels": 1.0, "features": 1}
         return descend(model.generator, point, likeness, weights, Search(steps=0), watch=watch)
 """,
-    "synthesis/ways/dummy.py": """
-from blemish.synthesis.carry import Carried
-from blemish.synthesis.ways.job import Made
+    "synthesis/placement/dummy.py": """
+from blemish.synthesis.composite import Carried
+from blemish.synthesis.placement.task import Made
 
 
 class Dummy:
@@ -60,7 +60,7 @@ class Dummy:
         changed = (picture != order.picture).any(axis=2)
         return Made(carried=Carried(picture=picture, changed=changed), drawn=order.requested)
 """,
-    "synthesis/dummy.py": """
+    "synthesis/references/dummy.py": """
 class Dark:
     def error(self, image, mask):
         return ((image + 1).square() * mask).mean(dim=(1, 2, 3))
@@ -76,8 +76,8 @@ class DummySource:
     def choose(self, kind, photograph, mask, seed):
         return Dark()
 """,
-    "synthesis/dummyshape.py": """
-from blemish.synthesis.shapes import shape_of_discs
+    "synthesis/masks/dummy.py": """
+from blemish.synthesis.masks.shapes import shape_of_discs
 
 import numpy as np
 
@@ -91,12 +91,12 @@ def dummy(rng):
 def dummy(items, *, pairs):
     yield "names.txt", "\\n".join(item.name for item in items.items).encode()
 """,
-    "generator/dummy.py": """
+    "models/dummy.py": """
 from dataclasses import dataclass
 
 from torch import nn
 
-from blemish.generator.critic import Critic, CriticConfig
+from blemish.models.critic import Critic, CriticConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,25 +132,25 @@ LINES = {
             "from blemish.inversion.dummy import Dummy",
         ),
     ],
-    "synthesis/ways/choice.py": [
+    "synthesis/placement/methods.py": [
         ('    "window": Window,', '    "dummy": Dummy,'),
         (
-            "from blemish.synthesis.ways.job import Way",
-            "from blemish.synthesis.ways.dummy import Dummy",
+            "from blemish.synthesis.placement.task import Way",
+            "from blemish.synthesis.placement.dummy import Dummy",
         ),
     ],
-    "synthesis/references.py": [
+    "synthesis/references/base.py": [
         ('    "distil": DistilSource,', '    "dummy": DummySource,'),
         (
-            "from blemish.synthesis.stitched import StitchSource",
-            "from blemish.synthesis.dummy import DummySource",
+            "from blemish.synthesis.references.stitch import StitchSource",
+            "from blemish.synthesis.references.dummy import DummySource",
         ),
     ],
-    "synthesis/masks.py": [
+    "synthesis/masks/draw.py": [
         ('    "spots": spots,', '    "dummy": dummy,'),
         (
             "from blemish.synthesis.options import MaskOptions",
-            "from blemish.synthesis.dummyshape import dummy",
+            "from blemish.synthesis.masks.dummy import dummy",
         ),
     ],
     "synthesis/export/export.py": [
@@ -163,11 +163,11 @@ LINES = {
             "from blemish.synthesis.export.dummy import dummy",
         ),
     ],
-    "generator/critic_kinds.py": [
+    "models/critic_kinds.py": [
         ('    "projected": ProjectedConfig,', '    "dummy": DummyConfig,'),
         (
-            "from blemish.generator.projected import ProjectedConfig",
-            "from blemish.generator.dummy import DummyConfig",
+            "from blemish.models.projected import ProjectedConfig",
+            "from blemish.models.dummy import DummyConfig",
         ),
     ],
     "evaluation/synthesis/realism.py": [

@@ -14,17 +14,17 @@ from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
 from blemish.errors import BundleError, OptionError
-from blemish.generator import loop
-from blemish.generator.loop import Schedule
-from blemish.generator.network import DefectConfig
-from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import load_generator
-from blemish.generator.train import GeneratorTraining, train_generator
-from blemish.inversion.encoder import Encoder, load_encoder
-from blemish.inversion.grow import grow_encoder, refuse_other_codes
-from blemish.inversion.lessons import Lessons, read_source
-from blemish.inversion.recipes import RECIPES
-from blemish.inversion.train import train_encoder
+from blemish.models.encoder import Encoder, load_encoder
+from blemish.models.generator import DefectConfig
+from blemish.models.load import load_generator
+from blemish.models.residual import ResidualConfig
+from blemish.training import loop
+from blemish.training.encoder.batches import Lessons, read_source
+from blemish.training.encoder.grow import grow_encoder, refuse_other_codes
+from blemish.training.encoder.presets import RECIPES
+from blemish.training.encoder.train import train_encoder
+from blemish.training.generator import GeneratorTraining, train_generator
+from blemish.training.loop import Schedule
 
 COARSE = replace(CONFIG, defect=None)
 FINE = replace(COARSE, resolution=32)

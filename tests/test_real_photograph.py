@@ -11,7 +11,7 @@ import pytest
 from blemish.checkpoint import EMBEDDED, embedded_bundles, find_bundle
 from blemish.cli import main
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.carry import within_reach
+from blemish.synthesis.composite import within_reach
 
 
 @pytest.fixture(scope="module", params=["hazelnut"])

@@ -37,10 +37,10 @@ from blemish.errors import DataError
 from blemish.evaluation.synthesis.items import read_made
 from blemish.evaluation.utility.page import NAMES
 from blemish.evaluation.utility.protocol import read_protocol
-from blemish.generator.presets import find_preset
-from blemish.inversion.recipes import RECIPES
 from blemish.synthesis.batch.recipe import read_recipe
-from blemish.windows.train import WindowTraining
+from blemish.training.encoder.presets import RECIPES
+from blemish.training.presets import find_preset
+from blemish.training.windows.train import WindowTraining
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMED: list[tuple[str, Length]] = [(n, length) for n in PLANS for length in PLANS[n]]

@@ -29,17 +29,17 @@ from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric, use_threads
-from blemish.generator import loop
-from blemish.generator.loop import Schedule
-from blemish.generator.residual import ResidualConfig
-from blemish.generator.stopping import TIME_LIMIT
-from blemish.generator.train import GeneratorTraining, train_generator
-from blemish.inversion.recipes import RECIPES
-from blemish.inversion.train import train_encoder
-from blemish.masks.network import MaskConfig
-from blemish.masks.train import MaskTraining, train_masks
-from blemish.windows.network import WindowConfig
-from blemish.windows.train import WindowTraining, train_windows
+from blemish.training import loop
+from blemish.training.loop import Schedule
+from blemish.models.residual import ResidualConfig
+from blemish.training.stopping import TIME_LIMIT
+from blemish.training.generator import GeneratorTraining, train_generator
+from blemish.training.encoder.presets import RECIPES
+from blemish.training.encoder.train import train_encoder
+from blemish.models.mask_generator import MaskConfig
+from blemish.training.masks.train import MaskTraining, train_masks
+from blemish.models.window_generator import WindowConfig
+from blemish.training.windows.train import WindowTraining, train_windows
 
 parts, out, processes, nodes, most = sys.argv[1:]
 parts, out, use_one = DefectFolder(Path(parts)), Path(out), use_threads(1)

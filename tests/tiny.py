@@ -11,23 +11,23 @@ import pytest
 import torch
 
 from blemish.checkpoint import Bundle
-from blemish.generator.critic import Critic, CriticConfig, build_critic, inside_statistics
-from blemish.generator.layers import ToRGB
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
-from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import load_generator
-from blemish.generator.train import GeneratorTraining
 from blemish.inversion.domain import fit_domain
-from blemish.inversion.encoder import Encoder
 from blemish.inversion.space import w_defect_statistics, w_statistics
-from blemish.masks.network import EMPTY, MaskConfig, MaskGenerator
+from blemish.models.critic import Critic, CriticConfig, build_critic, inside_statistics
+from blemish.models.encoder import Encoder
+from blemish.models.generator import DefectConfig, Generator, GeneratorConfig
+from blemish.models.layers import ToRGB
+from blemish.models.load import load_generator
+from blemish.models.look_encoder import LookEncoder
+from blemish.models.mask_generator import EMPTY, MaskConfig, MaskGenerator
+from blemish.models.residual import ResidualConfig
+from blemish.models.window_generator import WindowConfig, WindowGenerator
 from blemish.pictures import fit, write_picture
 from blemish.recognition import learn
 from blemish.recognition.embedding import SIDE
 from blemish.recognition.learn import fit_object
 from blemish.recognition.statistics import ObjectStatistics
-from blemish.windows.looks import LookEncoder
-from blemish.windows.network import WindowConfig, WindowGenerator
+from blemish.training.generator import GeneratorTraining
 
 TYPES = ("crack", "paint")
 CONFIG = GeneratorConfig(

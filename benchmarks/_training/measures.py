@@ -19,7 +19,7 @@ from blemish.evaluation.eyes import Eyes
 from blemish.evaluation.metrics import kernel_distance
 from blemish.evaluation.snapshots import best, judge_snapshots
 from blemish.files import read_lines
-from blemish.generator.restore import shape_of
+from blemish.models.load import shape_of
 from blemish.pictures import to_tensor
 
 SAMPLES = 500  # samples per snapshot

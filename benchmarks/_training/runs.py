@@ -26,8 +26,8 @@ from blemish.devices import make_fabric
 from blemish.errors import OptionError, TrainingError
 from blemish.evaluation.eyes import Eyes
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.train import train_generator
 from blemish.names import Precision
+from blemish.training.generator import train_generator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,11 @@ from typing import Any
 
 from blemish.data.augment import Symmetries
 from blemish.errors import OptionError
-from blemish.generator.loop import Schedule
-from blemish.generator.network import GeneratorConfig
-from blemish.generator.presets import Preset
-from blemish.generator.residual import ResidualConfig
-from blemish.generator.train import GeneratorTraining
+from blemish.models.generator import GeneratorConfig
+from blemish.models.residual import ResidualConfig
+from blemish.training.generator import GeneratorTraining
+from blemish.training.loop import Schedule
+from blemish.training.presets import Preset
 
 SIDE, CHANNEL_BASE = 32, 1024
 QUARTERS = 4

@@ -2,7 +2,7 @@
 
 from benchmarks._training.measures import SAMPLES
 from benchmarks._training.trials import Backbone, differences
-from blemish.generator.presets import Preset
+from blemish.training.presets import Preset
 
 
 def about_backbones(name: str, preset: Preset, base: Backbone) -> str:

@@ -25,7 +25,7 @@ from blemish.editing.interpolate import interpolated
 from blemish.editing.regions import box_region
 from blemish.editing.rows import mixed, parse_rows, scales_of
 from blemish.errors import BundleError, OptionError
-from blemish.generator.network import Generator
+from blemish.models.generator import Generator
 from blemish.types import Codes
 
 LAYERS = CONFIG.layers

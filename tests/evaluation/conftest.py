@@ -6,11 +6,11 @@ import torch
 from tiny import object_statistics, part, write_bundle
 
 from blemish.checkpoint import Bundle
-from blemish.generator.restore import load_generator
 from blemish.inversion.domain import fit_domain
-from blemish.inversion.encoder import Encoder
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.space import w_defect_statistics, w_statistics
+from blemish.models.encoder import Encoder
+from blemish.models.load import load_generator
 from blemish.pictures import write_picture
 
 

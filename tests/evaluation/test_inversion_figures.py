@@ -31,12 +31,12 @@ from blemish.evaluation.inversion.measures import paired_kernel_distance
 from blemish.evaluation.inversion.subjects import Subjects, own_samples
 from blemish.evaluation.inversion.trial import Trial
 from blemish.evaluation.metrics import kernel_distance
-from blemish.generator.critic import Critic
-from blemish.generator.network import Generator
 from blemish.inversion.invert import Inversion
-from blemish.inversion.lessons import Source
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.space import WStatistics
+from blemish.models.critic import Critic
+from blemish.models.generator import Generator
+from blemish.training.encoder.batches import Source
 from blemish.types import Codes
 
 

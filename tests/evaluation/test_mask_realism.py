@@ -12,7 +12,7 @@ from blemish.evaluation.synthesis.maskrealism import (
     two_sample_auc,
 )
 from blemish.evaluation.synthesis.maskshape import FEATURES, mask_vector
-from blemish.synthesis.laying import outline_on
+from blemish.synthesis.real.align import outline_on
 
 SIDE = 160
 PART = cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (80, 80), 60, [1], cv2.FILLED) > 0

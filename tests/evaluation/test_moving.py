@@ -6,7 +6,7 @@ import torch
 from blemish.editing.attributes import ATTRIBUTES
 from blemish.editing.directions import Direction
 from blemish.evaluation.inversion.moving import moving
-from blemish.generator.network import Generator
+from blemish.models.generator import Generator
 
 
 def direction(generator: Generator, name: str, by: float) -> Direction:

@@ -10,8 +10,8 @@ from tiny import write_bundle
 from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import BundleError, OptionError
 from blemish.evaluation.snapshots import Verdict, best, judge_snapshots, keep
-from blemish.generator.network import Generator
-from blemish.generator.presets import PRESETS
+from blemish.models.generator import Generator
+from blemish.training.presets import PRESETS
 
 SHAPE = replace(PRESETS["tiny-16"].shape, defect=None)
 

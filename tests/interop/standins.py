@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blemish.generator.critic import Critic, build_critic
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
-from blemish.generator.residual import ResidualConfig
+from blemish.models.critic import Critic, build_critic
+from blemish.models.generator import DefectConfig, Generator, GeneratorConfig
+from blemish.models.residual import ResidualConfig
 
 TINY = GeneratorConfig(resolution=16, z_dim=6, w_dim=8, channel_base=64, channel_max=8)
 DFMGAN = DefectConfig(

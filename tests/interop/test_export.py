@@ -11,15 +11,15 @@ from tiny import CONFIG, write_bundle
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.cli.exporting import export_model
+from blemish.cli.export_model import export_model
 from blemish.errors import BundleError, OptionError, OutputError
-from blemish.generator.critic import build_critic
-from blemish.generator.network import Generator, GeneratorConfig
-from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import load_generator
 from blemish.interop import onnx, read
 from blemish.interop.export import export_state
 from blemish.interop.onnx import export_onnx, graphs
+from blemish.models.critic import build_critic
+from blemish.models.generator import Generator, GeneratorConfig
+from blemish.models.load import load_generator
+from blemish.models.residual import ResidualConfig
 from blemish.types import Codes
 
 PLAIN = replace(CONFIG, defect=None)

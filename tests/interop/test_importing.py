@@ -20,14 +20,14 @@ from interop.standins import (
 from tiny import write_scene
 
 from blemish.checkpoint import find_bundle
-from blemish.cli.importing import import_model
+from blemish.cli.import_model import import_model
 from blemish.errors import BundleError
-from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.model import Model
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
+from blemish.models.load import load_critic, load_generator
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import read_order
+from blemish.synthesis.request import read_order
 from blemish.synthesis.synthesize import Synthesizer
 
 

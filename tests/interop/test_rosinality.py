@@ -13,9 +13,9 @@ from interop.standins import TINY, rosinality
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.generator.network import GeneratorConfig
-from blemish.generator.restore import load_critic, load_generator
 from blemish.interop import read, write_bundle
+from blemish.models.generator import GeneratorConfig
+from blemish.models.load import load_critic, load_generator
 from blemish.types import Codes
 
 SQUARE = replace(TINY, z_dim=8, mapping_layers=3)  # z is as wide as w there

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import BundleError
-from blemish.generator.network import GeneratorConfig
-from blemish.generator.restore import load_critic, load_generator, shape_of
 from blemish.interop import read, write_bundle
 from blemish.interop.export import export_state
+from blemish.models.generator import GeneratorConfig
+from blemish.models.load import load_critic, load_generator, shape_of
 from blemish.types import Codes
 
 CLOSE = {"rtol": 0, "atol": 1e-4}

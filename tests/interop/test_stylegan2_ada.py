@@ -25,14 +25,14 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, OutputError
-from blemish.generator.network import GeneratorConfig
-from blemish.generator.restore import (
+from blemish.interop import Foreign, read, write_bundle
+from blemish.models.generator import GeneratorConfig
+from blemish.models.load import (
     load_critic,
     load_generator,
     load_matching_critic,
     shape_of,
 )
-from blemish.interop import Foreign, read, write_bundle
 from blemish.types import Codes
 
 CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-4}

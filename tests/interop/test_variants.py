@@ -25,10 +25,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.generator.critic import Critic
-from blemish.generator.network import GeneratorConfig
-from blemish.generator.restore import load_critic, load_generator, load_matching_critic
 from blemish.interop import Foreign, read, write_bundle
+from blemish.models.critic import Critic
+from blemish.models.generator import GeneratorConfig
+from blemish.models.load import load_critic, load_generator, load_matching_critic
 
 SQUARE = replace(TINY, z_dim=8, mapping_layers=3)
 State = dict[str, Tensor]

@@ -19,10 +19,10 @@ from blemish.inversion.consult import (
     draw_detailed,
     load_consultation,
 )
-from blemish.inversion.consult_train import ConsultTraining
 from blemish.inversion.model import Model
 from blemish.names import ConsultTransform
 from blemish.pictures import write_picture
+from blemish.training.consultation import ConsultTraining
 from blemish.types import Codes
 
 TRANSFORMS: tuple[ConsultTransform, ...] = get_args(ConsultTransform)
@@ -76,7 +76,7 @@ def test_training_writes_a_branch_that_invert_uses(
 ) -> None:
     schedule = replace(ConsultTraining().schedule, kimg=0.004, batch=2, log_steps=1)
     short = replace(ConsultTraining(), schedule=schedule)
-    monkeypatch.setattr("blemish.inversion.consult_train.ConsultTraining", lambda: short)
+    monkeypatch.setattr("blemish.training.consultation.ConsultTraining", lambda: short)
     monkeypatch.chdir(tmp_path)
     write_bundle(tmp_path / "bundle", encoder=True)
     data = write_parts(tmp_path / "data")

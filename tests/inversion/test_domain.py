@@ -10,8 +10,6 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle, pack
 from blemish.errors import BundleError
-from blemish.generator.mixing import fresh_rows
-from blemish.generator.network import Generator
 from blemish.inversion.domain import (
     GRID,
     PREFIX,
@@ -23,7 +21,9 @@ from blemish.inversion.domain import (
     read_again,
     straighten,
 )
-from blemish.inversion.encoder import Encoder, Encoding
+from blemish.models.encoder import Encoder, Encoding
+from blemish.models.generator import Generator
+from blemish.models.mixing import fresh_rows
 
 
 class Reader:

@@ -14,13 +14,9 @@ from tiny import CONFIG
 from torch import Tensor
 
 from blemish.errors import BundleError, OptionError
-from blemish.generator.critic import build_critic
-from blemish.generator.network import Generator, GeneratorConfig
-from blemish.generator.residual import ResidualConfig
 from blemish.inversion.descent import Found
 from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import Encode
-from blemish.inversion.encoder import Encoder
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.losses import squared_error
 from blemish.inversion.methods import METHODS, Method, name_of
@@ -29,6 +25,10 @@ from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.inversion.space import w_statistics
+from blemish.models.critic import build_critic
+from blemish.models.encoder import Encoder
+from blemish.models.generator import Generator, GeneratorConfig
+from blemish.models.residual import ResidualConfig
 from blemish.names import InversionMethod, SearchStart, Space
 
 SPACES = get_args(Space)

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from blemish.errors import OptionError
-from blemish.generator.critic import Critic
-from blemish.generator.network import Generator
 from blemish.inversion.descent import Watch
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import Model
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search, Terms
 from blemish.inversion.space import draws, w_statistics
+from blemish.models.critic import Critic
+from blemish.models.generator import Generator
 from blemish.names import Space
 from blemish.types import Codes
 

@@ -5,8 +5,6 @@ import torch
 from tiny import CONFIG
 from torch import Tensor
 
-from blemish.generator.network import Generator
-from blemish.inversion.encoder import Encoder, Encoding
 from blemish.inversion.space import (
     FAINT,
     code_rows,
@@ -15,6 +13,8 @@ from blemish.inversion.space import (
     w_defect_statistics,
     w_statistics,
 )
+from blemish.models.encoder import Encoder, Encoding
+from blemish.models.generator import Generator
 from blemish.names import SearchStart, Space
 
 SPACES, STARTS = get_args(Space), get_args(SearchStart)

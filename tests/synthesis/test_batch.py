@@ -15,10 +15,10 @@ from blemish.synthesis.batch.batch import Batch, Row
 from blemish.synthesis.batch.items import Failed, Workplace, _bench
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.record import differences
-from blemish.synthesis.batch.tally import Tally
+from blemish.synthesis.batch.summary import Tally
 from blemish.synthesis.batch.tasks import task_of
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.order import Order
+from blemish.synthesis.request import Order
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 

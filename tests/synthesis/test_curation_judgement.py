@@ -11,7 +11,7 @@ from tiny import TYPES, part, spot, write_bundle, write_defects
 from blemish.data.folder import DefectFolder
 from blemish.evaluation.synthesis.items import read_made
 from blemish.pictures import write_picture
-from blemish.synthesis.batch.tally import Tally
+from blemish.synthesis.batch.summary import Tally
 from blemish.synthesis.curation.curate import Curator, Judgement, drift
 from blemish.synthesis.curation.yardstick import RealDefectStats, learn_curation
 from blemish.synthesis.options import SynthesisOptions

@@ -5,8 +5,8 @@ from scenery import SIZES, at_size, painted
 from tiny import part, spot
 
 from blemish.data.masks import silhouette
-from blemish.generator.critic import Critic
-from blemish.generator.projected import pretrained_features
+from blemish.models.critic import Critic
+from blemish.models.projected import pretrained_features
 from blemish.synthesis.curation.sightings import (
     LONGEST,
     Sighting,

@@ -14,7 +14,7 @@ from blemish.checkpoint import Bundle, pack
 from blemish.data.folder import DefectFolder
 from blemish.data.masks import silhouette
 from blemish.errors import DataError
-from blemish.generator.projected import pretrained_features
+from blemish.models.projected import pretrained_features
 from blemish.pictures import write_picture
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.sightings import Sighting, sight

@@ -18,7 +18,7 @@ from blemish.errors import DataError, OutputError
 from blemish.files import append_line
 from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.batch.tally import write_report
+from blemish.synthesis.batch.summary import write_report
 from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, Synthetic
 from blemish.types import Codes
 

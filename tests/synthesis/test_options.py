@@ -19,8 +19,8 @@ from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.synthesis.batch.groups import Group, flattened
 from blemish.synthesis.batch.tables import fill
 from blemish.synthesis.options import Anchors, Range, SynthesisOptions, Where
+from blemish.synthesis.placement.methods import WAYS
 from blemish.synthesis.records import TABLES, record_of
-from blemish.synthesis.ways.choice import WAYS
 
 OPTIONS = {option.name: option for option in fields(SynthesisOptions)}
 ITEMS = {"defect": "crack", "count": 1, "parts": 1}

@@ -18,9 +18,9 @@ from blemish.reading import Reading, read_as
 from blemish.seeds import seed_of
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import COMBINED, Order, read_order, read_together
+from blemish.synthesis.placement.methods import WAYS
+from blemish.synthesis.request import COMBINED, Order, read_order, read_together
 from blemish.synthesis.synthesize import Synthesizer, synthesize
-from blemish.synthesis.ways.choice import WAYS
 
 PLACES = ((0.4, 0.4), (0.6, 0.6))
 

@@ -14,7 +14,7 @@ from tiny import CONFIG, TYPES, part, spot, write_bundle, write_defects, write_s
 from blemish.checkpoint import Bundle, load_codes
 from blemish.data import DefectFolder, check
 from blemish.errors import BundleError, DataError, OptionError, UserError
-from blemish.generator.network import DefectConfig, Generator
+from blemish.models.generator import DefectConfig, Generator
 from blemish.names import (
     PLACEMENT_METHODS,
     MaskControl,
@@ -30,14 +30,14 @@ from blemish.pictures import (
     read_picture,
     write_picture,
 )
-from blemish.synthesis.carry import within_reach
+from blemish.synthesis.composite import within_reach
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, read_order
-from blemish.synthesis.stitched import StitchSource
+from blemish.synthesis.placement.drawn import Drawn
+from blemish.synthesis.placement.methods import WAYS
+from blemish.synthesis.references.stitch import StitchSource
+from blemish.synthesis.request import Order, read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
-from blemish.synthesis.ways.choice import WAYS
-from blemish.synthesis.ways.drawn import Drawn
 
 CONTROLS = get_args(MaskControl)
 REFERENCES = get_args(ReferenceName)
@@ -442,14 +442,16 @@ def test_real_defects_are_read_once(
 ) -> None:
     by = Synthesizer(bundle, approach(reference="stitch", real=real))
     by.prepare("paint")
-    monkeypatch.setattr("blemish.synthesis.realdefects.load", lambda *_: pytest.fail("read before"))
+    monkeypatch.setattr(
+        "blemish.synthesis.real.defects.load", lambda *_: pytest.fail("read before")
+    )
     make("made", 3, by=by)
 
 
 def test_a_change_too_slight_leaves_a_line_and_no_sample(
     make: Make, worker: Synthesizer, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blemish.synthesis.carry.VISIBLE_LEVELS", 256)
+    monkeypatch.setattr("blemish.synthesis.composite.VISIBLE_LEVELS", 256)
     root, rows = make("made", 2)
     assert [row["scores"]["area"] for row in rows] == [0, 0]
     assert not (root / "test").exists()

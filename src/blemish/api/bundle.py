@@ -15,11 +15,11 @@ from blemish.errors import OptionError
 from blemish.inversion.invert import Inversion, invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model, load_model
-from blemish.masks.model import NETWORK as MASKS
 from blemish.names import Device, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
+from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, Part, drawn_on, order_on
+from blemish.synthesis.request import Order, Part, drawn_on, order_on
 from blemish.synthesis.synthesize import Synthesizer
 
 WORKERS = 4  # sets of options whose networks are kept

@@ -13,16 +13,16 @@ from blemish.data.folder import known_types
 from blemish.devices import make_fabric, use_threads, usual_precision
 from blemish.errors import BundleError
 from blemish.evaluation.windows import choose_snapshot
-from blemish.generator.loop import Schedule, stored_options
-from blemish.masks.model import NETWORK as MASKS
-from blemish.masks.network import MaskConfig
-from blemish.masks.train import MaskTraining, train_masks
+from blemish.models.mask_generator import MaskConfig
+from blemish.models.window_generator import GOOD, WindowConfig
 from blemish.names import Device, LoggerName
 from blemish.seeds import refuse_seeds
-from blemish.windows.network import GOOD, WindowConfig
+from blemish.synthesis.masks.learned import NETWORK as MASKS
+from blemish.training.loop import Schedule, stored_options
+from blemish.training.masks.train import MaskTraining, train_masks
+from blemish.training.windows.train import WindowTraining, train_windows
 from blemish.windows.paint import NETWORK as WINDOWS
 from blemish.windows.sources import read_sources
-from blemish.windows.train import WindowTraining, train_windows
 
 MASK_MINUTES = 10  # maximum of the mask generator in a training of both
 MASK_SHARE = 1 / 6

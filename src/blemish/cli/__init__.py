@@ -28,21 +28,16 @@ from blemish.cli import (
     editing_defects,
     evaluation,
     export,
-    exporting,
+    export_model,
     filling,
-    importing,
+    import_model,
     inversion,
     studio,
     synthesis,
-    train,
-    train_consultation,
-    train_directions,
-    train_encoder,
-    train_masks,
-    train_windows,
     utility,
 )
 from blemish.cli.reading import reads
+from blemish.cli.train import consultation, directions, encoder, generator, masks, windows
 from blemish.errors import BlemishError, Terminated, UserError
 from blemish.version import __version__
 
@@ -51,13 +46,13 @@ Verb = Callable[..., None]
 VERBS: dict[str, Verb | dict[str, Verb]] = {
     "data": {"check": reads(data.check), "import": annotations.import_annotations},
     "train": {
-        "all": reads(train_windows.whole),
-        "windows": reads(train_windows.windows),
-        "masks": reads(train_masks.masks),
-        "generator": reads(train.generator),
-        "encoder": reads(train_encoder.encoder),
-        "consultation": reads(train_consultation.consultation),
-        "directions": train_directions.directions,
+        "all": reads(windows.whole),
+        "windows": reads(windows.windows),
+        "masks": reads(masks.masks),
+        "generator": reads(generator.generator),
+        "encoder": reads(encoder.encoder),
+        "consultation": reads(consultation.consultation),
+        "directions": directions.directions,
     },
     "invert": reads(inversion.invert),
     "edit": {
@@ -80,8 +75,8 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "synthesis": reads(evaluation.synthesis),
         "utility": reads(utility.utility),
     },
-    "import": importing.import_model,
-    "export-model": exporting.export_model,
+    "import": import_model.import_model,
+    "export-model": export_model.export_model,
     "export": export.export,
     "doctor": doctor.doctor,
 }
@@ -129,7 +124,7 @@ def _spelled_out(args: Sequence[str]) -> list[str]:
     """`train DATA …` as the `train all DATA …` that it stands for."""
     stages = VERBS["train"]
     assert isinstance(stages, dict)
-    train.refuse_removed_stages(args)
+    generator.refuse_removed_stages(args)
     synthesis.refuse_removed_options(args)
     if args[:1] == ["train"] and len(args) > 1 and args[1] not in (*stages, "-h", "--help"):
         return ["train", "all", *args[1:]]

@@ -107,7 +107,7 @@ def _bundles() -> Iterator[Finding]:
 
 def _bundle(name: str) -> Finding:
     from blemish.checkpoint import EMBEDDED, Bundle
-    from blemish.generator.restore import load_generator
+    from blemish.models.load import load_generator
 
     try:
         bundle = Bundle(EMBEDDED / name)

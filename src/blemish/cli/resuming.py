@@ -7,14 +7,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blemish.cli.running import Run, tell
+from blemish.cli.training_options import Run, tell
 from blemish.errors import BundleError, OptionError
 from blemish.reading import Reading, current, use
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from blemish.generator.stopping import Ending
+    from blemish.training.stopping import Ending
 
 _SHARED = ("kimg", "batch", "seed", "device", "precision", "processes", "nodes", "threads", "log")
 _READING = ("levels", "classes")  # in force while a verb runs; see `reading`
@@ -36,7 +36,7 @@ def recall(run: Run, folder: Path, **mine: Any) -> tuple[Run, dict[str, Any]]:
         OptionError: A resumed training is given another preset or recipe than it began with.
         BundleError: The state can't be read.
     """
-    from blemish.generator.loop import stored_options
+    from blemish.training.loop import stored_options
 
     known = stored_options(folder) if run.resume else {}
     _refuse_contradiction(mine, known, folder)
@@ -150,7 +150,7 @@ def tell_ending(
 
 
 def _way_on(folder: Path, command: Sequence[object], where: str, *, flag: bool) -> str:
-    from blemish.generator.loop import STATE
+    from blemish.training.loop import STATE
 
     if not (folder / STATE).exists():
         return "Run the same command again: there is no checkpoint yet."

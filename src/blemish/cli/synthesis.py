@@ -19,7 +19,7 @@ from blemish.synthesis.removed import refuse_removed
 if TYPE_CHECKING:
     import numpy as np
 
-    from blemish.synthesis.order import Order
+    from blemish.synthesis.request import Order
     from blemish.synthesis.synthesize import Synthesizer
 
 Masks = Annotated[
@@ -64,7 +64,7 @@ def synthesize(
     from blemish.files import alone
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
-    from blemish.synthesis.order import draw_together
+    from blemish.synthesis.request import draw_together
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
@@ -119,7 +119,7 @@ def _read(
     normal: Path, mask: tuple[Path, ...], defect: tuple[str, ...], **known: Any
 ) -> "list[Order]":
     """Requests under given masks: one for each mask of a folder, or one for all defects."""
-    from blemish.synthesis.order import read_orders, read_together
+    from blemish.synthesis.request import read_orders, read_together
 
     if len(mask) == len(defect) == 1:
         return read_orders(normal, mask[0], defect[0], **known)
@@ -146,8 +146,8 @@ def demo(
     from blemish.files import alone
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
-    from blemish.synthesis.order import read_order
-    from blemish.synthesis.scenes import draw_scene
+    from blemish.synthesis.demo import draw_scene
+    from blemish.synthesis.request import read_order
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
@@ -178,9 +178,9 @@ def demo(
 
 def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int], np.ndarray]":
     """Masks by the bundle's mask generator if it knows the type, else strokes and blobs."""
-    from blemish.masks.model import NETWORK
-    from blemish.synthesis.masks import learned_mask
-    from blemish.synthesis.scenes import draw_mask
+    from blemish.synthesis.demo import draw_mask
+    from blemish.synthesis.masks.draw import learned_mask
+    from blemish.synthesis.masks.learned import NETWORK
 
     if worker.bundle is None or not worker.bundle.has(NETWORK) or kind not in worker.masks.types:
         return draw_mask

@@ -25,7 +25,7 @@ from blemish.editing.boundary import Whitening, fit_boundary, outer, separation
 from blemish.editing.factorise import principal_axes, sefa
 from blemish.editing.rows import scales_of
 from blemish.errors import BundleError, OptionError
-from blemish.generator.network import Generator
+from blemish.models.generator import Generator
 from blemish.pictures import fit, to_picture
 from blemish.types import Codes
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.generator.network import Generator
+from blemish.models.generator import Generator
 
 
 def sefa(generator: Generator, count: int) -> Float[Tensor, "count d"]:

@@ -20,9 +20,9 @@ from blemish.devices import one_thread
 from blemish.editing.membrane import levelled
 from blemish.editing.seam import FillScores, judge_filling
 from blemish.errors import BundleError, DataError
+from blemish.models.window_generator import GOOD
 from blemish.originals import Original
 from blemish.types import Codes
-from blemish.windows.network import GOOD
 from blemish.windows.paint import WindowModel, groups, load_windows, paint
 
 ERASED_AROUND = 16  # pixels around a hole that its erasing may read

@@ -14,10 +14,10 @@ from blemish.checkpoint import Bundle, save_codes
 from blemish.devices import one_thread
 from blemish.editing.subjects import EditSubject
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.network import Generator
 from blemish.inversion.consult import Consultation, draw_detailed
 from blemish.inversion.invert import stand
 from blemish.inversion.model import Model
+from blemish.models.generator import Generator
 from blemish.pictures import grid, to_picture, write_picture
 from blemish.types import Codes
 

@@ -4,7 +4,7 @@ from jaxtyping import Bool
 from torch import Tensor, tensor, zeros
 
 from blemish.errors import OptionError
-from blemish.generator.network import GeneratorConfig
+from blemish.models.generator import GeneratorConfig
 from blemish.types import Codes
 
 SCALES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1024)}  # sides of the layers' maps

@@ -13,9 +13,9 @@ from blemish.checkpoint import Bundle
 from blemish.errors import DataError, OptionError
 from blemish.inversion.descent import Watch
 from blemish.inversion.invert import Inversion, invert, read_photograph
-from blemish.inversion.keep import load_inversion
 from blemish.inversion.methods import Method
 from blemish.inversion.model import Model
+from blemish.inversion.saved import load_inversion
 from blemish.seeds import refuse_seeds
 from blemish.types import Codes
 

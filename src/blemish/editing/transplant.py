@@ -13,8 +13,8 @@ from blemish.devices import one_thread
 from blemish.inversion.descent import Found, Watch
 from blemish.inversion.encode import read
 from blemish.inversion.indomain import InDomain
-from blemish.inversion.likeness import Likeness
 from blemish.inversion.model import Model
+from blemish.inversion.reconstruction import Likeness
 
 CONTEXT_WEIGHT = 0.2  # of a pixel outside the region; 0 lets the context drift
 

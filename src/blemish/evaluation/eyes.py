@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.features import Network, feature_distance
-from blemish.generator.critic import Critic
 from blemish.inversion.losses import feature_error
+from blemish.models.critic import Critic
 
 BATCH = 16
 LEAST_SIDE = 32  # minimum side of images for SqueezeNet

@@ -16,7 +16,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle, load_tensors
 from blemish.errors import OptionError
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
-from blemish.generator.network import Generator, GeneratorConfig
+from blemish.models.generator import Generator, GeneratorConfig
 
 Features = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n d"]]
 BATCH = 50

@@ -16,9 +16,9 @@ from torch import Tensor
 from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import OptionError
 from blemish.files import ensure_writable
-from blemish.generator.network import BRANCH, GeneratorConfig
-from blemish.generator.residual import ResidualConfig
-from blemish.generator.restore import critic_of, load_critic, load_generator, shape_of
+from blemish.models.generator import BRANCH, GeneratorConfig
+from blemish.models.load import critic_of, load_critic, load_generator, shape_of
+from blemish.models.residual import ResidualConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

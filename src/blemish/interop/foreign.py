@@ -10,7 +10,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.errors import OutputError
 from blemish.files import ensure_writable
-from blemish.generator.network import Generator, GeneratorConfig
+from blemish.models.generator import Generator, GeneratorConfig
 
 State = dict[str, Tensor]
 

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
 from blemish.files import ensure_writable, replacing
-from blemish.generator.network import Generator, Mapping
-from blemish.generator.restore import load_generator
 from blemish.interop.export import Exported
+from blemish.models.generator import Generator, Mapping
+from blemish.models.load import load_generator
 from blemish.types import Codes
 
 _EXAMPLES = 2  # torch.export treats a batch of one as a constant

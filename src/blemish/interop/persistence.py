@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blemish.interop.refusal import Refused, shown
-from blemish.interop.stored import Stored
+from blemish.interop.storage import Stored
 from blemish.interop.unpickle import Record
 
 DEEPEST = 8

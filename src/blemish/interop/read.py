@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import BundleError
+from blemish.interop.allowed_globals import checkpoint_language, snapshot_language
 from blemish.interop.foreign import Foreign
-from blemish.interop.meanings import checkpoint_language, snapshot_language
 from blemish.interop.refusal import KNOWN, Refused
 from blemish.interop.rosinality import from_checkpoint
 from blemish.interop.safetensors_state import from_safetensors

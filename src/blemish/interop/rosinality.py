@@ -16,15 +16,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from blemish.generator.critic import build_critic
-from blemish.generator.layers import binomial_filter
-from blemish.generator.network import Generator, GeneratorConfig, Mapping
-from blemish.generator.residual import ResidualConfig
 from blemish.interop.foreign import Foreign
 from blemish.interop.refusal import Refused, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
-from blemish.interop.stored import Stored, tensors_of
+from blemish.interop.storage import Stored, tensors_of
 from blemish.interop.variants import completed, unwrapped
+from blemish.models.critic import build_critic
+from blemish.models.generator import Generator, GeneratorConfig, Mapping
+from blemish.models.layers import binomial_filter
+from blemish.models.residual import ResidualConfig
 
 _STYLED = {
     "conv.weight": "weight",

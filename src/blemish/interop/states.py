@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import UserError
-from blemish.generator.critic import build_critic
-from blemish.generator.layers import binomial_filter
-from blemish.generator.network import DefectConfig, Generator, GeneratorConfig
-from blemish.generator.residual import ResidualConfig
 from blemish.interop.refusal import Refused, shown
+from blemish.models.critic import build_critic
+from blemish.models.generator import DefectConfig, Generator, GeneratorConfig
+from blemish.models.layers import binomial_filter
+from blemish.models.residual import ResidualConfig
 
 State = dict[str, Tensor]
 MOST_LAYERS = 64

@@ -13,15 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from blemish.generator.network import GeneratorConfig
 from blemish.interop.foreign import Foreign
 from blemish.interop.options import Told, of_critic, of_generator, plain
 from blemish.interop.persistence import arguments_of, tensors_in
 from blemish.interop.refusal import Refused, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
-from blemish.interop.stored import tensors_of
+from blemish.interop.storage import tensors_of
 from blemish.interop.unpickle import Record
 from blemish.interop.variants import completed
+from blemish.models.generator import GeneratorConfig
 
 _BY_POSITION = {
     "Generator": ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels"),

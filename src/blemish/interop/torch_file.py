@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from blemish.interop.refusal import Refused
-from blemish.interop.stored import Storage, storage_of
+from blemish.interop.storage import Storage, storage_of
 from blemish.interop.unpickle import Budget, Language, plain_key, unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
-from blemish.generator.network import Generator, GeneratorConfig
-from blemish.generator.restore import shape_of
 from blemish.inversion.invert import Inversion
+from blemish.models.generator import Generator, GeneratorConfig
+from blemish.models.load import shape_of
 from blemish.names import ConsultTransform
 from blemish.types import Codes
 

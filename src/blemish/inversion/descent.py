@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from blemish.generator.network import Generator
-from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import noise_regularity, renormalise
+from blemish.inversion.reconstruction import Likeness
 from blemish.inversion.search import Search, Terms, search
 from blemish.inversion.space import Point
+from blemish.models.generator import Generator
 from blemish.types import Codes
 
 # Callback with the time in [0, 1], the unweighted terms and the image: at each step, and at time 1.

@@ -25,10 +25,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.generator.mixing import mixed_latents, mixed_rows
-from blemish.generator.network import Generator
-from blemish.inversion.encoder import Encoding
 from blemish.inversion.search import Step
+from blemish.models.encoder import Encoding
+from blemish.models.generator import Generator
+from blemish.models.mixing import mixed_latents, mixed_rows
 from blemish.types import Codes
 
 PREFIX = "domain."

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from blemish.errors import BundleError, OptionError
 from blemish.inversion.descent import Found, Watch, descend
-from blemish.inversion.encoder import Encoder, Encoding
-from blemish.inversion.likeness import Likeness, filled
 from blemish.inversion.model import Model
+from blemish.inversion.reconstruction import Likeness, filled
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
+from blemish.models.encoder import Encoder, Encoding
 from blemish.names import Space
 
 

@@ -27,12 +27,12 @@ from torch import Tensor
 from blemish.inversion.descent import Drawn, Found, Watch, descend
 from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import read, the_encoder
-from blemish.inversion.encoder import Encoding
-from blemish.inversion.likeness import Likeness
 from blemish.inversion.model import Model
+from blemish.inversion.reconstruction import Likeness
 from blemish.inversion.search import Search, Terms
 from blemish.inversion.space import start_point, w_defect_statistics, w_statistics
 from blemish.limits import refuse_weights
+from blemish.models.encoder import Encoding
 from blemish.names import Space
 
 

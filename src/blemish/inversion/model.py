@@ -9,11 +9,11 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
 from blemish.errors import BundleError
-from blemish.generator.critic import Critic
-from blemish.generator.network import Generator
-from blemish.generator.restore import load_critic, load_generator
 from blemish.inversion.domain import PREFIX, Domain, fit_domain
-from blemish.inversion.encoder import Encoder, load_encoder
+from blemish.models.critic import Critic
+from blemish.models.encoder import Encoder, load_encoder
+from blemish.models.generator import Generator
+from blemish.models.load import load_critic, load_generator
 from blemish.recognition import Recognizer
 
 SAMPLES = 10_000

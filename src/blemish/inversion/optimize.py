@@ -16,8 +16,8 @@ from torch import Tensor
 
 from blemish.inversion.descent import Found, Watch, descend
 from blemish.inversion.encode import read
-from blemish.inversion.likeness import Likeness
 from blemish.inversion.model import Model
+from blemish.inversion.reconstruction import Likeness
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
 from blemish.limits import refuse_weights

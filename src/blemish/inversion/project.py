@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.generator.network import Generator
 from blemish.inversion.descent import Found, Watch, descend
-from blemish.inversion.likeness import Likeness
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import Model
+from blemish.inversion.reconstruction import Likeness
 from blemish.inversion.search import Search
 from blemish.inversion.space import Point, WStatistics, draws, w_statistics, with_defect
 from blemish.limits import refuse_weights
+from blemish.models.generator import Generator
 from blemish.names import Space
 
 SHAKE = 0.05

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.generator.network import Generator, Mapping
-from blemish.inversion.encoder import Encoding
+from blemish.models.encoder import Encoding
+from blemish.models.generator import Generator, Mapping
 from blemish.names import SearchStart, Space
 from blemish.types import Codes
 

@@ -16,7 +16,7 @@ from blemish.originals import read_original
 from blemish.pictures import read_picture, refuse_small
 from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, jpeg, reduced
 from blemish.synthesis.naming import plain_stem
-from blemish.synthesis.order import Part
+from blemish.synthesis.request import Part
 
 KEPT_OPEN = 3  # photographs; one of 64 million pixels takes half a gigabyte
 KEPT_SMALL = 512

@@ -19,14 +19,14 @@ from jaxtyping import Bool
 from blemish.checkpoint import Bundle, embedded_bundles
 from blemish.data.names import normal
 from blemish.errors import DataError
-from blemish.masks.model import NETWORK as MASKS
 from blemish.names import MaskKind
 from blemish.studio.drafts import Draft, Method
 from blemish.studio.photographs import Opened
 from blemish.studio.views import outlines, quick_png
 from blemish.synthesis.dataset import Synthetic
+from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, drawn_on, order_on, together
+from blemish.synthesis.request import Order, drawn_on, order_on, together
 from blemish.synthesis.several import Laid
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.windows.paint import NETWORK as WINDOWS

@@ -10,7 +10,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.importing.importing import Method
 from blemish.data.importing.propose import unlike
 from blemish.errors import BundleError
-from blemish.windows.network import GOOD
+from blemish.models.window_generator import GOOD
 from blemish.windows.paint import load_windows, paint
 
 Picture = UInt8[np.ndarray, "h w 3"]

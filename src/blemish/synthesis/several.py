@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from blemish.originals import Original
-from blemish.synthesis.carry import Carried
-from blemish.synthesis.order import Order
-from blemish.synthesis.ways.job import Made
+from blemish.synthesis.composite import Carried
+from blemish.synthesis.placement.task import Made
+from blemish.synthesis.request import Order
 from blemish.types import Codes
 
 

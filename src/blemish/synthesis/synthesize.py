@@ -14,31 +14,31 @@ from jaxtyping import Float
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.generator.network import Generator
-from blemish.generator.restore import load_generator
 from blemish.inversion.search import Step
 from blemish.marks import mark
-from blemish.masks.model import MaskModel, load_masks
+from blemish.models.generator import Generator
+from blemish.models.load import load_generator
 from blemish.names import PLACEMENT_METHODS, PlacementMethod
 from blemish.notes import note
 from blemish.originals import Original
 from blemish.recognition import Recognizer
 from blemish.seeds import refuse_seeds, seed_of
-from blemish.synthesis.carry import Carried, reach_px, within
+from blemish.synthesis.composite import Carried, reach_px, within
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
 from blemish.synthesis.curation.sightings import shrunk_size
 from blemish.synthesis.dataset import Dataset, Synthetic
-from blemish.synthesis.fading import faded
+from blemish.synthesis.masks.learned import MaskModel, load_masks
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order
+from blemish.synthesis.placement.drawn import Drawn
+from blemish.synthesis.placement.methods import WAYS, usual_way
+from blemish.synthesis.placement.task import Made, Way
+from blemish.synthesis.placement.window import Window
 from blemish.synthesis.records import record_of
+from blemish.synthesis.request import Order
 from blemish.synthesis.several import Laid, as_one, classes_of
-from blemish.synthesis.ways.choice import WAYS, usual_way
-from blemish.synthesis.ways.drawn import Drawn
-from blemish.synthesis.ways.job import Made, Way
-from blemish.synthesis.ways.window import Window
+from blemish.synthesis.strength import faded
 from blemish.types import Codes
 from blemish.windows.paint import NETWORK, WindowModel, load_windows
 

@@ -10,9 +10,9 @@ from blemish.checkpoint import Bundle
 from blemish.data.masks import components
 from blemish.efficientnet import load_lite0
 from blemish.errors import BundleError, DataError
+from blemish.models.look_encoder import LookEncoder, look_of
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
-from blemish.windows.looks import LookEncoder, look_of
 from blemish.windows.paint import Group, WindowModel, groups
 from blemish.windows.sources import LEAST_PIXELS, Source
 from blemish.windows.views import cut_picture

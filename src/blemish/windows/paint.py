@@ -22,10 +22,10 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
+from blemish.models.look_encoder import mix_latents
+from blemish.models.window_generator import GOOD, MARGIN, WindowConfig, WindowGenerator, WindowInput
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
-from blemish.windows.looks import mix_latents
-from blemish.windows.network import GOOD, MARGIN, WindowConfig, WindowGenerator, WindowInput
 from blemish.windows.sources import Source
 from blemish.windows.views import (
     View,

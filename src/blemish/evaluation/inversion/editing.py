@@ -21,11 +21,11 @@ from blemish.evaluation.figures import middle, monotone, percentiles, share
 from blemish.evaluation.inversion.moving import moving
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
-from blemish.generator.critic import Critic
-from blemish.generator.mixing import fresh_rows
 from blemish.inversion.invert import stand
 from blemish.inversion.model import Model
 from blemish.inversion.space import w_defect_statistics
+from blemish.models.critic import Critic
+from blemish.models.mixing import fresh_rows
 from blemish.types import Codes, Sample
 
 VISIBLE = 6 / 127.5  # levels of a channel that are visible

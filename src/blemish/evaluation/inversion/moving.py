@@ -11,7 +11,7 @@ from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.attributes import ATTRIBUTES, measured
 from blemish.editing.directions import Direction, moved, purity
 from blemish.evaluation.figures import mean, middle, monotone, share
-from blemish.generator.network import Generator
+from blemish.models.generator import Generator
 from blemish.pictures import to_picture
 from blemish.types import Codes
 

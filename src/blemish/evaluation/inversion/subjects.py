@@ -18,12 +18,12 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load, pictures_in
-from blemish.generator.mixing import fresh_rows
-from blemish.generator.network import Generator
-from blemish.generator.restore import trained_symmetries
-from blemish.generator.stitch import read_defects
-from blemish.inversion.lessons import Source, draw_flaws
+from blemish.data.stitch import read_defects
+from blemish.models.generator import Generator
+from blemish.models.load import trained_symmetries
+from blemish.models.mixing import fresh_rows
 from blemish.recognition.embedding import SIDE
+from blemish.training.encoder.batches import Source, draw_flaws
 from blemish.types import Codes, Sample
 
 Group = Literal["good", "defective", "own", "own defective", "foreign"]

@@ -17,10 +17,10 @@ from blemish.errors import OptionError
 from blemish.evaluation.synthesis.closeups import LEAST_PX, Pair
 from blemish.evaluation.synthesis.items import Item
 from blemish.pictures import read_picture
-from blemish.synthesis.cutouts import Cutout, cut_out
-from blemish.synthesis.masks import draw_mask
+from blemish.synthesis.masks.draw import draw_mask
 from blemish.synthesis.options import MaskOptions
-from blemish.synthesis.paste import paste
+from blemish.synthesis.real.cutouts import Cutout, cut_out
+from blemish.synthesis.real.paste import paste
 
 COUNT = 60
 EDGE = 1.0  # deviation of the blur of a plain copy's rim, in pixels

@@ -19,7 +19,7 @@ from blemish.evaluation.figures import auroc, mean
 from blemish.evaluation.synthesis.items import Item
 from blemish.evaluation.synthesis.maskshape import FEATURES, mask_vector
 from blemish.pictures import read_picture
-from blemish.synthesis.laying import Outline, lay, outline_on
+from blemish.synthesis.real.align import Outline, lay, outline_on
 
 FEWEST = 2  # masks of a set
 RIDGE = 1.0  # of the classifier, on standardised features

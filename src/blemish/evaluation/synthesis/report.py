@@ -19,7 +19,7 @@ from blemish.evaluation.synthesis.page import write_page
 from blemish.evaluation.synthesis.sorting import write_sorting_page
 from blemish.features import FeatureNetwork, load_features
 from blemish.files import ensure_writable, write_atomically
-from blemish.generator.restore import load_critic, shape_of
+from blemish.models.load import load_critic, shape_of
 from blemish.names import FeatureChoice, NetworkName
 
 TRAINED_WITH: NetworkName = "efficientnet-lite0"

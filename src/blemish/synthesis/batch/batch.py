@@ -22,7 +22,7 @@ from blemish.synthesis.batch.packing import packing_of
 from blemish.synthesis.batch.pool import in_order
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.batch.record import keep_record, refuse_shards
-from blemish.synthesis.batch.tally import REPORT, write_report
+from blemish.synthesis.batch.summary import REPORT, write_report
 from blemish.synthesis.batch.tasks import Task, task_of
 from blemish.synthesis.dataset import Dataset, failed_row
 

@@ -24,7 +24,7 @@ from blemish.synthesis.batch.places import DataPlace
 from blemish.synthesis.batch.portions import PORTIONS, SIZE, Maker, portion, take_machine
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.batch.record import NAME, keep_record, refuse_shards
-from blemish.synthesis.batch.tally import REPORT
+from blemish.synthesis.batch.summary import REPORT
 from blemish.synthesis.dataset import SHEET, SHEET_ROWS, Dataset
 
 MAKING = 0.9  # of the progress; the rest is joining

@@ -21,10 +21,10 @@ from blemish.reading import AS_STORED, Reading, read_as
 from blemish.stores.samples import key_of
 from blemish.synthesis.batch.tasks import DrawnPart, Task
 from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.demo import draw_part, write_part
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import Order, draw_together, read_together
-from blemish.synthesis.scenes import draw_part, write_part
+from blemish.synthesis.request import Order, draw_together, read_together
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 

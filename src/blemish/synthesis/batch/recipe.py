@@ -33,7 +33,7 @@ from blemish.regular import IrregularFileError, open_regular
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.batch.groups import Group, flattened
 from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
-from blemish.synthesis.masks import read_real
+from blemish.synthesis.masks.draw import read_real
 from blemish.synthesis.synthesize import Synthesizer
 
 MAX_ITEMS = 10_000_000

@@ -34,7 +34,7 @@ from blemish.synthesis.batch.record import (
     refuse_differences,
 )
 from blemish.synthesis.batch.shards import Shard, photographs_of
-from blemish.synthesis.batch.tally import REPORT, figures_of
+from blemish.synthesis.batch.summary import REPORT, figures_of
 
 ITEMS, MACHINES = "items.jsonl", "machines.jsonl"
 COMMON = ("recipe", "device", "keep_all", "store")  # of the record of a whole batch

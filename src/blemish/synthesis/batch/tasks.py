@@ -14,7 +14,7 @@ from blemish.checkpoint import Bundle
 from blemish.synthesis.batch.recipe import Recipe
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.order import COMBINED
+from blemish.synthesis.request import COMBINED
 
 SEEDS = 2**32
 _ITEMS, _PARTS = 0, 1  # independent streams of random numbers

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, UInt8
 from blemish.checkpoint import Bundle
 from blemish.data.colour import NOTICEABLE, lab
 from blemish.data.masks import silhouette
-from blemish.generator.critic import Critic
-from blemish.generator.projected import pretrained_features
+from blemish.models.critic import Critic
+from blemish.models.projected import pretrained_features
 from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
 from blemish.synthesis.curation.yardstick import RealDefectStats, read_yardsticks
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blemish.data.closeup import bare, close_up
 from blemish.data.colour import lab
-from blemish.generator.critic import Critic, inside_statistics
+from blemish.models.critic import Critic, inside_statistics
 from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
 
 SIDE = 128  # of the square that the features are computed from, in pixels

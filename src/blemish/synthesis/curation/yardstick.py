@@ -26,8 +26,8 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components, silhouette
 from blemish.errors import DataError
-from blemish.generator.critic import Critic
-from blemish.generator.projected import pretrained_features
+from blemish.models.critic import Critic
+from blemish.models.projected import pretrained_features
 from blemish.pictures import read_picture
 from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
 

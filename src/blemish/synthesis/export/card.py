@@ -14,7 +14,7 @@ from typing import Any
 from blemish.cards import with_data_matter
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.errors import BundleError
-from blemish.generator.restore import shape_of
+from blemish.models.load import shape_of
 from blemish.synthesis.export.items import Item, Items, photographs
 from blemish.version import __version__
 

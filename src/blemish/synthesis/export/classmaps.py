@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from blemish.decode import decode
 from blemish.pictures import png, read_mask
 from blemish.synthesis.export.items import Content, Item, Items, Split
-from blemish.synthesis.order import COMBINED
+from blemish.synthesis.request import COMBINED
 
 ENDING: dict[Split, str] = {"train": "", "val": "_val"}
 

@@ -1,0 +1,139 @@
+"""A trained mask generator at work on photographs of any size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from blemish.checkpoint import Bundle
+from blemish.data.masks import without_holes
+from blemish.devices import one_thread
+from blemish.errors import BundleError, DataError
+from blemish.models.mask_generator import MaskConfig, MaskGenerator
+from blemish.windows.frames import Frame, frame_of, signed_distance
+
+NETWORK = "masks"
+LEAST_PIXELS = 8  # of a mask on a photograph
+TRIES = 16
+
+Region = Bool[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class PartMap:
+    """A part as the generator sees it.
+
+    Attributes:
+        frame: Square around the part on its photograph.
+        shape: Height and width of the photograph.
+        depth: Signed distance to the part's outline, in pixels of the frame, positive inside.
+    """
+
+    frame: Frame
+    shape: tuple[int, int]
+    depth: Float[Tensor, "1 1 s s"]
+
+    @classmethod
+    def of(cls, part: Region, side: int) -> "PartMap":
+        """The map of a part.
+
+        Raises:
+            DataError: There is no part.
+        """
+        if not part.any():
+            raise DataError(
+                got="a photograph in which no part was found",
+                expected="a part that stands out from its background",
+                todo="Photograph it on a plain background.",
+            )
+        frame = frame_of(part)
+        depth = torch.from_numpy(signed_distance(frame.cut(part, side)))
+        return cls(frame, part.shape, depth[None, None])
+
+    def seen(self, mask: Region) -> Float[Tensor, "1 1 s s"]:
+        """A mask on the photograph, as the share of each pixel of the frame."""
+        return torch.from_numpy(self.frame.cut(mask, self.depth.shape[3]))[None, None]
+
+    def on_photograph(self, logits: Float[Tensor, "1 1 s s"]) -> Region:
+        """Where logits are above zero, on the photograph's own pixels."""
+        values = logits[0, 0].clamp(-4, 4).cpu().numpy()
+        return self.frame.laid_back(values, self.shape, outside=-4.0) > 0
+
+
+@dataclass(frozen=True)
+class MaskModel:
+    """A frozen mask generator.
+
+    Attributes:
+        generator: The network.
+    """
+
+    generator: MaskGenerator
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of defects."""
+        return self.generator.config.types
+
+    def index(self, kind: str) -> Tensor:
+        """Index of a type, for the generator.
+
+        Raises:
+            BundleError: The generator has not learnt it.
+        """
+        if kind not in self.types:
+            raise BundleError(
+                got=f"a bundle whose mask generator has not learnt the type '{kind}'",
+                expected=f"one of its types: {', '.join(self.types)}",
+                todo="Train it on that type, or draw masks of another kind.",
+            )
+        return torch.tensor([self.types.index(kind)])
+
+    @one_thread()
+    @torch.no_grad()
+    def draw(self, part: Region, kind: str, rng: torch.Generator) -> Region:
+        """A mask by a random code, on the photograph's own pixels.
+
+        Args:
+            part: Silhouette of the part.
+            kind: Type of the defect.
+            rng: Random generator of the code, on the CPU.
+
+        Raises:
+            BundleError: The generator has not learnt the type.
+            DataError: There is no part, or no code of several marks anything on it.
+        """
+        index, shown = self.index(kind), PartMap.of(part, self.generator.config.side)
+        for _ in range(TRIES):
+            z = torch.randn(1, self.generator.config.z_dim, generator=rng)
+            codes = self.generator.codes(z, index)
+            mask = shown.on_photograph(self.generator.draw(shown.depth, codes, index))
+            if kind in self.generator.config.solid:
+                mask = without_holes(mask)
+            if LEAST_PIXELS <= mask.sum() < mask.size:
+                return mask
+        raise DataError(
+            got=f"a part of {int(part.sum())} pixels, on which no learnt mask was found",
+            expected="a part like those that the bundle has learnt",
+            todo="Use a larger photograph, or draw masks of another kind.",
+        )
+
+
+def load_masks(bundle: Bundle) -> MaskModel:
+    """The mask generator of a bundle, on the CPU.
+
+    Raises:
+        BundleError: The bundle has none, or it does not fit its configuration.
+    """
+    if not bundle.has(NETWORK):
+        raise BundleError(
+            got=f"{bundle.path}, a bundle without a mask generator",
+            expected="a bundle with masks.safetensors",
+            todo=f"Run 'blemish train masks DATA --bundle {bundle.path}', or draw masks of another "
+            "kind.",
+        )
+    generator = MaskGenerator(bundle.shape_of(MaskConfig, NETWORK, "a mask generator"))
+    bundle.load_into(generator, NETWORK)
+    return MaskModel(generator.eval().requires_grad_(False))

@@ -1,0 +1,56 @@
+"""Registry of placement methods, one file each; every entry runs through the shared tests.
+
+A new method is a file here and its line in `WAYS`, and its name and traits in `blemish.names`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BundleError
+from blemish.names import PLACEMENT_METHODS, PlacementMethod
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.placement.drawn import Drawn, Placer
+from blemish.synthesis.placement.optimize import Optimize
+from blemish.synthesis.placement.paste import Paste
+from blemish.synthesis.placement.task import Way
+from blemish.synthesis.placement.window import Window
+from blemish.windows.paint import NETWORK
+
+# Factories of methods, from a bundle, options and a device.
+Maker = Callable[[Bundle | None, SynthesisOptions, str], Way]
+
+
+def _drawn(
+    name: PlacementMethod,
+    placer: Callable[..., Placer],
+    bundle: Bundle | None,
+    options: SynthesisOptions,
+    device: str,
+) -> Drawn:
+    if bundle is None:
+        raise BundleError(
+            got=f"the method {name} without a bundle",
+            expected="a bundle that has learnt defects",
+            todo="Choose one with --bundle.",
+        )
+    inverts = PLACEMENT_METHODS[name].inverts
+    return Drawn(placer, bundle, options, inverts=inverts, device=device)
+
+
+WAYS: dict[PlacementMethod, Maker] = {
+    "optimize": partial(_drawn, "optimize", Optimize),
+    "paste": Paste,
+    "window": Window,
+}
+
+
+def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementMethod:
+    """The requested method, or else the fastest that the bundle and the options allow."""
+    if options.method != "auto":
+        return options.method
+    if options.like is not None:
+        return "window"
+    if bundle is None or options.asks_search:
+        return "optimize"
+    return "window" if bundle.has(NETWORK) else "optimize"

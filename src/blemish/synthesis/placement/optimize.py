@@ -1,0 +1,76 @@
+"""Search: the part is inverted, then the defect's code is searched for."""
+
+import torch
+
+from blemish.checkpoint import Bundle
+from blemish.errors import BundleError, OptionError
+from blemish.inversion.model import Model
+from blemish.inversion.search import Step
+from blemish.synthesis.masks.learned import NETWORK, MaskModel, load_masks
+from blemish.synthesis.options import SearchOptions
+from blemish.synthesis.placement.composed import ComposedDrawer, PartMasks
+from blemish.synthesis.placement.drawers import BranchDrawer, Drawer
+from blemish.synthesis.placement.search import Placed, place_defects
+from blemish.synthesis.placement.task import Job
+from blemish.types import Codes
+from blemish.windows.paint import WindowModel, load_windows
+
+
+class Optimize:
+    """Method of the module's docstring; see `defect` for the steps.
+
+    A generator with a defect branch draws the defect itself; without one, the window generator of
+    the bundle does, and its mask generator draws masks.
+
+    Raises:
+        BundleError: There is no window generator, or no mask generator for masks from codes.
+        OptionError: Noise maps are asked for, and there is no branch.
+    """
+
+    def __init__(self, bundle: Bundle, model: Model, options: SearchOptions) -> None:
+        self.generator, self.search = model.generator, options
+        self.windows: WindowModel | None = None
+        self.masks: MaskModel | None = None
+        if model.generator.config.defect is None:
+            self.windows = load_windows(bundle, str(model.device))
+            self.masks = _masks_for(bundle, options)
+
+    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+        """Same as in `drawn.Placer`."""
+        assert twin is not None
+        return place_defects(
+            self._drawer(job),
+            twin,
+            job.photograph,
+            job.mask,
+            job.kind,
+            self.search,
+            rngs=[torch.Generator().manual_seed(job.seed)],
+            reference=job.reference,
+            tell=tell,
+        )
+
+    def _drawer(self, job: Job) -> Drawer:
+        if self.windows is None:
+            return BranchDrawer(self.generator)
+        masks = None if self.masks is None else PartMasks(self.masks, job.photograph)
+        return ComposedDrawer(self.generator, self.windows, masks, job.zoom)
+
+
+def _masks_for(bundle: Bundle, options: SearchOptions) -> MaskModel | None:
+    if options.mask_control == "condition":
+        return None
+    if options.mask_control == "noise":
+        raise OptionError(
+            got="--mask-control noise for a bundle without a defect branch",
+            expected="codes or condition: its mask generator has no noise maps",
+            todo="Choose one of these.",
+        )
+    if not bundle.has(NETWORK):
+        raise BundleError(
+            got=f"{bundle.path}, a bundle that draws no masks",
+            expected="one with a mask generator, or masks that are given",
+            todo=f"Run 'blemish train masks DATA --bundle {bundle.path}', or use --mask-control "
+            "condition.",
+        )
+    return load_masks(bundle)

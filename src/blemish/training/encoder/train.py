@@ -1,0 +1,245 @@
+r"""Training of the encoder, with the critic as its guide (idinvert, Zhu et al., 2020, §3.1).
+
+On photographs x, with the generator G frozen and the critic D trained as well,
+
+    \lambda_p \lVert x - G(E(x)) \rVert^2 + \lambda_f d_F(x, G(E(x))) + \lambda_a f(-D(G(E(x))))
+
+with f softplus: this is idinvert, which keeps codes where G draws images that D rates real. With
+only a few dozen photographs, images that G generated from known codes are added in any number; they
+train E on the codes themselves, the defects and their masks:
+
+    \lambda_c \lVert w - E(G(w)) \rVert^2 / \sigma_w^2 + \lambda_s \operatorname{spread}(E(x))
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from blemish.checkpoint import Bundle, digest_of
+from blemish.data.augment import Symmetries
+from blemish.data.folder import DefectFolder
+from blemish.inversion.losses import squared_error
+from blemish.inversion.model import (
+    SAMPLES,
+    forget_domain,
+    learn_domain,
+)
+from blemish.models.critic import Critic
+from blemish.models.encoder import Encoder, Encoding
+from blemish.models.generator import Generator
+from blemish.models.load import load_critic, load_generator
+from blemish.models.losses import overlap_error
+from blemish.pictures import grid, to_picture
+from blemish.recognition import learn_object
+from blemish.training.adapt import average_of
+from blemish.training.adversarial import Judge
+from blemish.training.encoder.batches import Lesson, Lessons, read_source
+from blemish.training.encoder.grow import grow_encoder
+from blemish.training.encoder.perceptual import Sight
+from blemish.training.encoder.presets import EncoderTraining
+from blemish.training.grow import origin_of
+from blemish.training.loop import Options, Parameters, descend, run
+from blemish.training.stopping import Ending
+from blemish.types import Codes
+
+ENCODER = "encoder"  # the folder of its training
+
+
+class EncoderStage:
+    """Stage that `loop.run` trains; see the module's docstring."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        critic: Critic,
+        training: EncoderTraining,
+        lessons: Lessons,
+        fabric: Fabric,
+        coarse: Bundle | None = None,
+    ) -> None:
+        self.generator, self.training, self.fabric = generator, training, fabric
+        self.lessons, self.coarse = lessons, coarse
+        with torch.random.fork_rng():
+            torch.manual_seed(training.schedule.seed)
+            encoder = Encoder(generator.config)
+        encoder.w_mean.copy_(lessons.w_mean)
+        encoder.w_defect_mean.copy_(lessons.w_defect_mean)
+        self.encoder = encoder.to(fabric.device).train()
+        self.average = average_of(self.encoder)
+        self.sight = Sight.of(training.features, critic, fabric.device)
+        self.judge = Judge(average_of(critic).requires_grad_(True), training, fabric)
+        self.parameters: Parameters = list(self.encoder.parameters())
+        self.adam = training.adam(self.parameters)
+
+    def state(self) -> nn.ModuleDict:
+        mine: dict[str, nn.Module] = {"encoder": self.encoder, "average": self.average}
+        return nn.ModuleDict(mine | self.judge.modules())
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"encoder": self.adam, "critic": self.judge.adam}
+
+    def data(self) -> list[Tensor]:
+        return self.lessons.data()
+
+    def origin(self) -> dict[str, str]:
+        grown_from = None if self.coarse is None else self.coarse.digest
+        known = digest_of(self.generator.state_dict().values())
+        return {"generator": known, **origin_of(grown_from)}
+
+    def warm_up(self) -> None:
+        """Start from the coarser bundle's encoder, if there is one."""
+        if self.coarse is None:
+            return
+        seed, steps = self.training.schedule.seed, self.training.grown_steps
+        grow_encoder(self.encoder, self.coarse, self.lessons, seed=seed, steps=steps)
+        self.average.load_state_dict(self.encoder.state_dict())
+
+    def uncounted_steps(self) -> int:
+        return 0
+
+    def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
+        for group in self.adam.param_groups:
+            group["lr"] = self.training.rate(index)
+        self.judge.scale_rate(self.training.decay(index))
+        n = self.training.schedule.batch // self.fabric.world_size
+        lesson = self.lessons.draw(n, rng)
+        with self.fabric.autocast():
+            encoding = self.encoder(lesson.image)
+        values: dict[str, float] = {}
+        terms = self._compare_codes(lesson, encoding)
+        if self._draws():
+            drawn = self._draw(lesson, encoding)
+            terms["pixels"] = squared_error(drawn, lesson.image)
+            terms["features"] = self.sight.error(drawn, lesson.image)
+            if lesson.good and self.training.adversarial_weight:
+                photographs, fakes = lesson.image[: lesson.good], drawn[: lesson.good]
+                values |= self.judge.learn(index, photographs, fakes.detach(), rng)
+                terms["adversarial"] = self.judge.displeasure(fakes, rng)
+        weights = self.training.weights()
+        loss = torch.stack([weights[k] * v.mean() for k, v in terms.items() if len(v)]).sum()
+        descend(self.fabric, loss, self.parameters, self.adam)
+        self.training.follow(self.average, self.encoder, index)
+        return values | {k: v.mean().item() for k, v in terms.items() if len(v)}
+
+    def _draws(self) -> bool:
+        how = self.training
+        return how.pixel_weight + how.feature_weight + how.adversarial_weight > 0
+
+    def _draw(self, lesson: Lesson, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
+        """Images from the encoder's codes, under the batch's masks if the branch takes them."""
+        defect = self.generator.config.defect
+        takes = defect is not None and defect.takes_mask
+        codes = Codes(w=encoding.w, w_defect=encoding.w_defect if takes else None)
+        with self.fabric.autocast():
+            return self.generator.draw(codes, mask=lesson.mask if takes else None).image.float()
+
+    def _compare_codes(self, lesson: Lesson, encoding: Encoding) -> dict[str, Tensor]:
+        """Terms that need no generated image."""
+        known, flawed = len(lesson.w), lesson.kind >= 0
+        w = encoding.w
+        centre = w.mean(dim=1, keepdim=True)
+        terms = {"spread": (w - centre).square().mean(dim=(1, 2)) / self.lessons.variance}
+        far = (w[len(w) - known :] - lesson.w).square().mean(dim=(1, 2))
+        terms["code"] = far / self.lessons.variance
+        if encoding.mask_logits is not None and lesson.w_defect is not None:
+            assert encoding.kind_logits is not None and encoding.w_defect is not None
+            told = flawed[len(w) - known :]
+            rows = encoding.w_defect[len(w) - known :]
+            far = (rows - lesson.w_defect).square().mean(dim=(1, 2))[told]
+            terms["defect_code"] = far / self.lessons.defect_variance
+            terms["mask"] = overlap_error(encoding.mask_logits, lesson.mask)
+            terms["kind"] = F.cross_entropy(
+                encoding.kind_logits[flawed], lesson.kind[flawed], reduction="none"
+            )
+        return terms
+
+    def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
+        bundle = Bundle(out)
+        forget_domain(bundle)  # first: an encoder must not be used with another one's domain
+        bundle.write("encoder", self.average.state_dict())
+        about = {**bundle.config.get("training", {}), "encoder": asdict(self.training)}
+        bundle.write_config({**bundle.config, "training": about, "encoder_nimg": nimg})
+
+    @torch.no_grad()
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Rows of images and their reconstructions: photographs, then generated ones."""
+        lesson = self.lessons.draw(32, torch.Generator().manual_seed(0))
+        drawn = self._draw(lesson, self.average(lesson.image))
+        both = [*lesson.image[:16], *drawn[:16], *lesson.image[16:], *drawn[16:]]
+        return grid([to_picture(image.clamp(-1, 1)) for image in both], 16)
+
+
+def train_encoder(
+    data: DefectFolder,
+    bundle: Bundle,
+    training: EncoderTraining,
+    fabric: Fabric,
+    *,
+    placements: Symmetries,
+    resume: bool = False,
+    minutes: float | None = None,
+    options: Options | None = None,
+    everything: bool = False,
+    samples: int = SAMPLES,
+    coarse: Bundle | None = None,
+    tell: Callable[[int], None] | None = None,
+) -> Ending:
+    """Train an encoder for a bundle, and compute the domain of its codes.
+
+    Args:
+        data: Photographs of good parts, and of defects of the types that the bundle knows.
+        bundle: Bundle from stage 1, and from stage 2 if the encoder should know defects.
+        training: Options; its symmetries apply to photographs.
+        fabric: Launched Fabric.
+        placements: Symmetries of a defect.
+        resume: Continue from the state in the bundle.
+        minutes: Time limit of the steps; see `loop.run`.
+        options: Options of the command, kept in the state; see `loop.run`.
+        everything: Train on `test/good` and on all defects, not on the first third by name.
+        samples: Number of fresh samples of the generator for the domain.
+        coarse: Bundle of half the side whose encoder to start from; see `inversion.grow`.
+        tell: Callback, called with the number of these so far.
+
+    Returns:
+        Why and where it ended.
+
+    Raises:
+        DataError: There is no good photograph, or one can't be read.
+        OptionError: The coarser bundle has another shape.
+        BundleError: The bundle lacks its generator or critic, or the weights for `features`.
+        TrainingError: The run diverged; the last checkpoint is kept.
+    """
+    generator = load_generator(bundle, fabric.device)
+    types = generator.config.defect.types if generator.config.defect and training.defects else ()
+    source = read_source(
+        data,
+        types,
+        generator.config.resolution,
+        symmetries=training.symmetries,
+        placements=placements,
+        everything=everything,
+    )
+    lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
+    critic = load_critic(bundle, fabric.device)
+    stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
+    ending = run(
+        stage,
+        training.schedule,
+        fabric,
+        bundle.path,
+        resume=resume,
+        minutes=minutes,
+        options=options,
+        name=ENCODER,
+    )
+    if fabric.is_global_zero:
+        learn_object(bundle, data, first_third=not everything, everything=everything)
+        learn_domain(bundle, fabric.device, samples=samples, tell=tell)
+    return ending

@@ -1,0 +1,90 @@
+"""A placement method is a file and its line in two lists; one without a bundle makes items too."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import write_scene
+
+from blemish.errors import BundleError, OptionError
+from blemish.names import PLACEMENT_METHODS, MethodTraits
+from blemish.synthesis.composite import Carried
+from blemish.synthesis.dataset import Dataset
+from blemish.synthesis.export.export import export
+from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.placement.methods import WAYS
+from blemish.synthesis.placement.task import Made, Way
+from blemish.synthesis.request import Order, read_order
+from blemish.synthesis.synthesize import Synthesizer, synthesize
+
+
+class Flat:
+    """Paints the mask in one colour."""
+
+    types = ("dent",)
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def record(self) -> dict[str, Any]:
+        return {"colour": 7}
+
+    def prepare(self, kind: str) -> None:
+        pass
+
+    def invert(self, order: Order, **_: object) -> None:
+        return None
+
+    def place(self, order: Order, seed: int, strength: np.ndarray, twin: None, **_: object) -> Made:
+        picture = order.picture.copy()
+        picture[order.requested] = 7
+        changed = (picture != order.picture).any(axis=2)
+        return Made(carried=Carried(picture=picture, changed=changed), drawn=order.requested)
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> SynthesisOptions:
+    """Options of a method that needs no bundle, under the name of another."""
+    monkeypatch.setitem(PLACEMENT_METHODS, "optimize", MethodTraits(needs_bundle=False))
+    monkeypatch.setitem(WAYS, "optimize", Flat)
+    return SynthesisOptions(method="optimize")
+
+
+def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_path: Path) -> None:
+    assert isinstance(Flat(), Way)
+    assert not options.needs_bundle
+    worker = Synthesizer(None, options)
+    order = read_order(*write_scene(tmp_path), "dent", worker.types)
+    (row,) = synthesize(worker, [order], Dataset(tmp_path / "made"), count=1, seed=3)
+    assert (row["bundle"], row["outcome"]) == (None, "kept")
+    assert {*row["files"]} == {"image", "mask", "twin", "requested"}
+    assert (row["options"]["way"], row["options"]["colour"]) == ("optimize", 7)
+    again = json.loads((tmp_path / "made" / "manifest.jsonl").read_text())
+    assert again == row
+    done = export(tmp_path / "made", tmp_path / "coco", "coco")
+    assert (done.items.classes, done.by_name) == (("dent",), True)
+
+
+@pytest.mark.parametrize("more", [{"reference": "distil"}, {"invert": "encode"}])
+def test_it_takes_no_options_of_others(options: SynthesisOptions, more: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="the method optimize"):
+        replace(options, **more)
+
+
+def test_a_method_may_need_real_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLACEMENT_METHODS, "optimize", MethodTraits(needs_real=True))
+    with pytest.raises(OptionError, match="the method optimize without real defects"):
+        SynthesisOptions(method="optimize")
+    given = SynthesisOptions(method="optimize", real=Path("real"))
+    assert given.without_masks() == given, "it depends on them"
+
+
+@pytest.mark.parametrize(
+    "method", [name for name, k in PLACEMENT_METHODS.items() if k.needs_bundle]
+)
+def test_the_others_ask_for_a_bundle(method: Any) -> None:
+    with pytest.raises(BundleError, match="without a bundle"):
+        Synthesizer(None, SynthesisOptions(method=method))
