@@ -21,7 +21,7 @@ from torch import Tensor
 
 from blemish.cards import with_model_matter
 from blemish.checkpoint import Bundle, find_bundle, pack
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.data.masks import silhouette
 from blemish.evaluation.metrics import kernel_distance, memorisation_rate
 from blemish.evaluation.provenance import hardware, today
@@ -29,7 +29,7 @@ from blemish.evaluation.snapshots import draw_samples
 from blemish.features import load_features, pooled
 from blemish.files import write_atomically
 from blemish.inversion.invert import judge
-from blemish.inversion.methods import chosen_method, name_of
+from blemish.inversion.methods import chosen_method, method_name
 from blemish.inversion.model import load_model
 from blemish.models.generator import Generator
 from blemish.models.load import load_generator, shape_of
@@ -97,9 +97,9 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
     model = load_model(bundle)
     how = chosen_method(bundle.has("encoder"))
     rngs = [torch.Generator().manual_seed(0) for _ in held_out]
-    inverted = judge(model, held_out, how.find(model, held_out, rngs=rngs), name_of(how))
+    inverted = judge(model, held_out, how.find(model, held_out, rngs=rngs), method_name(how))
     places = [found.standing["percentile"] for found in inverted]
-    by = f"{len(held_out)} photographs by {name_of(how)} in {how.space}, median"
+    by = f"{len(held_out)} photographs by {method_name(how)} in {how.space}, median"
     return {
         f"kernel distance, {n} samples to {len(good)} good photographs": (
             f"{kernel_distance(drawn, features(good)):.3f}"
@@ -230,7 +230,7 @@ def curation_terms(bundle: Bundle) -> str:
 
 def _images(folder: DefectFolder, split: str | None, side: int) -> Tensor:
     assert split in (None, "train", "test")
-    pictures, _ = load(folder.good(split), side)
+    pictures, _ = load_pictures(folder.good(split), side)
     return to_tensor(np.asarray(pictures))
 
 

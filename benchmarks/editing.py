@@ -32,7 +32,7 @@ from blemish.editing.find import find_defect
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.evaluation.figures import middle
-from blemish.evaluation.inversion.editing import Yardstick, editing
+from blemish.evaluation.inversion.editing import EditReference, editing
 from blemish.evaluation.metrics import psnr
 from blemish.features import FeatureNetwork, load_features, perceptual_distance
 from blemish.files import write_atomically
@@ -179,7 +179,7 @@ def edit_table(
         "percentile | purity | monotone | change outside | s |"
     )
     yield "| --- |" + " ---: |" * 9
-    yardstick = Yardstick.of(model, None, directions=tuple(directions))
+    yardstick = EditReference.of(model, None, directions=tuple(directions))
     consulted: list[str] = []
     for name, method in {"in-domain": InDomain(), "plain optimisation": Optimize()}.items():
         began = time.monotonic()

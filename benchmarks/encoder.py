@@ -18,7 +18,7 @@ import tyro
 from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.augment import Symmetries
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.devices import make_fabric
 from blemish.evaluation.metrics import sliced_wasserstein
 from blemish.files import write_atomically
@@ -26,9 +26,9 @@ from blemish.inversion.domain import cycle_distance, read_again
 from blemish.inversion.encode import Encode
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.losses import squared_error
-from blemish.inversion.methods import Method
+from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model, load_model
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import to_tensor
 from blemish.training.encoder.presets import RECIPES, EncoderTraining
@@ -112,7 +112,7 @@ def _row(
 @torch.no_grad()
 def _measure(model: Model, folder: DefectFolder) -> dict[str, float]:
     assert model.encoder is not None and model.domain is not None
-    pictures, _ = load(folder.good("test"), model.generator.config.resolution)
+    pictures, _ = load_pictures(folder.good("test"), model.generator.config.resolution)
     target = to_tensor(pictures)
     drawn, w = _drawn(model, target, Encode())
     polished, _ = _drawn(model, target, InDomain())
@@ -122,7 +122,10 @@ def _measure(model: Model, folder: DefectFolder) -> dict[str, float]:
     )
     return {
         "mse": squared_error(drawn, target).median().item(),
-        "features": Likeness.to(model.critic, target).terms(drawn)["features"].median().item(),
+        "features": ReconstructionLoss.to(model.critic, target)
+        .terms(drawn)["features"]
+        .median()
+        .item(),
         "swd": sliced_wasserstein(drawn, target)[target.shape[-1]],
         "spread": model.domain.spread(w).median().item(),
         "cycle": cycle_distance(fresh, again, model.domain.deviation).median().item(),
@@ -130,7 +133,9 @@ def _measure(model: Model, folder: DefectFolder) -> dict[str, float]:
     }
 
 
-def _drawn(model: Model, target: torch.Tensor, how: Method) -> tuple[torch.Tensor, torch.Tensor]:
+def _drawn(
+    model: Model, target: torch.Tensor, how: InversionMethod
+) -> tuple[torch.Tensor, torch.Tensor]:
     rngs = [torch.Generator().manual_seed(0) for _ in target]
     codes = how.find(model, target, rngs=rngs).codes
     return model.generator(codes).image, codes.w

@@ -29,9 +29,9 @@ from blemish.files import write_atomically
 from blemish.models.load import shape_of
 from blemish.names import MaskControl, ReferenceName, Space
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.dataset import Synthetic
+from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Order, read_order
+from blemish.synthesis.request import Request, read_order
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
@@ -109,7 +109,7 @@ def main(
     write_atomically(HERE / "experiment.md", "\n".join([title, about, "", *lines, ""]).encode())
 
 
-def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) -> list[Order]:
+def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) -> list[Request]:
     good, orders = folder.good("test"), []
     defects = [p.mask_path for p in folder.defects(defect) if p.mask_path is not None]
     for index, mask in enumerate(defects[:: max(1, len(defects) // masks)][:masks]):
@@ -133,7 +133,7 @@ def _real(judge: FeatureNetwork, folder: DefectFolder, defect: str) -> RealClose
 
 def _row(
     bundle: Bundle,
-    pairs: Sequence[tuple[Order, Codes | None]],
+    pairs: Sequence[tuple[Request, Codes | None]],
     way: Way,
     data: Path,
     steps: int,
@@ -167,7 +167,9 @@ def _row(
     return f"| {' | '.join([*cells, f'{seconds:.1f}'])} |"
 
 
-def _made(worker: Synthesizer, pairs: Sequence[tuple[Order, Codes | None]]) -> Iterator[Synthetic]:
+def _made(
+    worker: Synthesizer, pairs: Sequence[tuple[Request, Codes | None]]
+) -> Iterator[SyntheticItem]:
     for seed, (order, twin) in enumerate(pairs):
         yield worker.make(order, seed, twin=twin)
 

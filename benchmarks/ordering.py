@@ -15,12 +15,12 @@ import tyro
 
 from benchmarks._hardware import heading
 from blemish.checkpoint import find_bundle
-from blemish.evaluation.inversion.evaluate import evaluate
-from blemish.evaluation.inversion.survey import Plan, prepare
+from blemish.evaluation.inversion.evaluate import evaluate_inversion
+from blemish.evaluation.inversion.survey import SurveyOptions, prepare_survey
 from blemish.files import write_atomically
 from blemish.inversion.encode import Encode
 from blemish.inversion.indomain import InDomain
-from blemish.inversion.methods import Method
+from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import load_model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.search import Search
@@ -49,7 +49,7 @@ def main(
         threads: Number of PyTorch's threads.
     """
     torch.set_num_threads(threads)
-    ours: dict[str, Method] = {
+    ours: dict[str, InversionMethod] = {
         PLAIN: Optimize(search=Search(steps=steps, learning_rate=0.05)),
         "plain optimisation, w": Optimize(
             space="w", search=Search(steps=steps, learning_rate=0.05)
@@ -78,12 +78,12 @@ def main(
     write_atomically(REPORT, "\n".join([head, about, "", units, "", *lines, ""]).encode())
 
 
-def _measure(name: str, data: Path, methods: dict[str, Method]) -> dict[str, Any]:
+def _measure(name: str, data: Path, methods: dict[str, InversionMethod]) -> dict[str, Any]:
     bundle = find_bundle(name)
     model = load_model(bundle)
-    survey = prepare(bundle, model, Plan(images=data, samples=0))
+    survey = prepare_survey(bundle, model, SurveyOptions(images=data, samples=0))
     good = [group for group in survey.groups if group.group == "good"]
-    rows = evaluate(model, [*methods.values()], good, survey.sights).rows
+    rows = evaluate_inversion(model, [*methods.values()], good, survey.sights).rows
     return {label: row["groups"]["good"] for label, row in zip(methods, rows, strict=True)}
 
 

@@ -22,10 +22,10 @@ from blemish.checkpoint import Bundle, find_bundle
 from blemish.files import write_atomically
 from blemish.names import ReferenceName
 from blemish.pictures import grid, write_picture
-from blemish.synthesis.dataset import Synthetic
+from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.demo import draw_scene
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Order, read_order
+from blemish.synthesis.request import Request, read_order
 from blemish.synthesis.synthesize import Synthesizer
 
 REPORT = Path(__file__).with_suffix(".md")
@@ -86,7 +86,7 @@ def _worker(bundle: Bundle, name: ReferenceName, data: Path, steps: int) -> Synt
     )
 
 
-def _cells(order: Order, made: dict[ReferenceName, Synthetic]) -> list[np.ndarray]:
+def _cells(order: Request, made: dict[ReferenceName, SyntheticItem]) -> list[np.ndarray]:
     mask = np.repeat(order.requested[:, :, None] * np.uint8(255), 3, axis=2)
     pictures = [order.picture, mask, *(item.picture.picture for item in made.values())]
     return [cv2.resize(p, (CELL, CELL), interpolation=cv2.INTER_AREA) for p in pictures]

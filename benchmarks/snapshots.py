@@ -11,10 +11,10 @@ from pathlib import Path
 import tyro
 
 from blemish.checkpoint import find_bundle
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.errors import BundleError
-from blemish.evaluation.eyes import Eyes
-from blemish.evaluation.snapshots import best, judge_snapshots
+from blemish.evaluation.eyes import FeatureExtractor
+from blemish.evaluation.snapshots import best, judge_generator_snapshots
 from blemish.evaluation.snapshots import keep as keep_snapshot
 from blemish.features import load_features
 from blemish.models.load import shape_of
@@ -47,10 +47,12 @@ def main(
             expected="a bundle after a training",
             todo="Give that bundle.",
         )
-    pictures, _ = load(folder.good(None if everything else "train"), shape_of(found).resolution)
-    pooled = Eyes.of_network(load_features("squeezenet")).pooled
+    pictures, _ = load_pictures(
+        folder.good(None if everything else "train"), shape_of(found).resolution
+    )
+    pooled = FeatureExtractor.of_network(load_features("squeezenet")).pooled
     shape = replace(shape_of(found), defect=None)
-    verdicts = judge_snapshots(snapshots, shape, to_tensor(pictures), pooled, n=n)
+    verdicts = judge_generator_snapshots(snapshots, shape, to_tensor(pictures), pooled, n=n)
     print("| kimg | kernel distance | memorised |\n| ---: | ---: | ---: |")
     for verdict in verdicts:
         print(f"| {verdict.kimg} | {verdict.kernel_distance:.4f} | {verdict.memorised:.3f} |")

@@ -23,7 +23,7 @@ from benchmarks._training.trials import Backbone, backbone_of, backbones, chosen
 from benchmarks._training.words import about_backbones
 from blemish.data.folder import DefectFolder
 from blemish.errors import OptionError
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
 from blemish.names import Precision
@@ -84,7 +84,7 @@ def main(
         threads: Number of PyTorch's threads.
     """
     torch.set_num_threads(threads)
-    eyes = Eyes.of_network(load_features("squeezenet"))
+    eyes = FeatureExtractor.of_network(load_features("squeezenet"))
     bench = Bench(folder=DefectFolder(data), out=out, eyes=eyes, precision=asked.precision)
     text = report(bench, asked)
     ensure_writable(out)

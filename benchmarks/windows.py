@@ -24,7 +24,7 @@ from blemish.checkpoint import find_bundle
 from blemish.data.folder import DefectFolder
 from blemish.evaluation.synthesis.baselines import BASELINES
 from blemish.evaluation.synthesis.closeups import close_ups
-from blemish.evaluation.synthesis.items import read_real
+from blemish.evaluation.synthesis.items import read_real_defects
 from blemish.evaluation.synthesis.realism import RealCloseUps, Realism
 from blemish.evaluation.windows import judge_model, real_close_ups
 from blemish.features import FeatureNetwork, load_features
@@ -57,7 +57,7 @@ def rows_of(
     real: dict[str, RealCloseUps],
 ) -> Iterator[str]:
     """Lines of the table of realism."""
-    defects = read_real(data, model.types)
+    defects = read_real_defects(data, model.types)
     found = judge_model(network, model, sources, real, count=60)
     for kind, known in real.items():
         yield _row(kind, "window", found.get(kind))

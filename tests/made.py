@@ -12,7 +12,7 @@ from tiny import part, spot
 
 from blemish.originals import Original
 from blemish.pictures import write_picture
-from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.dataset import Dataset, SyntheticItem
 from blemish.types import Codes
 
 SIZE = (40, 52)
@@ -50,10 +50,10 @@ def plain(picture: np.ndarray) -> Original:
 
 def synthetic(
     k: int, *, bundle: Mapping[str, str], shot: Callable[[np.ndarray], Original] = plain
-) -> Synthetic:
+) -> SyntheticItem:
     twin, changed = shot(part(*SIZE, seed=SEEDS[k])), [*shapes().values()][k]
     changed = changed & (NAMES[k] != "nut_4")
-    return Synthetic(
+    return SyntheticItem(
         name=NAMES[k],
         kind=KINDS[k],
         picture=twin.with_change(255 - twin.picture, changed),

@@ -23,7 +23,7 @@ from tiny import CONFIG, part, write_bundle
 
 from blemish.checkpoint import Bundle, load_codes
 from blemish.inversion.saved import load_inversion
-from blemish.pictures import fit, read_mask, read_picture, write_picture
+from blemish.pictures import fit_square, read_mask, read_picture, write_picture
 
 INVERT = "invert --image nut.png --bundle bundle --device cpu --out out"
 SHORT = f"{INVERT} --steps 2"
@@ -187,7 +187,7 @@ def test_files_of_one_name_do_not_meet(place: Path, capsys: pytest.CaptureFixtur
     assert {path.name for path in (place / "out").iterdir()} == {*names}
     for k, name in enumerate(names):
         shown = read_picture(place / "out" / name / "photograph.png")
-        assert np.array_equal(shown, fit(part(40 + k, 40, seed=k), 16))
+        assert np.array_equal(shown, fit_square(part(40 + k, 40, seed=k), 16))
     assert len(json.loads(capsys.readouterr().out)) == 5
 
 

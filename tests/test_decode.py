@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from blemish import decode as decoding
-from blemish.decode import Header, decode, header
+from blemish.decode import PictureHeader, decode, header
 from blemish.errors import DataError
 from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
@@ -130,7 +130,7 @@ def test_the_header_tells_what_the_pixels_show(tmp_path: Path, tag: int, suffix:
     Image.new("RGB", (7, 9)).save(tmp_path / f"a{suffix}", exif=exif)
     found = decode(tmp_path / f"a{suffix}")
     h, w = found.levels.shape[:2]
-    assert header(tmp_path / f"a{suffix}") == Header(width=w, height=h, orientation=tag)
+    assert header(tmp_path / f"a{suffix}") == PictureHeader(width=w, height=h, orientation=tag)
 
 
 @pytest.mark.parametrize("read", [decode, header, read_picture, read_mask, read_original])

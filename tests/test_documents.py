@@ -7,7 +7,7 @@ import pytest
 
 from blemish.documents import (
     MAX_BYTES,
-    fill,
+    dataclass_from,
     limit,
     parse_json,
     parse_xml,
@@ -37,7 +37,7 @@ class Outer:
 def test_an_object_becomes_a_dataclass() -> None:
     value = {"count": 3, "share": 1, "clamp": None, "kind": "hard", "inner": {"names": ["a"]}}
     inner = Inner(names=("a",))
-    assert fill(Outer, value, "it") == Outer(count=3, share=1, kind="hard", inner=inner)
+    assert dataclass_from(Outer, value, "it") == Outer(count=3, share=1, kind="hard", inner=inner)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_an_object_becomes_a_dataclass() -> None:
 )
 def test_a_field_of_another_type_is_named(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^it"):
-        fill(Outer, {"count": 3, **change}, "it")
+        dataclass_from(Outer, {"count": 3, **change}, "it")
 
 
 @pytest.mark.parametrize("value", [None, [], "a", {}, 3])
 def test_what_is_no_object_or_lacks_a_field_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"^it (is|lacks)"):
-        fill(Outer, value, "it")
+        dataclass_from(Outer, value, "it")
 
 
 def test_numbers_out_of_their_range_are_named() -> None:

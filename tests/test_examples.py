@@ -9,7 +9,7 @@ from tiny import write_parts
 import blemish
 from blemish.models.load import load_generator
 from blemish.pictures import write_picture
-from blemish.synthesis.demo import draw_mask, draw_part
+from blemish.synthesis.demo import draw_demo_mask, draw_part
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in PHOTOGRAPHS:
         write_picture(tmp_path / name, picture)
     for name in MASKS:
-        write_picture(tmp_path / name, draw_mask(picture, seed=1))
+        write_picture(tmp_path / name, draw_demo_mask(picture, seed=1))
     write_parts(tmp_path / "parts", side=64, defects=6)
     return tmp_path
 

@@ -185,8 +185,8 @@ LINES = {
     ],
 }
 NAMES = (
-    "InversionMethod",
-    "PlacementMethod",
+    "InversionName",
+    "PlacementName",
     "ReferenceName",
     "MaskKind",
     "ExportFormat",

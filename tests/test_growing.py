@@ -19,7 +19,7 @@ from blemish.models.generator import DefectConfig
 from blemish.models.load import load_generator
 from blemish.models.residual import ResidualConfig
 from blemish.training import loop
-from blemish.training.encoder.batches import Lessons, read_source
+from blemish.training.encoder.batches import EncoderBatches, read_source
 from blemish.training.encoder.grow import grow_encoder, refuse_other_codes
 from blemish.training.encoder.presets import RECIPES
 from blemish.training.encoder.train import train_encoder
@@ -119,8 +119,8 @@ def test_a_bundle_without_an_encoder_is_nothing_to_grow_from(
     assert_refused(command, "none", capsys)
 
 
-def lessons(data: Path, bundle: Bundle) -> Lessons:
+def lessons(data: Path, bundle: Bundle) -> EncoderBatches:
     source = read_source(
         DefectFolder(data), TYPES, 32, symmetries=MOVES, placements=MOVES, everything=True
     )
-    return Lessons(load_generator(bundle), source, pairs=0, defects=0)
+    return EncoderBatches(load_generator(bundle), source, pairs=0, defects=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blemish.decode import Header
+from blemish.decode import PictureHeader
 from blemish.errors import DataError
 from blemish.levels import as_stored
 from blemish.pairs import files_of, read_mask_for
@@ -26,8 +26,8 @@ def write(path: Path, mask: np.ndarray, tag: int = 1) -> Path:
     return path
 
 
-def photograph(size: tuple[int, int], tag: int) -> Header:
-    return Header(width=size[1], height=size[0], orientation=tag)
+def photograph(size: tuple[int, int], tag: int) -> PictureHeader:
+    return PictureHeader(width=size[1], height=size[0], orientation=tag)
 
 
 @pytest.mark.parametrize("tag", range(1, 9))

@@ -11,8 +11,8 @@ from PIL import Image, ImageFile
 from blemish import decode
 from blemish.errors import DataError
 from blemish.pictures import (
-    fit,
     fit_mask,
+    fit_square,
     grid,
     mask_to_tensor,
     read_mask,
@@ -234,21 +234,21 @@ def test_masks_survive_the_way_to_tensors_and_back(shape: tuple[int, ...], dtype
 @pytest.mark.parametrize("shape", [(8, 8, 3), (64, 64, 3), (13, 40, 3), (5, 5, 3), (3, 90, 3)])
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_fitting_keeps_a_flat_picture_flat(shape: tuple[int, ...], level: int) -> None:
-    fitted = fit(np.full(shape, level, np.uint8), 16)
+    fitted = fit_square(np.full(shape, level, np.uint8), 16)
     assert fitted.shape == (16, 16, 3)
     assert (fitted == level).all()
 
 
 def test_fitting_to_the_same_size_changes_nothing() -> None:
     picture, mask = noise(16, 16, 3), noise(16, 16, high=2).astype(bool)
-    np.testing.assert_array_equal(fit(picture, 16), picture)
+    np.testing.assert_array_equal(fit_square(picture, 16), picture)
     np.testing.assert_array_equal(fit_mask(mask, 16), mask)
 
 
 def test_shrinking_averages_areas() -> None:
     picture = noise(32, 64, 3)
     blocks = picture.reshape(8, 4, 8, 8, 3).mean(axis=(1, 3))
-    assert np.abs(fit(picture, 8) - blocks).max() <= 0.5 + 1e-6
+    assert np.abs(fit_square(picture, 8) - blocks).max() <= 0.5 + 1e-6
 
 
 @pytest.mark.parametrize("side", [8, 16, 17, 64, 225])

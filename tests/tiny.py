@@ -22,7 +22,7 @@ from blemish.models.look_encoder import LookEncoder
 from blemish.models.mask_generator import EMPTY, MaskConfig, MaskGenerator
 from blemish.models.residual import ResidualConfig
 from blemish.models.window_generator import WindowConfig, WindowGenerator
-from blemish.pictures import fit, write_picture
+from blemish.pictures import fit_square, write_picture
 from blemish.recognition import learn
 from blemish.recognition.embedding import SIDE
 from blemish.recognition.learn import fit_object
@@ -197,7 +197,7 @@ def object_statistics() -> ObjectStatistics:
     """What a training learns of parts, from four of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learn, "VIEWS_OF_ONE", (1, 1))
-        return fit_object([fit(part(seed=seed), SIDE) for seed in range(4)])
+        return fit_object([fit_square(part(seed=seed), SIDE) for seed in range(4)])
 
 
 def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:

@@ -28,7 +28,7 @@ from benchmarks._reliability.children import normal
 from benchmarks._reliability.scene import Scene, synthesis, training
 from blemish.cli import main
 from blemish.errors import UserError
-from blemish.interop import read, write_bundle
+from blemish.interop import read_foreign, write_bundle
 from blemish.pictures import read_mask, read_picture
 
 MOST_SECONDS = 10
@@ -346,7 +346,7 @@ def _export(folder: Path) -> int:
 def _import(folder: Path) -> int:
     for file in sorted(folder.glob("[abc].*")):
         try:
-            write_bundle(read(file), folder / "imported" / file.stem)
+            write_bundle(read_foreign(file), folder / "imported" / file.stem)
         except UserError:
             if file.name == "a.safetensors":
                 raise

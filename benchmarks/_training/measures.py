@@ -1,7 +1,8 @@
 """Measurements of a short training, from its files.
 
-It is compared with held-out photographs of good parts. Features are those of the given `Eyes`,
-distances of sets are kernel distances. All random numbers come from the same seed for every run.
+It is compared with held-out photographs of good parts. Features are those of the given
+`FeatureExtractor`, distances of sets are kernel distances. All random numbers come from the same
+seed for every run.
 """
 
 import json
@@ -13,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.errors import DataError
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.metrics import kernel_distance
-from blemish.evaluation.snapshots import best, judge_snapshots
+from blemish.evaluation.snapshots import best, judge_generator_snapshots
 from blemish.files import read_lines
 from blemish.models.load import shape_of
 from blemish.pictures import to_tensor
@@ -47,15 +48,15 @@ def read_parts(folder: DefectFolder, side: int) -> Parts:
             expected="test/good/ with photographs of good parts",
             todo="Add some, or check the folder with 'blemish data check'.",
         )
-    learnt, held_out = (to_tensor(load(photographs, side)[0]) for photographs in splits)
+    learnt, held_out = (to_tensor(load_pictures(photographs, side)[0]) for photographs in splits)
     return Parts(learnt=learnt, held_out=held_out)
 
 
-def judge_backbone(bundle: Bundle, parts: Parts, eyes: Eyes) -> Row:
+def judge_backbone(bundle: Bundle, parts: Parts, eyes: FeatureExtractor) -> Row:
     """Figures of the last snapshot, and of the one that `snapshots.best` would keep."""
     folder, config = bundle.path / "training" / "generator", shape_of(bundle)
     near, far = (
-        judge_snapshots(folder, config, real, eyes.pooled, n=SAMPLES)
+        judge_generator_snapshots(folder, config, real, eyes.pooled, n=SAMPLES)
         for real in (parts.learnt, parts.held_out)
     )
     kept = near.index(best(near))
@@ -69,7 +70,7 @@ def judge_backbone(bundle: Bundle, parts: Parts, eyes: Eyes) -> Row:
     }
 
 
-def reference_of_parts(parts: Parts, eyes: Eyes) -> Row:
+def reference_of_parts(parts: Parts, eyes: FeatureExtractor) -> Row:
     """Training data compared with held-out data: the best distance that a training can reach."""
     return {"held_out": kernel_distance(eyes.pooled(parts.learnt), eyes.pooled(parts.held_out))}
 

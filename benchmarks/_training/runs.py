@@ -24,7 +24,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
 from blemish.devices import make_fabric
 from blemish.errors import OptionError, TrainingError
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.files import ensure_writable, write_atomically
 from blemish.names import Precision
 from blemish.training.generator import train_generator
@@ -43,7 +43,7 @@ class Bench:
 
     folder: DefectFolder
     out: Path
-    eyes: Eyes
+    eyes: FeatureExtractor
     precision: Precision = "32-true"
 
     @cached_property

@@ -25,10 +25,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from blemish.cards import with_model_matter
-from blemish.documents import fill, read_json
+from blemish.documents import dataclass_from, read_json
 from blemish.errors import BundleError
 from blemish.files import ensure_writable, visible, write_atomically
-from blemish.header import Header, in_order, read_header
+from blemish.header import Header, read_header, sort_metadata
 from blemish.hub import fetch, names_repository, upload
 from blemish.names import Space
 from blemish.types import ROWS, Codes
@@ -135,7 +135,7 @@ class Bundle:
             BundleError: It is missing, or a field has another type.
         """
         try:
-            return fill(kind, self.config.get(network), f"its '{network}'")
+            return dataclass_from(kind, self.config.get(network), f"its '{network}'")
         except ValueError as error:
             raise BundleError(
                 got=f"{self.path}/config.json, in which {error}",
@@ -217,7 +217,7 @@ def find_bundle(name: str | Path) -> Bundle:
     )
 
 
-def load(name: str | Path, *, revision: str | None = None) -> Bundle:
+def load_bundle(name: str | Path, *, revision: str | None = None) -> Bundle:
     """Bundle in a folder, shipped bundle of that name, or bundle of the Hugging Face Hub.
 
     Args:
@@ -253,7 +253,7 @@ def save_tensors(
 ) -> None:
     """Write a safetensors file, whole or not at all."""
     ready = {name: _stored(tensor, half) for name, tensor in tensors.items()}
-    write_atomically(path, in_order(save(ready, dict(metadata) if metadata else None)))
+    write_atomically(path, sort_metadata(save(ready, dict(metadata) if metadata else None)))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -69,7 +69,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class PictureHeader:
     """What is known of a picture before its pixels are read.
 
     Attributes:
@@ -97,13 +97,13 @@ def decode(path: Path) -> Decoded:
         return _decoded(path, file, image)
 
 
-def header(path: Path) -> Header:
+def header(path: Path) -> PictureHeader:
     """Read size and orientation alone; errors as in `decode`, as far as they show."""
     with _opened(path) as (_, image):
         orientation = _orientation(image)
         stored = _stored_size(image)
         w, h = stored if orientation < 5 else stored[::-1]
-        return Header(width=w, height=h, orientation=orientation)
+        return PictureHeader(width=w, height=h, orientation=orientation)
 
 
 @contextmanager

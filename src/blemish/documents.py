@@ -3,7 +3,7 @@
 A file is opened only if it is a regular file of limited size: a FIFO or a device would block the
 program or never end. What is nested too deeply or holds integers beyond 64 bits is an error like
 any other mistake, aliases and entities, with which a short text grows without limit, are refused,
-and `fill` turns an object into a dataclass only if every field has its declared type.
+and `dataclass_from` turns an object into a dataclass only if every field has its declared type.
 """
 
 import json
@@ -150,7 +150,7 @@ def parse_xml(text: str) -> Element:
     return builder.close()
 
 
-def fill(kind: type[T], value: object, name: str) -> T:
+def dataclass_from(kind: type[T], value: object, name: str) -> T:
     """Make a dataclass from a JSON object.
 
     Args:
@@ -215,7 +215,7 @@ def _convert(kind: Any, value: object, name: str) -> Any:
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(arms[0], entry, name) for entry in value)
     if is_dataclass(kind) and isinstance(kind, type):
-        return fill(kind, value, name)
+        return dataclass_from(kind, value, name)
     fits = value is None if kind is type(None) else type(value) in _SCALARS.get(kind, ())
     if origin is Literal:
         fits = any(type(value) is type(arm) and value == arm for arm in arms)

@@ -34,7 +34,7 @@ Convention = Literal["torchvision", "caffe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class WeightsSource:
     """Source of a network's weights.
 
     Attributes:
@@ -48,13 +48,13 @@ class Source:
     sha256: str
 
 
-SOURCES: dict[FileNetwork, Source] = {
-    "squeezenet": Source(
+SOURCES: dict[FileNetwork, WeightsSource] = {
+    "squeezenet": WeightsSource(
         filenames=("squeezenet1_0_imagenet.safetensors", "squeezenet1_0-b66bff10.pth"),
         url="https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
         sha256="b66bff10",
     ),
-    "vgg16": Source(
+    "vgg16": WeightsSource(
         filenames=("vgg16_imagenet.safetensors", "vgg16-397923af.pth"),
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
@@ -258,7 +258,7 @@ def _configured_folder() -> list[Path]:
     return [Path(configured)] if configured else []
 
 
-def _downloaded(source: Source) -> Path:
+def _downloaded(source: WeightsSource) -> Path:
     file = _cache() / source.filenames[-1]
     ensure_writable(file.parent)
     try:
@@ -326,7 +326,7 @@ def _missing(name: FileNetwork, path: Path | None) -> BundleError:
     )
 
 
-def _unreachable(source: Source, error: OSError) -> BundleError:
+def _unreachable(source: WeightsSource, error: OSError) -> BundleError:
     return BundleError(
         got=f"no answer for {source.url} ({error})",
         expected="to download it into the cache",

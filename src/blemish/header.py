@@ -55,7 +55,7 @@ def read_header(path: Path) -> Header:
     return Header(shapes, metadata)
 
 
-def in_order(data: bytes) -> bytes:
+def sort_metadata(data: bytes) -> bytes:
     """A safetensors file with its metadata sorted: the library writes them in random order."""
     length = struct.unpack("<Q", data[:8])[0]
     entries = json.loads(data[8 : 8 + length])

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Space = Literal["z", "w", "w+"]
-InversionMethod = Literal["encode", "in-domain", "optimize", "project"]
-InversionChoice = Literal["auto", InversionMethod]
+InversionName = Literal["encode", "in-domain", "optimize", "project"]
+InversionChoice = Literal["auto", InversionName]
 SearchStart = Literal["encoder", "mean", "random"]
 Fidelity = Literal["codes", "consult"]
 ConsultTransform = Literal["residual", "gated"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
-PlacementMethod = Literal["window", "optimize", "paste"]
-PlacementChoice = Literal["auto", PlacementMethod]
+PlacementName = Literal["window", "optimize", "paste"]
+PlacementChoice = Literal["auto", PlacementName]
 MaskControl = Literal["codes", "noise", "condition"]
 ReferenceName = Literal["none", "stitch", "distil"]
 MaskKind = Literal["scratch", "blob", "spots", "real", "learned"]
@@ -64,7 +64,7 @@ class MethodTraits:
     takes_look: bool = False
 
 
-PLACEMENT_METHODS: dict[PlacementMethod, MethodTraits] = {
+PLACEMENT_METHODS: dict[PlacementName, MethodTraits] = {
     "window": MethodTraits(takes_look=True),
     "optimize": MethodTraits(searches=True, inverts=True),
     "paste": MethodTraits(needs_real=True, needs_bundle=False),

@@ -26,7 +26,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from blemish.decode import Header, decode
+from blemish.decode import PictureHeader, decode
 from blemish.files import write_atomically
 from blemish.levels import Levels, as_stored, changed_levels, colours_of, picture_of
 from blemish.marks import with_mark
@@ -67,10 +67,10 @@ class Original:
         return self.white in (None, np.iinfo(self.levels.dtype).max)
 
     @property
-    def header(self) -> Header:
+    def header(self) -> PictureHeader:
         """Size and orientation."""
         h, w = self.levels.shape[:2]
-        return Header(width=w, height=h, orientation=self.orientation)
+        return PictureHeader(width=w, height=h, orientation=self.orientation)
 
     @property
     def grey(self) -> bool:

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from blemish.decode import SUFFIXES, Header, decode, header
+from blemish.decode import SUFFIXES, PictureHeader, decode, header
 from blemish.errors import DataError
 from blemish.levels import upright
 from blemish.mask_levels import Marks, kinds_in, marks_of
 
 
 def read_mask_for(
-    photograph: Path | Header, mask: Path, kind: str | None = None
+    photograph: Path | PictureHeader, mask: Path, kind: str | None = None
 ) -> Bool[np.ndarray, "h w"]:
     """Read the mask of a photograph, upright as the photograph is.
 
@@ -34,9 +34,9 @@ def read_mask_for(
     return read_marks_for(photograph, mask, kind).mask
 
 
-def read_marks_for(photograph: Path | Header, mask: Path, kind: str | None = None) -> Marks:
+def read_marks_for(photograph: Path | PictureHeader, mask: Path, kind: str | None = None) -> Marks:
     """Read a mask like `read_mask_for`, with notes about what was decided."""
-    known = photograph if isinstance(photograph, Header) else header(photograph)
+    known = photograph if isinstance(photograph, PictureHeader) else header(photograph)
     found = [_read_one(known, file, kind) for file in files_of(mask)]
     notes = dict.fromkeys(note for marks in found for note in marks.notes)
     return Marks(mask=np.any([marks.mask for marks in found], axis=0), notes=tuple(notes))
@@ -55,7 +55,7 @@ def files_of(mask: Path) -> list[Path]:
     return [path for path in inside if path.name[0] != "." and path.is_file()] or [mask]
 
 
-def _read_one(photograph: Header, path: Path, kind: str | None) -> Marks:
+def _read_one(photograph: PictureHeader, path: Path, kind: str | None) -> Marks:
     found = decode(path)
     marks = marks_of(path, found, kind)
     mask = _lying(photograph, path, marks.mask, found.orientation)
@@ -64,7 +64,7 @@ def _read_one(photograph: Header, path: Path, kind: str | None) -> Marks:
 
 
 def _lying(
-    photograph: Header, path: Path, mask: Bool[np.ndarray, "_ _"], orientation: int
+    photograph: PictureHeader, path: Path, mask: Bool[np.ndarray, "_ _"], orientation: int
 ) -> Bool[np.ndarray, "_ _"]:
     if orientation != 1 or photograph.orientation == 1:
         return mask
@@ -76,7 +76,7 @@ def _lying(
     return mask
 
 
-def _refuse_size(photograph: Header, path: Path, mask: Bool[np.ndarray, "_ _"]) -> None:
+def _refuse_size(photograph: PictureHeader, path: Path, mask: Bool[np.ndarray, "_ _"]) -> None:
     if mask.shape != (photograph.height, photograph.width):
         size = f"{mask.shape[1]} × {mask.shape[0]}"
         raise DataError(
@@ -87,7 +87,7 @@ def _refuse_size(photograph: Header, path: Path, mask: Bool[np.ndarray, "_ _"]) 
         )
 
 
-def _ambiguous(photograph: Header, path: Path) -> DataError:
+def _ambiguous(photograph: PictureHeader, path: Path) -> DataError:
     return DataError(
         got=f"{path}, a mask without an EXIF orientation for a photograph with orientation "
         f"{photograph.orientation}, which fits both as it is and turned",

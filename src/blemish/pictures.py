@@ -136,7 +136,7 @@ def to_mask(mask: Float[Tensor, "*n 1 h w"]) -> Bool[np.ndarray, "*n h w"]:
     return (mask.detach().squeeze(-3) > 0.5).cpu().numpy()
 
 
-def fit(picture: UInt8[np.ndarray, "h w 3"], resolution: int) -> UInt8[np.ndarray, "r r 3"]:
+def fit_square(picture: UInt8[np.ndarray, "h w 3"], resolution: int) -> UInt8[np.ndarray, "r r 3"]:
     """Resize to a square: averages areas when shrinking, interpolates when enlarging.
 
     An image that is not square is squeezed, not cropped, because a defect may be at its border.
@@ -145,7 +145,7 @@ def fit(picture: UInt8[np.ndarray, "h w 3"], resolution: int) -> UInt8[np.ndarra
 
 
 def fit_mask(mask: Bool[np.ndarray, "h w"], resolution: int) -> Bool[np.ndarray, "r r"]:
-    """Resize a mask as `fit` does its image, without losing a thin scratch.
+    """Resize a mask as `fit_square` does its image, without losing a thin scratch.
 
     A pixel is on if at least half of it is covered. A covered pixel is also on if otherwise it and
     its eight neighbours were all off: no part of the defect moves by more than a pixel, and a large

@@ -13,7 +13,7 @@ from blemish.data.importing.areas import (
 )
 from blemish.data.importing.names import plain_names
 from blemish.errors import DataError
-from blemish.synthesis.export.outlines import pieces, polygon
+from blemish.synthesis.export.outlines import connected_pieces, polygon
 
 H, W = 30, 40
 
@@ -22,7 +22,7 @@ H, W = 30, 40
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_exported_polygons_give_back_their_mask(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((H, W)) < share
-    loops = tuple(polygon(piece).astype(float) for piece in pieces(mask))
+    loops = tuple(polygon(piece).astype(float) for piece in connected_pieces(mask))
     assert np.array_equal(PolygonArea(loops).drawn(H, W), mask)
 
 

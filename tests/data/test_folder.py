@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from blemish.data import DefectFolder, Photograph, as_sample, load
+from blemish.data import DefectFolder, Photograph, as_sample, load_pictures
 from blemish.data.folder import refuse_unmarked
 from blemish.errors import DataError
 from blemish.pictures import write_picture
@@ -108,26 +108,26 @@ def test_one_folder_too_high_is_told_where_to_look(tmp_path: Path) -> None:
 @pytest.mark.parametrize("resolution", [4, 12, 16])
 def test_everything_is_loaded_at_one_resolution(root: Path, resolution: int) -> None:
     folder = DefectFolder(root)
-    pictures, masks = load(folder.photographs, resolution)
+    pictures, masks = load_pictures(folder.photographs, resolution)
     assert pictures.shape == (5, resolution, resolution, 3)
     assert masks.shape == (5, resolution, resolution)
     np.testing.assert_allclose(masks.mean(axis=(1, 2)), [0.5, 0.5, 0, 0, 0])
 
 
 def test_nothing_is_loaded_from_nothing() -> None:
-    pictures, masks = load([], 8)
+    pictures, masks = load_pictures([], 8)
     assert len(as_sample(pictures, masks)) == 0
 
 
 def test_loading_goes_through_the_tracker(root: Path) -> None:
     seen: list[Photograph] = []
     photographs = DefectFolder(root).photographs
-    load(photographs, 4, track=lambda items: (seen.append(item) or item for item in items))
+    load_pictures(photographs, 4, track=lambda items: (seen.append(item) or item for item in items))
     assert tuple(seen) == photographs
 
 
 def test_a_sample_is_in_range(root: Path) -> None:
-    sample = as_sample(*load(DefectFolder(root).photographs, 12))
+    sample = as_sample(*load_pictures(DefectFolder(root).photographs, 12))
     assert sample.image.shape == (5, 3, 12, 12)
     assert sample.image.abs().max() <= 1
     assert set(sample.mask.unique().tolist()) == {0.0, 1.0}
@@ -137,13 +137,13 @@ def test_a_sample_is_in_range(root: Path) -> None:
 def test_a_defect_without_mask_is_named(root: Path) -> None:
     (root / "ground_truth/dent/0_mask.png").unlink()
     with pytest.raises(DataError, match=r"dent/0\.png without a mask.*dent/0_mask\.png"):
-        load(DefectFolder(root).photographs, 8)
+        load_pictures(DefectFolder(root).photographs, 8)
 
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(root: Path) -> None:
     mark(root / "ground_truth/dent/0_mask.png", side=8)
     with pytest.raises(DataError, match=r"0_mask\.png, a mask of 8 × 8.*photograph of 12 × 12"):
-        load(DefectFolder(root).photographs, 8)
+        load_pictures(DefectFolder(root).photographs, 8)
 
 
 @pytest.mark.parametrize("marked", [False, True])
@@ -151,14 +151,14 @@ def test_an_empty_or_full_mask_is_refused_by_name(root: Path, marked: bool) -> N
     write_picture(root / "ground_truth/dent/0_mask.png", np.full((12, 12), marked))
     which, photographs = "every" if marked else "no", DefectFolder(root).photographs
     with pytest.raises(DataError, match=rf"dent/0_mask\.png, a mask with {which} pixel marked"):
-        refuse_unmarked(photographs, load(photographs, 8)[1])
+        refuse_unmarked(photographs, load_pictures(photographs, 8)[1])
 
 
 def test_oblong_photographs_are_said_aloud(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    load(DefectFolder(root).photographs, 8)
+    load_pictures(DefectFolder(root).photographs, 8)
     assert not caplog.messages
     write_picture(root / "train/good/0.png", np.zeros((10, 16, 3), np.uint8))
-    load(DefectFolder(root).photographs, 8)
+    load_pictures(DefectFolder(root).photographs, 8)
     (said,) = caplog.messages
     assert said.startswith("Note: 1 of 5 photographs have sides that differ")
     assert str(root / "train/good/0.png") in said
@@ -168,7 +168,7 @@ def test_vanishing_masks_are_said_aloud(root: Path, caplog: pytest.LogCaptureFix
     mask = np.zeros((24, 24), bool)
     mask[3:5, 3:5] = True
     write_picture(root / "ground_truth/crack/7.png", mask)
-    load(DefectFolder(root).photographs, 8)
+    load_pictures(DefectFolder(root).photographs, 8)
     (said,) = caplog.messages
     assert said.startswith("Note: 1 masks have fewer than 3 pixels at the model's 8 × 8")
     assert str(root / "ground_truth/crack/7.png") in said
@@ -185,5 +185,5 @@ def test_real_folders_are_read(shared: Path, name: str) -> None:
             "mvtec_bottle_256": {"broken_large": 20, "broken_small": 22, "contamination": 21},
         }[name]
     )
-    sample = as_sample(*load(folder.defects(folder.types[0])[:3], 32))
+    sample = as_sample(*load_pictures(folder.defects(folder.types[0])[:3], 32))
     assert (sample.mask.mean(dim=(1, 2, 3)) > 0).all()

@@ -9,7 +9,7 @@ from blemish.evaluation.synthesis import baselines
 from blemish.evaluation.synthesis.baselines import BASELINES
 from blemish.evaluation.synthesis.beside import HALVES, SYNTHETIC, close_up_rows
 from blemish.evaluation.synthesis.closeups import CloseUps, close_ups
-from blemish.evaluation.synthesis.items import Item, read_real
+from blemish.evaluation.synthesis.items import LabelledDefect, read_real_defects
 from blemish.evaluation.synthesis.sorting import shuffled, write_sorting_page
 from blemish.features import FeatureNetwork
 from blemish.pictures import read_picture
@@ -21,8 +21,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def defects(real: Path) -> list[Item]:
-    return read_real(real, ("paint",))["paint"]
+def defects(real: Path) -> list[LabelledDefect]:
+    return read_real_defects(real, ("paint",))["paint"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +31,14 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def near(defects: list[Item]) -> CloseUps:
+def near(defects: list[LabelledDefect]) -> CloseUps:
     return close_ups(item.read() for item in defects)
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_defects_lie_on_good_photographs(name: str, real: Path, defects: list[Item]) -> None:
+def test_defects_lie_on_good_photographs(
+    name: str, real: Path, defects: list[LabelledDefect]
+) -> None:
     goods = [read_picture(p.path) for p in DefectFolder(real).good("train")]
     made = list(BASELINES[name](real, defects, 0))
     assert made
@@ -48,7 +50,9 @@ def test_defects_lie_on_good_photographs(name: str, real: Path, defects: list[It
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_the_same_seed_pastes_the_same(name: str, real: Path, defects: list[Item]) -> None:
+def test_the_same_seed_pastes_the_same(
+    name: str, real: Path, defects: list[LabelledDefect]
+) -> None:
     once, again = (list(BASELINES[name](real, defects, 3)) for _ in range(2))
     for (picture, mask), (same, label) in zip(once, again, strict=True):
         assert np.array_equal(picture, same) and np.array_equal(mask, label)
@@ -57,10 +61,10 @@ def test_the_same_seed_pastes_the_same(name: str, real: Path, defects: list[Item
 @pytest.mark.parametrize("name", BASELINES)
 def test_without_good_photographs_there_are_none(name: str, tmp_path: Path) -> None:
     folder = write_defects(tmp_path)
-    assert list(BASELINES[name](folder, read_real(folder, ("paint",))["paint"], 0)) == []
+    assert list(BASELINES[name](folder, read_real_defects(folder, ("paint",))["paint"], 0)) == []
 
 
-def test_every_row_is_there(real: Path, defects: list[Item], near: CloseUps) -> None:
+def test_every_row_is_there(real: Path, defects: list[LabelledDefect], near: CloseUps) -> None:
     rows = close_up_rows(FeatureNetwork("squeezenet"), near, near, real, defects)
     assert [*rows] == [SYNTHETIC, *BASELINES, HALVES]
     assert rows[SYNTHETIC] is not None and rows[HALVES] is None

@@ -8,7 +8,7 @@ from blemish.evaluation.synthesis.realism import (
     LAYERS,
     RealCloseUps,
     Realism,
-    described,
+    close_up_features,
     distance,
     probe_accuracy,
 )
@@ -75,7 +75,7 @@ def test_halves_and_few_close_ups(network: FeatureNetwork) -> None:
 
 
 def test_each_block_and_moment_has_length_one(network: FeatureNetwork) -> None:
-    rows = described(network, scenes(3).squares)
+    rows = close_up_features(network, scenes(3).squares)
     assert rows.square().sum(dim=1) == pytest.approx([2 * len(LAYERS)] * 3)
 
 

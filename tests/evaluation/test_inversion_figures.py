@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blemish.data.augment import Symmetries
 from blemish.data.folder import DefectFolder
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.figures import (
     auroc,
     mean,
@@ -25,18 +25,18 @@ from blemish.evaluation.figures import (
 )
 from blemish.evaluation.inversion.answers import NOTHING, QUESTIONS, answers
 from blemish.evaluation.inversion.arbitrary import code_distances, recovery, refusal
-from blemish.evaluation.inversion.editing import Yardstick, editing, verdicts
-from blemish.evaluation.inversion.kinds import fit, learn_kinds
+from blemish.evaluation.inversion.editing import EditReference, editing, verdicts
+from blemish.evaluation.inversion.kinds import fit_regression, learn_kinds
 from blemish.evaluation.inversion.measures import paired_kernel_distance
 from blemish.evaluation.inversion.subjects import Subjects, own_samples
-from blemish.evaluation.inversion.trial import Trial
+from blemish.evaluation.inversion.trial import MethodTrial
 from blemish.evaluation.metrics import kernel_distance
 from blemish.inversion.invert import Inversion
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.space import WStatistics
 from blemish.models.critic import Critic
 from blemish.models.generator import Generator
-from blemish.training.encoder.batches import Source
+from blemish.training.encoder.batches import BatchSource
 from blemish.types import Codes
 
 
@@ -105,21 +105,21 @@ def test_figures_are_fit_for_json() -> None:
 def test_a_regression_tells_separate_kinds() -> None:
     kind = torch.arange(60) % 3
     features = torch.randn(60, 8) + 8 * torch.eye(3, 8)[kind]
-    regression = fit(features, kind, 3)
+    regression = fit_regression(features, kind, 3)
     assert torch.equal(regression(features), kind)
 
 
 def test_a_regression_is_not_swayed_by_units_or_by_numbers() -> None:
     kind = torch.tensor([0] * 40 + [1] * 4)
     features = torch.randn(44, 2) * 0.1 + kind[:, None]
-    told = fit(features, kind, 2)(features)
+    told = fit_regression(features, kind, 2)(features)
     scaled = features * torch.tensor([1e-3, 1e3]) + 7
     assert torch.equal(told, kind)
-    assert torch.equal(fit(scaled, kind, 2)(scaled), told)
+    assert torch.equal(fit_regression(scaled, kind, 2)(scaled), told)
 
 
 def test_types_are_learnt_from_the_first_third_and_good_parts(parts: Path, critic: Critic) -> None:
-    reader = learn_kinds(DefectFolder(parts), Eyes.of_critic(critic), 16)
+    reader = learn_kinds(DefectFolder(parts), FeatureExtractor.of_critic(critic), 16)
     assert reader is not None
     assert reader.seen == {"good": 6, "crack": 2, "print": 2}
     assert {*reader.read(torch.rand(3, 3, 16, 16))} <= {*reader.kinds}
@@ -131,7 +131,7 @@ def test_types_are_not_learnt_without_good_parts(
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "crack").symlink_to(parts / "test" / "crack")
     (tmp_path / "ground_truth").symlink_to(parts / "ground_truth")
-    assert learn_kinds(DefectFolder(tmp_path), Eyes.of_critic(critic), 16) is None
+    assert learn_kinds(DefectFolder(tmp_path), FeatureExtractor.of_critic(critic), 16) is None
 
 
 def test_the_kernel_distance_of_pairs() -> None:
@@ -142,7 +142,7 @@ def test_the_kernel_distance_of_pairs() -> None:
 
 
 def test_eyes_see_no_distance_between_equal_pictures(critic: Critic) -> None:
-    image, eyes = torch.rand(3, 3, 16, 16), Eyes.of_critic(critic)
+    image, eyes = torch.rand(3, 3, 16, 16), FeatureExtractor.of_critic(critic)
     assert eyes.distance(image, image).tolist() == [0, 0, 0]
     assert (eyes.distance(image, image.flip(0))[[0, 2]] > 0).all()
     torch.testing.assert_close(
@@ -150,9 +150,9 @@ def test_eyes_see_no_distance_between_equal_pictures(critic: Critic) -> None:
     )
 
 
-def nothing_to_move() -> Source:
+def nothing_to_move() -> BatchSource:
     pictures, still = np.zeros((0, 16, 16, 3), np.uint8), Symmetries()
-    return Source(photographs=pictures, defects=None, symmetries=still, placements=still)
+    return BatchSource(photographs=pictures, defects=None, symmetries=still, placements=still)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_own_samples_are_what_their_codes_draw(own: list[Subjects], generator: G
         torch.testing.assert_close(again, group.image, atol=1e-4, rtol=1e-4)
 
 
-def perfect(group: Subjects, *, shift: float = 0.0, mask: Tensor | None = None) -> Trial:
+def perfect(group: Subjects, *, shift: float = 0.0, mask: Tensor | None = None) -> MethodTrial:
     """As if codes had been found exactly, or `shift` away from it."""
     assert group.codes is not None
     inversions = []
@@ -202,7 +202,7 @@ def perfect(group: Subjects, *, shift: float = 0.0, mask: Tensor | None = None) 
             )
         )
     found = group.mask if mask is None else mask
-    return Trial(
+    return MethodTrial(
         subjects=group,
         inversions=inversions,
         mask=found if group.defect else None,
@@ -257,7 +257,7 @@ def test_the_critic_judges_each_picture_by_itself(critic: Critic) -> None:
 def test_edits_of_own_codes(own: list[Subjects], able_model: Model) -> None:
     good, flawed = own
     assert good.codes is not None
-    yardstick = Yardstick.of(able_model, flawed, fresh=20)
+    yardstick = EditReference.of(able_model, flawed, fresh=20)
     found = editing(good.codes, yardstick)
     assert (found["pairs"], found["moved"]) == (2, 3)
     assert found["growth_of"] == "strength in the given mask"
@@ -277,14 +277,14 @@ def test_a_branch_that_takes_no_mask_is_measured_by_its_own(tmp_path: Path) -> N
     with torch.no_grad():
         drawn = model.generator(flawed.codes)
     torch.testing.assert_close(drawn.mask, flawed.mask)
-    found = editing(good.codes, Yardstick.of(model, flawed, fresh=20))
+    found = editing(good.codes, EditReference.of(model, flawed, fresh=20))
     assert found["growth_of"] == "mask area"
     assert 0 <= found["share_monotone"] <= 1
 
 
 def test_without_a_branch_only_midpoints_are_judged(own: list[Subjects], able_model: Model) -> None:
     assert own[0].codes is not None
-    yardstick = Yardstick.of(able_model, None, fresh=20)
+    yardstick = EditReference.of(able_model, None, fresh=20)
     found = editing(own[0].codes, yardstick)
     assert {*found} == {"pairs", "midpoint_realism", "midpoint_percentile"}
 
@@ -292,7 +292,7 @@ def test_without_a_branch_only_midpoints_are_judged(own: list[Subjects], able_mo
 def test_a_single_photograph_has_no_midpoint(own: list[Subjects], able_model: Model) -> None:
     assert own[0].codes is not None
     alone = Codes(w=own[0].codes.w[:1])
-    found = editing(alone, Yardstick.of(able_model, None, fresh=20))
+    found = editing(alone, EditReference.of(able_model, None, fresh=20))
     assert (found["pairs"], found["midpoint_realism"]) == (0, None)
 
 

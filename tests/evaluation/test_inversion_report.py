@@ -21,14 +21,14 @@ from blemish.evaluation.inversion.subjects import (
     held_out_defects,
     held_out_good,
 )
-from blemish.evaluation.inversion.survey import Plan, prepare
-from blemish.inversion.methods import METHODS, Method
+from blemish.evaluation.inversion.survey import SurveyOptions, prepare_survey
+from blemish.inversion.methods import METHODS, InversionMethod
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Search
-from blemish.names import InversionMethod, Space
+from blemish.names import InversionName, Space
 
 QUICK = Search(steps=1, learning_rate=0.05)
-METHOD_SPACES: list[tuple[InversionMethod, Space]] = [
+METHOD_SPACES: list[tuple[InversionName, Space]] = [
     (m, s) for m in METHODS for s in get_args(Space) if (m, s) != ("encode", "z")
 ]
 GROUPS = {"good": 2, "defective": 2, "own": 2, "own defective": 2, "foreign": 2}
@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, parts: Path) -> Path:
     return write_defects(root)
 
 
-def methods(chosen: list[tuple[InversionMethod, Space]]) -> list[Method]:
+def methods(chosen: list[tuple[InversionName, Space]]) -> list[InversionMethod]:
     return [
         METHODS[m](space=s) if m == "encode" else METHODS[m](space=s, search=QUICK)
         for m, s in chosen
@@ -56,9 +56,13 @@ def methods(chosen: list[tuple[InversionMethod, Space]]) -> list[Method]:
 
 
 def put(
-    bundle: Bundle, model: Model, plan: Plan, out: Path, chosen: list[tuple[InversionMethod, Space]]
+    bundle: Bundle,
+    model: Model,
+    plan: SurveyOptions,
+    out: Path,
+    chosen: list[tuple[InversionName, Space]],
 ) -> dict[str, Any]:
-    return prepare(bundle, model, plan).put(methods(chosen), out)
+    return prepare_survey(bundle, model, plan).put(methods(chosen), out)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def whole(
     able: Bundle, able_model: Model, data: Path, others: Path, tmp_path_factory
 ) -> tuple[dict[str, Any], Path]:
     out = tmp_path_factory.mktemp("whole") / "report"
-    plan = Plan(images=data, foreign=others, samples=4, limit=2)
+    plan = SurveyOptions(images=data, foreign=others, samples=4, limit=2)
     return put(able, able_model, plan, out, METHOD_SPACES), out
 
 
@@ -139,8 +143,8 @@ def figures(report: dict[str, Any]) -> dict[str, Any]:
 def test_the_same_seed_gives_the_same_figures(
     able: Bundle, able_model: Model, data: Path, others: Path, tmp_path: Path
 ) -> None:
-    chosen: list[tuple[InversionMethod, Space]] = [("optimize", "w"), ("encode", "w+")]
-    plan = Plan(images=data, foreign=others, samples=2, limit=2)
+    chosen: list[tuple[InversionName, Space]] = [("optimize", "w"), ("encode", "w+")]
+    plan = SurveyOptions(images=data, foreign=others, samples=2, limit=2)
     one, two = (put(able, able_model, plan, tmp_path / name, chosen) for name in "ab")
     assert figures(one) == figures(two)
 
@@ -150,7 +154,7 @@ def test_the_size_of_the_batch_changes_nothing(
 ) -> None:
     found = []
     for batch in (1, 8):
-        plan = Plan(images=data, samples=2, limit=2, batch=batch)
+        plan = SurveyOptions(images=data, samples=2, limit=2, batch=batch)
         report = put(able, able_model, plan, tmp_path / str(batch), [("optimize", "w")])
         groups = report["rows"][0]["groups"].values()
         found.append([item["psnr_db"] for group in groups for item in group["items"]])
@@ -160,7 +164,7 @@ def test_the_size_of_the_batch_changes_nothing(
 def test_progress_never_goes_back_and_reaches_the_end(
     able: Bundle, able_model: Model, data: Path, tmp_path: Path
 ) -> None:
-    survey = prepare(able, able_model, Plan(images=data, samples=2, limit=1))
+    survey = prepare_survey(able, able_model, SurveyOptions(images=data, samples=2, limit=1))
     heard: list[float] = []
     chosen = methods([("encode", "w"), ("project", "w")])
     survey.put(chosen, tmp_path / "out", heard.append)
@@ -191,7 +195,7 @@ def test_a_missing_group_is_skipped_and_told(
     for place in missing.split():
         shutil.rmtree(root / place, ignore_errors=True)
     foreign = None if missing == "foreign" else others
-    plan = Plan(images=root, foreign=foreign, samples=2)
+    plan = SurveyOptions(images=root, foreign=foreign, samples=2)
     report = put(able, able_model, plan, tmp_path / "out", [("encode", "w")])
     assert {*GROUPS} - {*report["counts"]} == {group}
     assert any(note in told for told in report["notes"])
@@ -203,7 +207,7 @@ def test_a_missing_group_is_skipped_and_told(
 def test_no_samples_of_the_generators_own(
     able: Bundle, able_model: Model, data: Path, tmp_path: Path
 ) -> None:
-    plan = Plan(images=data, samples=0)
+    plan = SurveyOptions(images=data, samples=0)
     report = put(able, able_model, plan, tmp_path, [("encode", "w+")])
     assert {*report["counts"]} == {"good", "defective"}
     assert report["rows"][0]["recovery"] is None
@@ -213,7 +217,7 @@ def test_no_samples_of_the_generators_own(
 def test_a_bundle_without_an_encoder_and_a_domain(
     bundle: Bundle, data: Path, others: Path, tmp_path: Path
 ) -> None:
-    plan = Plan(images=data, foreign=others, samples=2, limit=2)
+    plan = SurveyOptions(images=data, foreign=others, samples=2, limit=2)
     report = put(bundle, load_model(bundle), plan, tmp_path, [("project", "w")])
     assert "own defective" not in report["counts"]
     assert any("Defects were not searched for" in note for note in report["notes"])
@@ -258,13 +262,13 @@ def test_other_objects_come_from_a_plain_folder_or_from_a_layout(
 @pytest.mark.parametrize("wrong", [{"samples": -1}, {"limit": 0}, {"batch": 0}, {"seed": -1}])
 def test_numbers_that_make_no_sense(wrong: dict[str, Any], data: Path) -> None:
     with pytest.raises(OptionError):
-        Plan(images=data, **wrong)
+        SurveyOptions(images=data, **wrong)
 
 
 def test_nobody_to_try(able: Bundle, able_model: Model, parts: Path, tmp_path: Path) -> None:
     shutil.copytree(parts / "train", tmp_path / "train")
     with pytest.raises(DataError, match="without photographs to test on"):
-        prepare(able, able_model, Plan(images=tmp_path, samples=0))
+        prepare_survey(able, able_model, SurveyOptions(images=tmp_path, samples=0))
 
 
 def call(able: Bundle, data: Path, out: Path, **options: Any) -> None:

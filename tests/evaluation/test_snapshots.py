@@ -9,7 +9,7 @@ from tiny import write_bundle
 
 from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import BundleError, OptionError
-from blemish.evaluation.snapshots import Verdict, best, judge_snapshots, keep
+from blemish.evaluation.snapshots import Verdict, best, judge_generator_snapshots, keep
 from blemish.models.generator import Generator
 from blemish.training.presets import PRESETS
 
@@ -41,7 +41,7 @@ def test_every_snapshot_is_judged(tmp_path: Path) -> None:
         write_snapshot(bundle, kimg, kimg)
     real = torch.rand(8, 3, 16, 16) * 2 - 1
     folder = bundle.path / "training" / "generator"
-    found = judge_snapshots(folder, SHAPE, real, lambda x: x.flatten(1)[:, ::16], n=12)
+    found = judge_generator_snapshots(folder, SHAPE, real, lambda x: x.flatten(1)[:, ::16], n=12)
     assert [v.kimg for v in found] == [2, 4]
     assert all(0 <= v.memorised <= 1 for v in found)
 

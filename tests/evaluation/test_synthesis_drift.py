@@ -10,8 +10,8 @@ from made import SIZE, shapes
 from tiny import part, spot
 
 from blemish.errors import DataError
-from blemish.evaluation.synthesis.drift import Drift, drift_of, summary
-from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.synthesis.drift import Drift, drift_of, drift_summary
+from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.pictures import write_picture
 
 SIDE = 12
@@ -53,7 +53,7 @@ def judge(tmp_path: Path) -> Judge:
         paths = {name: tmp_path / f"{name}.png" for name in files}
         for name, levels in files.items():
             write_picture(paths[name], levels)
-        item = Item(kind="crack", **paths, reach_px=reach)
+        item = LabelledDefect(kind="crack", **paths, reach_px=reach)
         return drift_of(item, *item.read())
 
     return judged
@@ -152,9 +152,9 @@ def test_a_request_or_a_twin_of_another_size(size: tuple[int, int], judge: Judge
     assert judge(square(), square(), twin=part(*size)) is None
 
 
-def filed(folder: Path) -> Item:
+def filed(folder: Path) -> LabelledDefect:
     """The item whose files the judge has written."""
-    return Item(
+    return LabelledDefect(
         kind="crack",
         image=folder / "image.png",
         mask=folder / "mask.png",
@@ -175,7 +175,7 @@ def test_a_file_that_is_gone(lost: str, judge: Judge, tmp_path: Path) -> None:
 
 
 def test_an_item_of_which_nobody_has_a_twin(tmp_path: Path) -> None:
-    item = Item(kind="crack", image=tmp_path / "a.png", mask=tmp_path / "mask.png")
+    item = LabelledDefect(kind="crack", image=tmp_path / "a.png", mask=tmp_path / "mask.png")
     assert drift_of(item, part(*SIZE), square()) is None
 
 
@@ -200,14 +200,14 @@ def known(changed: float, requested: float | None = None, reach: int | None = No
 
 @pytest.mark.parametrize("drifts", [[], [None], [None] * 3])
 def test_without_a_twin_there_is_no_summary(drifts: list[None]) -> None:
-    assert summary(drifts) is None
+    assert drift_summary(drifts) is None
 
 
 @pytest.mark.parametrize(
     "order", [*permutations([known(0.2), None, known(0.4, 0.5, 0), known(0.9, 0.7, 3)])]
 )
 def test_a_summary_in_any_order(order: tuple[Drift | None, ...]) -> None:
-    assert summary(order) == {
+    assert drift_summary(order) == {
         "items": 3,
         "iou_changed_median": 0.4,
         "iou_changed_least": 0.2,
@@ -219,7 +219,7 @@ def test_a_summary_in_any_order(order: tuple[Drift | None, ...]) -> None:
 
 
 def test_a_summary_where_nobody_asked() -> None:
-    found = summary([known(0.2), known(0.4)])
+    found = drift_summary([known(0.2), known(0.4)])
     assert found is not None
     assert found["iou_requested_median"] is None and found["pixels_changed_beyond_reach"] is None
     assert found["iou_changed_median"] == pytest.approx(0.3)

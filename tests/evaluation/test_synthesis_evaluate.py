@@ -13,10 +13,10 @@ from made import NAMES, edit, shapes, write_made
 from tiny import part, spot, write_defects
 from torch import Tensor
 
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.synthesis import drift, items
 from blemish.evaluation.synthesis.evaluate import NEIGHBOURS, Subject, compare
-from blemish.evaluation.synthesis.items import read_made, read_real
+from blemish.evaluation.synthesis.items import read_made, read_real_defects
 from blemish.pictures import read_picture, write_picture
 
 REAL = 9
@@ -54,12 +54,12 @@ def apart(a: list[Tensor], b: list[Tensor]) -> Tensor:
     return (a[0] - b[0]).square().mean(dim=(1, 2, 3))
 
 
-EYES = Eyes(name="thumbnails", look=thumbnails, compare=apart)
+EYES = FeatureExtractor(name="thumbnails", look=thumbnails, compare=apart)
 
 
 def subjects(synthetic: Path, real: Path, *, everything: bool = False) -> dict[str, Subject]:
     found = read_made(synthetic)
-    known = read_real(real, tuple(found.items))
+    known = read_real_defects(real, tuple(found.items))
     return {s.kind: s for s in compare(EYES, found, known, everything=everything)}
 
 

@@ -13,7 +13,7 @@ from tiny import TYPES, part, spot, write_defects
 
 from blemish.errors import DataError
 from blemish.evaluation.synthesis.drift import drift_of
-from blemish.evaluation.synthesis.items import Item, read_made, read_real
+from blemish.evaluation.synthesis.items import LabelledDefect, read_made, read_real_defects
 from blemish.originals import Original
 from blemish.pictures import write_picture
 
@@ -46,7 +46,7 @@ def change_lines(root: Path, change: Callable[[list[str]], list[str]]) -> None:
     (root / "manifest.jsonl").write_text(text)
 
 
-def names_in(items: dict[str, list[Item]]) -> dict[str, str]:
+def names_in(items: dict[str, list[LabelledDefect]]) -> dict[str, str]:
     """The type of each item."""
     return {item.image.stem: item.kind for kind in items for item in items[kind]}
 
@@ -190,7 +190,7 @@ def test_why_nothing_was_kept_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder, match", [("none", "does not exist"), (".", "without photo")])
 def test_no_folder_and_an_empty_one(folder: str, match: str, tmp_path: Path) -> None:
-    for read in (read_made, lambda root: read_real(root, TYPES)):
+    for read in (read_made, lambda root: read_real_defects(root, TYPES)):
         with pytest.raises(DataError, match=match):
             read(tmp_path / folder)
 
@@ -201,12 +201,12 @@ def test_a_folder_of_good_parts_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="in which no item was kept"):
         read_made(tmp_path)
     with pytest.raises(DataError, match="without any crack or paint"):
-        read_real(tmp_path, TYPES)
+        read_real_defects(tmp_path, TYPES)
 
 
 @pytest.mark.parametrize("kinds", [("crack",), ("paint",), TYPES, ("paint", "rust")])
 def test_real_ones_are_of_the_types_that_were_made(kinds: tuple[str, ...], tmp_path: Path) -> None:
-    found = read_real(write_defects(tmp_path), kinds)
+    found = read_real_defects(write_defects(tmp_path), kinds)
     assert {*found} == {*kinds} & {*TYPES}
     for kind, items in found.items():
         assert [item.image.name for item in items] == ["0.png", "1.png", "2.png"]
@@ -215,7 +215,7 @@ def test_real_ones_are_of_the_types_that_were_made(kinds: tuple[str, ...], tmp_p
 
 def test_no_type_in_common(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="without any rust or dent"):
-        read_real(write_defects(tmp_path), ("rust", "dent"))
+        read_real_defects(write_defects(tmp_path), ("rust", "dent"))
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
@@ -271,7 +271,7 @@ def test_an_item_is_read_as_it_was_written(name: str, made: Path) -> None:
 def test_a_mask_that_does_not_fit(mask: np.ndarray, tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", part(*SIZE))
     write_picture(tmp_path / "mask.png", mask)
-    item = Item(kind="crack", image=tmp_path / "a.png", mask=tmp_path / "mask.png")
+    item = LabelledDefect(kind="crack", image=tmp_path / "a.png", mask=tmp_path / "mask.png")
     size = f"mask of {mask.shape[1]} × {mask.shape[0]} pixels"
     with pytest.raises(DataError, match=size if mask.any() else "no pixel marked"):
         item.read()
@@ -296,5 +296,5 @@ def test_a_real_one_without_a_mask_is_refused_where_its_type_counts(
     (real / "ground_truth" / kind / "0.png").unlink()
     (other,) = {*TYPES} - {kind}
     with pytest.raises(DataError, match=f"{kind}/0.png without a mask"):
-        read_real(real, TYPES)
-    assert len(read_real(real, (other,))[other]) == 6
+        read_real_defects(real, TYPES)
+    assert len(read_real_defects(real, (other,))[other]) == 6

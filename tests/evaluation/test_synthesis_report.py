@@ -19,12 +19,16 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, OptionError
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.synthesis.baselines import BASELINES
 from blemish.evaluation.synthesis.beside import HALVES, SYNTHETIC
 from blemish.evaluation.synthesis.evaluate import NEIGHBOURS
-from blemish.evaluation.synthesis.items import read_made, read_real
-from blemish.evaluation.synthesis.report import Comparison, Plan, prepare
+from blemish.evaluation.synthesis.items import read_made, read_real_defects
+from blemish.evaluation.synthesis.report import (
+    ComparisonInputs,
+    ComparisonOptions,
+    prepare_comparison,
+)
 from blemish.features import FeatureNetwork
 from blemish.pictures import read_picture
 
@@ -63,9 +67,13 @@ def whole(
     return plan(real, untouched, bundle).run(out), out
 
 
-def plan(real: Path, synthetic: Path, bundle: Bundle, *, everything: bool = False) -> Comparison:
+def plan(
+    real: Path, synthetic: Path, bundle: Bundle, *, everything: bool = False
+) -> ComparisonInputs:
     looks: dict[str, Any] = {"features": "critic", "bundle": str(bundle.path)}
-    return prepare(Plan(real=real, synthetic=synthetic, everything=everything, **looks))
+    return prepare_comparison(
+        ComparisonOptions(real=real, synthetic=synthetic, everything=everything, **looks)
+    )
 
 
 def test_counts_of_what_was_compared(whole: tuple[dict[str, Any], Path]) -> None:
@@ -126,9 +134,14 @@ def test_whatever_the_network_says_the_figures_are_json(
     def flat(image: Tensor) -> list[Tensor]:
         return [torch.full((len(image), 4, 1, 1), level)]
 
-    odd, found = Eyes(name="odd", look=flat, compare=lambda a, b: a[0] - b[0]), read_made(made)
-    known = read_real(real, tuple(found.items))
-    comparison = Comparison(plan=Plan(real=real, synthetic=made), eyes=odd, made=found, real=known)
+    odd, found = (
+        FeatureExtractor(name="odd", look=flat, compare=lambda a, b: a[0] - b[0]),
+        read_made(made),
+    )
+    known = read_real_defects(real, tuple(found.items))
+    comparison = ComparisonInputs(
+        plan=ComparisonOptions(real=real, synthetic=made), eyes=odd, made=found, real=known
+    )
     report = comparison.run(tmp_path / "out")
     assert strict((tmp_path / "out" / "report.json").read_text(encoding="utf-8")) == report
     assert not re.search(r"\bnan\b", (tmp_path / "out" / "report.html").read_text("utf-8"))
@@ -273,13 +286,13 @@ def test_nothing_to_look_with(
     options: dict[str, Any], error: type[Exception], got: str, untouched: Path, real: Path
 ) -> None:
     with pytest.raises(error, match=got):
-        prepare(Plan(real=real, synthetic=untouched, **options))
+        prepare_comparison(ComparisonOptions(real=real, synthetic=untouched, **options))
 
 
 def test_without_squeezenet_a_network_looks_that_is_always_there(
     untouched: Path, real: Path
 ) -> None:
-    comparison = prepare(Plan(real=real, synthetic=untouched))
+    comparison = prepare_comparison(ComparisonOptions(real=real, synthetic=untouched))
     assert comparison.eyes.name == "efficientnet-lite0"
 
 

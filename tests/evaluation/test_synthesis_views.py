@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from tiny import part, spot
 from torch import Tensor
 
-from blemish.evaluation.eyes import Eyes
-from blemish.evaluation.synthesis.views import BATCH, View, look, turned, view
+from blemish.evaluation.eyes import FeatureExtractor
+from blemish.evaluation.synthesis.views import BATCH, DefectView, turned, view, view_features
 
 SIDE = 24
 
@@ -142,20 +142,22 @@ def thumbnails(image: Tensor) -> list[Tensor]:
     return [F.adaptive_avg_pool2d(image, 4).flatten(1)[:, :, None, None] + 2]
 
 
-EYES = Eyes(name="thumbnails", look=thumbnails, compare=lambda a, b: (a[0] - b[0]).sum((1, 2, 3)))
+EYES = FeatureExtractor(
+    name="thumbnails", look=thumbnails, compare=lambda a, b: (a[0] - b[0]).sum((1, 2, 3))
+)
 
 
-def seen(n: int) -> Iterator[View]:
+def seen(n: int) -> Iterator[DefectView]:
     for seed in range(n):
         yield view(part(40, 40, seed=seed), spot(40, 40), SIDE)
 
 
 @pytest.mark.parametrize("n", [1, 2, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 1])
 def test_each_defect_has_its_row_whatever_it_is_looked_at_beside(n: int) -> None:
-    views = look(EYES, seen(n), SIDE)
+    views = view_features(EYES, seen(n), SIDE)
     assert len(views) == len(views.around) == len(views.inside) == len(views.shown) == n
     for k, one in enumerate(seen(n)):
-        alone = look(EYES, [one], SIDE)
+        alone = view_features(EYES, [one], SIDE)
         for name in ("whole", "around", "inside"):
             torch.testing.assert_close(getattr(views, name)[k], getattr(alone, name)[0])
         np.testing.assert_array_equal(views.shown[k], one.around)
@@ -163,13 +165,13 @@ def test_each_defect_has_its_row_whatever_it_is_looked_at_beside(n: int) -> None
 
 
 def test_there_may_be_nobody_to_look_at() -> None:
-    views = look(EYES, [], SIDE)
+    views = view_features(EYES, [], SIDE)
     assert len(views) == 0 and views.shown.shape == (0, SIDE, SIDE, 3)
 
 
 @pytest.mark.parametrize("index", [slice(0, 2), slice(2, None), slice(0, 0), slice(None)])
 def test_a_slice_has_all_of_its_defects(index: slice) -> None:
-    views = look(EYES, seen(5), SIDE)
+    views = view_features(EYES, seen(5), SIDE)
     part_of = views[index]
     torch.testing.assert_close(part_of.whole, views.whole[index])
     torch.testing.assert_close(part_of.around, views.around[index])
@@ -180,7 +182,7 @@ def test_a_slice_has_all_of_its_defects(index: slice) -> None:
 def test_no_more_than_a_batch_is_ever_waiting() -> None:
     given, looked, most = 0, 0, 0
 
-    def watched() -> Iterator[View]:
+    def watched() -> Iterator[DefectView]:
         nonlocal given, most
         for one in seen(3 * BATCH + 2):
             given += 1
@@ -192,7 +194,7 @@ def test_no_more_than_a_batch_is_ever_waiting() -> None:
         looked += len(image)
         return thumbnails(image)
 
-    look(Eyes(name="", look=counting, compare=EYES.compare), watched(), SIDE)
+    view_features(FeatureExtractor(name="", look=counting, compare=EYES.compare), watched(), SIDE)
     assert most == BATCH
     assert looked == 3 * given == 3 * (3 * BATCH + 2)
 
@@ -200,7 +202,7 @@ def test_no_more_than_a_batch_is_ever_waiting() -> None:
 def test_of_the_pictures_none_is_held() -> None:
     alive: list[weakref.ref[np.ndarray]] = []
 
-    def watched() -> Iterator[View]:
+    def watched() -> Iterator[DefectView]:
         for seed in range(2 * BATCH):
             picture = part(40, 40, seed=seed)
             alive.append(weakref.ref(picture))
@@ -208,7 +210,7 @@ def test_of_the_pictures_none_is_held() -> None:
             gc.collect()
             assert sum(found() is not None for found in alive) == 1
 
-    views = look(EYES, watched(), SIDE)
+    views = view_features(EYES, watched(), SIDE)
     assert len(views) == len(alive) == 2 * BATCH
 
 

@@ -11,10 +11,10 @@ from made import write_made
 
 from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
-from blemish.evaluation.synthesis.items import Item, read_made
+from blemish.evaluation.synthesis.items import LabelledDefect, read_made
 from blemish.evaluation.utility import sources
 from blemish.evaluation.utility.arms import GOOD_KIND, Arm, Batches, make_arms
-from blemish.evaluation.utility.paste import Pasted, moved_onto, pasted
+from blemish.evaluation.utility.paste import Pasted, feathered_paste, moved_onto
 from blemish.evaluation.utility.plan import ARMS
 from blemish.evaluation.utility.protocol import (
     Labelled,
@@ -22,14 +22,14 @@ from blemish.evaluation.utility.protocol import (
     read_protocol,
     refuse_leaks,
 )
-from blemish.evaluation.utility.sources import Made, Pair, Real, Source
-from blemish.pictures import fit, fit_mask, read_mask, read_picture, write_picture
+from blemish.evaluation.utility.sources import DefectSource, Pair, Real, SyntheticSource
+from blemish.pictures import fit_mask, fit_square, read_mask, read_picture, write_picture
 
 SIZE = 32
 GREEN, RED = (0, 250, 0), (250, 0, 0)
 
 
-class Plain(Source):
+class Plain(DefectSource):
     """Pictures of one colour, marked all over but for a border."""
 
     def __init__(self, *kinds: str, colour: tuple[int, int, int]) -> None:
@@ -144,9 +144,9 @@ def test_real_ones_are_drawn_as_they_are(real: Protocol) -> None:
 
 def test_made_ones_are_those_that_were_kept(tmp_path: Path) -> None:
     items = read_made(write_made(tmp_path)).items
-    source, dice = Made(items, SIZE), np.random.default_rng(0)
+    source, dice = SyntheticSource(items, SIZE), np.random.default_rng(0)
     drawn = [source.draw("paint", dice) for _ in range(20)]
-    known = {fit(read_picture(item.image), SIZE).tobytes(): item for item in items["paint"]}
+    known = {fit_square(read_picture(item.image), SIZE).tobytes(): item for item in items["paint"]}
     assert {picture.tobytes() for picture, _ in drawn} == {*known}
     for picture, mask in drawn:
         label = fit_mask(read_mask(known[picture.tobytes()].mask), SIZE)
@@ -156,16 +156,16 @@ def test_made_ones_are_those_that_were_kept(tmp_path: Path) -> None:
 def test_of_a_large_set_little_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = read_made(write_made(tmp_path)).items
     read: list[Path] = []
-    whole = Item.read
+    whole = LabelledDefect.read
 
-    def watched(item: Item) -> tuple[np.ndarray, np.ndarray]:
+    def watched(item: LabelledDefect) -> tuple[np.ndarray, np.ndarray]:
         read.append(item.image)
         return whole(item)
 
-    monkeypatch.setattr(Item, "read", watched)
+    monkeypatch.setattr(LabelledDefect, "read", watched)
     for room in (2**28, 4 * SIZE**2):
         monkeypatch.setattr(sources, "CACHE_BYTES", room)
-        source, dice = Made(items, SIZE), np.random.default_rng(1)
+        source, dice = SyntheticSource(items, SIZE), np.random.default_rng(1)
         read.clear()
         for kind in ("crack", "paint", "crack") * 10:
             source.draw(kind, dice)
@@ -179,21 +179,21 @@ def test_files_are_missed_before_a_training(tmp_path: Path) -> None:
     items = read_made(write_made(tmp_path)).items
     items["crack"][0].mask.unlink()
     with pytest.raises(DataError, match="which does not exist"):
-        Made(items, SIZE)
+        SyntheticSource(items, SIZE)
 
 
 def test_where_nothing_is_labelled_a_good_photograph_stays(real: Protocol) -> None:
     good, defect = real.good.pictures[0], real.learnt.pictures[0]
     empty = np.zeros((SIZE, SIZE), np.uint8)
-    np.testing.assert_array_equal(pasted(good, defect, empty), good)
-    np.testing.assert_array_equal(pasted(good, defect, empty + np.uint8(1)), defect)
+    np.testing.assert_array_equal(feathered_paste(good, defect, empty), good)
+    np.testing.assert_array_equal(feathered_paste(good, defect, empty + np.uint8(1)), defect)
 
 
 def test_under_the_label_is_the_defect_and_far_from_it_the_part(real: Protocol) -> None:
     good, defect = real.good.pictures[0], 255 - real.good.pictures[0]
     label = np.zeros((SIZE, SIZE), np.uint8)
     label[10:20, 12:20] = 1
-    made = pasted(good, defect, label)
+    made = feathered_paste(good, defect, label)
     np.testing.assert_array_equal(made[label > 0], defect[label > 0])
     changed = (made != good).any(axis=2)
     assert changed[9, 15], "the edge is feathered"

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from blemish.errors import TrainingError
-from blemish.evaluation.utility.arms import Batch, Batches, make_arms
+from blemish.evaluation.utility.arms import Batches, TrainingBatch, make_arms
 from blemish.evaluation.utility.detector import STRIDE, Classifier, UNet, fresh_detector
 from blemish.evaluation.utility.protocol import Protocol, read_protocol
 from blemish.evaluation.utility.scores import pixel_scores
 from blemish.evaluation.utility.training import (
     VIEWS,
-    View,
+    QuarterTurn,
     loss_of,
     maps_of,
     overlap_loss,
     rate_at,
-    train,
+    train_detector,
     types_of,
 )
 
@@ -56,7 +56,7 @@ def test_an_item_does_not_depend_on_its_batch() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_what_is_seen_otherwise_is_brought_back(view: View) -> None:
+def test_what_is_seen_otherwise_is_brought_back(view: QuarterTurn) -> None:
     picture = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(view.back(view.of(picture)), picture)
     seen = {tuple(one.of(picture).flatten().tolist()) for one in VIEWS}
@@ -135,7 +135,7 @@ def test_the_same_seed_trains_the_same_detector(real: Protocol) -> None:
     for chatter in (1, 2):
         torch.manual_seed(chatter)
         detector = fresh_detector(2, seed=3)
-        train(detector, of_real(real, 3, seed=3), device=CPU)
+        train_detector(detector, of_real(real, 3, seed=3), device=CPU)
         trained.append(detector)
     for a, b in zip(*(detector.parameters() for detector in trained), strict=True):
         assert torch.equal(a, b)
@@ -143,13 +143,13 @@ def test_the_same_seed_trains_the_same_detector(real: Protocol) -> None:
 
 def test_progress_is_told_step_by_step(real: Protocol) -> None:
     heard: list[int] = []
-    train(fresh_detector(2, seed=0), of_real(real, 3), device=CPU, tell=heard.append)
+    train_detector(fresh_detector(2, seed=0), of_real(real, 3), device=CPU, tell=heard.append)
     assert heard == [1, 2, 3]
 
 
 def test_what_can_be_learnt_is_learnt(real: Protocol) -> None:
     detector = fresh_detector(2, seed=0)
-    train(detector, of_real(real, 60), device=CPU)
+    train_detector(detector, of_real(real, 60), device=CPU)
     maps = maps_of(detector, real.tested.pictures, CPU)
     assert maps.shape == real.tested.masks.shape
     assert pixel_scores(maps, real.tested.marked).ap > 0.8
@@ -162,14 +162,14 @@ def test_what_can_be_learnt_is_learnt(real: Protocol) -> None:
 def test_a_detector_that_diverges_stops(real: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
     batches, good = of_real(real, 4), Batches.at
 
-    def spoilt(self: Batches, index: int) -> Batch:
+    def spoilt(self: Batches, index: int) -> TrainingBatch:
         batch = good(self, index)
         return (
             batch
             if index < 2
-            else Batch(image=batch.image * torch.nan, mask=batch.mask, kind=batch.kind)
+            else TrainingBatch(image=batch.image * torch.nan, mask=batch.mask, kind=batch.kind)
         )
 
     monkeypatch.setattr(Batches, "at", spoilt)
     with pytest.raises(TrainingError, match="diverged at step 3"):
-        train(fresh_detector(2, seed=0), batches, device=CPU)
+        train_detector(fresh_detector(2, seed=0), batches, device=CPU)

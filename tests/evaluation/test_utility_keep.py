@@ -12,24 +12,24 @@ import torch
 from blemish.checkpoint import load_tensors, save_tensors
 from blemish.errors import OutputError
 from blemish.evaluation.utility import evaluate
-from blemish.evaluation.utility.evaluate import Trial, prepare
+from blemish.evaluation.utility.evaluate import UtilityData, prepare_utility
 from blemish.evaluation.utility.keep import FOLDER
-from blemish.evaluation.utility.plan import Plan
+from blemish.evaluation.utility.plan import UtilityOptions
 from blemish.files import alone
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def trial(parts: Path) -> Trial:
-    return prepare(Plan(real=parts, seeds=2, steps=2, batch=4, size=32))
+def trial(parts: Path) -> UtilityData:
+    return prepare_utility(UtilityOptions(real=parts, seeds=2, steps=2, batch=4, size=32))
 
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     """Which trainings were really done."""
     done: list[tuple[str, int]] = []
-    train = evaluate.train
+    train = evaluate.train_detector
 
     def watched(detector: Any, batches: Any, **options: Any) -> None:
         done.append((batches.arm.name, batches.seed))
@@ -43,7 +43,7 @@ ALL = [("real", 0), ("real", 1), ("copy-paste", 0), ("copy-paste", 1)]
 
 
 def test_what_is_done_is_not_done_again(
-    trial: Trial, trained: list[tuple[str, int]], tmp_path: Path
+    trial: UtilityData, trained: list[tuple[str, int]], tmp_path: Path
 ) -> None:
     first = trial.put(tmp_path, CPU)
     assert trained == ALL
@@ -56,7 +56,10 @@ def test_what_is_done_is_not_done_again(
 
 
 def test_an_interrupted_trial_goes_on(
-    trial: Trial, trained: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trial: UtilityData,
+    trained: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = [o.figures for o in trial.put(tmp_path / "whole", CPU)]
     trained.clear()
@@ -69,7 +72,7 @@ def test_an_interrupted_trial_goes_on(
 
 
 def stop_at(count: int) -> Any:
-    examine, calls = evaluate.examine, iter(range(1, 99))
+    examine, calls = evaluate.detector_figures, iter(range(1, 99))
 
     def stopping(*options: Any) -> Any:
         if next(calls) == count:
@@ -80,7 +83,7 @@ def stop_at(count: int) -> Any:
 
 
 def test_two_trials_do_not_write_into_one_folder(
-    trial: Trial, trained: list[tuple[str, int]], tmp_path: Path
+    trial: UtilityData, trained: list[tuple[str, int]], tmp_path: Path
 ) -> None:
     with alone(tmp_path / FOLDER), pytest.raises(OutputError, match="another run is using"):
         trial.put(tmp_path, CPU)
@@ -93,18 +96,18 @@ def test_two_trials_do_not_write_into_one_folder(
     "change", [{"steps": 3}, {"batch": 6}, {"size": 40}, {"precision": "bf16-mixed"}]
 )
 def test_other_options_are_another_training(
-    trial: Trial, trained: list[tuple[str, int]], tmp_path: Path, change: dict[str, Any]
+    trial: UtilityData, trained: list[tuple[str, int]], tmp_path: Path, change: dict[str, Any]
 ) -> None:
     arms = ("real",)
     one = replace(trial, plan=replace(trial.plan, arms=arms, seeds=1))
     one.put(tmp_path, CPU)
-    prepare(replace(one.plan, **change)).put(tmp_path, CPU)
+    prepare_utility(replace(one.plan, **change)).put(tmp_path, CPU)
     assert trained == [("real", 0), ("real", 0)]
 
 
 @pytest.mark.parametrize("damage", ["torn", "foreign"])
 def test_a_file_that_is_torn_or_a_strangers_is_done_anew(
-    trial: Trial, trained: list[tuple[str, int]], tmp_path: Path, damage: str
+    trial: UtilityData, trained: list[tuple[str, int]], tmp_path: Path, damage: str
 ) -> None:
     one = replace(trial, plan=replace(trial.plan, arms=("real",), seeds=1))
     one.put(tmp_path, CPU)

@@ -23,11 +23,11 @@ from blemish.data.folder import DefectFolder
 from blemish.errors import DataError, OptionError, OutputError
 from blemish.evaluation.utility import evaluate
 from blemish.evaluation.utility.detector import fresh_detector
-from blemish.evaluation.utility.evaluate import SHOWN, Trial, prepare, summary
+from blemish.evaluation.utility.evaluate import SHOWN, UtilityData, arm_summaries, prepare_utility
 from blemish.evaluation.utility.keep import FOLDER
-from blemish.evaluation.utility.outcome import Outcome, ap_of
+from blemish.evaluation.utility.outcome import TrainingOutcome, ap_of
 from blemish.evaluation.utility.page import MAPS, NAMES
-from blemish.evaluation.utility.plan import USUAL, Plan
+from blemish.evaluation.utility.plan import USUAL, UtilityOptions
 from blemish.evaluation.utility.protocol import read_protocol
 from blemish.evaluation.utility.report import report
 from blemish.files import LOCK
@@ -92,9 +92,11 @@ def whole(props: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """All arms under two seeds, for sixteen steps each: report, folder and progress."""
     heard: list[int] = []
     out = tmp_path_factory.mktemp("whole")
-    plan = Plan(real=props / "real", synthetic=props / "made", **{**TINY, "seeds": 2, "steps": 16})
+    plan = UtilityOptions(
+        real=props / "real", synthetic=props / "made", **{**TINY, "seeds": 2, "steps": 16}
+    )
     torch.set_num_threads(1)
-    return report(prepare(plan), out, CPU, heard.append), out, heard
+    return report(prepare_utility(plan), out, CPU, heard.append), out, heard
 
 
 def test_every_arm_has_every_figure(whole: Whole) -> None:
@@ -129,14 +131,14 @@ def test_a_type_that_is_never_found_pulls_down_its_own_ap_alone(props: Path) -> 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "maps_of", maps_of)
-        figures, _ = evaluate.examine(fresh_detector(2, seed=0), real, CPU)
+        figures, _ = evaluate.detector_figures(fresh_detector(2, seed=0), real, CPU)
     assert figures[ap_of("crack")] == 1
     assert figures[ap_of("print")] < 0.2 < figures["ap"] < 1
 
 
 def test_trainings_that_know_no_types_are_summed_up_without_them() -> None:
     new = replace(outcome(0, 0.5), figures={**outcome(0, 0.5).figures, ap_of("crack"): 0.5})
-    found = summary([new, outcome(1, 0.5)])["real"]
+    found = arm_summaries([new, outcome(1, 0.5)])["real"]
     assert {*found["mean"]} == {*found["spread"]} == {*NAMES}
 
 
@@ -190,7 +192,7 @@ def test_maps_of_every_arm_are_shown_beside_the_photographs(whole: Whole, props:
 
 
 def test_some_photographs_of_each_kind_are_shown(props: Path) -> None:
-    trial = prepare(Plan(real=props / "real", **TINY))
+    trial = prepare_utility(UtilityOptions(real=props / "real", **TINY))
     kinds = [trial.real.tested.kinds[k] for k in trial.shown()]
     assert kinds == [*["crack"] * 3, *["print"] * 3, *["good"] * 2]
 
@@ -200,18 +202,18 @@ def strip(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_same_plan_gives_the_same_report(props: Path, tmp_path: Path) -> None:
-    plan = Plan(real=props / "real", synthetic=props / "made", **TINY)
+    plan = UtilityOptions(real=props / "real", synthetic=props / "made", **TINY)
     runs = []
     for k in range(2):
         torch.manual_seed(k)
-        runs.append(report(prepare(plan), tmp_path / str(k), CPU))
+        runs.append(report(prepare_utility(plan), tmp_path / str(k), CPU))
     assert strip(runs[0]) == strip(runs[1])
     assert (tmp_path / "0" / MAPS).read_bytes() == (tmp_path / "1" / MAPS).read_bytes()
 
 
 def test_an_arm_does_not_depend_on_the_others(props: Path, whole: Whole, tmp_path: Path) -> None:
-    plan = Plan(real=props / "real", arms=("copy-paste",), **{**TINY, "steps": 16})
-    (outcome,) = prepare(plan).put(tmp_path, CPU)
+    plan = UtilityOptions(real=props / "real", arms=("copy-paste",), **{**TINY, "steps": 16})
+    (outcome,) = prepare_utility(plan).put(tmp_path, CPU)
     expected = whole[0]["arms"]["copy-paste"]["runs"][0]
     for name in NAMES:
         assert outcome.figures[name] == pytest.approx(expected[name], rel=1e-4)
@@ -219,14 +221,14 @@ def test_an_arm_does_not_depend_on_the_others(props: Path, whole: Whole, tmp_pat
 
 def test_the_folders_are_left_as_they_were(place: Path) -> None:
     before = {name: files_in(place / name) for name in ("real", "made")}
-    plan = Plan(real=place / "real", synthetic=place / "made", **TINY)
-    report(prepare(plan), place / "out", CPU)
+    plan = UtilityOptions(real=place / "real", synthetic=place / "made", **TINY)
+    report(prepare_utility(plan), place / "out", CPU)
     assert {name: files_in(place / name) for name in ("real", "made")} == before
 
 
-def outcome(seed: int, ap: float) -> Outcome:
+def outcome(seed: int, ap: float) -> TrainingOutcome:
     figures = {**dict.fromkeys(NAMES, 0.5), "ap": ap}
-    return Outcome(arm="real", seed=seed, figures=figures, maps=np.zeros((1, 2, 2)))
+    return TrainingOutcome(arm="real", seed=seed, figures=figures, maps=np.zeros((1, 2, 2)))
 
 
 @pytest.mark.parametrize(
@@ -235,13 +237,13 @@ def outcome(seed: int, ap: float) -> Outcome:
 def test_mean_and_spread_are_over_seeds(
     values: tuple[float, ...], mean: float, spread: float | None
 ) -> None:
-    found = summary([outcome(k, value) for k, value in enumerate(values)])["real"]
+    found = arm_summaries([outcome(k, value) for k, value in enumerate(values)])["real"]
     assert found["mean"]["ap"] == pytest.approx(mean)
     assert found["spread"]["ap"] == (None if spread is None else pytest.approx(spread, abs=1e-4))
 
 
 def test_the_batch_of_a_verb_is_read_with_its_manifest(place: Path) -> None:
-    trial = prepare(Plan(real=place / "real", synthetic=place / "batch", **TINY))
+    trial = prepare_utility(UtilityOptions(real=place / "real", synthetic=place / "batch", **TINY))
     assert trial.made is not None
     assert {kind: len(items) for kind, items in trial.made.items.items()} == {"crack": 3}
     assert trial.foreign == ("paint",)
@@ -250,13 +252,15 @@ def test_the_batch_of_a_verb_is_read_with_its_manifest(place: Path) -> None:
     assert "fewer than three seeds" in notes
 
 
-def replaced(trial: Trial, **change: Any) -> Trial:
+def replaced(trial: UtilityData, **change: Any) -> UtilityData:
     return replace(trial, plan=replace(trial.plan, **change))
 
 
 @pytest.mark.parametrize("synthetic", [None, "made"])
 def test_what_runs_follows_from_the_folders(synthetic: str | None) -> None:
-    plan = Plan(real=Path("real"), synthetic=None if synthetic is None else Path(synthetic))
+    plan = UtilityOptions(
+        real=Path("real"), synthetic=None if synthetic is None else Path(synthetic)
+    )
     assert plan.chosen == (("real", "copy-paste") if synthetic is None else USUAL)
     assert plan.total == len(plan.chosen) * 3 * 800
 
@@ -276,7 +280,7 @@ WRONG_PLANS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("got", WRONG_PLANS)
 def test_plans_that_can_not_be_carried_out(got: str) -> None:
     with pytest.raises(OptionError, match=got):
-        Plan(real=Path("real"), **WRONG_PLANS[got])
+        UtilityOptions(real=Path("real"), **WRONG_PLANS[got])
 
 
 def test_each_arm_has_its_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -365,9 +369,9 @@ def test_bad_input_is_refused_in_one_message(
 @pytest.mark.parametrize("writes", range(3))
 def test_a_full_disk(writes: int, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full_after(writes, monkeypatch)
-    plan = Plan(real=place / "real", arms=("real",), **{**TINY, "steps": 1})
+    plan = UtilityOptions(real=place / "real", arms=("real",), **{**TINY, "steps": 1})
     with pytest.raises(OutputError, match="no space is left"):
-        report(prepare(plan), place / "out", CPU)
+        report(prepare_utility(plan), place / "out", CPU)
     assert len(pages_in(place / "out")) + len(trainings_in(place / "out")) == writes
     assert not (place / "out" / "report.json").exists()
 
@@ -376,11 +380,11 @@ def test_a_place_that_can_not_be_written_is_told_before_a_training(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "file").write_text("hello")
-    monkeypatch.setattr(Trial, "put", lambda *_: pytest.fail("trained in vain"))
+    monkeypatch.setattr(UtilityData, "put", lambda *_: pytest.fail("trained in vain"))
     with pytest.raises(OutputError):
-        report(prepare(Plan(real=place / "real", **TINY)), place / "file", CPU)
+        report(prepare_utility(UtilityOptions(real=place / "real", **TINY)), place / "file", CPU)
 
 
 def test_no_real_folder_is_an_error_of_data() -> None:
     with pytest.raises(DataError):
-        prepare(Plan(real=Path("nowhere"), **TINY))
+        prepare_utility(UtilityOptions(real=Path("nowhere"), **TINY))

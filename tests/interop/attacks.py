@@ -278,12 +278,12 @@ def limit_memory() -> None:
 
 def main(folder: Path) -> None:
     from blemish.errors import BundleError
-    from blemish.interop import read
+    from blemish.interop import read_foreign
 
     torch.set_num_threads(1)
     whole = {file.name: file.read_bytes() for file in sorted(folder.glob("*.case"))}
     for file in whole:
-        read(folder / file)  # whatever torch imports when first used, it imports now
+        read_foreign(folder / file)  # whatever torch imports when first used, it imports now
     for codec in CODECS:
         "".encode(codec)
     path, arm = folder / "attack.case", guard()
@@ -294,7 +294,7 @@ def main(folder: Path) -> None:
             arm(True)
             began = time.process_time()
             try:
-                read(path)
+                read_foreign(path)
                 outcome, message = "read", ""
             except BundleError as error:
                 outcome, message = "refused", str(error)

@@ -14,7 +14,7 @@ from interop.standins import TINY, rosinality, snapshot_of, write_snapshot
 from safetensors.torch import save_file
 
 from blemish.errors import BundleError
-from blemish.interop import read
+from blemish.interop import read_foreign
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_shapes_and_types_hold_on_the_way_to_a_refusal(tmp_path: Path, family: A
     for what, data in family():
         (tmp_path / "a.case").write_bytes(data)
         with pytest.raises(BundleError) as error:
-            read(tmp_path / "a.case")
+            read_foreign(tmp_path / "a.case")
         assert error.value.exit_code == 2, what
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.pkl", Path("/dev/zero")):
         with pytest.raises(BundleError, match="not a file"):
-            read(path)
+            read_foreign(path)

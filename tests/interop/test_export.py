@@ -13,7 +13,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.cli.export_model import export_model
 from blemish.errors import BundleError, OptionError, OutputError
-from blemish.interop import onnx, read
+from blemish.interop import onnx, read_foreign
 from blemish.interop.export import export_state
 from blemish.interop.onnx import export_onnx, graphs
 from blemish.models.critic import build_critic
@@ -85,7 +85,7 @@ def test_what_is_exported_can_be_imported(tmp_path: Path, change: dict[str, floa
     config = replace(PLAIN, **change)  # type: ignore[arg-type]
     bundle = write_bundle(tmp_path / "nut", config)
     export_state(bundle, tmp_path / "out.safetensors")
-    foreign = read(tmp_path / "out.safetensors")
+    foreign = read_foreign(tmp_path / "out.safetensors")
     assert foreign.config == config and foreign.critic is not None
     assert same(dict(foreign.generator), bundle.tensors("generator"))
     assert same(dict(foreign.critic), bundle.tensors("critic"))

@@ -25,7 +25,7 @@ from tiny import write_bundle
 
 import blemish
 from blemish import hub as hub_module
-from blemish.checkpoint import Bundle, load, pack
+from blemish.checkpoint import Bundle, load_bundle, pack
 from blemish.errors import BundleError, OptionError
 from blemish.hub import names_repository
 
@@ -291,7 +291,7 @@ def test_nothing_but_the_parts_of_a_bundle_is_fetched(hub: Hub, bundle: Bundle) 
     for name in ("evil.pkl", "pytorch_model.bin", "run.py", "generator.pt"):
         (bundle.path / name).write_bytes(pickle.dumps(print))
     hub.add("ada/nut", bundle.path)
-    found = load("ada/nut")
+    found = load_bundle("ada/nut")
     names = {str(file.relative_to(found.path)) for file in found.path.rglob("*")}
     weights = ("critic", "generator", "match_critic", "statistics")
     assert names == {"config.json", "README.md", *(f"{name}.safetensors" for name in weights)}
@@ -300,9 +300,9 @@ def test_nothing_but_the_parts_of_a_bundle_is_fetched(hub: Hub, bundle: Bundle) 
 
 def test_a_second_load_fetches_nothing(hub: Hub, bundle: Bundle) -> None:
     hub.add("ada/nut", bundle.path)
-    first = load("ada/nut")
+    first = load_bundle("ada/nut")
     hub.visits.clear()
-    assert load("ada/nut").digest == first.digest
+    assert load_bundle("ada/nut").digest == first.digest
     assert not [path for _, path in hub.visits if "/resolve/" in path]
 
 
@@ -310,22 +310,22 @@ def test_a_revision_is_what_it_was(hub: Hub, bundle: Bundle) -> None:
     old = hub.add("ada/nut", bundle.path)
     bundle.write_config({**bundle.config, "nimg": 8})
     hub.add("ada/nut", bundle.path)
-    assert load("ada/nut", revision=old).config["nimg"] == 4
-    assert load("ada/nut").config["nimg"] == 8
+    assert load_bundle("ada/nut", revision=old).config["nimg"] == 4
+    assert load_bundle("ada/nut").config["nimg"] == 8
     with pytest.raises(BundleError, match="'ada/nut@nosuch', which has no such revision"):
-        load("ada/nut", revision="nosuch")
+        load_bundle("ada/nut", revision="nosuch")
 
 
 def test_offline_the_cache_serves(
     hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("ada/nut", bundle.path)
-    online = load("ada/nut").digest
+    online = load_bundle("ada/nut").digest
     hub.visits.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert load("ada/nut").digest == online
+    assert load_bundle("ada/nut").digest == online
     with pytest.raises(BundleError, match=r"'ada/other'.*cache.*HF_HUB_OFFLINE"):
-        load("ada/other")
+        load_bundle("ada/other")
     with pytest.raises(BundleError, match="HF_HUB_OFFLINE"):
         bundle.push_to_hub("ada/nut")
     assert not hub.visits
@@ -335,27 +335,27 @@ def test_offline_a_torn_cache_is_told(
     hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("ada/nut", bundle.path)
-    (load("ada/nut").path / "generator.safetensors").unlink()
+    (load_bundle("ada/nut").path / "generator.safetensors").unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(BundleError, match="incomplete in the cache"):
-        load("ada/nut")
+        load_bundle("ada/nut")
 
 
 def test_without_a_network_the_cache_serves(
     hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("ada/nut", bundle.path)
-    online = load("ada/nut").digest
+    online = load_bundle("ada/nut").digest
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
-    assert load("ada/nut").digest == online
-    for attempt in (lambda: load("ada/other"), lambda: bundle.push_to_hub("ada/nut")):
+    assert load_bundle("ada/nut").digest == online
+    for attempt in (lambda: load_bundle("ada/other"), lambda: bundle.push_to_hub("ada/nut")):
         with pytest.raises(BundleError, match="Check the network"):
             attempt()
 
 
 def test_the_variables_of_the_hub_are_honoured(hub: Hub, bundle: Bundle, tmp_path: Path) -> None:
     hub.add("ada/nut", bundle.path)
-    online = load("ada/nut").digest
+    online = load_bundle("ada/nut").digest
     code = "import blemish; print(blemish.load('ada/nut').digest)"
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
@@ -377,7 +377,7 @@ def test_the_variables_of_the_hub_are_honoured(hub: Hub, bundle: Bundle, tmp_pat
 def test_a_refused_load_says_why(hub: Hub, status: int, code: str, words: str) -> None:
     hub.refused["ada/nut"] = (status, code)
     with pytest.raises(BundleError, match=words):
-        load("ada/nut")
+        load_bundle("ada/nut")
 
 
 def test_a_refused_push_says_why(hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,9 +400,9 @@ def test_a_repository_of_something_else_is_refused(hub: Hub, tmp_path: Path) -> 
         hub.add(repository, folder)
     (tmp_path / "ada").rename(tmp_path / "away")
     with pytest.raises(BundleError, match=r"'ada/none', which has no config\.json"):
-        load("ada/none")
+        load_bundle("ada/none")
     with pytest.raises(BundleError, match="is not of bundle format"):
-        load("ada/other")
+        load_bundle("ada/other")
 
 
 def test_torn_weights_from_the_hub_are_refused(hub: Hub, bundle: Bundle) -> None:
@@ -410,18 +410,18 @@ def test_torn_weights_from_the_hub_are_refused(hub: Hub, bundle: Bundle) -> None
     (bundle.path / "generator.safetensors").write_bytes(weights[:-9])
     hub.add("ada/nut", bundle.path)
     with pytest.raises(BundleError, match="can't be read as safetensors"):
-        load("ada/nut").tensors("generator")
+        load_bundle("ada/nut").tensors("generator")
 
 
 def test_a_folder_and_an_embedded_name_ask_no_hub(hub: Hub, bundle: Bundle) -> None:
     (Path("ada")).mkdir()
     bundle.path.rename("ada/nut")
-    assert load("ada/nut").path == load(Path("ada/nut")).path == Path("ada/nut")
-    assert load("hazelnut").has("generator")
+    assert load_bundle("ada/nut").path == load_bundle(Path("ada/nut")).path == Path("ada/nut")
+    assert load_bundle("hazelnut").has("generator")
     with pytest.raises(BundleError, match="shipped one"):
-        load("nosuch")
+        load_bundle("nosuch")
     with pytest.raises(BundleError, match="revision only for a repository"):
-        load("ada/nut", revision="main")
+        load_bundle("ada/nut", revision="main")
     assert not hub.visits
 
 
@@ -495,10 +495,10 @@ def test_a_hub_that_lies_is_refused_and_writes_nothing_outside_the_cache(
     hub.lie = lie
     before = files_outside(tmp_path)
     with pytest.raises(BundleError, match=r"ada/nut"):
-        load("ada/nut")
+        load_bundle("ada/nut")
     assert files_outside(tmp_path) == before
     hub.lie = None
-    assert load("ada/nut").config == bundle.config
+    assert load_bundle("ada/nut").config == bundle.config
 
 
 def files_outside(root: Path) -> set[Path]:
@@ -529,7 +529,7 @@ def test_sizes_times_and_numbers_of_replies_are_bounded(
     for name, value in limits.items():
         monkeypatch.setattr(hub_module, name, value)
     with pytest.raises(BundleError, match=words):
-        load("ada/nut")
+        load_bundle("ada/nut")
 
 
 def test_a_body_longer_than_its_header_says_is_cut(
@@ -544,13 +544,13 @@ def test_a_body_longer_than_its_header_says_is_cut(
 
     hub.lie = lie
     with pytest.raises(BundleError, match="an endless reply"):
-        load("ada/nut")
+        load_bundle("ada/nut")
 
 
 @pytest.mark.parametrize("revision", ["../../x", "/x", "a//b", ".", "a\nb"])
 def test_a_revision_that_is_no_name_is_refused_unasked(hub: Hub, revision: str) -> None:
     with pytest.raises(BundleError, match="the revision of 'ada/nut'"):
-        load("ada/nut", revision=revision)
+        load_bundle("ada/nut", revision=revision)
     assert not hub.visits
 
 

@@ -13,7 +13,7 @@ from interop.standins import TINY, rosinality
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.interop import read, write_bundle
+from blemish.interop import read_foreign, write_bundle
 from blemish.models.generator import GeneratorConfig
 from blemish.models.load import load_critic, load_generator
 from blemish.types import Codes
@@ -130,7 +130,7 @@ def their_verdict(d: dict[str, Tensor], x: Tensor) -> Tensor:
 def test_it_draws_and_judges_as_it_did(tmp_path: Path, resolution: int, legacy: bool) -> None:
     config = replace(SQUARE, resolution=resolution)
     value = checkpoint(config)
-    foreign = read(write(tmp_path / "a.pt", value, legacy=legacy))
+    foreign = read_foreign(write(tmp_path / "a.pt", value, legacy=legacy))
     assert foreign.config == config and foreign.source["format"] == "stylegan2-pytorch"
     bundle = write_bundle(foreign, tmp_path / "bundle")
     generator, critic = load_generator(bundle), load_critic(bundle)
@@ -146,7 +146,7 @@ def test_it_draws_and_judges_as_it_did(tmp_path: Path, resolution: int, legacy: 
 def test_tensors_are_those_that_torch_reads(tmp_path: Path, legacy: bool) -> None:
     path = write(tmp_path / "a.pt", {**checkpoint(), "args": None}, legacy=legacy)
     known = torch.load(path, weights_only=True)
-    found = read(path).generator
+    found = read_foreign(path).generator
     assert torch.equal(found["synthesis.b4.const"], known["g_ema"]["input.input"][0])
     assert torch.equal(found["mapping.w_avg"], known["latent_avg"])
 
@@ -154,14 +154,14 @@ def test_tensors_are_those_that_torch_reads(tmp_path: Path, legacy: bool) -> Non
 def test_half_precision_is_widened(tmp_path: Path) -> None:
     value = checkpoint()
     value["g_ema"] = {k: v.half() for k, v in value["g_ema"].items()}
-    found = read(write(tmp_path / "a.pt", value)).generator
+    found = read_foreign(write(tmp_path / "a.pt", value)).generator
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
 
 
 def test_the_mean_of_w_is_made_up_for(tmp_path: Path) -> None:
     value = checkpoint()
     del value["latent_avg"]
-    foreign = read(write(tmp_path / "a.pt", value))
+    foreign = read_foreign(write(tmp_path / "a.pt", value))
     w = their_mapping(value["g_ema"], torch.randn(10_000, 8))
     mean = foreign.generator["mapping.w_avg"]
     assert (mean - w.mean(dim=0)).abs().max() < 6 * w.std(dim=0).max() / 100
@@ -169,7 +169,7 @@ def test_the_mean_of_w_is_made_up_for(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
-    foreign = read(write(tmp_path / "a.pt", checkpoint()))
+    foreign = read_foreign(write(tmp_path / "a.pt", checkpoint()))
     assert any("ada_aug_p, args, g, g_optim" in note for note in foreign.notes)
 
 
@@ -212,10 +212,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, what: str, told: str) -> N
     value["g_ema"] = dict(value["g_ema"])
     _odd(value, what)
     with pytest.raises(BundleError, match=told):
-        read(write(tmp_path / "a.pt", value))
+        read_foreign(write(tmp_path / "a.pt", value))
 
 
-def test_a_state_dict_with_its_versions_is_read(tmp_path: Path) -> None:
+def test_a_state_dict_with_its_versions_is_read_foreign(tmp_path: Path) -> None:
     linear = torch.nn.Linear(2, 2)
     value = {**checkpoint(), "versions": linear.state_dict()}
-    assert read(write(tmp_path / "a.pt", value)).critic is not None
+    assert read_foreign(write(tmp_path / "a.pt", value)).critic is not None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle, save_tensors
 from blemish.errors import BundleError
-from blemish.interop import read, write_bundle
+from blemish.interop import read_foreign, write_bundle
 from blemish.interop.export import export_state
 from blemish.models.generator import GeneratorConfig
 from blemish.models.load import load_critic, load_generator, shape_of
@@ -45,7 +45,7 @@ def test_the_shape_is_read_off_the_tensors(
     generator, critic = networks(config)
     state = prefixed(prefix, generator.state_dict()) | prefixed("D.", critic.state_dict())
     save_tensors(tmp_path / "a.safetensors", state, metadata=header(config))
-    foreign = read(tmp_path / "a.safetensors")
+    foreign = read_foreign(tmp_path / "a.safetensors")
     assert foreign.config == config and foreign.critic is not None
     assert torch.equal(foreign.critic["b4.out.weight"], critic.state_dict()["b4.out.weight"])
     assert torch.equal(foreign.generator["mapping.w_avg"], generator.mapping.w_avg)
@@ -55,13 +55,13 @@ def test_the_shape_is_read_off_the_tensors(
 def test_every_resolution_is_known(tmp_path: Path, resolution: int) -> None:
     config = replace(TINY, resolution=resolution, channel_base=1024)
     save_tensors(tmp_path / "a.safetensors", networks(config)[0].state_dict())
-    assert read(tmp_path / "a.safetensors").config.resolution == resolution
+    assert read_foreign(tmp_path / "a.safetensors").config.resolution == resolution
 
 
 def test_what_was_exported_comes_back(tmp_path: Path) -> None:
     bundle = write_tiny(tmp_path / "tiny", replace(CONFIG, defect=None, conv_clamp=2.0))
     export_state(bundle, tmp_path / "a.safetensors")
-    back = write_bundle(read(tmp_path / "a.safetensors"), tmp_path / "back")
+    back = write_bundle(read_foreign(tmp_path / "a.safetensors"), tmp_path / "back")
     assert shape_of(back) == shape_of(bundle)
     for name in ("generator", "critic"):
         before, after = bundle.tensors(name), back.tensors(name)
@@ -75,16 +75,16 @@ def test_a_branch_of_ours_comes_back_with_its_types_named_anew(
 ) -> None:
     bundle = write_tiny(tmp_path / "tiny")
     path = bundle.path / "generator.safetensors"
-    foreign = read(path, types=types)
+    foreign = read_foreign(path, types=types)
     assert CONFIG.defect is not None
     assert foreign.config == replace(CONFIG, defect=replace(CONFIG.defect, types=types))
     with pytest.raises(BundleError, match="2 defect type"):
-        read(path, types=("crack",))
+        read_foreign(path, types=("crack",))
 
 
 def test_what_the_header_does_not_say_is_told(tmp_path: Path) -> None:
     save_tensors(tmp_path / "a.safetensors", networks(TINY)[0].state_dict())
-    foreign = read(tmp_path / "a.safetensors")
+    foreign = read_foreign(tmp_path / "a.safetensors")
     assert any("clamped" in note for note in foreign.notes)
     assert foreign.missing() == ("critic", "defects", "encoder")
 
@@ -102,7 +102,7 @@ def test_what_the_header_does_not_say_is_told(tmp_path: Path) -> None:
 def test_headers_that_make_no_sense_are_refused(tmp_path: Path, about: dict[str, str]) -> None:
     save_tensors(tmp_path / "a.safetensors", networks(TINY)[0].state_dict(), metadata=about)
     with pytest.raises(BundleError, match="header"):
-        read(tmp_path / "a.safetensors")
+        read_foreign(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_tensors_of_nothing_known_are_refused(tmp_path: Path, name: str, told: s
     state = prefixed("G.", networks(TINY)[0].state_dict()) | {name: torch.zeros(1)}
     save_tensors(tmp_path / "a.safetensors", state)
     with pytest.raises(BundleError, match=told):
-        read(tmp_path / "a.safetensors")
+        read_foreign(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("resolution", [12, 2048])
@@ -124,14 +124,14 @@ def test_sides_that_are_none_of_ours_are_refused(tmp_path: Path, resolution: int
     state = {k: v for k, v in state.items() if "b16" not in k}
     save_tensors(tmp_path / "a.safetensors", state | {name: weight})
     with pytest.raises(BundleError):
-        read(tmp_path / "a.safetensors")
+        read_foreign(tmp_path / "a.safetensors")
 
 
 def test_a_mapping_without_end_is_refused(tmp_path: Path) -> None:
     deep = replace(TINY, mapping_layers=65)
     save_tensors(tmp_path / "a.safetensors", networks(deep)[0].state_dict())
     with pytest.raises(BundleError, match="more than 64 layers"):
-        read(tmp_path / "a.safetensors")
+        read_foreign(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.bfloat16, torch.float64])
@@ -140,7 +140,7 @@ def test_every_kind_of_number_is_taken_or_refused(tmp_path: Path, dtype: torch.d
     state["synthesis.b4.const"] = state["synthesis.b4.const"].to(dtype)
     save_tensors(tmp_path / "a.safetensors", state)
     try:
-        found = read(tmp_path / "a.safetensors").generator
+        found = read_foreign(tmp_path / "a.safetensors").generator
         assert found["synthesis.b4.const"].dtype == torch.float32
     except BundleError as error:
         assert "numbers" in error.got
@@ -155,7 +155,7 @@ def golden(shared: Path, name: str, out: Path) -> tuple[Bundle, dict[str, Tensor
     io = {k.removeprefix("io."): v for k, v in tensors.items() if k.startswith("io.")}
     networks = {k: v for k, v in tensors.items() if not k.startswith("io.")}
     save_tensors(out / "a.safetensors", networks, metadata=facts)
-    return write_bundle(read(out / "a.safetensors"), out / "bundle"), io
+    return write_bundle(read_foreign(out / "a.safetensors"), out / "bundle"), io
 
 
 def test_the_published_numbers_come_out(shared: Path, tmp_path: Path) -> None:

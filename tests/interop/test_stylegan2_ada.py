@@ -25,7 +25,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, OutputError
-from blemish.interop import Foreign, read, write_bundle
+from blemish.interop import Foreign, read_foreign, write_bundle
 from blemish.models.generator import GeneratorConfig
 from blemish.models.load import (
     load_critic,
@@ -53,7 +53,7 @@ def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def imported(path: Path, **wishes: Any) -> Bundle:
-    return write_bundle(read(path, **wishes), path.parent / "bundle")
+    return write_bundle(read_foreign(path, **wishes), path.parent / "bundle")
 
 
 @pytest.fixture(params=SHAPES)
@@ -62,8 +62,8 @@ def config(request: pytest.FixtureRequest) -> GeneratorConfig:
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_every_protocol_is_read(tmp_path: Path, protocol: int) -> None:
-    foreign = read(write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY), protocol))
+def test_every_protocol_is_read_foreign(tmp_path: Path, protocol: int) -> None:
+    foreign = read_foreign(write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY), protocol))
     assert foreign.config == TINY and foreign.critic is not None
 
 
@@ -129,21 +129,21 @@ def test_classes_enter_both_networks_as_published(label: int) -> None:
 def test_a_class_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = write_snapshot(tmp_path / "a.pkl", snapshot_of(CONDITIONAL))
     with pytest.raises(BundleError, match="class 3 of a generator with 3 classes"):
-        read(path, label=3)
+        read_foreign(path, label=3)
 
 
 def test_float16_blocks_are_told_and_channels_last_is_undone(tmp_path: Path) -> None:
     value = snapshot_of(TINY, num_fp16_res=2)
     layer = value["G_ema"].get_submodule("synthesis.b8.conv0")
     layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
-    foreign = read(write_snapshot(tmp_path / "a.pkl", value))
+    foreign = read_foreign(write_snapshot(tmp_path / "a.pkl", value))
     found = foreign.generator["synthesis.b8.conv0.weight"]
     assert torch.equal(found, layer.weight) and found.is_contiguous()
     assert any("float16" in note for note in foreign.notes)
 
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
-    foreign = read(write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY)))
+    foreign = read_foreign(write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY)))
     assert any("G, augment_pipe, training_set_kwargs" in note for note in foreign.notes)
     assert foreign.missing() == ("defects", "encoder")
 
@@ -157,7 +157,7 @@ def test_the_bundle_says_where_it_is_from(tmp_path: Path) -> None:
 
 def test_a_bundle_that_is_there_is_left_alone(tmp_path: Path) -> None:
     path = write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY))
-    foreign = read(path)
+    foreign = read_foreign(path)
     write_bundle(foreign, tmp_path / "bundle")
     with pytest.raises(OutputError, match="contains a bundle"):
         write_bundle(foreign, tmp_path / "bundle")
@@ -166,7 +166,7 @@ def test_a_bundle_that_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_a_generator_alone_is_taken_and_its_critic_missed(tmp_path: Path) -> None:
     value = snapshot_of(TINY)
     del value["D"]
-    foreign = read(write_snapshot(tmp_path / "a.pkl", value))
+    foreign = read_foreign(write_snapshot(tmp_path / "a.pkl", value))
     assert foreign.critic is None and foreign.missing()[0] == "critic"
     assert not write_bundle(foreign, tmp_path / "bundle").has("critic")
 
@@ -189,7 +189,7 @@ def test_options_that_ours_can_not_compute_are_refused(
 ) -> None:
     path = write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY, **{name: value}))
     with pytest.raises(BundleError, match=told):
-        read(path)
+        read_foreign(path)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_critics_that_ours_can_not_compute_are_refused(
     value = snapshot_of(TINY)
     value["D"]._init_kwargs.update(more)
     with pytest.raises(BundleError, match=told):
-        read(write_snapshot(tmp_path / "a.pkl", value))
+        read_foreign(write_snapshot(tmp_path / "a.pkl", value))
 
 
 def _odd(value: dict[str, Any], what: str) -> None:
@@ -259,7 +259,7 @@ def test_networks_that_do_not_fit_are_refused(tmp_path: Path, what: str, told: s
     value = snapshot_of(TINY)
     _odd(value, what)
     with pytest.raises(BundleError, match=told) as error:
-        read(write_snapshot(tmp_path / "a.pkl", value))
+        read_foreign(write_snapshot(tmp_path / "a.pkl", value))
     assert str(tmp_path / "a.pkl") in error.value.got and error.value.todo
 
 
@@ -269,7 +269,7 @@ def test_channels_that_follow_no_law_are_refused(tmp_path: Path) -> None:
     conv = value["G_ema"].get_submodule("synthesis.b8.conv1")
     conv.get_parameter("weight").data = odd["synthesis.b8.conv1.weight"]
     with pytest.raises(BundleError, match="8 at 4², 7 at 8²"):
-        read(write_snapshot(tmp_path / "a.pkl", value))
+        read_foreign(write_snapshot(tmp_path / "a.pkl", value))
 
 
 def with_branch(path: Path, **made: Any) -> tuple[Foreign, Any]:
@@ -285,7 +285,7 @@ def with_branch(path: Path, **made: Any) -> tuple[Foreign, Any]:
             ),
         },
     )
-    return read(write_snapshot(path, value), types=("crack",)), (generator, critic, match)
+    return read_foreign(write_snapshot(path, value), types=("crack",)), (generator, critic, match)
 
 
 def test_both_networks_and_both_critics_of_dfmgan_are_taken(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_gate_that_opens_elsewhere_is_refused(tmp_path: Path) -> None:
 def test_one_type_has_one_name(tmp_path: Path) -> None:
     with_branch(tmp_path / "a.pkl")
     with pytest.raises(BundleError, match="1 defect type"):
-        read(tmp_path / "a.pkl", types=("crack", "print"))
+        read_foreign(tmp_path / "a.pkl", types=("crack", "print"))
 
 
 def golden(path: Path) -> tuple[dict[str, Tensor], GeneratorConfig]:

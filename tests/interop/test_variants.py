@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blemish.errors import BundleError
-from blemish.interop import Foreign, read, write_bundle
+from blemish.interop import Foreign, read_foreign, write_bundle
 from blemish.models.critic import Critic
 from blemish.models.generator import GeneratorConfig
 from blemish.models.load import load_critic, load_generator, load_matching_critic
@@ -52,14 +52,16 @@ def written_by_newer(path: Path, config: GeneratorConfig, **more: Any) -> Path:
 
 
 def test_stylegan2_of_the_newer_repository_has_its_defaults(tmp_path: Path) -> None:
-    foreign = read(written_by_newer(tmp_path / "a.pkl", TINY))
+    foreign = read_foreign(written_by_newer(tmp_path / "a.pkl", TINY))
     assert foreign.config == replace(TINY, conv_clamp=256)
     assert foreign.critic is not None
     assert any("float16" in note for note in foreign.notes)
 
 
 def test_stylegan2_of_the_newer_repository_in_single_precision(tmp_path: Path) -> None:
-    foreign = read(written_by_newer(tmp_path / "a.pkl", TINY, num_fp16_res=0, conv_clamp=None))
+    foreign = read_foreign(
+        written_by_newer(tmp_path / "a.pkl", TINY, num_fp16_res=0, conv_clamp=None)
+    )
     assert foreign.config == TINY
     assert not any("float16" in note for note in foreign.notes)
 
@@ -67,7 +69,7 @@ def test_stylegan2_of_the_newer_repository_in_single_precision(tmp_path: Path) -
 def test_an_option_that_changes_the_network_is_refused_in_either_place(tmp_path: Path) -> None:
     path = written_by_newer(tmp_path / "a.pkl", TINY, architecture="orig")
     with pytest.raises(BundleError, match="was built with architecture = orig"):
-        read(path)
+        read_foreign(path)
 
 
 def test_alias_free_networks_are_called_by_their_name(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_alias_free_networks_are_called_by_their_name(tmp_path: Path) -> None:
     assert isinstance(layer, Persistent)
     vars(layer)["in_size"] = np.broadcast_to(np.asarray(16), [2])  # as its layers keep sizes
     with pytest.raises(BundleError, match=r"is a StyleGAN3 generator.*--cfg=stylegan2"):
-        read(write_snapshot(tmp_path / "a.pkl", snapshot(made, {})))
+        read_foreign(write_snapshot(tmp_path / "a.pkl", snapshot(made, {})))
 
 
 def grey(config: GeneratorConfig) -> tuple[State, Critic, Callable[[Tensor], Tensor]]:
@@ -114,7 +116,7 @@ def test_a_generator_of_one_channel_draws_three_equal_ones(
     tmp_path: Path, write: Callable[..., Path]
 ) -> None:
     state, critic, draw = grey(TINY)
-    foreign = read(write(tmp_path / "a", state, critic, TINY))
+    foreign = read_foreign(write(tmp_path / "a", state, critic, TINY))
     assert any("one channel" in note for note in foreign.notes)
     bundle, z = write_bundle(foreign, tmp_path / "bundle"), torch.randn(4, TINY.z_dim)
     found = load_generator(bundle)
@@ -131,7 +133,7 @@ def test_a_critic_of_one_channel_and_a_mask_judges_three_and_the_mask(tmp_path: 
     judged = critic_arguments(config, channels=2)
     judge = persistent(critic.state_dict(), "Discriminator", **judged)
     path = write_snapshot(tmp_path / "a.pkl", snapshot(made, {"D_match": judge}))
-    bundle = write_bundle(read(path), tmp_path / "bundle")
+    bundle = write_bundle(read_foreign(path), tmp_path / "bundle")
     image, mask = torch.randn(4, 1, 16, 16), torch.randn(4, 1, 16, 16)
     stack = torch.cat([image.expand(-1, 3, -1, -1), mask], dim=1)
     wanted = critic(torch.cat([image, mask], dim=1))
@@ -145,7 +147,7 @@ def test_other_numbers_of_channels_are_the_reason(tmp_path: Path, channels: int)
         state[name] = torch.cat([state[name]] * 2)[:channels].clone()
     save_file(state, tmp_path / "a.safetensors")
     with pytest.raises(BundleError, match=f"draws images of {channels} channels"):
-        read(tmp_path / "a.safetensors")
+        read_foreign(tmp_path / "a.safetensors")
 
 
 def without(state: State, *ends: str) -> State:
@@ -157,7 +159,7 @@ def test_maps_of_noise_that_a_checkpoint_lacks_are_drawn_from_one_seed(tmp_path:
     bare = {k: v for k, v in generator.items() if not k.startswith("noises.")}
     torch.save({"g_ema": bare, "d": critic}, tmp_path / "a.pt")
     torch.save({"g_ema": generator, "d": critic}, tmp_path / "b.pt")
-    first, again, whole = (read(tmp_path / name) for name in ("a.pt", "a.pt", "b.pt"))
+    first, again, whole = (read_foreign(tmp_path / name) for name in ("a.pt", "a.pt", "b.pt"))
     assert any("no noise maps" in note for note in first.notes)
     assert not any("no noise maps" in note for note in whole.notes)
     for name, tensor in first.generator.items():
@@ -171,7 +173,7 @@ def test_maps_of_noise_that_a_checkpoint_lacks_are_drawn_from_one_seed(tmp_path:
 def test_a_network_that_knows_no_noise_gets_none(tmp_path: Path) -> None:
     state = without(networks(TINY)[0].state_dict(), "noise_const", "noise_strength")
     made = persistent(state, "Generator", **arguments(TINY, use_noise=False))
-    foreign = read(write_snapshot(tmp_path / "a.pkl", snapshot(made, {})))
+    foreign = read_foreign(write_snapshot(tmp_path / "a.pkl", snapshot(made, {})))
     strengths = [v for k, v in foreign.generator.items() if k.endswith("noise_strength")]
     assert len(strengths) == 5
     assert not any(strengths)
@@ -184,7 +186,7 @@ def prefixed(state: State) -> State:
 def parallel_checkpoint(path: Path) -> Foreign:
     generator, critic = rosinality(SQUARE)
     torch.save({"g_ema": prefixed(generator), "d": prefixed(critic)}, path)
-    return read(path)
+    return read_foreign(path)
 
 
 def parallel_state(path: Path) -> Foreign:
@@ -192,14 +194,14 @@ def parallel_state(path: Path) -> Foreign:
     tensors = {f"G.{k}": v for k, v in prefixed(generator.state_dict()).items()}
     tensors |= {f"D.{k}": v for k, v in prefixed(critic.state_dict()).items()}
     save_file(tensors, path)
-    return read(path)
+    return read_foreign(path)
 
 
 def parallel_bare_state(path: Path) -> Foreign:
     generator, critic = networks(TINY)
     save_file(prefixed(generator.state_dict()), path)
     save_file(prefixed(critic.state_dict()), path.with_suffix(".critic.safetensors"))
-    return read(path)
+    return read_foreign(path)
 
 
 @pytest.mark.parametrize("write", [parallel_checkpoint, parallel_state, parallel_bare_state])
@@ -233,7 +235,7 @@ def test_the_decoder_of_an_encoder_is_the_generator(
     value["opts"] = Namespace(**value["opts"]) if legacy else value["opts"]
     torch.save(value, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
     torch.save({"g_ema": decoder, "latent_avg": mean}, tmp_path / "b.pt")
-    found, wanted = read(tmp_path / "a.pt"), read(tmp_path / "b.pt")
+    found, wanted = read_foreign(tmp_path / "a.pt"), read_foreign(tmp_path / "b.pt")
     assert found.config == wanted.config
     assert all(torch.equal(found.generator[k], v) for k, v in wanted.generator.items())
     assert found.critic is None
@@ -257,4 +259,4 @@ def test_the_decoder_of_an_encoder_is_the_generator(
 def test_torch_files_of_something_else_are_refused(tmp_path: Path, value: Any) -> None:
     torch.save(value, tmp_path / "a.pt")
     with pytest.raises(BundleError, match=r"a\.pt, which"):
-        read(tmp_path / "a.pt")
+        read_foreign(tmp_path / "a.pt")

@@ -14,7 +14,7 @@ from blemish.inversion.domain import (
     GRID,
     PREFIX,
     Domain,
-    Standing,
+    DomainPercentiles,
     cycle_distance,
     fit_domain,
     percentile,
@@ -51,7 +51,7 @@ def rows(generator: Generator, n: int, *, seed: int = 1, mixing: float = 0.9) ->
         return fresh_rows(generator, n, torch.Generator().manual_seed(seed), mixing)
 
 
-def standing(domain: Domain, generator: Generator, w: Tensor) -> Standing:
+def standing(domain: Domain, generator: Generator, w: Tensor) -> DomainPercentiles:
     with torch.no_grad():
         again = read_again(generator, Reader(generator), w)
     return domain.standing(w, cycle_distance(w, again, domain.deviation))
@@ -263,7 +263,7 @@ def test_a_batch_of_one_is_an_item_of_a_batch(domain: Domain, generator: Generat
     w = rows(generator, 5)
     whole = standing(domain, generator, w)
     parts = [standing(domain, generator, item) for item in w.split(1)]
-    for field in fields(Standing):
+    for field in fields(DomainPercentiles):
         alone = torch.cat([getattr(part, field.name) for part in parts])
         torch.testing.assert_close(getattr(whole, field.name), alone, rtol=1e-4, atol=1e-2)
 

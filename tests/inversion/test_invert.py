@@ -24,14 +24,14 @@ from blemish.inversion.invert import (
     read_photograph,
     stand,
 )
-from blemish.inversion.methods import METHODS, Method
+from blemish.inversion.methods import METHODS, InversionMethod
 from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.inversion.trajectory import Trajectory
-from blemish.names import InversionMethod, Space
-from blemish.pictures import fit, read_mask, read_picture, to_picture, write_picture
+from blemish.names import InversionName, Space
+from blemish.pictures import fit_square, read_mask, read_picture, to_picture, write_picture
 from blemish.types import Codes
 
 QUICK = Search(steps=3)
@@ -40,7 +40,7 @@ STILL = Optimize(space="w", search=Search(steps=0))
 GREY = np.full((64, 64, 3), 128, np.uint8)
 
 
-def one(model: Model, how: Method = STILL, **options: Any) -> Inversion:
+def one(model: Model, how: InversionMethod = STILL, **options: Any) -> Inversion:
     (found,) = invert(model, [part()], how, **options)
     return found
 
@@ -97,7 +97,7 @@ def test_figures_are_those_of_the_search(inversion: Inversion, bundle: Bundle, t
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("defect", [False, True])
-def test_every_method_gives_an_inversion(model: Model, name: InversionMethod, defect: bool) -> None:
+def test_every_method_gives_an_inversion(model: Model, name: InversionName, defect: bool) -> None:
     how = METHODS[name](**({} if name == "encode" else {"search": QUICK}))
     found = one(model, how, defect=defect)
     assert found.method == name
@@ -117,7 +117,7 @@ def test_the_codes_draw_the_reconstruction(
     with torch.no_grad():
         again = to_picture(model.generator(codes).image[0])
     assert np.array_equal(again, read_picture(tmp_path / "reconstruction.png"))
-    assert np.array_equal(fit(part(), 16), read_picture(tmp_path / "photograph.png"))
+    assert np.array_equal(fit_square(part(), 16), read_picture(tmp_path / "photograph.png"))
 
 
 def test_the_comparison_shows_target_result_and_difference(
@@ -126,7 +126,7 @@ def test_the_comparison_shows_target_result_and_difference(
     inversion.save(tmp_path, bundle)
     sheet = read_picture(tmp_path / "comparison.png")
     assert sheet.shape == (16, 3 * 16 + 2 * 2, 3)
-    assert np.array_equal(sheet[:, :16], fit(part(), 16))
+    assert np.array_equal(sheet[:, :16], fit_square(part(), 16))
     shown, drawn = sheet[:, :16].astype(int), sheet[:, 18:34].astype(int)
     expected = np.minimum(2 * np.abs(shown - drawn), 255)
     assert np.abs(sheet[:, 36:].astype(int) - expected).max() <= 3
@@ -199,7 +199,7 @@ def test_where_nothing_speaks_against_it_all_is_well(model: Model) -> None:
 
 
 @pytest.mark.parametrize("how", [STILL, Optimize(search=Search(seconds=1e-9))])
-def test_a_strange_photograph_is_out_of_the_domain(model: Model, how: Method) -> None:
+def test_a_strange_photograph_is_out_of_the_domain(model: Model, how: InversionMethod) -> None:
     """Whatever became of the search."""
     (found,) = invert(model, [GREY], how)
     assert found.outcome == "out of domain"
@@ -218,9 +218,7 @@ def test_extreme_codes_are_out_of_the_domain(model: Model) -> None:
 
 
 @pytest.mark.parametrize("name", ["in-domain", "optimize", "project"])
-def test_a_search_that_ran_out_of_time_did_not_converge(
-    model: Model, name: InversionMethod
-) -> None:
+def test_a_search_that_ran_out_of_time_did_not_converge(model: Model, name: InversionName) -> None:
     found = one(model, METHODS[name](search=Search(seconds=1e-9)))
     assert found.outcome == "did not converge"
     assert "reached its time limit" in found.reason
@@ -253,7 +251,7 @@ def test_the_standing_is_that_of_the_codes(model: Model) -> None:
 
 
 @pytest.mark.parametrize("how", [Encode(), InDomain(search=QUICK)])
-def test_what_needs_an_encoder_says_so(model: Model, how: Method) -> None:
+def test_what_needs_an_encoder_says_so(model: Model, how: InversionMethod) -> None:
     with pytest.raises(BundleError, match="a bundle without an encoder"):
         one(replace(model, encoder=None), how)
 
@@ -268,13 +266,13 @@ def test_twenty_files_with_one_unreadable(model: Model, twenty: list[Path]) -> N
     assert facts["outcome"] == "unreadable" and "07.png, which is not an image" in facts["reason"]
     for file, result in found[:7] + found[8:]:
         assert isinstance(result, Inversion)
-        assert np.array_equal(to_picture(result.target[0]), fit(read_picture(file), 16))
+        assert np.array_equal(to_picture(result.target[0]), fit_square(read_picture(file), 16))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
 @pytest.mark.parametrize("how", [PROJECTION, InDomain(search=QUICK), Encode()])
 def test_the_batch_changes_nothing_but_rounding(
-    model: Model, twenty: list[Path], how: Method, batch: int
+    model: Model, twenty: list[Path], how: InversionMethod, batch: int
 ) -> None:
     files = twenty[5:10]
     together, parted = (

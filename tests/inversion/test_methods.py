@@ -19,7 +19,7 @@ from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import Encode
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.losses import squared_error
-from blemish.inversion.methods import METHODS, Method, name_of
+from blemish.inversion.methods import METHODS, InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
@@ -29,7 +29,7 @@ from blemish.models.critic import build_critic
 from blemish.models.encoder import Encoder
 from blemish.models.generator import Generator, GeneratorConfig
 from blemish.models.residual import ResidualConfig
-from blemish.names import InversionMethod, SearchStart, Space
+from blemish.names import InversionName, SearchStart, Space
 
 SPACES = get_args(Space)
 CASES = [(name, space) for name in METHODS for space in SPACES if (name, space) != ("encode", "z")]
@@ -38,7 +38,7 @@ every_method = pytest.mark.parametrize("name, space", CASES)
 every_search = pytest.mark.parametrize("name, space", SEARCHES)
 
 
-def method(name: InversionMethod, space: Space, steps: int = 4, **search: Any) -> Method:
+def method(name: InversionName, space: Space, steps: int = 4, **search: Any) -> InversionMethod:
     if name == "encode":
         return METHODS[name](space=space)
     return METHODS[name](
@@ -51,7 +51,7 @@ def rngs(n: int, seed: int = 0) -> list[torch.Generator]:
 
 
 def find(
-    model: Model, how: Method, target: Tensor, *, seed: int = 0, defect: bool = False
+    model: Model, how: InversionMethod, target: Tensor, *, seed: int = 0, defect: bool = False
 ) -> Found:
     return how.find(model, target, rngs=rngs(len(target), seed), defect=defect)
 
@@ -109,7 +109,7 @@ def anywhere(request: pytest.FixtureRequest, model: Model) -> Model:
 @pytest.mark.parametrize("defect", [False, True])
 @every_method
 def test_what_is_found_is_finite_and_of_the_right_shape(
-    anywhere: Model, target: Tensor, name: InversionMethod, space: Space, defect: bool
+    anywhere: Model, target: Tensor, name: InversionName, space: Space, defect: bool
 ) -> None:
     target = target[:2].to(anywhere.device)
     found = find(anywhere, method(name, space), target, defect=defect)
@@ -134,7 +134,7 @@ def test_what_is_found_is_finite_and_of_the_right_shape(
 
 @every_method
 def test_the_terms_are_those_of_what_is_handed_on(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     found = find(model, method(name, space), target[:2], defect=True)
     expected = squared_error(drawn(model, found), target[:2])
@@ -143,7 +143,7 @@ def test_the_terms_are_those_of_what_is_handed_on(
 
 @every_method
 def test_the_same_seed_gives_the_same_codes(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     first, again = (find(model, method(name, space), target[:2], defect=True) for _ in range(2))
     assert_equal(first, again)
@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_codes(
 
 @every_method
 def test_five_at_once_are_five_one_by_one(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     how = method(name, space, 3, learning_rate=0.01)
     together = find(model, how, target, defect=True)
@@ -167,7 +167,7 @@ def test_five_at_once_are_five_one_by_one(
 
 @every_search
 def test_no_step_leaves_the_start(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     found = find(model, method(name, space, 0), target[:2], defect=True)
     other = find(model, method(name, space, 0), target[2:4], defect=True)
@@ -184,7 +184,7 @@ def test_no_step_leaves_the_start(
 
 @every_search
 def test_searching_comes_nearer(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     start, end = (find(model, method(name, space, steps), target, defect=True) for steps in (0, 12))
     assert end.terms["pixels"].mean() < 0.9 * start.terms["pixels"].mean()
@@ -193,7 +193,7 @@ def test_searching_comes_nearer(
 
 @every_method
 def test_pixels_that_do_not_count_change_nothing(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     where = torch.ones(2, 1, 16, 16)
     where[:, :, 3:9, 5:13] = 0
@@ -210,7 +210,7 @@ def test_pixels_that_do_not_count_change_nothing(
 
 @every_method
 def test_a_broken_photograph_does_not_hurt_the_others(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     broken = target[:3].clone()
     broken[1, :, 4, 4] = nan
@@ -225,7 +225,7 @@ def test_a_broken_photograph_does_not_hurt_the_others(
 
 @every_search
 def test_a_plateau_ends_a_search(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     how = method(name, space, 60, patience=3, tolerance=0.5)
     found = find(model, how, target[:2])
@@ -234,7 +234,7 @@ def test_a_plateau_ends_a_search(
 
 @every_search
 def test_out_of_time_is_said(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     found = find(model, method(name, space, 60, seconds=1e-9), target[:2])
     assert found.steps.tolist() == [0, 0]
@@ -243,7 +243,7 @@ def test_out_of_time_is_said(
 
 @every_method
 def test_a_watcher_sees_the_way(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     seen: list[tuple[float, dict[str, Tensor], Tensor]] = []
     how = method(name, space)
@@ -261,7 +261,7 @@ def test_a_watcher_sees_the_way(
 
 @every_method
 def test_networks_are_left_alone(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     assert model.encoder is not None
     networks = (model.generator, model.critic, model.encoder)
@@ -329,7 +329,9 @@ def test_without_a_domain_there_is_no_prior(model: Model, target: Tensor) -> Non
 
 
 @pytest.mark.parametrize("how", [Encode(), InDomain(), Optimize(start="encoder")])
-def test_a_method_that_needs_an_encoder_says_so(model: Model, target: Tensor, how: Method) -> None:
+def test_a_method_that_needs_an_encoder_says_so(
+    model: Model, target: Tensor, how: InversionMethod
+) -> None:
     with pytest.raises(BundleError, match="Run 'blemish train encoder DATA --bundle BUNDLE'"):
         find(replace(model, encoder=None), how, target[:1])
 
@@ -337,13 +339,13 @@ def test_a_method_that_needs_an_encoder_says_so(model: Model, target: Tensor, ho
 @pytest.mark.parametrize(
     "how", [Projection(search=Search(steps=1)), Optimize(search=Search(steps=1))]
 )
-def test_others_do_without(model: Model, target: Tensor, how: Method) -> None:
+def test_others_do_without(model: Model, target: Tensor, how: InversionMethod) -> None:
     found = find(replace(model, encoder=None, domain=None), how, target[:1])
     assert found.codes.w.isfinite().all()
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_defect_is_found_without_a_branch(target: Tensor, name: InversionMethod) -> None:
+def test_no_defect_is_found_without_a_branch(target: Tensor, name: InversionName) -> None:
     bare = fresh_model(replace(CONFIG, defect=None))
     with pytest.raises(BundleError, match="has no defect branch"):
         find(bare, method(name, "w"), target[:1], defect=True)
@@ -351,7 +353,7 @@ def test_no_defect_is_found_without_a_branch(target: Tensor, name: InversionMeth
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_branch_that_takes_no_mask_draws_its_own(target: Tensor, name: InversionMethod) -> None:
+def test_a_branch_that_takes_no_mask_draws_its_own(target: Tensor, name: InversionName) -> None:
     assert CONFIG.defect is not None
     deaf = fresh_model(replace(CONFIG, defect=replace(CONFIG.defect, takes_mask=False)))
     found = find(deaf, method(name, "w"), target[:1], defect=True)
@@ -374,19 +376,19 @@ def test_the_encoder_alone_has_no_z() -> None:
         ("optimize", "feature_weight"),
     ],
 )
-def test_bad_weights_are_refused(name: InversionMethod, weight: str) -> None:
+def test_bad_weights_are_refused(name: InversionName, weight: str) -> None:
     with pytest.raises(OptionError, match=weight.replace("_", " ")):
         METHODS[name](**{weight: nan})
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_knows_its_name(name: InversionMethod) -> None:
-    assert name_of(METHODS[name]()) == name
+def test_a_method_knows_its_name(name: InversionName) -> None:
+    assert method_name(METHODS[name]()) == name
 
 
 @every_search
 def test_bfloat16_comes_as_near_as_float32(
-    model: Model, target: Tensor, name: InversionMethod, space: Space
+    model: Model, target: Tensor, name: InversionName, space: Space
 ) -> None:
     ends = []
     for precision in ("32-true", "bf16-mixed"):

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from blemish.inversion.losses import feature_error, squared_error
-from blemish.inversion.reconstruction import Likeness, filled
+from blemish.inversion.reconstruction import ReconstructionLoss, filled
 from blemish.models.critic import Critic
 
 
@@ -15,7 +15,7 @@ def hole() -> Tensor:
 
 def test_terms_are_pixels_and_features(critic: Critic) -> None:
     a, b = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
-    found = Likeness.to(critic, b).terms(a)
+    found = ReconstructionLoss.to(critic, b).terms(a)
     torch.testing.assert_close(found["pixels"], squared_error(a, b))
     expected = feature_error(critic.features(a), critic.features(b))
     torch.testing.assert_close(found["features"], expected)
@@ -24,23 +24,23 @@ def test_terms_are_pixels_and_features(critic: Critic) -> None:
 @pytest.mark.parametrize("where", [None, hole()])
 def test_a_picture_is_like_itself(critic: Critic, where: Tensor | None) -> None:
     image = torch.randn(2, 3, 16, 16)
-    found = Likeness.to(critic, image, where).terms(image)
+    found = ReconstructionLoss.to(critic, image, where).terms(image)
     assert not any(values.any() for values in found.values())
 
 
 def test_places_that_do_not_count_are_not_seen(critic: Critic) -> None:
     target, image, where = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16), hole()
-    likeness = Likeness.to(critic, target, where)
+    likeness = ReconstructionLoss.to(critic, target, where)
     spoilt = torch.where(where > 0, target, torch.randn_like(target))
     other = torch.where(where > 0, image, torch.randn_like(image))
-    for a, b in ((likeness, image), (Likeness.to(critic, spoilt, where), other)):
+    for a, b in ((likeness, image), (ReconstructionLoss.to(critic, spoilt, where), other)):
         torch.testing.assert_close(a.terms(b), likeness.terms(image), rtol=0, atol=0)
     assert (likeness.terms(image)["pixels"] > 0).all()
 
 
 def test_slopes_reach_the_image_alone(critic: Critic) -> None:
     image, target = torch.randn(2, 3, 16, 16).requires_grad_(), torch.randn(2, 3, 16, 16)
-    likeness = Likeness.to(critic, target.requires_grad_())
+    likeness = ReconstructionLoss.to(critic, target.requires_grad_())
     assert not any(map.requires_grad for map in likeness.wanted)
     (slope,) = torch.autograd.grad(likeness.terms(image)["features"].sum(), image)
     assert slope.isfinite().all()

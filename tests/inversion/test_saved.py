@@ -12,13 +12,13 @@ from blemish.checkpoint import Bundle
 from blemish.errors import BundleError, DataError
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import Inversion, invert
-from blemish.inversion.methods import Method
+from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
 from blemish.inversion.saved import load_inversion
 from blemish.inversion.search import Search
-from blemish.pictures import fit, to_tensor
+from blemish.pictures import fit_square, to_tensor
 
 QUICK = Search(steps=2)
 HOWS = [
@@ -48,7 +48,7 @@ def kept(inversion: Inversion, bundle: Bundle, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("how, defect", HOWS)
 def test_what_was_saved_comes_back(
-    model: Model, bundle: Bundle, tmp_path: Path, how: Method, defect: bool
+    model: Model, bundle: Bundle, tmp_path: Path, how: InversionMethod, defect: bool
 ) -> None:
     (found,) = invert(model, [part()], how, defect=defect)
     facts = found.save(tmp_path, bundle)
@@ -61,7 +61,7 @@ def test_what_was_saved_comes_back(
     assert noise.keys() == other.keys()
     assert all(torch.equal(noise[name], other[name]) for name in noise)
     assert loaded.facts == facts
-    assert torch.equal(loaded.photograph[0], to_tensor(fit(part(), 16)))
+    assert torch.equal(loaded.photograph[0], to_tensor(fit_square(part(), 16)))
     assert torch.equal(loaded.photograph, found.target)
     with torch.no_grad():
         again = model.generator(loaded.codes, mask=loaded.mask).image

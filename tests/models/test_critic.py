@@ -23,7 +23,7 @@ from blemish.models.logits import HINGE
 from blemish.models.projected import ProjectedConfig
 from blemish.models.residual import ResidualConfig
 from blemish.training import loop
-from blemish.training.adversarial import Game, Judge
+from blemish.training.adversarial import AdversarialOptions, CriticTrainer
 from blemish.training.generator import GeneratorTraining, train_generator
 from blemish.training.loop import Schedule
 
@@ -90,8 +90,8 @@ def test_a_dummy_critic_trains_and_comes_back(parts: Path, tmp_path: Path, known
 
 @pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig(), DummyConfig(rate=0.02)])
 def test_the_judge_learns_at_the_kind_s_rate_and_takes_shares_of_it(config: CriticConfig) -> None:
-    critic, game = build_critic(config, SHAPE), Game(learning_rate=1e-3)
-    judge = Judge(critic, game, make_fabric("cpu"))
+    critic, game = build_critic(config, SHAPE), AdversarialOptions(learning_rate=1e-3)
+    judge = CriticTrainer(critic, game, make_fabric("cpu"))
     expected = critic.rules.learning_rate or 1e-3
     assert judge.adam.param_groups[0]["lr"] == expected
     judge.scale_rate(0.5)
@@ -100,21 +100,23 @@ def test_the_judge_learns_at_the_kind_s_rate_and_takes_shares_of_it(config: Crit
 
 @pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig()])
 def test_a_critic_learns_to_tell_light_from_dark(config: CriticConfig) -> None:
-    judge = Judge(build_critic(config, SHAPE), Game(r1_every=1), make_fabric("cpu"))
+    judge = CriticTrainer(
+        build_critic(config, SHAPE), AdversarialOptions(r1_every=1), make_fabric("cpu")
+    )
     rng = torch.Generator().manual_seed(0)
     texture = torch.rand(4, 3, 16, 16, generator=rng) * 0.2
     real, fake = texture + 0.5, texture - 0.7
-    before = judge.displeasure(fake, rng)
+    before = judge.generator_loss(fake, rng)
     values = [judge.learn(index, real, fake, rng) for index in range(12)]
     assert values[-1]["critic"] < values[0]["critic"]
-    assert (judge.displeasure(fake, rng) > before).all()
+    assert (judge.generator_loss(fake, rng) > before).all()
 
 
 @pytest.mark.parametrize("config", [ResidualConfig(), ProjectedConfig()])
 def test_the_generator_s_gradient_leaves_the_critic_alone(config: CriticConfig) -> None:
-    judge = Judge(build_critic(config, SHAPE), Game(), make_fabric("cpu"))
+    judge = CriticTrainer(build_critic(config, SHAPE), AdversarialOptions(), make_fabric("cpu"))
     fake = (torch.rand(2, 3, 16, 16) * 2 - 1).requires_grad_()
-    judge.displeasure(fake, torch.Generator().manual_seed(0)).sum().backward()
+    judge.generator_loss(fake, torch.Generator().manual_seed(0)).sum().backward()
     assert fake.grad is not None and fake.grad.isfinite().all() and fake.grad.any()
     assert all(p.grad is None for p in judge.critic.parameters())
     assert all(p.requires_grad for p in judge.parameters)
@@ -122,12 +124,14 @@ def test_the_generator_s_gradient_leaves_the_critic_alone(config: CriticConfig) 
 
 def test_what_every_critic_sees_may_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     critic = build_critic(ProjectedConfig(colour_by=0.5), SHAPE)
-    judge = Judge(critic, Game(symmetries=Symmetries(flip=True)), make_fabric("cpu"))
+    judge = CriticTrainer(
+        critic, AdversarialOptions(symmetries=Symmetries(flip=True)), make_fabric("cpu")
+    )
     seen: list[Tensor] = []
     judged: Callable[[Tensor], object] = critic.judge
     monkeypatch.setattr(critic, "judge", lambda stack: (seen.append(stack), judged(stack))[1])
     image = torch.rand(2, 3, 16, 16)
-    judge.displeasure(image, torch.Generator().manual_seed(0))
+    judge.generator_loss(image, torch.Generator().manual_seed(0))
     assert not torch.allclose(seen[0], image, atol=0.02)
     monotone = [
         torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]

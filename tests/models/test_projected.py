@@ -12,7 +12,7 @@ from torch import Tensor
 from blemish.efficientnet import WIDTHS
 from blemish.errors import OptionError
 from blemish.interop.export import export_state
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.models.critic import Critic, build_critic, inside_statistics
 from blemish.models.generator import Generator, GeneratorConfig
 from blemish.models.load import load_critic
@@ -132,7 +132,7 @@ def test_statistics_inside_masks_tell_defects_apart(matching: Critic) -> None:
 
 def test_it_measures_likeness_in_searches(critic: Critic) -> None:
     target = pictures()
-    likeness = Likeness.to(critic.requires_grad_(False), target)
+    likeness = ReconstructionLoss.to(critic.requires_grad_(False), target)
     assert likeness.terms(target)["features"].max() < 1e-6
     other = pictures().requires_grad_()
     likeness.terms(other)["features"].sum().backward()

@@ -5,10 +5,10 @@ import pytest
 from tiny import part
 
 from blemish.data.masks import silhouette
-from blemish.pictures import fit
+from blemish.pictures import fit_square
 from blemish.recognition.near import CHANGES, Change, doubled, near_objects, recoloured, stretched
 
-PART = fit(part(), 128)
+PART = fit_square(part(), 128)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -44,7 +44,7 @@ def test_another_tint_leaves_the_ground() -> None:
 
 @pytest.mark.parametrize("side", [63, 64])
 def test_two_parts_are_half_as_large(side: int) -> None:
-    both = doubled(fit(part(), side), rng())
+    both = doubled(fit_square(part(), side), rng())
     assert both.shape == (side, side, 3)
 
 

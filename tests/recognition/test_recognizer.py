@@ -10,7 +10,7 @@ from tiny import object_statistics, part
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
-from blemish.pictures import fit, write_picture
+from blemish.pictures import fit_square, write_picture
 from blemish.recognition import Recognizer, learn, learn_object
 from blemish.recognition.learn import limit_between
 from blemish.recognition.near import near_objects
@@ -35,7 +35,7 @@ def test_anything_else_is_foreign(recognizer: Recognizer, picture: np.ndarray) -
 
 
 def test_near_objects_are_stranger_than_parts(recognizer: Recognizer) -> None:
-    parts = [fit(part(seed=seed), 224) for seed in range(2)]
+    parts = [fit_square(part(seed=seed), 224) for seed in range(2)]
     near = near_objects(parts, np.random.default_rng(1))
     strangest = max(recognizer.strangeness(picture) for picture in parts)
     assert all(recognizer.strangeness(picture) > strangest for picture in near)
@@ -50,7 +50,7 @@ def test_the_answer_does_not_depend_on_threads_left_alone(recognizer: Recognizer
 
 @pytest.mark.parametrize("side", [56, 150, 400])
 def test_the_size_of_a_photograph_does_not_matter(recognizer: Recognizer, side: int) -> None:
-    assert not recognizer.is_foreign(fit(part(), side))
+    assert not recognizer.is_foreign(fit_square(part(), side))
 
 
 def test_coarse_images_keep_their_colours_and_lose_detail() -> None:

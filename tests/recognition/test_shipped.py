@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blemish.checkpoint import embedded_bundles, find_bundle
-from blemish.pictures import fit, read_picture
+from blemish.pictures import fit_square, read_picture
 from blemish.recognition import Recognizer
 from blemish.recognition.near import recoloured, stretched
 
@@ -23,7 +23,7 @@ def test_nothing_is_no_hazelnut(recognizer: Recognizer) -> None:
 
 
 def test_a_hazelnut_is_known_and_another_nut_is_not(recognizer: Recognizer, shared: Path) -> None:
-    nut = fit(read_picture(_first(shared / "data/hazelnut_toy/test/good")), 256)
+    nut = fit_square(read_picture(_first(shared / "data/hazelnut_toy/test/good")), 256)
     rng = np.random.default_rng(0)
     assert not recognizer.is_foreign(nut)
     assert recognizer.is_foreign(stretched(recoloured(nut, rng), rng))

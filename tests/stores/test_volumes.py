@@ -14,7 +14,7 @@ from blemish.errors import DataError, OutputError
 from blemish.manifest import MANIFEST
 from blemish.names import StoreName
 from blemish.pictures import write_picture
-from blemish.stores.reading import file_of
+from blemish.stores.reading import stored_file
 from blemish.stores.samples import ITEM_KINDS, TWIN_KINDS, StoredItem, key_of, member, split_member
 from blemish.stores.store import VOLUMES, Store
 
@@ -144,9 +144,9 @@ def put(root: Path, name: StoreName, content: bytes = b"picture") -> tuple[Path,
 def test_a_file_of_an_item_comes_from_its_volume(name: StoreName, tmp_path: Path) -> None:
     for content in (b"one", b"other"):
         manifest, row = put(tmp_path / content.decode(), name, content)
-        found = file_of(manifest, row, "image")
+        found = stored_file(manifest, row, "image")
         assert found.read_bytes() == content
-        assert found == file_of(manifest, row, "image")
+        assert found == stored_file(manifest, row, "image")
         assert found.name == "nut_1.image.png"
     assert split_member(row["files"]["image"])[1:] == ("nut_1", "image")
 
@@ -155,16 +155,16 @@ def test_what_a_volume_lacks_is_told(name: StoreName, tmp_path: Path) -> None:
     manifest, row = put(tmp_path, name)
     image = row["files"]["image"]
     with pytest.raises(DataError, match="is gone"):
-        file_of(manifest, {**row, "files": {"image": image.replace("nut_1", "nut_2")}}, "image")
+        stored_file(manifest, {**row, "files": {"image": image.replace("nut_1", "nut_2")}}, "image")
     with pytest.raises(DataError, match="is gone"):
-        file_of(manifest, row, "twin")
+        stored_file(manifest, row, "twin")
     volume = manifest.parent / "kept" / f"0.{name}"
     volume.write_bytes(volume.read_bytes()[:40])
     with pytest.raises(DataError, match="can't be read"):
-        file_of(manifest, row, "image")
+        stored_file(manifest, row, "image")
     volume.unlink()
     with pytest.raises(DataError, match="is gone"):
-        file_of(manifest, row, "image")
+        stored_file(manifest, row, "image")
 
 
 def test_a_link_out_of_the_folder_is_refused(name: StoreName, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_link_out_of_the_folder_is_refused(name: StoreName, tmp_path: Path) ->
     volume.rename(tmp_path / volume.name)
     volume.symlink_to(tmp_path / volume.name)
     with pytest.raises(DataError, match="lies outside"):
-        file_of(manifest, row, "image")
+        stored_file(manifest, row, "image")
 
 
 def test_photographs_have_volumes_of_their_own(

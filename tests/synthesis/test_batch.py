@@ -11,14 +11,14 @@ from tiny import write_recipe
 from blemish.data import check
 from blemish.errors import DataError, OutputError
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.batch.batch import Batch, Row
+from blemish.synthesis.batch.batch import BatchFolder, Row
 from blemish.synthesis.batch.items import Failed, Workplace, _bench
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.record import differences
-from blemish.synthesis.batch.summary import Tally
+from blemish.synthesis.batch.summary import BatchSummary
 from blemish.synthesis.batch.tasks import task_of
 from blemish.synthesis.dataset import Dataset
-from blemish.synthesis.request import Order
+from blemish.synthesis.request import Request
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
@@ -67,7 +67,7 @@ def made(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(recipe: Recipe, root: Path, *, workers: int, **options: Any) -> list[Row]:
-    batch = Batch(recipe, root, **options)
+    batch = BatchFolder(recipe, root, **options)
     rows = list(batch.make(workers=workers))
     batch.finish()
     return rows
@@ -133,7 +133,7 @@ def test_stopped_and_carried_on_by_one_process_it_is_the_same(
     stop: int, recipe: Recipe, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
-    rows = Batch(recipe, tmp_path / "out").make(workers=1)
+    rows = BatchFolder(recipe, tmp_path / "out").make(workers=1)
     begun = [next(rows) for _ in range(stop)]
     rows.close()
     assert rows_of(tmp_path / "out") == begun
@@ -145,7 +145,7 @@ def test_stopped_and_carried_on_by_one_process_it_is_the_same(
 
 def test_what_is_done_is_not_made_again(recipe: Recipe, made: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (made / "test").rglob("*.png")}
-    again = Batch(recipe, made)
+    again = BatchFolder(recipe, made)
     assert (again.done, len(again)) == (COUNT, COUNT)
     assert list(again.make(workers=1)) == []
     assert before == {path: path.stat().st_mtime_ns for path in (made / "test").rglob("*.png")}
@@ -156,7 +156,7 @@ def test_a_near_duplicate_loses_its_picture_and_is_remembered(
 ) -> None:
     first = next(row for row in rows_of(made) if row["outcome"] == "kept")
     for keep_all in (False, True):
-        batch = Batch(recipe, tmp_path / str(keep_all), keep_all=keep_all)
+        batch = BatchFolder(recipe, tmp_path / str(keep_all), keep_all=keep_all)
         for kind in ("image", "mask"):
             copy = batch.root / first["files"][kind]
             copy.parent.mkdir(parents=True)
@@ -211,7 +211,7 @@ def test_items_on_one_photograph_are_inverted_once(
     inverted: list[Path] = []
     invert = Synthesizer.invert
 
-    def counted(self: Synthesizer, order: Order) -> Codes | None:
+    def counted(self: Synthesizer, order: Request) -> Codes | None:
         inverted.append(order.normal)
         return invert(self, order)
 
@@ -237,7 +237,7 @@ def test_another_recipe_cannot_carry_on(
     (place / "other.toml").write_text(RECIPE.replace(old, new, 1))
     before = files_in(made)
     with pytest.raises(DataError) as caught:
-        Batch(read_recipe(place / "other.toml"), made)
+        BatchFolder(read_recipe(place / "other.toml"), made)
     assert told in caught.value.got
     assert files_in(made) == before
 
@@ -252,7 +252,7 @@ def test_nor_can_other_photographs_or_another_bundle(
         before = (place / name).read_bytes()
         (place / name).write_bytes(before + b"\n")
         with pytest.raises(DataError) as caught:
-            Batch(read_recipe(recipe.file), made)
+            BatchFolder(read_recipe(recipe.file), made)
         (place / name).write_bytes(before)
         assert f"{told} was " in caught.value.got
 
@@ -260,17 +260,17 @@ def test_nor_can_other_photographs_or_another_bundle(
 @pytest.mark.parametrize("options", [{"keep_all": True}, {"device": "cuda"}])
 def test_nor_can_other_options(options: dict[str, Any], recipe: Recipe, made: Path) -> None:
     with pytest.raises(DataError) as caught:
-        Batch(recipe, made, **options)
+        BatchFolder(recipe, made, **options)
     assert next(iter(options)) in caught.value.got
 
 
 def test_a_folder_of_something_else_is_left_alone(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text("{}\n")
     with pytest.raises(DataError, match="that belong to no batch"):
-        Batch(recipe, tmp_path)
+        BatchFolder(recipe, tmp_path)
     (tmp_path / "recipe.json").write_text("[")
     with pytest.raises(DataError, match="can't be read as JSON"):
-        Batch(recipe, tmp_path)
+        BatchFolder(recipe, tmp_path)
 
 
 def test_a_manifest_that_was_edited_is_refused(recipe: Recipe, made: Path, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_manifest_that_was_edited_is_refused(recipe: Recipe, made: Path, tmp_p
     ):
         (tmp_path / "manifest.jsonl").write_text("".join(lines))
         with pytest.raises(DataError, match=f"line {line} belongs to another item"):
-            Batch(recipe, tmp_path)
+            BatchFolder(recipe, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ REASONS = {
 
 
 def test_reasons_are_counted_without_their_figures() -> None:
-    tally = Tally()
+    tally = BatchSummary()
     for reason in (reason for reasons in REASONS.values() for reason in reasons):
         tally.add({"name": "a", "type": "x", "outcome": "refused", "reasons": [reason]})
     for area in (1.0, 5.0, 3.0):

@@ -11,8 +11,8 @@ from tiny import part, spot, write_bundle
 from blemish.errors import OptionError
 from blemish.names import StoreName
 from blemish.pictures import read_mask, read_picture, write_picture
-from blemish.stores.reading import file_of
-from blemish.synthesis.batch.batch import Batch
+from blemish.stores.reading import stored_file
+from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.recipe import read_recipe
 
 RECIPE = """
@@ -51,7 +51,7 @@ def rows_of(place: Path, root: Path, store: StoreName = "folder") -> list[dict[s
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
         patch.setenv("BLEMISH_DEBUG", "1")
-        batch = Batch(read_recipe(place / "recipe.toml"), root, keep_all=True, store=store)
+        batch = BatchFolder(read_recipe(place / "recipe.toml"), root, keep_all=True, store=store)
         rows = [*batch.make(workers=1)]
         batch.finish()
     return rows
@@ -101,7 +101,7 @@ def test_the_store_changes_no_picture(
     for row, other in zip(rows, rows_of(place, tmp_path / "out", "tar"), strict=True):
         assert {*row["files"]} == {*other["files"]}
         for kind, name in row["files"].items():
-            found = file_of(tmp_path / "out" / "manifest.jsonl", other, kind)
+            found = stored_file(tmp_path / "out" / "manifest.jsonl", other, kind)
             assert found.read_bytes() == (root / name).read_bytes()
 
 

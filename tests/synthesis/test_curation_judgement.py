@@ -11,7 +11,7 @@ from tiny import TYPES, part, spot, write_bundle, write_defects
 from blemish.data.folder import DefectFolder
 from blemish.evaluation.synthesis.items import read_made
 from blemish.pictures import write_picture
-from blemish.synthesis.batch.summary import Tally
+from blemish.synthesis.batch.summary import BatchSummary
 from blemish.synthesis.curation.curate import Curator, Judgement, drift
 from blemish.synthesis.curation.yardstick import RealDefectStats, learn_curation
 from blemish.synthesis.options import SynthesisOptions
@@ -272,7 +272,7 @@ def test_every_reason_is_counted_by_its_cause(curator: Curator, tmp_path: Path) 
     worst = {"nearest": 1e9, "furthest": -1.0, "contrast": 1e9, "on_part": 2.0}
     found = judge(held_to(curator, **worst), good, good, mask, spot(SIDE, SIDE))
     others = ("nothing changed", "near-duplicate: like 000001_a")
-    tally, rows = Tally(), []
+    tally, rows = BatchSummary(), []
     for k, reasons in enumerate([found.reasons, found.reasons, others, ()]):
         outcome = "refused" if reasons else "kept"
         about = {"name": f"{k}", "type": "paint", "outcome": outcome, "reasons": [*reasons]}

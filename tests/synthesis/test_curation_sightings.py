@@ -9,7 +9,7 @@ from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
 from blemish.synthesis.curation.sightings import (
     LONGEST,
-    Sighting,
+    DefectFeatures,
     lab,
     shrunk,
     shrunk_mask,
@@ -37,7 +37,7 @@ def defective(
 
 def look(
     critic: Critic, picture: np.ndarray, mask: np.ndarray, good: np.ndarray | None = None
-) -> Sighting:
+) -> DefectFeatures:
     return sight(critic, picture, mask, silhouette(shrunk(picture if good is None else good)))
 
 

@@ -17,7 +17,7 @@ from blemish.errors import DataError
 from blemish.models.projected import pretrained_features
 from blemish.pictures import write_picture
 from blemish.synthesis.curation.curate import Curator
-from blemish.synthesis.curation.sightings import Sighting, sight
+from blemish.synthesis.curation.sightings import DefectFeatures, sight
 from blemish.synthesis.curation.yardstick import (
     FURTHEST,
     MOST_ON_PART,
@@ -50,9 +50,9 @@ def learnt(bundle: Bundle, folder: DefectFolder, **options: Any) -> dict[str, Re
     return read_yardsticks(bundle)
 
 
-def seen(*at: float, contrast: float = 9.0, on_part: float = 1.0) -> Sighting:
+def seen(*at: float, contrast: float = 9.0, on_part: float = 1.0) -> DefectFeatures:
     """What is seen of a defect whose features are so."""
-    return Sighting(
+    return DefectFeatures(
         features=torch.tensor(at, dtype=torch.float),
         inside=torch.tensor(at, dtype=torch.float),
         contrast=contrast,

@@ -19,7 +19,7 @@ from blemish.files import append_line
 from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.batch.summary import write_report
-from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, Synthetic
+from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, SyntheticItem
 from blemish.types import Codes
 
 KINDS = ("image", "mask", "twin", "requested", "codes")
@@ -27,10 +27,10 @@ KINDS = ("image", "mask", "twin", "requested", "codes")
 
 def item(
     seed: int = 0, *, kind: str = "crack", name: str | None = None, good: Original | None = None
-) -> Synthetic:
+) -> SyntheticItem:
     twin, requested = good or Original(levels=part(40, 52, seed=seed)), spot(40, 52)
     changed = requested & (np.arange(52) < 28)
-    return Synthetic(
+    return SyntheticItem(
         name=name or f"nut_{seed}",
         kind=kind,
         picture=twin.with_change(255 - twin.picture, changed),

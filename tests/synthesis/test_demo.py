@@ -8,7 +8,7 @@ from blemish.data.masks import silhouette
 from blemish.errors import OutputError
 from blemish.models.generator import Generator
 from blemish.pictures import read_mask, read_picture
-from blemish.synthesis.demo import draw_mask, draw_part, draw_scene
+from blemish.synthesis.demo import draw_demo_mask, draw_part, draw_scene
 from blemish.synthesis.request import read_order
 
 
@@ -39,7 +39,7 @@ def test_parts_are_their_seed_s_alone(generator: Generator) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_masks_lie_on_the_part_in_one_piece(seed: int) -> None:
     picture = part(128, 128)
-    mask = draw_mask(picture, seed)
+    mask = draw_demo_mask(picture, seed)
     assert mask.dtype == bool
     assert mask.shape == (128, 128)
     assert 0 < mask.sum() < 0.2 * mask.size
@@ -51,7 +51,7 @@ def test_a_part_in_the_corner_gets_a_mask_too(corner: tuple[float, float]) -> No
     y, x = np.mgrid[:128, :128] / 128
     picture = np.full((128, 128, 3), 240, np.uint8)
     picture[np.hypot(y - corner[0], x - corner[1]) < 0.08] = (60, 30, 20)
-    mask = draw_mask(picture, 0)
+    mask = draw_demo_mask(picture, 0)
     assert mask.any()
     assert not (mask & ~silhouette(picture)).any()
 
@@ -59,7 +59,7 @@ def test_a_part_in_the_corner_gets_a_mask_too(corner: tuple[float, float]) -> No
 def test_scenes_are_written_as_drawn(generator: Generator, tmp_path: Path) -> None:
     normal, mask = draw_scene(generator, tmp_path, 2)
     assert np.array_equal(read_picture(normal), draw_part(generator, 2))
-    assert np.array_equal(read_mask(mask), draw_mask(draw_part(generator, 2), 2))
+    assert np.array_equal(read_mask(mask), draw_demo_mask(draw_part(generator, 2), 2))
 
 
 def test_a_file_in_the_way(generator: Generator, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from blemish.names import ExportFormat
 from blemish.originals import Original, read_original
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.export.export import FORMATS, export
-from blemish.synthesis.export.outlines import pieces
+from blemish.synthesis.export.outlines import connected_pieces
 
 TYPE = dict(zip(NAMES, KINDS, strict=True))
 
@@ -165,7 +165,7 @@ def test_pycocotools_reads_masks_back(made: Path, tmp_path: Path, share: float, 
             assert {kinds[one["category_id"]] for one in about} == {TYPE[name]}
             read = np.array([found.annToMask(one) for one in about])
             assert np.array_equal(read.sum(axis=0), masks()[name]), "and no pixel twice"
-            assert np.array_equal(read, [*pieces(masks()[name])])
+            assert np.array_equal(read, [*connected_pieces(masks()[name])])
     assert sorted(seen) == sorted(masks())
 
 

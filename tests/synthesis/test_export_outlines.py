@@ -4,7 +4,7 @@ import pytest
 from made import shapes
 from pycocotools import mask as runs
 
-from blemish.synthesis.export.outlines import outlines, pieces, polygon
+from blemish.synthesis.export.outlines import connected_pieces, outlines, polygon
 
 MASKS = shapes() | {
     f"{density:.2f} of {h} × {w}": np.random.default_rng(k).random((h, w)) < density
@@ -35,7 +35,7 @@ def area(corners: np.ndarray) -> float:
 @pytest.mark.parametrize("name", MASKS)
 def test_pieces_share_a_mask_among_them(name: str) -> None:
     mask = MASKS[name]
-    found = [*pieces(mask)]
+    found = [*connected_pieces(mask)]
     assert np.array_equal(sum(found, np.zeros(mask.shape, int)), mask)
     assert all(cv2.connectedComponents(p.astype(np.uint8), connectivity=8)[0] == 2 for p in found)
     near = [cv2.dilate(piece.astype(np.uint8), np.ones((3, 3))) for piece in found]
@@ -44,7 +44,7 @@ def test_pieces_share_a_mask_among_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", MASKS)
 def test_outlines_enclose_a_piece_and_its_holes(name: str) -> None:
-    for piece in pieces(MASKS[name]):
+    for piece in connected_pieces(MASKS[name]):
         outer, *holes = outlines(piece)
         assert area(outer) > 0
         assert all(area(hole) < 0 for hole in holes)
@@ -57,7 +57,7 @@ def test_outlines_enclose_a_piece_and_its_holes(name: str) -> None:
 
 @pytest.mark.parametrize("name", MASKS)
 def test_a_polygon_gives_its_piece_back(name: str) -> None:
-    for piece in pieces(MASKS[name]):
+    for piece in connected_pieces(MASKS[name]):
         corners = polygon(piece)
         assert abs(area(corners)) == piece.sum(), "seams enclose nothing"
         y, x = np.nonzero(piece)
@@ -68,7 +68,7 @@ def test_a_polygon_gives_its_piece_back(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools
 @pytest.mark.parametrize("name", MASKS)
 def test_another_reader_finds_the_piece_in_the_polygon(name: str) -> None:
-    for piece in pieces(MASKS[name]):
+    for piece in connected_pieces(MASKS[name]):
         h, w = piece.shape
         flat = polygon(piece).astype(float).ravel().tolist()
         read = runs.decode(runs.merge(runs.frPyObjects([flat], h, w))).astype(bool)
@@ -77,7 +77,7 @@ def test_another_reader_finds_the_piece_in_the_polygon(name: str) -> None:
 
 @pytest.mark.parametrize("name", MASKS)
 def test_corners_are_corners(name: str) -> None:
-    for piece in pieces(MASKS[name]):
+    for piece in connected_pieces(MASKS[name]):
         for corners in outlines(piece):
             steps = np.roll(corners, -1, axis=0) - corners
             assert ((steps != 0).sum(axis=1) == 1).all(), "along a row or a column"
@@ -89,7 +89,7 @@ def test_corners_are_corners(name: str) -> None:
 def test_a_rectangle_has_four_corners(h: int, w: int, top: int, left: int) -> None:
     mask = np.zeros((7, 10), bool)
     mask[top : top + h, left : left + w] = True
-    (piece,) = pieces(mask)
+    (piece,) = connected_pieces(mask)
     (loop,) = outlines(piece)
     y, x = top + h, left + w
     assert {*map(tuple, loop.tolist())} == {(left, top), (x, top), (x, y), (left, y)}
@@ -97,10 +97,10 @@ def test_a_rectangle_has_four_corners(h: int, w: int, top: int, left: int) -> No
 
 def test_two_pixels_that_touch_at_a_corner_are_one_piece() -> None:
     for mask in (np.eye(2, dtype=bool), ~np.eye(2, dtype=bool)):
-        (piece,) = pieces(mask)
+        (piece,) = connected_pieces(mask)
         (loop,) = outlines(piece)
         assert loop.shape == (8, 2)
 
 
 def test_an_empty_mask_has_no_piece() -> None:
-    assert not [*pieces(np.zeros((3, 3), bool))]
+    assert not [*connected_pieces(np.zeros((3, 3), bool))]

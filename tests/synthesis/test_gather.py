@@ -17,7 +17,7 @@ from blemish.errors import DataError, OutputError
 from blemish.files import alone
 from blemish.synthesis.batch import gather as gathering
 from blemish.synthesis.batch import shard_run
-from blemish.synthesis.batch.batch import Batch
+from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.gather import gather, kinds_of
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.record import refuse_batch
@@ -83,7 +83,7 @@ def whole(
     root = tmp_path_factory.mktemp("whole") / "out"
     with pytest.MonkeyPatch.context() as patch, alone(root):
         set_up(patch)
-        batch = Batch(recipe, root, keep_all=request.param)
+        batch = BatchFolder(recipe, root, keep_all=request.param)
         assert len([*batch.make(workers=1)]) == len(recipe)
         batch.finish()
     return root, request.param
@@ -217,7 +217,7 @@ def test_a_gathered_set_has_nothing_left_to_do(
     root, keep_all = whole
     before, shard = files_in(root), Shard(number=2, count=5)
     assert is_gathered(recipe, shard, root, device="cpu", keep_all=keep_all)
-    assert not [*Batch(recipe, root, keep_all=keep_all).make(workers=1)]
+    assert not [*BatchFolder(recipe, root, keep_all=keep_all).make(workers=1)]
     with pytest.raises(DataError, match="keep_all"):
         is_gathered(recipe, shard, root, device="cpu", keep_all=not keep_all)
     with pytest.raises(DataError, match="seed"):
@@ -250,7 +250,7 @@ def test_a_folder_without_shards_is_refused(recipe: Recipe, tmp_path: Path) -> N
     with pytest.raises(DataError, match="which has no shards"):
         join(tmp_path)
     unfinished = tmp_path / "out"
-    rows = Batch(recipe, unfinished).make(workers=1)
+    rows = BatchFolder(recipe, unfinished).make(workers=1)
     next(rows)
     rows.close()
     with pytest.raises(DataError, match=f"1 of {len(recipe)} items"):
@@ -274,7 +274,7 @@ def test_a_shard_that_runs_is_left_alone(recipe: Recipe, tmp_path: Path) -> None
 def test_shards_and_runs_without_them_do_not_mix(recipe: Recipe, tmp_path: Path) -> None:
     make(recipe, tmp_path / "out", 1, 2)
     with pytest.raises(DataError, match="made by shards"):
-        Batch(recipe, tmp_path / "out")
+        BatchFolder(recipe, tmp_path / "out")
     with pytest.raises(DataError, match="a folder of 'blemish batch'"):
         refuse_batch(tmp_path / "out")
 

@@ -13,7 +13,7 @@ from tiny import write_recipe
 from blemish.errors import DataError, OptionError, OutputError
 from blemish.files import alone
 from blemish.names import StoreName
-from blemish.synthesis.batch.batch import Batch
+from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.cluster import make_on_cluster
 from blemish.synthesis.batch.on_ray import items_on_ray
 from blemish.synthesis.batch.portions import PORTIONS, Maker
@@ -71,7 +71,7 @@ def by_processes(recipe: Recipe, root: Path, store: StoreName) -> dict[str, byte
     """Files of a run without a cluster."""
     with pytest.MonkeyPatch.context() as patch, alone(root):
         patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
-        batch = Batch(recipe, root, store=store)
+        batch = BatchFolder(recipe, root, store=store)
         assert len([*batch.make(workers=1)]) == len(recipe)
         batch.finish()
     return files_in(root)

@@ -15,11 +15,11 @@ from tyro.conf import arg
 from blemish.cli import MARKERS
 from blemish.cli.docs import help_of
 from blemish.errors import OptionError
-from blemish.names import PLACEMENT_METHODS, PlacementMethod
-from blemish.synthesis.batch.groups import Group, flattened
-from blemish.synthesis.batch.tables import fill
+from blemish.names import PLACEMENT_METHODS, PlacementName
+from blemish.synthesis.batch.groups import ItemGroup, flattened
+from blemish.synthesis.batch.tables import dataclass_of_table
 from blemish.synthesis.options import Anchors, Range, SynthesisOptions, Where
-from blemish.synthesis.placement.methods import WAYS
+from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.records import TABLES, record_of
 
 OPTIONS = {option.name: option for option in fields(SynthesisOptions)}
@@ -64,7 +64,7 @@ def given(name: str, options: type[SynthesisOptions] = SynthesisOptions) -> dict
 
 def in_recipe(table: dict[str, Any]) -> SynthesisOptions:
     masks = {} if "mask_kind" in table else {"masks": "mask.png"}
-    return fill(Group, {**ITEMS, **masks, **table}, "recipe").options(Path())
+    return dataclass_of_table(ItemGroup, {**ITEMS, **masks, **table}, "recipe").options(Path())
 
 
 def on_the_command_line(
@@ -124,10 +124,11 @@ usual, (items, table) = options.SynthesisOptions, json.loads({TABLES_AS_JSON!r})
 options.SynthesisOptions = dataclasses.dataclass(frozen=True, kw_only=True)(
     type("SynthesisOptions", (usual,), {{"__annotations__": {{"sparkle": float}}, "sparkle": 0.0}})
 )
-from blemish.synthesis.batch.groups import Group
-from blemish.synthesis.batch.tables import fill
+from blemish.synthesis.batch.groups import ItemGroup
+from blemish.synthesis.batch.tables import dataclass_of_table
 from blemish.synthesis.records import record_of
-made = [fill(Group, items | {{"masks": "m.png"}} | more, "recipe") for more in (table, {{}})]
+tables = [items | {{"masks": "m.png"}} | more for more in (table, {{}})]
+made = [dataclass_of_table(ItemGroup, one, "recipe") for one in tables]
 found = [(g.options(Path()).sparkle, record_of(g.options(Path())).get("sparkle"),
           g.record().get("sparkle")) for g in made]
 print(json.dumps(found))
@@ -148,7 +149,7 @@ def test_options_that_are_gone_keep_their_place_in_records() -> None:
     gone = {"polish": 20, "detail": False, "tone": "model"}
     for record in (
         record_of(SynthesisOptions()),
-        fill(Group, {**ITEMS, "masks": "m"}, "").record(),
+        dataclass_of_table(ItemGroup, {**ITEMS, "masks": "m"}, "").record(),
     ):
         assert {name: record[name] for name in gone} == gone
         order = [name for name in record if name in {*gone, "reference", "uneven", "real"}]
@@ -179,7 +180,7 @@ def test_the_options_need_no_pytorch() -> None:
 
 
 def test_every_method_has_its_traits_and_its_file() -> None:
-    assert {*WAYS} == {*PLACEMENT_METHODS} == {*get_args(PlacementMethod)}
+    assert {*PLACEMENT} == {*PLACEMENT_METHODS} == {*get_args(PlacementName)}
 
 
 def test_masks_alone_leave_the_placement_as_it_is() -> None:

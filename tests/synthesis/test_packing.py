@@ -16,11 +16,11 @@ from blemish.evaluation.synthesis.items import read_made
 from blemish.files import alone
 from blemish.manifest import Row
 from blemish.names import StoreName
-from blemish.stores.reading import file_of
+from blemish.stores.reading import stored_file
 from blemish.stores.samples import split_member
 from blemish.stores.store import VOLUMES
 from blemish.synthesis.batch import packing
-from blemish.synthesis.batch.batch import Batch
+from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.gather import gather
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.shard_run import ShardRun, folder_of
@@ -78,7 +78,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(recipe: Recipe, root: Path, store: StoreName) -> Path:
     with alone(root):
-        batch = Batch(recipe, root, store=store)
+        batch = BatchFolder(recipe, root, store=store)
         for _ in batch.make(workers=1):
             pass
         batch.finish()
@@ -111,7 +111,7 @@ def rows_of(root: Path) -> list[Row]:
 def pictures(root: Path) -> dict[tuple[str, str], bytes]:
     """Content of each file of each item."""
     return {
-        (row["name"], kind): file_of(root / "manifest.jsonl", row, kind).read_bytes()
+        (row["name"], kind): stored_file(root / "manifest.jsonl", row, kind).read_bytes()
         for row in rows_of(root)
         for kind in row["files"]
     }
@@ -153,7 +153,7 @@ class Killed(BaseException):
 
 
 def stopped(recipe: Recipe, root: Path, store: StoreName, after: int) -> None:
-    rows: Iterator[Row] = Batch(recipe, root, store=store).make(workers=1)
+    rows: Iterator[Row] = BatchFolder(recipe, root, store=store).make(workers=1)
     for _ in range(after):
         next(rows)
     rows.close()  # type: ignore[attr-defined]
@@ -261,7 +261,7 @@ def test_a_shard_killed_before_its_last_parcel_is_not_finished(
 
 def test_another_store_is_another_set(whole: tuple[Path, StoreName], recipe: Recipe) -> None:
     with pytest.raises(DataError, match="store was"):
-        Batch(recipe, whole[0])
+        BatchFolder(recipe, whole[0])
 
 
 def test_exports_and_evaluations_read_every_store(
@@ -284,5 +284,5 @@ def test_a_store_without_its_package_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(OptionError, match="without the package pyarrow"):
-        Batch(recipe, tmp_path / "out", store="parquet")
+        BatchFolder(recipe, tmp_path / "out", store="parquet")
     assert not files_in(tmp_path)

@@ -15,7 +15,7 @@ from blemish.levels import as_stored
 from blemish.originals import Original
 from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Order, draw_together, read_order, read_orders
+from blemish.synthesis.request import Request, draw_together, read_order, read_orders
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -136,7 +136,7 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
     levels[0, 0, 0] ^= 1
     requested[0, 0] ^= True
     wide = Original(levels=order.picture.reshape(32, 128, 3))
-    others: list[Order] = [
+    others: list[Request] = [
         replace(order, kind="paint"),
         replace(order, strength=0.5),
         replace(order, requested=requested),
@@ -288,6 +288,6 @@ def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
         draw_together(normal, plan, ["rust"], ("rust",), seed=0, folder=tmp_path / "drawn")
 
 
-def drawn(normal: Path, folder: Path, **options: Any) -> Order:
+def drawn(normal: Path, folder: Path, **options: Any) -> Request:
     plan = SynthesisOptions(mask_kind="blob")
     return draw_together(normal, plan, ["crack"], TYPES, seed=0, folder=folder, **options)

@@ -11,15 +11,15 @@ from tiny import TYPES, part, spot, write_bundle, write_defects
 from blemish.checkpoint import Bundle, load_codes
 from blemish.data import check
 from blemish.errors import OptionError
-from blemish.names import PLACEMENT_METHODS, PlacementMethod
+from blemish.names import PLACEMENT_METHODS, PlacementName
 from blemish.pairs import read_mask_for
 from blemish.pictures import read_mask, read_picture, write_picture
 from blemish.reading import Reading, read_as
 from blemish.seeds import seed_of
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.methods import WAYS
-from blemish.synthesis.request import COMBINED, Order, read_order, read_together
+from blemish.synthesis.placement.methods import PLACEMENT
+from blemish.synthesis.request import COMBINED, Request, read_order, read_together
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 PLACES = ((0.4, 0.4), (0.6, 0.6))
@@ -45,21 +45,21 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("b") / "b", windows=True)
 
 
-def worker(bundle: Bundle, way: PlacementMethod, place: Path) -> Synthesizer:
+def worker(bundle: Bundle, way: PlacementName, place: Path) -> Synthesizer:
     more = {"steps": 2, "invert": "project"} if PLACEMENT_METHODS[way].inverts else {}
     real = place / "real" if PLACEMENT_METHODS[way].needs_real else None
     options = SynthesisOptions(method=way, real=real, defect_steps=2, **more)
     return Synthesizer(bundle, options)
 
 
-def both(place: Path) -> Order:
+def both(place: Path) -> Request:
     masks = [place / f"{number}.png" for number in (1, 2)]
     return read_together(place / "nut.png", masks, TYPES, TYPES)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", PLACEMENT)
 def test_each_method_lays_several_types_on_one_photograph(
-    bundle: Bundle, place: Path, tmp_path: Path, way: PlacementMethod
+    bundle: Bundle, place: Path, tmp_path: Path, way: PlacementName
 ) -> None:
     by = worker(bundle, way, place)
     (row,) = synthesize(by, [both(place)], Dataset(tmp_path), count=1, seed=3)

@@ -19,7 +19,7 @@ from blemish.names import (
     PLACEMENT_METHODS,
     MaskControl,
     PlacementChoice,
-    PlacementMethod,
+    PlacementName,
     ReferenceName,
 )
 from blemish.originals import Original
@@ -33,10 +33,10 @@ from blemish.pictures import (
 from blemish.synthesis.composite import within_reach
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.drawn import Drawn
-from blemish.synthesis.placement.methods import WAYS
+from blemish.synthesis.placement.drawn import SearchPlacement
+from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.references.stitch import StitchSource
-from blemish.synthesis.request import Order, read_order
+from blemish.synthesis.request import Request, read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 CONTROLS = get_args(MaskControl)
@@ -55,7 +55,7 @@ def taken(real: Path, reference: str) -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def order(tmp_path_factory: pytest.TempPathFactory) -> Order:
+def order(tmp_path_factory: pytest.TempPathFactory) -> Request:
     return read_order(*write_scene(tmp_path_factory.mktemp("scene")), "paint", TYPES)
 
 
@@ -73,8 +73,10 @@ Make = Callable[..., tuple[Path, list[dict]]]
 
 
 @pytest.fixture
-def make(worker: Synthesizer, order: Order, tmp_path: Path) -> Make:
-    def make(name: str, count: int, seed: int = 0, *, by: Synthesizer = worker, of: Order = order):
+def make(worker: Synthesizer, order: Request, tmp_path: Path) -> Make:
+    def make(
+        name: str, count: int, seed: int = 0, *, by: Synthesizer = worker, of: Request = order
+    ):
         rows = synthesize(by, [of], Dataset(tmp_path / name), count=count, seed=seed)
         return tmp_path / name, rows
 
@@ -87,7 +89,7 @@ def test_each_approach_runs_to_a_sound_folder(
     make: Make,
     bundle: Bundle,
     real: Path,
-    order: Order,
+    order: Request,
     control: MaskControl,
     reference: ReferenceName,
 ) -> None:
@@ -131,7 +133,7 @@ def test_any_size_will_do(
     assert row["scores"]["iou_requested"] > 0.5
 
 
-def test_the_row_says_all(make: Make, bundle: Bundle, order: Order, real: Path) -> None:
+def test_the_row_says_all(make: Make, bundle: Bundle, order: Request, real: Path) -> None:
     by = Synthesizer(bundle, approach(steps=4, reference="stitch", real=real))
     root, (row,) = make("made", 1, 5, by=by)
     assert json.loads((root / "manifest.jsonl").read_text()) == row
@@ -159,7 +161,7 @@ def test_the_row_says_all(make: Make, bundle: Bundle, order: Order, real: Path) 
 
 @torch.no_grad()
 def test_the_codes_draw_the_defect_again(
-    make: Make, worker: Synthesizer, generator: Generator, order: Order
+    make: Make, worker: Synthesizer, generator: Generator, order: Request
 ) -> None:
     root, rows = make("made", 2)
     wanted = mask_to_tensor(fit_mask(order.requested, 16))[None]
@@ -248,7 +250,7 @@ def test_what_a_user_removed_stays_removed(make: Make) -> None:
     assert not (root / rows[1]["files"]["image"]).exists()
 
 
-def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Order) -> None:
+def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Request) -> None:
     name = worker.name(order, 0)
     assert name.startswith("nut_")
     assert Synthesizer(bundle, approach()).name(order, 0) == name
@@ -267,7 +269,7 @@ def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Order)
 
 @pytest.mark.parametrize("stem", ["x" * 250, ".hidden", "Nuß 1", "a.b"])
 def test_any_file_name_gives_a_name_that_can_be_read(
-    make: Make, worker: Synthesizer, order: Order, stem: str
+    make: Make, worker: Synthesizer, order: Request, stem: str
 ) -> None:
     root, (row,) = make("made", 1, of=replace(order, normal=Path(f"{stem}.png")))
     assert len(DefectFolder(root).photographs) == 1
@@ -275,7 +277,7 @@ def test_any_file_name_gives_a_name_that_can_be_read(
 
 
 def test_items_of_several_orders_live_together(
-    make: Make, worker: Synthesizer, order: Order
+    make: Make, worker: Synthesizer, order: Request
 ) -> None:
     other = replace(order, kind="crack", requested=np.roll(order.requested, 3, axis=1))
     make("made", 2)
@@ -284,7 +286,7 @@ def test_items_of_several_orders_live_together(
     assert not check(root).complaints
 
 
-def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Order) -> None:
+def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Request) -> None:
     boxes = []
     for at in ((0.4, 0.35), (0.6, 0.65)):
         moved = replace(order, requested=spot(at=at))
@@ -295,7 +297,7 @@ def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Order) -> Non
     assert np.allclose(boxes[1] - boxes[0], 64 * np.array([0.2, 0.3]), atol=2)
 
 
-def test_progress_is_told(worker: Synthesizer, order: Order, tmp_path: Path) -> None:
+def test_progress_is_told(worker: Synthesizer, order: Request, tmp_path: Path) -> None:
     heard: list[str] = []
     synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, tell=heard.append)
     assert heard[0] == "inverting, 0%"
@@ -306,7 +308,7 @@ def test_progress_is_told(worker: Synthesizer, order: Order, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("count, seed", [(0, 0), (-1, 0), (1, -1), (1, 2**63), (2, 2**63 - 1)])
 def test_bad_counts_and_seeds(
-    worker: Synthesizer, order: Order, tmp_path: Path, count: int, seed: int
+    worker: Synthesizer, order: Request, tmp_path: Path, count: int, seed: int
 ) -> None:
     with pytest.raises(OptionError):
         synthesize(worker, [order], Dataset(tmp_path), count=count, seed=seed)
@@ -327,7 +329,7 @@ def test_distilling_needs_no_folder_where_the_bundle_knows(
 
 
 def test_a_stitched_reference_brings_its_colour(
-    make: Make, bundle: Bundle, real: Path, order: Order
+    make: Make, bundle: Bundle, real: Path, order: Request
 ) -> None:
     off = {}
     for steps in (0, 20):
@@ -398,7 +400,7 @@ def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) ->
     root = write_defects(tmp_path)
     write_picture(root / "ground_truth/paint/1.png", spot(48, 48) & False)
     worker = Synthesizer(bundle, approach(reference="stitch", real=root))
-    assert isinstance(worker.way, Drawn)
+    assert isinstance(worker.way, SearchPlacement)
     worker.prepare("paint")
     assert isinstance(worker.way.reference, StitchSource)
     pictures, masks = worker.way.reference.real.load("paint")
@@ -449,7 +451,7 @@ def test_real_defects_are_read_once(
 
 
 def test_a_change_too_slight_leaves_a_line_and_no_sample(
-    make: Make, worker: Synthesizer, order: Order, monkeypatch: pytest.MonkeyPatch
+    make: Make, worker: Synthesizer, order: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blemish.synthesis.composite.VISIBLE_LEVELS", 256)
     root, rows = make("made", 2)
@@ -458,7 +460,7 @@ def test_a_change_too_slight_leaves_a_line_and_no_sample(
     assert (root / "contact_sheet.png").exists()
 
 
-def test_pictures_of_other_parts_give_other_items(make: Make, order: Order) -> None:
+def test_pictures_of_other_parts_give_other_items(make: Make, order: Request) -> None:
     other = replace(order, original=Original(levels=part(seed=4)))
     (first, (row,)), (second, (other_row,)) = make("a", 1), make("b", 1, of=other)
     assert row["name"] != other_row["name"]
@@ -484,9 +486,9 @@ def placed(way: PlacementChoice, real: Path | None = None, **more) -> SynthesisO
     return SynthesisOptions(method=way, defect_steps=2, **invert, **more)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", PLACEMENT)
 def test_each_way_makes_items_that_are_their_seeds(
-    make: Make, whole: Bundle, real: Path, order: Order, way: PlacementMethod
+    make: Make, whole: Bundle, real: Path, order: Request, way: PlacementName
 ) -> None:
     by = Synthesizer(whole, placed(way, real))
     together, rows = make("together", 2, 3, by=by)
@@ -520,7 +522,7 @@ def test_mapper_of_an_earlier_release_is_ignored(bundle: Bundle, tmp_path: Path)
 
 
 def test_label_of_a_window_covers_the_mask_and_nothing_beyond_its_reach(
-    make: Make, whole: Bundle, order: Order
+    make: Make, whole: Bundle, order: Request
 ) -> None:
     root, (row,) = make("window", 1, by=Synthesizer(whole, placed("window")))
     label = read_mask(root / row["files"]["mask"])
@@ -529,7 +531,7 @@ def test_label_of_a_window_covers_the_mask_and_nothing_beyond_its_reach(
     assert row["scores"]["pixels_changed_beyond_reach"] == 0
 
 
-def test_a_window_inverts_nothing(whole: Bundle, order: Order) -> None:
+def test_a_window_inverts_nothing(whole: Bundle, order: Request) -> None:
     by = Synthesizer(whole, placed("window"))
     assert by.invert(order) is None
     assert not by.record()["invert"]
@@ -548,7 +550,7 @@ def test_options_that_contradict_each_other_are_refused(bad: dict[str, Any], mes
         SynthesisOptions(**bad)
 
 
-def test_a_stronger_defect_is_seen_more(make: Make, whole: Bundle, order: Order) -> None:
+def test_a_stronger_defect_is_seen_more(make: Make, whole: Bundle, order: Request) -> None:
     changes, areas = [], []
     for strength in (0.2, 0.5, 1.0):
         weaker = replace(order, strength=strength)
@@ -564,7 +566,7 @@ def test_a_stronger_defect_is_seen_more(make: Make, whole: Bundle, order: Order)
     assert changes[0] < changes[-1]
 
 
-def test_masks_are_taken_in_turn(make: Make, whole: Bundle, order: Order, tmp_path: Path) -> None:
+def test_masks_are_taken_in_turn(make: Make, whole: Bundle, order: Request, tmp_path: Path) -> None:
     other = replace(order, requested=np.roll(order.requested, 6, axis=1))
     rows = synthesize(
         Synthesizer(whole, SynthesisOptions()), [order, other], Dataset(tmp_path), count=4, seed=1
@@ -574,7 +576,7 @@ def test_masks_are_taken_in_turn(make: Make, whole: Bundle, order: Order, tmp_pa
         assert np.array_equal(mask, [order, other][seed % 2].requested)
 
 
-def test_pasting_needs_no_bundle(make: Make, order: Order, real: Path) -> None:
+def test_pasting_needs_no_bundle(make: Make, order: Request, real: Path) -> None:
     by = Synthesizer(None, SynthesisOptions(method="paste", real=real))
     assert {*by.types} == {*TYPES}
     root, (row,) = make("pasted", 1, by=by)

@@ -31,7 +31,7 @@ from blemish.names import EncoderRecipe
 from blemish.pictures import to_picture
 from blemish.training import loop
 from blemish.training.encoder import train as training
-from blemish.training.encoder.batches import Lessons, Source
+from blemish.training.encoder.batches import BatchSource, EncoderBatches
 from blemish.training.encoder.presets import RECIPES, EncoderTraining
 from blemish.training.encoder.train import EncoderStage, train_encoder
 from blemish.training.loop import STATE, Schedule, step_rng
@@ -372,9 +372,11 @@ def plain_stage(config: GeneratorConfig, recipe: EncoderRecipe, folder: Path) ->
     bundle = write_bundle(folder, config)
     generator: Generator = load_generator(bundle)
     rows = generator(generator.codes(torch.randn(4, config.z_dim))).image
-    source = Source(photographs=to_picture(rows), defects=None, symmetries=MOVES, placements=MOVES)
+    source = BatchSource(
+        photographs=to_picture(rows), defects=None, symmetries=MOVES, placements=MOVES
+    )
     how = options(recipe, 200, learning_rate=3e-3)
-    lessons = Lessons(generator, source, pairs=how.pairs, defects=how.defects)
+    lessons = EncoderBatches(generator, source, pairs=how.pairs, defects=how.defects)
     return EncoderStage(generator, load_critic(bundle), how, lessons, make_fabric("cpu"))
 
 

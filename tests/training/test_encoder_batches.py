@@ -8,8 +8,14 @@ from tiny import CONFIG, TYPES, part, spot
 from blemish.data.augment import Symmetries
 from blemish.data.stitch import Defects, cut_defects, parts_of
 from blemish.models.generator import DefectConfig, Generator, GeneratorConfig
-from blemish.pictures import fit, to_tensor
-from blemish.training.encoder.batches import GOOD, Lesson, Lessons, Source, draw_flaws
+from blemish.pictures import fit_square, to_tensor
+from blemish.training.encoder.batches import (
+    GOOD,
+    BatchSource,
+    EncoderBatch,
+    EncoderBatches,
+    draw_flaws,
+)
 from blemish.types import Codes
 
 PLAIN = replace(CONFIG, defect=None)
@@ -22,26 +28,29 @@ MOVES = Symmetries(flip=True, rotate=True, shift=True)
 
 
 def pictures(n: int) -> np.ndarray:
-    return np.stack([fit(part(seed=seed), 16) for seed in range(n)])
+    return np.stack([fit_square(part(seed=seed), 16) for seed in range(n)])
 
 
 def real_defects() -> Defects:
     """A black and a white spot on the middle of parts."""
-    photographs, mask = pictures(2), fit(np.repeat(spot()[:, :, None], 3, 2) * np.uint8(255), 16)
+    photographs, mask = (
+        pictures(2),
+        fit_square(np.repeat(spot()[:, :, None], 3, 2) * np.uint8(255), 16),
+    )
     masks = np.stack([mask[:, :, 0] > 100] * 2)
     photographs[0][masks[0]], photographs[1][masks[1]] = 0, 255
     return cut_defects(photographs, masks.astype(np.uint8), [0, 1])
 
 
-def source(*, real: bool = True, moves: Symmetries = MOVES) -> Source:
+def source(*, real: bool = True, moves: Symmetries = MOVES) -> BatchSource:
     defects = real_defects() if real else None
-    return Source(photographs=pictures(5), defects=defects, symmetries=moves, placements=moves)
+    return BatchSource(photographs=pictures(5), defects=defects, symmetries=moves, placements=moves)
 
 
 def lessons(
     generator: Generator, *, real: bool = True, pairs: float = 0.5, defects: float = 0.5
-) -> Lessons:
-    return Lessons(generator, source(real=real), pairs=pairs, defects=defects)
+) -> EncoderBatches:
+    return EncoderBatches(generator, source(real=real), pairs=pairs, defects=defects)
 
 
 def fresh(config: GeneratorConfig) -> Generator:
@@ -52,7 +61,7 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def assert_same(one: Lesson, other: Lesson) -> None:
+def assert_same(one: EncoderBatch, other: EncoderBatch) -> None:
     for name in ("image", "mask", "kind", "w", "w_defect"):
         a, b = getattr(one, name), getattr(other, name)
         assert a is b is None or torch.equal(a, b), name
@@ -100,7 +109,7 @@ def test_masks_lie_on_parts(generator: Generator) -> None:
 
 
 def test_stitched_defects_are_real_ones(generator: Generator) -> None:
-    still = Lessons(generator, source(moves=Symmetries()), pairs=0, defects=1)
+    still = EncoderBatches(generator, source(moves=Symmetries()), pairs=0, defects=1)
     lesson = still.draw(8, rng())
     assert lesson.good == 0 and (lesson.kind >= 0).any()
     for image, mask, kind in zip(lesson.image, lesson.mask, lesson.kind, strict=True):
@@ -109,7 +118,7 @@ def test_stitched_defects_are_real_ones(generator: Generator) -> None:
 
 
 def test_photographs_are_those_of_the_folder(generator: Generator) -> None:
-    plain = Lessons(generator, source(moves=Symmetries()), pairs=0, defects=0)
+    plain = EncoderBatches(generator, source(moves=Symmetries()), pairs=0, defects=0)
     known = to_tensor(pictures(5))
     for image in plain.draw(8, rng()).image:
         assert any(torch.equal(image, photograph) for photograph in known)

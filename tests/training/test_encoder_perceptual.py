@@ -12,7 +12,7 @@ from blemish.inversion.losses import feature_error, squared_error
 from blemish.models.critic import Critic, build_critic
 from blemish.models.projected import ProjectedConfig
 from blemish.names import FeatureSource, FileNetwork
-from blemish.training.encoder.perceptual import LEVELS_PER_DEVIATION, VGG_LAYER, Sight
+from blemish.training.encoder.perceptual import LEVELS_PER_DEVIATION, VGG_LAYER, PerceptualLoss
 from blemish.training.encoder.presets import EncoderTraining
 
 CLASSIFIERS: tuple[FileNetwork, ...] = ("squeezenet", "vgg16")
@@ -61,14 +61,14 @@ def pictures(side: int, n: int = 2) -> Tensor:
 def test_the_critic_sees_as_in_the_searches(critic: Critic) -> None:
     drawn, target = pictures(16), pictures(16)
     expected = feature_error(critic.features(drawn), critic.features(target))
-    torch.testing.assert_close(Sight.of("critic", critic).error(drawn, target), expected)
+    torch.testing.assert_close(PerceptualLoss.of("critic", critic).error(drawn, target), expected)
 
 
 @pytest.mark.parametrize("name, side", SIGHTS)
 def test_an_error_is_a_number_for_each_picture(
     critic: Critic, weights: Path, name: FeatureSource, side: int
 ) -> None:
-    sight, drawn, target = Sight.of(name, critic), pictures(side, 3), pictures(side, 3)
+    sight, drawn, target = PerceptualLoss.of(name, critic), pictures(side, 3), pictures(side, 3)
     found = sight.error(drawn, target)
     assert found.shape == (3,) and (found > 0).all()
     torch.testing.assert_close(sight.error(target, target), torch.zeros(3))
@@ -80,7 +80,7 @@ def test_slopes_reach_the_drawn_pictures_alone(
     critic: Critic, weights: Path, name: FeatureSource, side: int
 ) -> None:
     drawn, target = pictures(side).requires_grad_(), pictures(side).requires_grad_()
-    Sight.of(name, critic).error(drawn, target).sum().backward()
+    PerceptualLoss.of(name, critic).error(drawn, target).sum().backward()
     assert drawn.grad is not None and drawn.grad.isfinite().all() and drawn.grad.any()
     assert target.grad is None
 
@@ -97,21 +97,24 @@ def test_the_units_of_vgg16_are_those_of_levels(
     monkeypatch.setattr("blemish.training.encoder.perceptual.load_features", lambda name: network)
     drawn, target = pictures(16), pictures(16)
     maps = [network(image)[VGG_LAYER] * scale for image in (drawn, target)]
-    found = Sight.of("vgg16", critic).error(drawn, target)
+    found = PerceptualLoss.of("vgg16", critic).error(drawn, target)
     torch.testing.assert_close(found, squared_error(*maps))
 
 
 def test_the_default_space_is_the_projected_critic_s() -> None:
     critic = build_critic(ProjectedConfig(), CONFIG).requires_grad_(False)
     drawn, target = pictures(16), pictures(16)
-    expected = Sight.of("critic", critic).error(drawn, target)
-    found = Sight.of(EncoderTraining().features, critic).error(drawn, target)
+    expected = PerceptualLoss.of("critic", critic).error(drawn, target)
+    found = PerceptualLoss.of(EncoderTraining().features, critic).error(drawn, target)
     torch.testing.assert_close(found, expected)
 
 
 def test_errors_of_vgg16_are_raw_and_of_others_relative(critic: Critic, weights: Path) -> None:
-    assert not Sight.of("vgg16", critic).relative
-    assert Sight.of("squeezenet", critic).relative and Sight.of("critic", critic).relative
+    assert not PerceptualLoss.of("vgg16", critic).relative
+    assert (
+        PerceptualLoss.of("squeezenet", critic).relative
+        and PerceptualLoss.of("critic", critic).relative
+    )
 
 
 def test_both_conventions_see_about_as_far() -> None:
@@ -126,7 +129,7 @@ def test_missing_weights_are_named(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path / "none"))
     with pytest.raises(BundleError, match=f"no weights for {name}.*set BLEMISH_WEIGHTS"):
-        Sight.of(name, critic)
+        PerceptualLoss.of(name, critic)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -136,4 +139,4 @@ def test_torn_weights_are_refused(
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path))
     (tmp_path / SOURCES[name].filenames[0]).write_bytes(b"hello")
     with pytest.raises(BundleError, match="an incomplete or damaged file"):
-        Sight.of(name, critic)
+        PerceptualLoss.of(name, critic)

@@ -14,7 +14,7 @@ from tiny import write_bundle
 
 from blemish.data.folder import DefectFolder
 from blemish.errors import BundleError, DataError, OptionError, TrainingError
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.models.critic import build_critic
 from blemish.models.generator import GeneratorConfig
 from blemish.models.residual import ResidualConfig
@@ -62,15 +62,15 @@ def in_little_time() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def eyes() -> Eyes:
+def eyes() -> FeatureExtractor:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Eyes.of_critic(build_critic(ResidualConfig(), LOOKER).eval(), side=16)
+        return FeatureExtractor.of_critic(build_critic(ResidualConfig(), LOOKER).eval(), side=16)
 
 
 @pytest.fixture(scope="module")
 def finished(
-    parts: Path, eyes: Eyes, tmp_path_factory: pytest.TempPathFactory
+    parts: Path, eyes: FeatureExtractor, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Bench, str]:
     """A small benchmark's folder, not to be written to, and its report."""
     torch.set_num_threads(1)
@@ -80,7 +80,7 @@ def finished(
 
 
 @pytest.fixture
-def bench(parts: Path, eyes: Eyes, tmp_path: Path) -> Bench:
+def bench(parts: Path, eyes: FeatureExtractor, tmp_path: Path) -> Bench:
     return Bench(folder=DefectFolder(parts), out=tmp_path / "out", eyes=eyes)
 
 

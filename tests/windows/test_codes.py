@@ -14,7 +14,7 @@ from blemish.errors import BundleError, DataError, OptionError
 from blemish.models.load import load_generator
 from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture, write_picture
-from blemish.synthesis.batch.batch import Batch
+from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
@@ -166,7 +166,7 @@ def test_recipe_takes_a_real_defect(bundle: Bundle, place: Path) -> None:
     recipe = read_recipe(place / "recipe.toml")
     recipe.check()
     assert {"real.png", "real_mask.png"} <= {*recipe.digests()}
-    rows = [*Batch(recipe, place / "out", keep_all=True).make(workers=1)]
+    rows = [*BatchFolder(recipe, place / "out", keep_all=True).make(workers=1)]
     assert {row["options"]["like"] for row in rows} == {"real.png"}
     assert all(row["outcome"] != "failed" for row in rows)
 

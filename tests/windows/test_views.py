@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from blemish.windows.placing import ON_PART, place
-from blemish.windows.sources import Piece, Source
+from blemish.windows.sources import Piece, SourcePhotograph
 from blemish.windows.views import (
     LARGE,
     SMALL,
@@ -21,7 +21,7 @@ from blemish.windows.views import (
 )
 
 
-def part(seed: int, *, side: int = 200, hole: bool = False) -> Source:
+def part(seed: int, *, side: int = 200, hole: bool = False) -> SourcePhotograph:
     """A brown ellipse on yellow, with a dark dot that counts as a defect."""
     rng = np.random.default_rng(seed)
     picture = np.full((side, side, 3), (230, 210, 40), np.uint8)
@@ -32,13 +32,13 @@ def part(seed: int, *, side: int = 200, hole: bool = False) -> Source:
     if hole:
         cv2.circle(mask, (side // 2 + 20, side // 2 - 10), 9, 1, -1)
         picture[mask > 0] = (20, 20, 20)
-    return Source(picture, mask > 0)
+    return SourcePhotograph(picture, mask > 0)
 
 
 def test_upright_view_at_zoom_one_copies_pixels() -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (300, 280, 3), np.uint8)
-    source = Source(picture, np.zeros((300, 280), bool))
+    source = SourcePhotograph(picture, np.zeros((300, 280), bool))
     view = upright_view(np.array([150.3, 140.8]), SMALL, 1.0)
     left, top = (round(float(v)) for v in view.matrix[:, 2])
     cut = cut_picture(source, view)
@@ -59,7 +59,7 @@ def test_shrunk_view_averages_what_it_skips() -> None:
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[::2] = 255
     view = upright_view(np.array([255.5, 255.5]), SMALL, 4.0)
-    cut = cut_picture(Source(stripes, np.zeros((512, 512), bool)), view)
+    cut = cut_picture(SourcePhotograph(stripes, np.zeros((512, 512), bool)), view)
     assert np.abs(cut[8:-8, 8:-8].astype(int) - 127).max() <= 2
 
 
@@ -99,13 +99,13 @@ def test_masks_fall_on_the_part_and_differ() -> None:
     assert (np.mean(masks, axis=0) < 0.6).all()
 
 
-def ring(turn: float, *, width: float = 1) -> Source:
+def ring(turn: float, *, width: float = 1) -> SourcePhotograph:
     """A part whose outline is round, or an ellipse, with a chip at the end of an axis."""
     picture, chip = np.full((200, 200, 3), 230, np.uint8), np.zeros((200, 200), np.uint8)
     cv2.ellipse(picture, (100, 100), (70, int(70 * width)), turn, 0, 360, (90, 90, 90), -1)
     end = 100 + 60 * np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
     cv2.circle(chip, (round(end[0]), round(end[1])), 8, 1, -1)
-    return Source(picture, chip > 0)
+    return SourcePhotograph(picture, chip > 0)
 
 
 @pytest.mark.parametrize("width", [1, 0.6])

@@ -8,7 +8,7 @@ from blemish.api.edits import Edits, fill_photograph, repair_photograph
 from blemish.api.inputs import MASK_IN_MEMORY, MEMORY, Photo, mask_of, original_of
 from blemish.api.item import Item
 from blemish.checkpoint import Bundle
-from blemish.checkpoint import load as find
+from blemish.checkpoint import load_bundle as find
 from blemish.devices import choose_device
 from blemish.editing.fill import Filler, Filling
 from blemish.errors import OptionError
@@ -19,7 +19,7 @@ from blemish.names import Device, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Order, Part, drawn_on, order_on
+from blemish.synthesis.request import Part, Request, drawn_on, order_on
 from blemish.synthesis.synthesize import Synthesizer
 
 WORKERS = 4  # sets of options whose networks are kept
@@ -224,7 +224,7 @@ def _order(
     plan: SynthesisOptions,
     seed: int,
     strength: float,
-) -> Order:
+) -> Request:
     original = original_of(photo)
     if mask is None:
         learned = worker.masks if plan.mask_kind == "learned" else None

@@ -12,7 +12,7 @@ from blemish.files import alone
 from blemish.levels import Levels
 from blemish.manifest import NOTHING_CHANGED
 from blemish.names import ItemOutcome
-from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.dataset import Dataset, SyntheticItem
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Item:
         made: What a data set writes.
     """
 
-    made: Synthetic
+    made: SyntheticItem
 
     @property
     def image(self) -> Levels:

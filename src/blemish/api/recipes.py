@@ -12,12 +12,12 @@ from blemish.errors import BlemishError
 from blemish.files import alone
 from blemish.names import Device
 from blemish.reading import read_as
-from blemish.synthesis.batch.batch import Batch, workplace_of
+from blemish.synthesis.batch.batch import BatchFolder, workplace_of
 from blemish.synthesis.batch.comparison import Comparison
 from blemish.synthesis.batch.pool import refuse_workers, usual_workers
 from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.batch.tasks import task_of
-from blemish.synthesis.dataset import Synthetic
+from blemish.synthesis.dataset import SyntheticItem
 
 if TYPE_CHECKING:
     import ray.data  # pyright: ignore[reportMissingImports]
@@ -101,7 +101,7 @@ class RecipeItems:
         count = usual_workers(self.device) if workers is None else workers
         refuse_workers(count)
         with alone(Path(out)):
-            batch = Batch(self.recipe, Path(out), device=self.device, keep_all=keep_all)
+            batch = BatchFolder(self.recipe, Path(out), device=self.device, keep_all=keep_all)
             for _ in batch.make(workers=count):
                 pass
             return batch.finish()
@@ -159,6 +159,6 @@ def _compared(item: Item, known: Comparison) -> Item:
     return Item(replace(made, reasons=tuple(decided["reasons"])))
 
 
-def _row(made: Synthetic) -> dict[str, Any]:
+def _row(made: SyntheticItem) -> dict[str, Any]:
     facts = {name: made.facts[name] for name in ("photograph", "fingerprint")}
     return {"name": made.name, "outcome": "kept", "reasons": [], "files": {}, **facts}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.devices import choose_device
-from blemish.evaluation.synthesis.report import Plan, prepare
+from blemish.evaluation.synthesis.report import ComparisonOptions, prepare_comparison
 from blemish.names import Device, ExportFormat, FeatureChoice
 from blemish.synthesis.export.export import Exported
 from blemish.synthesis.export.export import export as write
@@ -96,7 +96,7 @@ def evaluate(
         BundleError: Weights are missing or damaged.
         OutputError: `out` can't be written to.
     """
-    plan = Plan(
+    plan = ComparisonOptions(
         real=Path(real),
         synthetic=Path(synthetic),
         features=features,
@@ -104,4 +104,4 @@ def evaluate(
         everything=everything,
         device=choose_device(device),
     )
-    return prepare(plan).run(Path(out))
+    return prepare_comparison(plan).run(Path(out))

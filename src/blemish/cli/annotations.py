@@ -11,7 +11,7 @@ from blemish.cli.progress import Progress, print_json
 from blemish.names import AnnotationChoice, BoxUse
 
 if TYPE_CHECKING:
-    from blemish.data.importing.importing import Imported, Method
+    from blemish.data.importing.importing import Imported, ProposalMethod
 
 MOST_NAMED = 5
 SPLITS = "A split of the source is not kept: trainings take the first third of each type by name."
@@ -68,15 +68,15 @@ def import_annotations(
         _print(done, out)
 
 
-def _method(bundle: str | None) -> "Method":
+def _method(bundle: str | None) -> "ProposalMethod":
     if bundle is None:
         from blemish.data.importing.propose import BY_GOOD
 
         return BY_GOOD
-    from blemish.checkpoint import load
+    from blemish.checkpoint import load_bundle
     from blemish.synthesis.repair import by_windows
 
-    return by_windows(load(bundle))
+    return by_windows(load_bundle(bundle))
 
 
 def _found(done: "Imported") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from blemish.files import alone
 from blemish.names import Device, Engine, StoreName
 
 if TYPE_CHECKING:
-    from blemish.synthesis.batch.batch import Batch
+    from blemish.synthesis.batch.batch import BatchFolder
     from blemish.synthesis.batch.recipe import Recipe
     from blemish.synthesis.batch.shard_run import ShardRun
     from blemish.synthesis.batch.shards import Shard
@@ -106,11 +106,11 @@ def gather(out: Made, as_json: Json = False) -> None:
 def _make_here(
     recipe: "Recipe", out: Path, workers: int, making: dict[str, Any], *, as_json: bool
 ) -> None:
-    from blemish.synthesis.batch.batch import Batch
+    from blemish.synthesis.batch.batch import BatchFolder
 
     start = time.monotonic()
     with carried_on(), alone(out):
-        begun = Batch(recipe, out, **making)
+        begun = BatchFolder(recipe, out, **making)
         before = begun.done
         _make(begun, workers)
         figures = begun.finish()
@@ -158,7 +158,7 @@ def _make_shard(
     print(f"This was shard {shard}; after the last one: blemish gather {out}")
 
 
-def _make(batch: "Batch | ShardRun", workers: int) -> None:
+def _make(batch: "BatchFolder | ShardRun", workers: int) -> None:
     with Progress("making", len(batch)) as progress:
         if batch.done < len(batch):
             progress.part(batch.done)

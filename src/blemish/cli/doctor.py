@@ -27,7 +27,7 @@ TRAIN = "blemish train generator DATA --out BUNDLE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckResult:
     """Result of one check.
 
     Attributes:
@@ -51,7 +51,7 @@ def doctor(as_json: Json = False, fetch: Flag = False) -> None:
         as_json: Print JSON instead of lines.
         fetch: Download missing weights of feature networks.
     """
-    findings = list(examine(fetch=fetch))
+    findings = list(run_checks(fetch=fetch))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -61,10 +61,10 @@ def doctor(as_json: Json = False, fetch: Flag = False) -> None:
         raise BlemishError(f"{', '.join(broken)} can't be used; stdout gives the reasons.")
 
 
-def examine(*, fetch: bool = False) -> Iterator[Finding]:
+def run_checks(*, fetch: bool = False) -> Iterator[CheckResult]:
     """All findings; without a working PyTorch, only those about versions."""
-    yield Finding(about="version", name="blemish", text=__version__)
-    yield Finding(about="version", name="python", text=platform.python_version())
+    yield CheckResult(about="version", name="blemish", text=__version__)
+    yield CheckResult(about="version", name="python", text=platform.python_version())
     versions = [_version(name) for name in PACKAGES]
     yield from versions
     if all(finding.state == "fine" for finding in versions):
@@ -73,39 +73,41 @@ def examine(*, fetch: bool = False) -> Iterator[Finding]:
         yield from _features(fetch)
 
 
-def _version(name: str) -> Finding:
+def _version(name: str) -> CheckResult:
     try:
         text = import_module(name).__version__
     except Exception as error:  # a missing library, or one of another build, fails in many ways
         todo = "python -m pip install --force-reinstall blemish"
-        return Finding(about="version", name=name, state="broken", text=_first(error), todo=todo)
-    return Finding(about="version", name=name, text=str(text))
+        return CheckResult(
+            about="version", name=name, state="broken", text=_first(error), todo=todo
+        )
+    return CheckResult(about="version", name=name, text=str(text))
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[CheckResult]:
     import torch
 
     text = f"cores: {os.cpu_count()}, threads of PyTorch: {torch.get_num_threads()}"
-    yield Finding(about="device", name="cpu", text=text)
+    yield CheckResult(about="device", name="cpu", text=text)
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
         text = f"{card.name}, {card.total_memory / 2**30:.0f} GiB"
-        yield Finding(about="device", name=f"cuda:{index}", text=text)
+        yield CheckResult(about="device", name=f"cuda:{index}", text=text)
     if not torch.cuda.is_available():
         text = "PyTorch finds none; training on the CPU is slower"
-        yield Finding(about="device", name="cuda", state="missing", text=text)
+        yield CheckResult(about="device", name="cuda", state="missing", text=text)
 
 
-def _bundles() -> Iterator[Finding]:
+def _bundles() -> Iterator[CheckResult]:
     from blemish.checkpoint import embedded_bundles
 
     yield from map(_bundle, embedded_bundles())
     if not embedded_bundles():
         text = "none is embedded in this version"
-        yield Finding(about="bundle", name="embedded", state="missing", text=text, todo=TRAIN)
+        yield CheckResult(about="bundle", name="embedded", state="missing", text=text, todo=TRAIN)
 
 
-def _bundle(name: str) -> Finding:
+def _bundle(name: str) -> CheckResult:
     from blemish.checkpoint import EMBEDDED, Bundle
     from blemish.models.load import load_generator
 
@@ -116,11 +118,11 @@ def _bundle(name: str) -> Finding:
             bundle.tensors(file.stem)
     except BlemishError as error:
         todo = "python -m pip install --force-reinstall blemish"
-        return Finding(about="bundle", name=name, state="broken", text=str(error), todo=todo)
-    return Finding(about="bundle", name=name, text=f"sha256 {bundle.digest}")
+        return CheckResult(about="bundle", name=name, state="broken", text=str(error), todo=todo)
+    return CheckResult(about="bundle", name=name, text=f"sha256 {bundle.digest}")
 
 
-def _features(fetch: bool) -> Iterator[Finding]:
+def _features(fetch: bool) -> Iterator[CheckResult]:
     from blemish.features import load_features
     from blemish.names import NetworkName
 
@@ -129,13 +131,13 @@ def _features(fetch: bool) -> Iterator[Finding]:
             network = load_features(name, download=fetch)
         except BlemishError as error:
             text, todo = getattr(error, "got", str(error)), FETCH
-            yield Finding(about="features", name=name, state="missing", text=text, todo=todo)
+            yield CheckResult(about="features", name=name, state="missing", text=text, todo=todo)
         else:
             text = f"weights trained with {network.convention}'s input convention"
-            yield Finding(about="features", name=name, text=text)
+            yield CheckResult(about="features", name=name, text=text)
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[CheckResult]) -> None:
     for finding in findings:
         state = "" if finding.state == "fine" else f"{finding.state}: "
         print(f"{finding.about:<9} {finding.name:<17} {state}{finding.text}")

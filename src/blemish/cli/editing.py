@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from blemish.cli.inversion import OF_METHOD, How
+from blemish.cli.inversion import OF_METHOD, SearchFlags
 from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from blemish.editing.directions import Direction
     from blemish.editing.result import KeptDetail
     from blemish.editing.subjects import EditSubject
-    from blemish.inversion.methods import Method
+    from blemish.inversion.methods import InversionMethod
     from blemish.inversion.model import Model
     from blemish.types import Codes
 
@@ -47,9 +47,9 @@ class EditSearch:
     search_steps: Annotated[int | None, arg(help_behavior_hint=OF_METHOD)] = None
     seconds: Annotated[float | None, arg(help_behavior_hint="(default: no limit)")] = None
 
-    def how(self) -> How:
+    def how(self) -> SearchFlags:
         """The same as `blemish invert` takes it."""
-        return How(
+        return SearchFlags(
             method=self.method, space=self.space, steps=self.search_steps, seconds=self.seconds
         )
 
@@ -135,7 +135,7 @@ class Desk:
     run: EditRun
     bundle: "Bundle"
     model: "Model"
-    method: "Method"
+    method: "InversionMethod"
     detail: "KeptDetail | None"
 
     def parts(self, *names: str) -> "list[EditSubject]":

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from tyro.conf import arg
 
-from blemish.cli.inversion import How
+from blemish.cli.inversion import SearchFlags
 from blemish.cli.options import Flag, Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
-from blemish.names import Device, FeatureChoice, InversionMethod, Space
+from blemish.names import Device, FeatureChoice, InversionName, Space
 
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
-    from blemish.inversion.methods import Method
+    from blemish.inversion.methods import InversionMethod
 
 Methods = Annotated[
     str | None,
@@ -62,18 +62,18 @@ def inversion(
     """
     from blemish.checkpoint import find_bundle
     from blemish.devices import choose_device
-    from blemish.evaluation.inversion.survey import Plan, prepare
+    from blemish.evaluation.inversion.survey import SurveyOptions, prepare_survey
     from blemish.files import ensure_writable
     from blemish.inversion.model import load_model
 
-    plan = Plan(
+    plan = SurveyOptions(
         images=images, foreign=foreign, samples=samples, limit=limit, seed=seed, batch=batch
     )
     found = find_bundle(bundle)
     wanted = _chosen(methods, _able(found.has("encoder")), found.has("encoder"))
     tried = _methods(wanted, _names("spaces", spaces, get_args(Space)), steps, found)
     model = load_model(found, choose_device(device))
-    survey = prepare(found, model, plan)
+    survey = prepare_survey(found, model, plan)
     ensure_writable(out)
     with Progress("inverting", survey.total * len(tried)) as progress:
         report = survey.put(tried, out, progress.part)
@@ -113,10 +113,10 @@ def synthesis(
         json: Print the figures as JSON.
     """
     from blemish.devices import choose_device
-    from blemish.evaluation.synthesis.report import Plan, prepare
+    from blemish.evaluation.synthesis.report import ComparisonOptions, prepare_comparison
 
-    comparison = prepare(
-        Plan(
+    comparison = prepare_comparison(
+        ComparisonOptions(
             real=real,
             synthetic=synthetic,
             features=features,
@@ -150,13 +150,13 @@ def _told(kind: str, found: dict[str, Any]) -> str:
 
 
 def _able(encoder: bool) -> tuple[str, ...]:
-    return tuple(name for name in get_args(InversionMethod) if encoder or name not in NEEDS_ENCODER)
+    return tuple(name for name in get_args(InversionName) if encoder or name not in NEEDS_ENCODER)
 
 
 def _chosen(methods: str | None, able: tuple[str, ...], encoder: bool) -> list[str]:
     if methods is None:
         return [*able]
-    chosen = _names("methods", methods, get_args(InversionMethod))
+    chosen = _names("methods", methods, get_args(InversionName))
     lacking = [name for name in chosen if name not in able]
     if lacking:
         raise OptionError(
@@ -181,14 +181,16 @@ def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
 
 def _methods(
     names: list[str], spaces: list[str], steps: int | None, bundle: "Bundle"
-) -> "list[Method]":
+) -> "list[InversionMethod]":
     """Each method in each space that it supports."""
     made = []
     for name in names:
         for space in spaces:
             if (name, space) != ("encode", "z"):
                 how: Any = {"method": name, "space": space}
-                made.append(How(**how, steps=None if name == "encode" else steps).chosen(bundle))
+                made.append(
+                    SearchFlags(**how, steps=None if name == "encode" else steps).chosen(bundle)
+                )
     if not made:
         raise OptionError(
             got="--methods encode with --spaces z",

@@ -23,11 +23,11 @@ def export_model(bundle: Source, out: Path, format: ModelFormat = "stylegan2-ada
     from rich.console import Console
     from rich.progress import track
 
-    from blemish.checkpoint import load
+    from blemish.checkpoint import load_bundle
     from blemish.interop.export import export_state
     from blemish.interop.onnx import export_onnx
 
-    found, aside = load(bundle), Console(stderr=True)
+    found, aside = load_bundle(bundle), Console(stderr=True)
     if format == "onnx":
         written = export_onnx(
             found,

@@ -43,12 +43,12 @@ def import_model(
         types: Names for the defect types; DFMGAN has one type without a name.
         json: Print the contents of the file as JSON.
     """
-    from blemish.interop import read, write_bundle
+    from blemish.interop import read_foreign, write_bundle
     from blemish.inversion.domain import fit_domain
     from blemish.inversion.model import SAMPLES
 
     names = tuple(dict.fromkeys(name.strip() for name in types.split(",")))
-    foreign = read(file, label=label, types=names)
+    foreign = read_foreign(file, label=label, types=names)
     with Progress("computing statistics of the codes", SAMPLES) as progress:
 
         def learn(generator: "Generator") -> dict[str, "Tensor"]:

@@ -17,7 +17,7 @@ from blemish.names import (
     Device,
     Fidelity,
     InversionChoice,
-    InversionMethod,
+    InversionName,
     PrecisionChoice,
     SearchStart,
     Space,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.descent import Watch
     from blemish.inversion.invert import Inversion
-    from blemish.inversion.methods import Method
+    from blemish.inversion.methods import InversionMethod
     from blemish.inversion.model import Model
     from blemish.inversion.trajectory import Trajectory
 
@@ -35,7 +35,7 @@ OF_METHOD = "(default: the method's)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class SearchFlags:
     """Options of the inversion method.
 
     Attributes:
@@ -60,7 +60,7 @@ class How:
     noise_weight: Annotated[float | None, arg(help_behavior_hint="(default: 0)")] = None
     precision: PrecisionChoice = "auto"
 
-    def chosen(self, bundle: "Bundle") -> "Method":
+    def chosen(self, bundle: "Bundle") -> "InversionMethod":
         """The method with its options.
 
         Raises:
@@ -71,7 +71,7 @@ class How:
         name = usual_name(bundle.has("encoder")) if self.method == "auto" else self.method
         return replace(self, method=name)._made(name)
 
-    def _made(self, name: InversionMethod) -> "Method":
+    def _made(self, name: InversionName) -> "InversionMethod":
         from blemish.inversion.methods import METHODS
 
         self._refuse("start", "optimize")
@@ -97,13 +97,13 @@ class How:
             )
 
 
-FlatHow = Annotated[How, arg(name="")]
+FlatHow = Annotated[SearchFlags, arg(name="")]
 
 
 def invert(
     image: tuple[Path, ...],
     bundle: str = "hazelnut",
-    how: FlatHow = How(),
+    how: FlatHow = SearchFlags(),
     defect: Flag = False,
     fidelity: Fidelity = "codes",
     trajectory: Flag = False,

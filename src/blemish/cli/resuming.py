@@ -68,11 +68,11 @@ def _refuse_misfits(known: Mapping[str, Any], folder: Path) -> Reading:
     Returns:
         How the training read pictures.
     """
-    from blemish.documents import fill
+    from blemish.documents import dataclass_from
 
     try:
-        fill(Run, {k: known[k] for k in _SHARED if k in known}, "its options")
-        return fill(Reading, {k: known[k] for k in _READING if k in known}, "its options")
+        dataclass_from(Run, {k: known[k] for k in _SHARED if k in known}, "its options")
+        return dataclass_from(Reading, {k: known[k] for k in _READING if k in known}, "its options")
     except (ValueError, OptionError) as error:
         raise BundleError(
             got=f"the state in {folder}, in which {error}",

@@ -19,7 +19,7 @@ from blemish.synthesis.removed import refuse_removed
 if TYPE_CHECKING:
     import numpy as np
 
-    from blemish.synthesis.request import Order
+    from blemish.synthesis.request import Request
     from blemish.synthesis.synthesize import Synthesizer
 
 Masks = Annotated[
@@ -117,7 +117,7 @@ def _refuse_typeless(defect: tuple[str, ...]) -> None:
 
 def _read(
     normal: Path, mask: tuple[Path, ...], defect: tuple[str, ...], **known: Any
-) -> "list[Order]":
+) -> "list[Request]":
     """Requests under given masks: one for each mask of a folder, or one for all defects."""
     from blemish.synthesis.request import read_orders, read_together
 
@@ -178,12 +178,12 @@ def demo(
 
 def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int], np.ndarray]":
     """Masks by the bundle's mask generator if it knows the type, else strokes and blobs."""
-    from blemish.synthesis.demo import draw_mask
+    from blemish.synthesis.demo import draw_demo_mask
     from blemish.synthesis.masks.draw import learned_mask
     from blemish.synthesis.masks.learned import NETWORK
 
     if worker.bundle is None or not worker.bundle.has(NETWORK) or kind not in worker.masks.types:
-        return draw_mask
+        return draw_demo_mask
     return lambda picture, seed: learned_mask(worker.masks, picture, kind, seed)
 
 

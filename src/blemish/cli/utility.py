@@ -56,12 +56,12 @@ def utility(
     import torch
 
     from blemish.devices import choose_device
-    from blemish.evaluation.utility.evaluate import prepare
+    from blemish.evaluation.utility.evaluate import prepare_utility
     from blemish.evaluation.utility.page import NAMES, told
-    from blemish.evaluation.utility.plan import Plan
+    from blemish.evaluation.utility.plan import UtilityOptions
     from blemish.evaluation.utility.report import report
 
-    plan = Plan(
+    plan = UtilityOptions(
         real=real,
         synthetic=synthetic,
         arms=() if arms is None else tuple(name.strip() for name in arms.split(",")),
@@ -73,7 +73,7 @@ def utility(
         limit_good=limit_good,
     )
     target = torch.device(choose_device(device))
-    trial = prepare(plan)
+    trial = prepare_utility(plan)
     with Progress("training", plan.total) as progress:
         found = report(trial, out, target, progress.part)
     if json:

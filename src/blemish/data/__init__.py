@@ -2,7 +2,7 @@
 
 from blemish.data.augment import Symmetries, augment, augment_stack
 from blemish.data.check import Check, Complaint, check
-from blemish.data.folder import DefectFolder, Photograph, as_sample, load
+from blemish.data.folder import DefectFolder, Photograph, as_sample, load_pictures
 
 __all__ = [
     "Check",
@@ -14,5 +14,5 @@ __all__ = [
     "augment",
     "augment_stack",
     "check",
-    "load",
+    "load_pictures",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from blemish.data.examine import Complaint, Finding, examine, named, text_of
+from blemish.data.examine import Complaint, ExaminedPhotograph, examine_photograph, named, text_of
 from blemish.data.folder import (
     DefectFolder,
     Photograph,
@@ -106,7 +106,9 @@ def check(root: Path | str, *, resolution: int = RESOLUTION, track: Track = iter
         if not pictures_in(Path(root)):
             raise
         return _check_plain(Path(root), error)
-    findings = [examine(photograph, resolution) for photograph in track(folder.photographs)]
+    findings = [
+        examine_photograph(photograph, resolution) for photograph in track(folder.photographs)
+    ]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
     complaints += [*_orphans(folder), *_shared_masks(folder)]
     twice = [*_duplicates(findings)]
@@ -139,7 +141,7 @@ def _proposals(root: Path) -> tuple[list[Complaint], list[Complaint]]:
 def _check_plain(root: Path, error: DataError) -> Check:
     """A folder of pictures that is in no layout: what is wrong with each as a photograph."""
     good = [Photograph(path=path, kind=GOOD, split="train") for path in pictures_in(root)]
-    findings = [examine(photograph, RESOLUTION) for photograph in good]
+    findings = [examine_photograph(photograph, RESOLUTION) for photograph in good]
     complaints = [complaint for finding in findings for complaint in finding.complaints]
     todo = f"has no photographs in train/ or test/; expected {error.expected}"
     return Check(
@@ -198,9 +200,9 @@ def _shared_masks(folder: DefectFolder) -> Iterator[Complaint]:
             yield Complaint(path=path, text=f"is the mask of {count} photographs")
 
 
-def _duplicates(findings: Iterable[Finding]) -> Iterator[tuple[Complaint, bool]]:
+def _duplicates(findings: Iterable[ExaminedPhotograph]) -> Iterator[tuple[Complaint, bool]]:
     """Photographs that occur again, and whether that is because they show several types."""
-    first: dict[bytes, Finding] = {}
+    first: dict[bytes, ExaminedPhotograph] = {}
     for finding in findings:
         photograph = finding.photograph
         if finding.digest is None:
@@ -216,14 +218,14 @@ def _duplicates(findings: Iterable[Finding]) -> Iterator[tuple[Complaint, bool]]
             yield Complaint(path=photograph.path, text=text), several
 
 
-def _rows(findings: Iterable[Finding]) -> tuple[Row, ...]:
-    groups: defaultdict[tuple[Split, str], list[Finding]] = defaultdict(list)
+def _rows(findings: Iterable[ExaminedPhotograph]) -> tuple[Row, ...]:
+    groups: defaultdict[tuple[Split, str], list[ExaminedPhotograph]] = defaultdict(list)
     for finding in findings:
         groups[finding.photograph.split, finding.photograph.kind].append(finding)
     return tuple(_row(*key, group) for key, group in groups.items())
 
 
-def _row(split: Split, kind: str, findings: list[Finding]) -> Row:
+def _row(split: Split, kind: str, findings: list[ExaminedPhotograph]) -> Row:
     sizes = Counter(finding.size for finding in findings if finding.size)
     areas = [finding.mask_percent for finding in findings if finding.mask_percent is not None]
     return Row(

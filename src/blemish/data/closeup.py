@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from blemish.pictures import fit, fit_mask
+from blemish.pictures import fit_mask, fit_square
 
 WIDER = 1.5  # relative to the mask's extent
 LEAST_SHARE = 1 / 16  # minimum side of a square, as a fraction of the image's longer side
@@ -26,7 +26,7 @@ def close_up(
     near = picture[np.clip(rows, 0, h - 1)[:, None], np.clip(columns, 0, w - 1)]
     marked = mask[np.clip(rows, 0, h - 1)[:, None], np.clip(columns, 0, w - 1)]
     marked &= ((rows >= 0) & (rows < h))[:, None] & (columns >= 0) & (columns < w)
-    return fit(near, side), fit_mask(marked, side)
+    return fit_square(near, side), fit_mask(marked, side)
 
 
 def bare(

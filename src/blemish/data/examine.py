@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from blemish.data.folder import LEAST_MARKED, Photograph
 from blemish.data.names import GOOD
-from blemish.decode import Decoded, Header, decode, header
+from blemish.decode import Decoded, PictureHeader, decode, header
 from blemish.errors import DataError
 from blemish.levels import colours_of
 from blemish.mask_levels import Marks
@@ -30,7 +30,7 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ExaminedPhotograph:
     """One photograph, read and let go; None stands for what could not be read.
 
     Attributes:
@@ -49,21 +49,23 @@ class Finding:
     notes: tuple[Complaint, ...] = ()
     complaints: tuple[Complaint, ...] = ()
 
-    def having(self, path: Path, *complaints: str, notes: Iterable[str] = ()) -> "Finding":
+    def having(
+        self, path: Path, *complaints: str, notes: Iterable[str] = ()
+    ) -> "ExaminedPhotograph":
         """The same with more said of a file."""
         fresh = tuple(Complaint(path=path, text=text) for text in complaints)
         known = tuple(Complaint(path=path, text=text) for text in notes)
         return replace(self, complaints=self.complaints + fresh, notes=self.notes + known)
 
 
-def examine(photograph: Photograph, resolution: int) -> Finding:
+def examine_photograph(photograph: Photograph, resolution: int) -> ExaminedPhotograph:
     """Read a photograph and its mask.
 
     Args:
         photograph: A photograph of a folder.
         resolution: Side of the model's pictures, at which the mask should still be seen.
     """
-    finding, path = Finding(photograph=photograph), photograph.path
+    finding, path = ExaminedPhotograph(photograph=photograph), photograph.path
     try:
         found = decode(path)
     except DataError as error:
@@ -74,7 +76,7 @@ def examine(photograph: Photograph, resolution: int) -> Finding:
     finding = finding.having(path, *_faults_of(path, found), notes=_notes_of(found))
     if photograph.kind == GOOD:
         return finding
-    known = Header(width=w, height=h, orientation=found.orientation)
+    known = PictureHeader(width=w, height=h, orientation=found.orientation)
     return _examine_mask(finding, known, resolution)
 
 
@@ -97,7 +99,9 @@ def _notes_of(found: Decoded) -> Iterator[str]:
         )
 
 
-def _examine_mask(finding: Finding, known: Header | None, resolution: int) -> Finding:
+def _examine_mask(
+    finding: ExaminedPhotograph, known: PictureHeader | None, resolution: int
+) -> ExaminedPhotograph:
     photograph, path = finding.photograph, finding.photograph.mask_path
     if path is None:
         text = f"has no mask in ground_truth/{photograph.kind}"
@@ -112,7 +116,9 @@ def _examine_mask(finding: Finding, known: Header | None, resolution: int) -> Fi
     return finding.having(path, *_faults_of_mask(mask), notes=notes)
 
 
-def _read_masks(finding: Finding, known: Header | None, path: Path) -> tuple[list[Marks], Finding]:
+def _read_masks(
+    finding: ExaminedPhotograph, known: PictureHeader | None, path: Path
+) -> tuple[list[Marks], ExaminedPhotograph]:
     """The files that a mask consists of, as far as they can be read."""
     found: list[Marks] = []
     for file in files_of(path):

@@ -25,8 +25,8 @@ from blemish.notes import note
 from blemish.pairs import files_of, read_kinds, read_mask_for
 from blemish.pictures import (
     OBLONG,
-    fit,
     fit_mask,
+    fit_square,
     is_oblong,
     mask_to_tensor,
     read_picture,
@@ -133,7 +133,7 @@ class DefectFolder:
         return f"DefectFolder({str(self.root)!r}, {len(self.photographs)} photographs)"
 
 
-def load(
+def load_pictures(
     photographs: Sequence[Photograph], resolution: int, *, track: Track = iter
 ) -> tuple[UInt8[np.ndarray, "n r r 3"], UInt8[np.ndarray, "n r r"]]:
     """Read photographs and their masks into memory, keeping only the resized ones.
@@ -154,7 +154,7 @@ def load(
     oblong = []
     for index, photograph in enumerate(track(photographs)):
         picture, mask = load_native(photograph)
-        pictures[index], masks[index] = fit(picture, resolution), fit_mask(mask, resolution)
+        pictures[index], masks[index] = fit_square(picture, resolution), fit_mask(mask, resolution)
         oblong += [photograph.path] if is_oblong(*picture.shape[:2]) else []
     _note_squeezed(oblong, len(photographs))
     _note_vanishing(photographs, masks)
@@ -174,7 +174,7 @@ def refuse_unmarked(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, 
 
 
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
-    """Result of `load`, as tensors."""
+    """Result of `load_pictures`, as tensors."""
     return Sample(image=to_tensor(pictures), mask=mask_to_tensor(masks))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from blemish.documents import fill, read_json
+from blemish.documents import dataclass_from, read_json
 from blemish.errors import DataError
 from blemish.files import check_path
 
@@ -59,7 +59,7 @@ def proposed_in(root: Path) -> Iterator[Path]:
         return
     document = read_json(path, "a record of proposed masks")
     try:
-        entries = {k: fill(Proposed, v, k) for k, v in _masks(document).items()}
+        entries = {k: dataclass_from(Proposed, v, k) for k, v in _masks(document).items()}
     except ValueError as problem:
         raise DataError(
             got=f"{path}, which can't be read ({problem})",

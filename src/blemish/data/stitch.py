@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
-from blemish.data.folder import DefectFolder, load, refuse_unmarked
+from blemish.data.folder import DefectFolder, load_pictures, refuse_unmarked
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 
@@ -84,7 +84,7 @@ def read_defects(
     chosen = [p for kind in types for p in folder.defects_to_learn(kind, first_third=third)]
     if not chosen:
         return None
-    pictures, masks = load(chosen, resolution)
+    pictures, masks = load_pictures(chosen, resolution)
     refuse_unmarked(chosen, masks)
     return cut_defects(pictures, masks, [types.index(p.kind) for p in chosen])
 

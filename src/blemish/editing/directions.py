@@ -26,7 +26,7 @@ from blemish.editing.factorise import principal_axes, sefa
 from blemish.editing.rows import scales_of
 from blemish.errors import BundleError, OptionError
 from blemish.models.generator import Generator
-from blemish.pictures import fit, to_picture
+from blemish.pictures import fit_square, to_picture
 from blemish.types import Codes
 
 NETWORK = "directions"
@@ -288,7 +288,9 @@ class _Learner:
         for some in rows.split(BATCH):
             codes = Codes(w=some.to(self.generator.mapping.w_avg.device))
             pictures = to_picture(self.generator(codes).image)
-            found.append(measured(np.stack([fit(picture, self.side) for picture in pictures])))
+            found.append(
+                measured(np.stack([fit_square(picture, self.side) for picture in pictures]))
+            )
             self.drawn += len(some)
             self.tell(self.drawn)
         return np.concatenate(found)

@@ -13,7 +13,7 @@ from blemish.checkpoint import Bundle
 from blemish.errors import DataError, OptionError
 from blemish.inversion.descent import Watch
 from blemish.inversion.invert import Inversion, invert, read_photograph
-from blemish.inversion.methods import Method
+from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model
 from blemish.inversion.saved import load_inversion
 from blemish.seeds import refuse_seeds
@@ -43,7 +43,7 @@ def find_subjects(
     names: Sequence[str],
     bundle: Bundle,
     model: Model,
-    method: Method,
+    method: InversionMethod,
     *,
     seed: int = 0,
     watch: Watch | None = None,

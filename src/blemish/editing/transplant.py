@@ -11,10 +11,10 @@ from torch import Tensor
 
 from blemish.devices import one_thread
 from blemish.inversion.descent import Found, Watch
-from blemish.inversion.encode import read
+from blemish.inversion.encode import predict_codes
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.model import Model
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 
 CONTEXT_WEIGHT = 0.2  # of a pixel outside the region; 0 lets the context drift
 
@@ -46,7 +46,7 @@ def diffuse_region(
     """
     inside = region.to(a.device)[None, None].float()
     composite = a.lerp(b, inside.expand_as(a))
-    likeness = Likeness.to(model.critic, composite, inside.clamp(min=CONTEXT_WEIGHT))
+    likeness = ReconstructionLoss.to(model.critic, composite, inside.clamp(min=CONTEXT_WEIGHT))
     rngs = [torch.Generator().manual_seed(seed)]
-    encoding = read(model, composite)
+    encoding = predict_codes(model, composite)
     return method.near(model, encoding, likeness, rngs=rngs, watch=watch)

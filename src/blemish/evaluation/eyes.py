@@ -21,7 +21,7 @@ LEAST_SIDE = 32  # minimum side of images for SqueezeNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Eyes:
+class FeatureExtractor:
     """Frozen feature network.
 
     Attributes:
@@ -35,7 +35,7 @@ class Eyes:
     compare: Callable[[list[Tensor], list[Tensor]], Float[Tensor, " n"]]
 
     @classmethod
-    def of_critic(cls, critic: Critic, side: int | None = None) -> "Eyes":
+    def of_critic(cls, critic: Critic, side: int | None = None) -> "FeatureExtractor":
         """The bundle's own perceptual space; images of any size are resized to `side` first."""
 
         def look(image: Float[Tensor, "n 3 _h _w"]) -> list[Tensor]:
@@ -46,7 +46,7 @@ class Eyes:
         return cls(name="critic", look=look, compare=feature_error)
 
     @classmethod
-    def of_network(cls, network: Network) -> "Eyes":
+    def of_network(cls, network: Network) -> "FeatureExtractor":
         """A classifier, with the distance of `features.perceptual_distance`."""
         return cls(
             name=network.name,

@@ -48,7 +48,7 @@ def draw_samples(
     return torch.cat([generator(generator.codes(part, psi=psi)).image for part in z.split(BATCH)])
 
 
-def judge_snapshots(
+def judge_generator_snapshots(
     folder: Path,
     config: GeneratorConfig,
     real: Float[Tensor, "m 3 h w"],

@@ -76,7 +76,7 @@ def judge_model(
     return found
 
 
-def judge_snapshots(
+def judge_window_snapshots(
     bundle: Bundle,
     network: FeatureNetwork,
     sources: Sources,
@@ -118,7 +118,7 @@ def choose_snapshot(
         BundleError: SqueezeNet's weights, which judge, are not found.
     """
     judge = load_features("squeezenet")
-    judged = judge_snapshots(bundle, judge, sources, on_progress=on_progress)
+    judged = judge_window_snapshots(bundle, judge, sources, on_progress=on_progress)
     return keep_most_real(bundle, judged) if judged else None
 
 

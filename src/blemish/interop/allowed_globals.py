@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from blemish.interop.refusal import Refused
+from blemish.interop.refusal import RefusedFile
 from blemish.interop.storage import DTYPES, Storage, Stored
 from blemish.interop.torch_file import read_legacy
 from blemish.interop.unpickle import Budget, Language, Meaning, Record, plain_key
@@ -29,7 +29,7 @@ class NumberKind:
     def build(self, state: Any) -> None:
         _version, order, *_ = state
         if order not in ("<", "|"):
-            raise Refused("holds numbers of the other byte order")
+            raise RefusedFile("holds numbers of the other byte order")
 
 
 class NumberArray:
@@ -47,7 +47,7 @@ def _array(*_: Any) -> NumberArray:
 
 def _number_kind(code: Any, *_: Any) -> NumberKind:
     if not isinstance(code, str) or code not in _NUMPY:
-        raise Refused("holds numbers of a kind that networks do not use")
+        raise RefusedFile("holds numbers of a kind that networks do not use")
     return NumberKind(code)
 
 
@@ -91,7 +91,7 @@ def _device(*parts: Any) -> str:
 def _persistent_object(meta: Any, *_: Any) -> Record:
     """Object that contains the source of its class, which is ignored."""
     if meta["type"] != "class" or not isinstance(meta["class_name"], str):
-        raise Refused("holds a persistent object of a kind that StyleGAN2-ADA does not write")
+        raise RefusedFile("holds a persistent object of a kind that StyleGAN2-ADA does not write")
     record = Record(meta["class_name"])
     record.build(meta["state"])
     return record
@@ -133,7 +133,7 @@ def snapshot_language(budget: Budget) -> Language:
     def storage(data: Any) -> Storage:
         found = read_legacy(BytesIO(data), memoryview(data), inner, budget)
         if not isinstance(found, Storage):
-            raise Refused("holds a torch file where a storage must be")
+            raise RefusedFile("holds a torch file where a storage must be")
         return found
 
     published = {

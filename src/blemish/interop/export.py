@@ -22,14 +22,14 @@ from blemish.models.residual import ResidualConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportedModel:
     """Written file, and its contents."""
 
     path: Path
     contents: str
 
 
-def export_state(bundle: Bundle, out: Path) -> list[Exported]:
+def export_state(bundle: Bundle, out: Path) -> list[ExportedModel]:
     """Write the backbone, and the critic beside it, for StyleGAN2-ADA.
 
     Args:
@@ -56,7 +56,7 @@ def export_state(bundle: Bundle, out: Path) -> list[Exported]:
     ensure_writable(out.parent)
     for path, (contents, header, tensors) in states.items():
         save_tensors(path, tensors, metadata={**header, "contents": contents})
-    return [Exported(path=path, contents=contents) for path, (contents, *_) in states.items()]
+    return [ExportedModel(path=path, contents=contents) for path, (contents, *_) in states.items()]
 
 
 _State = tuple[str, dict[str, str], dict[str, Tensor]]

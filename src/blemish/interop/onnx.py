@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.errors import OptionError
 from blemish.files import ensure_writable, replacing
-from blemish.interop.export import Exported
+from blemish.interop.export import ExportedModel
 from blemish.models.generator import Generator, Mapping
 from blemish.models.load import load_generator
 from blemish.types import Codes
@@ -95,7 +95,7 @@ class Graph:
 Track = Callable[[list[Graph]], Iterable[Graph]]
 
 
-def export_onnx(bundle: Bundle, out: Path, *, track: Track = iter) -> list[Exported]:
+def export_onnx(bundle: Bundle, out: Path, *, track: Track = iter) -> list[ExportedModel]:
     """Write the graphs of a bundle; none is written unless all could be made.
 
     Args:
@@ -121,7 +121,7 @@ def export_onnx(bundle: Bundle, out: Path, *, track: Track = iter) -> list[Expor
         path = out / f"{graph.name}.onnx"
         with replacing(path) as temporary:
             program.save(temporary)
-        written.append(Exported(path=path, contents=str(graph)))
+        written.append(ExportedModel(path=path, contents=str(graph)))
     return written
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blemish.interop.refusal import Refused, shown
+from blemish.interop.refusal import RefusedFile, shown
 
 MOST_VALUES = 1000
 Arguments = Mapping[str, Any]
@@ -60,7 +60,7 @@ _BRANCH: Arguments = {"mask_threshold": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ArgumentFacts:
     """Facts about a network from its arguments.
 
     Attributes:
@@ -78,7 +78,7 @@ class Told:
     strange: tuple[str, ...]
 
 
-def of_generator(given: Arguments) -> Told:
+def of_generator(given: Arguments) -> ArgumentFacts:
     """Read a generator's arguments.
 
     Raises:
@@ -90,7 +90,7 @@ def of_generator(given: Arguments) -> Told:
     return _told(options, 0, newer, strange)
 
 
-def of_critic(given: Arguments, *, newer: bool = False) -> Told:
+def of_critic(given: Arguments, *, newer: bool = False) -> ArgumentFacts:
     """Read a critic's arguments.
 
     Args:
@@ -103,11 +103,13 @@ def of_critic(given: Arguments, *, newer: bool = False) -> Told:
     strange = tuple(_strange(given, CRITIC))
     group = (given.get("epilogue_kwargs") or {}).get("mbstd_group_size", 4)
     if type(group) is not int or group < 1:
-        raise Refused(f"has a critic that compares {shown(group)} samples", expected="1 or more")
+        raise RefusedFile(
+            f"has a critic that compares {shown(group)} samples", expected="1 or more"
+        )
     return _told(given, group, newer, strange)
 
 
-def plain(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
+def as_json(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
     """Arguments as JSON values: tuples become lists.
 
     Raises:
@@ -116,14 +118,14 @@ def plain(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
     left = [MOST_VALUES] if left is None else left
     left[0] -= 1
     if left[0] < 0 or depth > 4:
-        raise Refused("has more arguments than a network has")
+        raise RefusedFile("has more arguments than a network has")
     if isinstance(value, dict):
-        return {str(k): plain(v, left, depth + 1) for k, v in value.items()}
+        return {str(k): as_json(v, left, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v, left, depth + 1) for v in value]
+        return [as_json(v, left, depth + 1) for v in value]
     if (isinstance(value, int) and abs(value) < 2**60) or isinstance(value, str | float | None):
         return value
-    raise Refused(f"has {shown(value)} as an argument")
+    raise RefusedFile(f"has {shown(value)} as an argument")
 
 
 def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str]:
@@ -134,15 +136,15 @@ def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str
         elif wanted is None:
             yield f"{shown(f'{path}{name}')[1:-1]}={shown(value)}"
         elif wanted is not _ANY and value != wanted:
-            raise Refused(
+            raise RefusedFile(
                 f"was built with {path}{name} = {_text(value)}",
                 expected=f"{path}{name} = {_text(wanted)}, the only one that Blemish supports",
                 todo="Train a generator with 'blemish train generator', or import another one.",
             )
 
 
-def _told(given: Arguments, group: int, newer: bool, strange: tuple[str, ...]) -> Told:
-    return Told(
+def _told(given: Arguments, group: int, newer: bool, strange: tuple[str, ...]) -> ArgumentFacts:
+    return ArgumentFacts(
         clamp=_clamp(given, _NEWER_CLAMP if newer else None),
         group=group,
         halves=bool(given.get("num_fp16_res", newer)),
@@ -154,7 +156,9 @@ def _told(given: Arguments, group: int, newer: bool, strange: tuple[str, ...]) -
 def _clamp(given: Arguments, default: float | None) -> float | None:
     value = given.get("conv_clamp", default)
     if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
-        raise Refused(f"clamps activations to {shown(value)}", expected="a positive number or None")
+        raise RefusedFile(
+            f"clamps activations to {shown(value)}", expected="a positive number or None"
+        )
     return value
 
 

@@ -7,7 +7,7 @@ arguments as `_init_args` and `_init_kwargs`.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from blemish.interop.refusal import Refused, shown
+from blemish.interop.refusal import RefusedFile, shown
 from blemish.interop.storage import Stored
 from blemish.interop.unpickle import Record
 
@@ -21,15 +21,15 @@ def tensors_in(module: Record, prefix: str = "", depth: int = 0) -> Iterator[tup
         Refused: It is nested too deeply, or has something else in a tensor's place.
     """
     if depth > DEEPEST:
-        raise Refused(f"has modules nested more than {DEEPEST} deep")
+        raise RefusedFile(f"has modules nested more than {DEEPEST} deep")
     for name, value in [*_dict(module, "_parameters"), *_dict(module, "_buffers")]:
         if value is not None and not isinstance(value, Stored):
-            raise Refused(f"holds {shown(value)} where a tensor must be")
+            raise RefusedFile(f"holds {shown(value)} where a tensor must be")
         if value is not None:
             yield f"{prefix}{name}", value
     for name, inner in _dict(module, "_modules"):
         if not isinstance(inner, Record):
-            raise Refused(f"holds {shown(inner)} where a module must be")
+            raise RefusedFile(f"holds {shown(inner)} where a module must be")
         yield from tensors_in(inner, f"{prefix}{name}.", depth + 1)
 
 
@@ -42,14 +42,14 @@ def arguments_of(module: Record, order: tuple[str, ...]) -> dict[str, Any]:
     """
     given, named = module.state.get("_init_args", ()), module.state.get("_init_kwargs")
     if not isinstance(given, tuple | list) or len(given) > len(order):
-        raise Refused(f"has a {shown(module.name)} with invalid arguments")
+        raise RefusedFile(f"has a {shown(module.name)} with invalid arguments")
     if not isinstance(named, Mapping):
-        raise Refused(f"has a {shown(module.name)} without constructor arguments")
+        raise RefusedFile(f"has a {shown(module.name)} without constructor arguments")
     return {**dict(zip(order, given, strict=False)), **named}
 
 
 def _dict(module: Record, name: str) -> list[tuple[str, Any]]:
     values = module.state.get(name, {})
     if not isinstance(values, dict):
-        raise Refused(f"has a {shown(module.name)} whose {name} is not a dict")
+        raise RefusedFile(f"has a {shown(module.name)} whose {name} is not a dict")
     return [(str(key), value) for key, value in values.items()]

@@ -13,7 +13,7 @@ from typing import Any
 from blemish.errors import BundleError
 from blemish.interop.allowed_globals import checkpoint_language, snapshot_language
 from blemish.interop.foreign import Foreign
-from blemish.interop.refusal import KNOWN, Refused
+from blemish.interop.refusal import KNOWN, RefusedFile
 from blemish.interop.rosinality import from_checkpoint
 from blemish.interop.safetensors_state import from_safetensors
 from blemish.interop.states import Facts
@@ -24,7 +24,7 @@ from blemish.interop.unpickle import Budget, unpickle
 MOST_BYTES = 8 * 2**30
 
 
-def read(file: Path, *, label: int = 0, types: tuple[str, ...] = ("defect",)) -> Foreign:
+def read_foreign(file: Path, *, label: int = 0, types: tuple[str, ...] = ("defect",)) -> Foreign:
     """Read a generator that was trained elsewhere, with its critics if it has them.
 
     Args:
@@ -40,7 +40,7 @@ def read(file: Path, *, label: int = 0, types: tuple[str, ...] = ("defect",)) ->
     data = _bytes(file)
     try:
         name, foreign = _read(file, data, Facts(label=label, types=types))
-    except Refused as refused:
+    except RefusedFile as refused:
         raise refused.of(file) from refused
     digest = hashlib.sha256(data).hexdigest()
     source = {"format": name, "file": file.name, "sha256": digest, **foreign.source}
@@ -56,7 +56,9 @@ def _read(file: Path, data: bytes, facts: Facts) -> tuple[str, Foreign]:
         return _read_pickle(data, facts)
     if data[8:9] == b"{":
         return "safetensors", from_safetensors(file, facts)
-    raise Refused("has a format that Blemish does not know", todo="Check that the file is right.")
+    raise RefusedFile(
+        "has a format that Blemish does not know", todo="Check that the file is right."
+    )
 
 
 def _read_pickle(data: bytes, facts: Facts) -> tuple[str, Foreign]:

@@ -13,7 +13,7 @@ SPOILT = "Download the file again from its source; nothing of this one was used.
 
 
 @dataclass(frozen=True)
-class Refused(Exception):
+class RefusedFile(Exception):
     """Error inside this package; `of` completes it with the file name.
 
     Attributes:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from blemish.interop.foreign import Foreign
-from blemish.interop.refusal import Refused, shown
+from blemish.interop.refusal import RefusedFile, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
 from blemish.interop.storage import Stored, tensors_of
 from blemish.interop.variants import completed, unwrapped
@@ -99,7 +99,7 @@ def from_checkpoint(checkpoint: Any, facts: Facts, *, nbytes: int) -> Foreign:
 
 def _parts(checkpoint: Any, nbytes: int) -> _Parts:
     if not isinstance(checkpoint, dict):
-        raise Refused("is a torch file without the averaged generator 'g_ema'")
+        raise RefusedFile("is a torch file without the averaged generator 'g_ema'")
     if isinstance(checkpoint.get("g_ema"), dict):
         return _Parts(
             generator=_tensors(checkpoint, "g_ema", nbytes),
@@ -109,7 +109,7 @@ def _parts(checkpoint: Any, nbytes: int) -> _Parts:
         )
     if isinstance(checkpoint.get("state_dict"), dict):
         return _decoder(checkpoint, nbytes)
-    raise Refused("is a torch file without the averaged generator 'g_ema'")
+    raise RefusedFile("is a torch file without the averaged generator 'g_ema'")
 
 
 def _decoder(checkpoint: dict[Any, Any], nbytes: int) -> _Parts:
@@ -117,7 +117,9 @@ def _decoder(checkpoint: dict[Any, Any], nbytes: int) -> _Parts:
     whole = {str(k).removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}
     decoder = {k.removeprefix(_DECODER): v for k, v in whole.items() if k.startswith(_DECODER)}
     if not decoder:
-        raise Refused("is a torch file with neither the averaged generator 'g_ema' nor a decoder")
+        raise RefusedFile(
+            "is a torch file with neither the averaged generator 'g_ema' nor a decoder"
+        )
     others = len(whole) - len(decoder)
     note = f"The file's encoder ({others} tensors) was left out: it is of a network we don't have."
     return _Parts(
@@ -131,7 +133,7 @@ def _decoder(checkpoint: dict[Any, Any], nbytes: int) -> _Parts:
 def _tensors(checkpoint: dict[Any, Any], key: str, nbytes: int) -> State:
     found = checkpoint[key]
     if not isinstance(found, dict) or not all(isinstance(v, Stored) for v in found.values()):
-        raise Refused(f"has something other than tensors in '{key}'")
+        raise RefusedFile(f"has something other than tensors in '{key}'")
     return unwrapped(tensors_of({str(k): v for k, v in found.items()}, most_bytes=nbytes))
 
 
@@ -218,7 +220,7 @@ def _slim(tensor: Tensor, name: str) -> Tensor:
 def _check_filter(name: str, kernel: Tensor) -> None:
     usual = binomial_filter()
     if kernel.shape != usual.shape or not torch.allclose(kernel.float(), usual, atol=1e-6):
-        raise Refused(
+        raise RefusedFile(
             f"resamples with another filter in {shown(name)}",
             expected="the filter [1, 3, 3, 1] of Blemish",
         )

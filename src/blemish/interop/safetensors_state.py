@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blemish.checkpoint import load_tensors
 from blemish.interop.foreign import Foreign
-from blemish.interop.refusal import Refused, shown
+from blemish.interop.refusal import RefusedFile, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
 from blemish.interop.variants import completed, unwrapped
 
@@ -45,7 +45,7 @@ def _split(tensors: State, beside: State) -> tuple[State, State]:
     prefix = next((p for p in _PREFIXES if any(k.startswith(p) for k in rest)), "")
     strange = sorted(k for k in rest if not k.startswith(prefix))
     if strange:
-        raise Refused(f"has tensors of neither generator nor critic: {shown(strange[0])}")
+        raise RefusedFile(f"has tensors of neither generator nor critic: {shown(strange[0])}")
     return unwrapped(_under(prefix, rest)), unwrapped(critic or beside)
 
 
@@ -63,7 +63,7 @@ def _load(file: Path) -> tuple[State, dict[str, str]]:
         return load_tensors(file)
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
         # Number formats that only one of torch and safetensors knows.
-        raise Refused(f"holds numbers that can't be read ({str(error)[:80]})") from error
+        raise RefusedFile(f"holds numbers that can't be read ({str(error)[:80]})") from error
 
 
 def _told(header: Mapping[str, str], facts: Facts) -> Facts:
@@ -72,9 +72,9 @@ def _told(header: Mapping[str, str], facts: Facts) -> Facts:
         group = int(header.get("mbstd_group_size", "4"))
         number = None if clamp.lower() == "none" else float(clamp)
     except ValueError as error:
-        raise Refused(f"has an invalid header ({error})") from error
+        raise RefusedFile(f"has an invalid header ({error})") from error
     if group < 1 or not (number is None or 0 < number < float("inf")):
-        raise Refused("has a header with an invalid conv_clamp or mbstd_group_size")
+        raise RefusedFile("has a header with an invalid conv_clamp or mbstd_group_size")
     return replace(facts, conv_clamp=number, critic_group=group)
 
 

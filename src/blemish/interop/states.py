@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import UserError
-from blemish.interop.refusal import Refused, shown
+from blemish.interop.refusal import RefusedFile, shown
 from blemish.models.critic import build_critic
 from blemish.models.generator import DefectConfig, Generator, GeneratorConfig
 from blemish.models.layers import binomial_filter
@@ -60,9 +60,11 @@ def config_of(
     classes = _size(generator, "mapping.embed.weight", 2)[1] if _conditional(generator) else 0
     colours = _size(generator, f"synthesis.b{max(channels)}.torgb.weight", 4)[0]
     if colours != 3:
-        raise Refused(f"draws images of {colours} channels", expected="one that draws RGB or grey")
+        raise RefusedFile(
+            f"draws images of {colours} channels", expected="one that draws RGB or grey"
+        )
     if classes and inputs <= w_dim:
-        raise Refused(f"has a mapping of {inputs} inputs, none of them for z")
+        raise RefusedFile(f"has a mapping of {inputs} inputs, none of them for z")
     try:
         return GeneratorConfig(
             resolution=max(channels),
@@ -79,7 +81,7 @@ def config_of(
             defect=_branch(generator, facts),
         )
     except UserError as error:
-        raise Refused(f"describes {error.got}", error.expected, error.todo) from error
+        raise RefusedFile(f"describes {error.got}", error.expected, error.todo) from error
 
 
 def fit_generator(found: Mapping[str, Tensor], config: GeneratorConfig) -> State:
@@ -108,19 +110,19 @@ def _refuse_names(names: Collection[str], what: str, why: str, how: str = "has t
     if names:
         some = ", ".join(shown(name) for name in sorted(names)[:4])
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        raise Refused(f"{how} of a {what} {why}: {some}{more}")
+        raise RefusedFile(f"{how} of a {what} {why}: {some}{more}")
 
 
 def _check(name: str, tensor: Tensor, wanted: Tensor, what: str) -> None:
     if tensor.shape != wanted.shape:
         sizes = f"{list(tensor.shape)}, not {list(wanted.shape)}"
-        raise Refused(f"has a {what} with {name} of {sizes}, as its other tensors require")
+        raise RefusedFile(f"has a {what} with {name} of {sizes}, as its other tensors require")
     if not tensor.is_floating_point() or not tensor.isfinite().all():
-        raise Refused(f"has a {what} with NaN, infinite or whole numbers in {name}")
+        raise RefusedFile(f"has a {what} with NaN, infinite or whole numbers in {name}")
     with torch.device("cpu"):
         usual = binomial_filter()
     if name.endswith("resample_filter") and not torch.allclose(tensor.float(), usual, atol=1e-6):
-        raise Refused(
+        raise RefusedFile(
             f"has a {what} that resamples with another filter in {name}",
             expected="the filter [1, 3, 3, 1] of Blemish",
         )
@@ -133,13 +135,13 @@ def _channels(generator: Mapping[str, Tensor]) -> dict[int, int]:
         if match := re.fullmatch(r"synthesis\.b([1-9]\d{0,3})\.conv1\.weight", name):
             found[int(match[1])] = _size(generator, name, 4)[0]
     if any(re.match(r"synthesis\.(input\.|L\d+_\d+_\d+\.)", name) for name in generator):
-        raise Refused(
+        raise RefusedFile(
             "is a StyleGAN3 generator, whose alias-free layers Blemish does not compute",
             expected="a StyleGAN2 generator; StyleGAN3's own code trains one with --cfg=stylegan2",
             todo="Import such a one, or train one with 'blemish train generator'.",
         )
     if 4 not in found or "mapping.fc0.weight" not in generator:
-        raise Refused("has no generator under StyleGAN2-ADA's names")
+        raise RefusedFile("has no generator under StyleGAN2-ADA's names")
     return found
 
 
@@ -154,7 +156,7 @@ def _law(channels: Mapping[int, int]) -> tuple[int, int]:
     base = max(below, default=most * max(channels))
     if any(n != min(base // r, most) for r, n in channels.items()):
         counts = ", ".join(f"{n} at {r}²" for r, n in sorted(channels.items()))
-        raise Refused(
+        raise RefusedFile(
             f"has a generator of {counts} channels",
             expected="channels of min(channel_base / resolution, channel_max)",
         )
@@ -170,7 +172,7 @@ def _branch(generator: Mapping[str, Tensor], facts: Facts) -> DefectConfig | Non
     conditional = "defect_mapping.embed.weight" in generator
     known = _size(generator, "defect_mapping.embed.weight", 2)[1] if conditional else 1
     if known != len(facts.types):
-        raise Refused(
+        raise RefusedFile(
             f"has a branch with {known} defect type(s)",
             expected=f"as many names, not {len(facts.types)}",
             todo="Name them with --types.",
@@ -195,12 +197,12 @@ def _conditional(generator: Mapping[str, Tensor]) -> bool:
 def _count(names: Collection[str], pattern: str) -> int:
     n = next((k for k in range(MOST_LAYERS + 1) if pattern.format(k) not in names), MOST_LAYERS + 1)
     if n > MOST_LAYERS:
-        raise Refused(f"has a mapping of more than {MOST_LAYERS} layers")
+        raise RefusedFile(f"has a mapping of more than {MOST_LAYERS} layers")
     return n
 
 
 def _size(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:
     tensor = tensors.get(name)
     if tensor is None or tensor.ndim != axes or not tensor.numel():
-        raise Refused(f"has no {name} of {axes} axes with numbers in it")
+        raise RefusedFile(f"has no {name} of {axes} axes with numbers in it")
     return tuple(tensor.shape)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blemish.interop.refusal import Refused
+from blemish.interop.refusal import RefusedFile
 
 DTYPES: dict[str, torch.dtype] = {
     "torch.FloatStorage": torch.float32,
@@ -44,7 +44,7 @@ class Storage:
     def fill(self, data: memoryview) -> None:
         """Set the bytes; `data` must have the declared length."""
         if len(data) != self.numel * self.dtype.itemsize:
-            raise Refused("declares tensors larger or smaller than the bytes it has for them")
+            raise RefusedFile("declares tensors larger or smaller than the bytes it has for them")
         self.data = data
 
 
@@ -78,11 +78,11 @@ class Stored:
             and all(type(number) is int and 0 <= number < 2**48 for number in numbers)
         )
         if not sound:
-            raise Refused("has a tensor with an invalid shape or stride")
+            raise RefusedFile("has a tensor with an invalid shape or stride")
         if self.numel and self.offset + self.span > self.storage.numel:
-            raise Refused("declares a tensor that exceeds its bytes")
+            raise RefusedFile("declares a tensor that exceeds its bytes")
         if self.numel > self.span:
-            raise Refused("declares a tensor larger than the bytes it has for it")
+            raise RefusedFile("declares a tensor larger than the bytes it has for it")
 
     @property
     def numel(self) -> int:
@@ -107,7 +107,7 @@ class Stored:
             Refused: It has no element.
         """
         if not self.numel:
-            raise Refused("has an empty tensor")
+            raise RefusedFile("has an empty tensor")
         first = self.offset * self.storage.dtype.itemsize
         data = bytearray(self.storage.data[first : first + self.nbytes])
         flat = torch.frombuffer(data, dtype=self.storage.dtype)
@@ -124,11 +124,11 @@ def storage_of(known: dict[str, Storage], reference: Any) -> Storage:
     kind, name, key, _, numel, *views = reference
     usual = kind == "storage" and isinstance(key, str) and type(numel) is int and numel >= 0
     if not usual or any(view is not None for view in views):
-        raise Refused("refers to a storage in a way that torch does not")
+        raise RefusedFile("refers to a storage in a way that torch does not")
     dtype = DTYPES[name.text]
     found = known.setdefault(key, Storage(dtype, numel))
     if (found.dtype, found.numel) != (dtype, numel):
-        raise Refused("describes one storage in two ways")
+        raise RefusedFile("describes one storage in two ways")
     return found
 
 
@@ -143,5 +143,5 @@ def tensors_of(found: dict[str, Stored], *, most_bytes: int) -> dict[str, Tensor
         Refused: They exceed the limit.
     """
     if sum(stored.nbytes for stored in found.values()) > most_bytes:
-        raise Refused("declares more tensors than it has bytes for")
+        raise RefusedFile("declares more tensors than it has bytes for")
     return {name: stored.tensor() for name, stored in found.items()}

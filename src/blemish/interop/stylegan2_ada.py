@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from blemish.interop.foreign import Foreign
-from blemish.interop.options import Told, of_critic, of_generator, plain
+from blemish.interop.options import ArgumentFacts, as_json, of_critic, of_generator
 from blemish.interop.persistence import arguments_of, tensors_in
-from blemish.interop.refusal import Refused, shown
+from blemish.interop.refusal import RefusedFile, shown
 from blemish.interop.states import Facts, State, config_of, fit_critic, fit_generator
 from blemish.interop.storage import tensors_of
 from blemish.interop.unpickle import Record
@@ -76,13 +76,13 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
 def _networks(snapshot: Any, nbytes: int) -> Iterator[tuple[str, _Network]]:
     """Averaged generator and critics."""
     if not isinstance(snapshot, dict) or not isinstance(snapshot.get("G_ema"), Record):
-        raise Refused("is a pickle without the averaged generator 'G_ema'")
+        raise RefusedFile("is a pickle without the averaged generator 'G_ema'")
     if snapshot["G_ema"].name != "Generator":
-        raise Refused(f"has a {shown(snapshot['G_ema'].name)} in the place of a generator")
+        raise RefusedFile(f"has a {shown(snapshot['G_ema'].name)} in the place of a generator")
     for key, record in snapshot.items():
         wanted = key == "G_ema" or (isinstance(record, Record) and record.name == "Discriminator")
         if wanted:
-            made = plain(arguments_of(record, _BY_POSITION[record.name]))
+            made = as_json(arguments_of(record, _BY_POSITION[record.name]))
             state = tensors_of(dict(tensors_in(record)), most_bytes=nbytes)
             yield str(key), _Network(state=state, made=made)
 
@@ -102,7 +102,7 @@ def _critics(networks: Mapping[str, _Network]) -> dict[int, str]:
         taken = [v for k, v in networks[key].state.items() if k.endswith("fromrgb.weight")]
         channels = taken[0].shape[1] if len(taken) == 1 and taken[0].ndim == 4 else 0
         if channels not in (3, 4) or channels in found:
-            raise Refused(
+            raise RefusedFile(
                 f"has a critic {shown(key)} that Blemish does not use",
                 expected="one for the image, and one for image and mask, both "
                 "of the architecture 'resnet'",
@@ -111,26 +111,26 @@ def _critics(networks: Mapping[str, _Network]) -> dict[int, str]:
     return found
 
 
-def _facts(told: Mapping[str, Told], facts: Facts) -> Facts:
+def _facts(told: Mapping[str, ArgumentFacts], facts: Facts) -> Facts:
     clamp = told["G_ema"].clamp
     groups = {each.group for key, each in told.items() if key != "G_ema"}
     if len(groups) > 1 or any(each.clamp != clamp for each in told.values()):
-        raise Refused(
+        raise RefusedFile(
             "clamps activations, or compares samples, differently in two networks",
             expected="networks with the same conv_clamp and mbstd_group_size",
         )
     return replace(facts, conv_clamp=clamp, critic_group=groups.pop() if groups else 4)
 
 
-def _refuse_strange(told: Mapping[str, Told], config: GeneratorConfig) -> None:
+def _refuse_strange(told: Mapping[str, ArgumentFacts], config: GeneratorConfig) -> None:
     # The training options of stage 2 are DFMGAN's own; the branch is known by its tensors.
     strange = [text for each in told.values() for text in each.strange]
     if strange and config.defect is None:
-        raise Refused(f"has options unknown to Blemish: {', '.join(strange[:6])}")
+        raise RefusedFile(f"has options unknown to Blemish: {', '.join(strange[:6])}")
 
 
 def _notes(
-    snapshot: Mapping[Any, Any], networks: Mapping[str, _Network], told: Mapping[str, Told]
+    snapshot: Mapping[Any, Any], networks: Mapping[str, _Network], told: Mapping[str, ArgumentFacts]
 ) -> Iterator[str]:
     left = sorted(shown(str(key))[1:-1] for key in snapshot if str(key) not in networks)
     if left:

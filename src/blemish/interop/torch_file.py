@@ -13,7 +13,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
-from blemish.interop.refusal import Refused
+from blemish.interop.refusal import RefusedFile
 from blemish.interop.storage import Storage, storage_of
 from blemish.interop.unpickle import Budget, Language, plain_key, unpickle
 
@@ -44,12 +44,12 @@ def read_legacy(stream: BytesIO, whole: memoryview, language: Language, budget: 
     """
     magic, _version, machine = (unpickle(stream, PLAIN, budget) for _ in range(3))
     if magic != MAGIC or not isinstance(machine, dict) or not machine.get("little_endian", True):
-        raise Refused("is not a torch file of this machine's byte order")
+        raise RefusedFile("is not a torch file of this machine's byte order")
     storages: dict[str, Storage] = {}
     value = unpickle(stream, language, budget, partial(storage_of, storages))
     keys = unpickle(stream, PLAIN, budget)
     if not isinstance(keys, list) or sorted(storages) != sorted(map(str, map(plain_key, keys))):
-        raise Refused("has other storages than its tensors refer to")
+        raise RefusedFile("has other storages than its tensors refer to")
     for key, data in _stretches(keys, storages, whole, stream.tell()):
         storages[key].fill(data)
     return value
@@ -60,10 +60,10 @@ def read_zip(whole: memoryview, language: Language, budget: Budget) -> Any:
     stored = _entries(whole)
     pickles = [name for name in stored if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(pickles) != 1:
-        raise Refused("is a zip archive that torch did not write")
+        raise RefusedFile("is a zip archive that torch did not write")
     root = pickles[0].removesuffix("data.pkl")
     if bytes(stored.get(f"{root}byteorder", b"little")) != b"little":
-        raise Refused("holds numbers of the other byte order")
+        raise RefusedFile("holds numbers of the other byte order")
     storages: dict[str, Storage] = {}
     stream = BytesIO(stored[pickles[0]])
     value = unpickle(stream, language, budget, partial(storage_of, storages))
@@ -77,11 +77,11 @@ def _stretches(
 ) -> Iterator[tuple[str, memoryview]]:
     for key in keys:
         if at + 8 > len(whole):
-            raise Refused("ends before its last tensor")
+            raise RefusedFile("ends before its last tensor")
         (numel,) = struct.unpack("<q", whole[at : at + 8])
         end = at + 8 + storages[key].numel * storages[key].dtype.itemsize
         if numel != storages[key].numel or end > len(whole):
-            raise Refused("declares tensors larger or smaller than the bytes it has for them")
+            raise RefusedFile("declares tensors larger or smaller than the bytes it has for them")
         yield key, whole[at + 8 : end]
         at = end
 
@@ -92,21 +92,21 @@ def _entries(whole: memoryview) -> dict[str, memoryview]:
         with zipfile.ZipFile(BytesIO(whole)) as archive:
             entries = archive.infolist()
     except _DAMAGE as error:
-        raise Refused(f"is a damaged zip archive ({str(error)[:80]})") from error
+        raise RefusedFile(f"is a damaged zip archive ({str(error)[:80]})") from error
     if len(entries) > MOST_ENTRIES:
-        raise Refused(f"is a zip archive of more than {MOST_ENTRIES:,} entries")
+        raise RefusedFile(f"is a zip archive of more than {MOST_ENTRIES:,} entries")
     return {entry.filename: _bytes_of(entry, whole) for entry in entries}
 
 
 def _bytes_of(entry: zipfile.ZipInfo, whole: memoryview) -> memoryview:
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-        raise Refused("is a zip archive with compressed or locked entries, unlike torch's")
+        raise RefusedFile("is a zip archive with compressed or locked entries, unlike torch's")
     header = whole[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
     if len(header) < _LOCAL_HEADER:
-        raise Refused("is a damaged zip archive (an entry begins beyond its end)")
+        raise RefusedFile("is a damaged zip archive (an entry begins beyond its end)")
     name_length, extra_length = struct.unpack("<HH", header[26:30])
     first = entry.header_offset + _LOCAL_HEADER + name_length + extra_length
     found = whole[first : first + entry.file_size]
     if len(found) != entry.file_size:
-        raise Refused("is a damaged zip archive (an entry reaches beyond its end)")
+        raise RefusedFile("is a damaged zip archive (an entry reaches beyond its end)")
     return found

@@ -3,8 +3,8 @@
 A pickle is a program for a stack machine. Python's own reader imports whatever the program names
 and calls it, which is how a checkpoint takes over a computer. Here the same program builds plain
 containers and inert values: a global becomes a `Name`, an object a `Record` of its class name and
-its state. A call is made only if `meanings` has a function of ours under that exact name; any other
-name is refused. Values are shared, never copied, and steps are counted, so that the work is limited
+its state. A call is made only if `allowed_globals` has a function of ours under that exact name;
+any other name is refused. Values are shared, never copied, and steps are counted, so that the work is limited
 by the length of the file.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, no_type_check
 
-from blemish.interop.refusal import KNOWN, Refused, shown
+from blemish.interop.refusal import KNOWN, RefusedFile, shown
 
 MOST_STEPS = 500_000  # a snapshot of 1024² takes a fifth of it
 Meaning = Callable[..., Any]
@@ -109,9 +109,9 @@ class Language:
         return Name(text)
 
 
-def forbidden(text: str) -> Refused:
+def forbidden(text: str) -> RefusedFile:
     """Error for a forbidden global."""
-    return Refused(
+    return RefusedFile(
         f"is a pickle that calls {shown(text)}, which no network needs; it was not run",
         expected=KNOWN,
         todo="If you trust its author, ask for a safetensors file of its tensors; else delete it.",
@@ -135,7 +135,9 @@ def unpickle(
     try:
         return _Machine(language, persistent).run(stream, budget)
     except _DAMAGE as error:
-        raise Refused(f"is a damaged pickle ({type(error).__name__}: {str(error)[:80]})") from error
+        raise RefusedFile(
+            f"is a damaged pickle ({type(error).__name__}: {str(error)[:80]})"
+        ) from error
 
 
 def _opcodes(stream: BytesIO) -> Iterator[tuple[str, Any]]:
@@ -143,7 +145,7 @@ def _opcodes(stream: BytesIO) -> Iterator[tuple[str, Any]]:
     while code := stream.read(1):
         opcode = _OPCODES[code.decode("latin1")]
         if opcode.name not in _KNOWN:
-            raise Refused(f"is a pickle with the opcode {opcode.name}, which no network needs")
+            raise RefusedFile(f"is a pickle with the opcode {opcode.name}, which no network needs")
         if opcode.name == "GLOBAL":  # the standard reader would unescape it, and warn
             yield opcode.name, ".".join(stream.readline()[:-1].decode() for _ in range(2))
         else:
@@ -165,7 +167,7 @@ class _Machine:
         for name, argument in _opcodes(stream):
             budget.steps -= 1
             if budget.steps < 0:
-                raise Refused(f"is a pickle of more than {MOST_STEPS:,} steps, too many")
+                raise RefusedFile(f"is a pickle of more than {MOST_STEPS:,} steps, too many")
             if name in _LITERALS:
                 stack.append(argument)
             elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from blemish.interop.refusal import Refused
+from blemish.interop.refusal import RefusedFile
 
 State = dict[str, Tensor]
 
@@ -81,7 +81,7 @@ def _with_noise_maps(generator: State) -> State:
     rng, found = torch.Generator().manual_seed(0), dict(generator)
     for layer, side in ((match[1], int(match[2])) for match in lacking):
         if not 4 <= side <= 1024:
-            raise Refused(f"has a layer of {side}²")
+            raise RefusedFile(f"has a layer of {side}²")
         found[f"{layer}.noise_const"] = torch.randn(side, side, generator=rng)
         found.setdefault(f"{layer}.noise_strength", torch.zeros(()))
     return found

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from blemish.inversion.losses import noise_regularity, renormalise
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.inversion.search import Search, Terms, search
 from blemish.inversion.space import Point
 from blemish.models.generator import Generator
@@ -23,7 +23,7 @@ Watch = Callable[[float, Terms, Tensor], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class StepOutput:
     """Output of one step.
 
     Attributes:
@@ -57,7 +57,7 @@ class Found:
     converged: Bool[Tensor, " n"]
 
 
-def no_terms(_: Drawn) -> Terms:
+def no_terms(_: StepOutput) -> Terms:
     """No terms in addition to the likeness."""
     return {}
 
@@ -65,11 +65,11 @@ def no_terms(_: Drawn) -> Terms:
 def descend(
     generator: Generator,
     point: Point,
-    likeness: Likeness,
+    likeness: ReconstructionLoss,
     weights: dict[str, float],
     how: Search,
     *,
-    beside: Callable[[Drawn], Terms] = no_terms,
+    beside: Callable[[StepOutput], Terms] = no_terms,
     shake: Callable[[float], Tensor | float] = lambda _: 0,
     watch: Watch | None = None,
 ) -> Found:
@@ -111,7 +111,7 @@ def descend(
     )
 
 
-def _draw(generator: Generator, point: Point, shake: Tensor | float, *, binary: bool) -> Drawn:
+def _draw(generator: Generator, point: Point, shake: Tensor | float, *, binary: bool) -> StepOutput:
     codes, mask = point.codes(generator, shake), point.mask(binary=binary)
     image = generator.draw(codes, mask=mask).image
-    return Drawn(codes=codes, mask_logits=point.mask_logits(), image=image)
+    return StepOutput(codes=codes, mask_logits=point.mask_logits(), image=image)

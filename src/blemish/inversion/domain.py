@@ -48,7 +48,7 @@ Encode = Callable[[Float[Tensor, "n 3 h w"]], Encoding]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class DomainPercentiles:
     """Position of codes among fresh ones: distances, and percentiles in 0..100.
 
     A percentile is the fraction of fresh samples with a smaller distance. At 100 a code is farther
@@ -135,7 +135,7 @@ class Domain:
     @torch.no_grad()
     def standing(
         self, w: Float[Tensor, "n layers d"], cycle: Float[Tensor, " n"] | None = None
-    ) -> Standing:
+    ) -> DomainPercentiles:
         """Position of codes among fresh ones.
 
         Args:
@@ -146,7 +146,7 @@ class Domain:
         shares = _percentiles(values, self.tables)
         worst = self.tables["worst_with_cycle" if "cycle" in shares else "worst"]
         largest = _largest(shares)
-        return Standing(
+        return DomainPercentiles(
             cycle=cycle,
             mahalanobis=values["mahalanobis"],
             spread=values["spread"],

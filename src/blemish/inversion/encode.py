@@ -12,7 +12,7 @@ from torch import Tensor
 from blemish.errors import BundleError, OptionError
 from blemish.inversion.descent import Found, Watch, descend
 from blemish.inversion.model import Model
-from blemish.inversion.reconstruction import Likeness, filled
+from blemish.inversion.reconstruction import ReconstructionLoss, filled
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
 from blemish.models.encoder import Encoder, Encoding
@@ -47,10 +47,10 @@ class Encode:
         defect: bool = False,
         watch: Watch | None = None,
     ) -> Found:
-        """See `methods.Method`."""
-        encoding = read(model, target, where)
+        """See `methods.InversionMethod`."""
+        encoding = predict_codes(model, target, where)
         point = start_point(model.generator, self.space, "encoder", encoding, rngs, defect=defect)
-        likeness = Likeness.to(model.critic, target, where)
+        likeness = ReconstructionLoss.to(model.critic, target, where)
         weights = {"pixels": 1.0, "features": 1.0}
         return descend(model.generator, point, likeness, weights, Search(steps=0), watch=watch)
 
@@ -72,7 +72,7 @@ def the_encoder(model: Model) -> Encoder:
 
 
 @torch.no_grad()
-def read(
+def predict_codes(
     model: Model,
     target: Float[Tensor, "n 3 h w"],
     where: Float[Tensor, "n 1 h w"] | None = None,

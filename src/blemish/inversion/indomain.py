@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.inversion.descent import Drawn, Found, Watch, descend
+from blemish.inversion.descent import Found, StepOutput, Watch, descend
 from blemish.inversion.domain import cycle_distance
-from blemish.inversion.encode import read, the_encoder
+from blemish.inversion.encode import predict_codes, the_encoder
 from blemish.inversion.model import Model
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.inversion.search import Search, Terms
 from blemish.inversion.space import start_point, w_defect_statistics, w_statistics
 from blemish.limits import refuse_weights
@@ -93,15 +93,18 @@ class InDomain:
         defect: bool = False,
         watch: Watch | None = None,
     ) -> Found:
-        """See `methods.Method`."""
-        encoding, likeness = read(model, target, where), Likeness.to(model.critic, target, where)
+        """See `methods.InversionMethod`."""
+        encoding, likeness = (
+            predict_codes(model, target, where),
+            ReconstructionLoss.to(model.critic, target, where),
+        )
         return self.near(model, encoding, likeness, rngs=rngs, defect=defect, watch=watch)
 
     def near(
         self,
         model: Model,
         encoding: Encoding,
-        likeness: Likeness,
+        likeness: ReconstructionLoss,
         *,
         rngs: list[torch.Generator],
         defect: bool = False,
@@ -110,12 +113,12 @@ class InDomain:
         """Search from an encoder's prediction.
 
         Args:
-            model: See `methods.Method.find`.
+            model: See `methods.InversionMethod.find`.
             encoding: Start of the search.
             likeness: Likeness to the photographs.
-            rngs: See `methods.Method.find`.
-            defect: See `methods.Method.find`.
-            watch: See `methods.Method.find`.
+            rngs: See `methods.InversionMethod.find`.
+            defect: See `methods.InversionMethod.find`.
+            watch: See `methods.InversionMethod.find`.
         """
         point = start_point(model.generator, self.space, "encoder", encoding, rngs, defect=defect)
         bonds = _Bonds(model, defect=defect)
@@ -138,7 +141,7 @@ class _Bonds:
         self.unit = w_statistics(model.generator).unit
         self.unit_defect = w_defect_statistics(model.generator).unit if defect else 1.0
 
-    def terms(self, drawn: Drawn) -> Terms:
+    def terms(self, drawn: StepOutput) -> Terms:
         codes, again = drawn.codes, self.encoder(drawn.image.clamp(-1, 1))
         found = {"cycle": cycle_distance(codes.w, again.w, self.unit)}
         if self.domain is not None:

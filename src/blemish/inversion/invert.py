@@ -17,12 +17,12 @@ from blemish.devices import one_thread
 from blemish.errors import DataError
 from blemish.files import ensure_writable, write_atomically
 from blemish.inversion.descent import Found, Watch
-from blemish.inversion.domain import Standing, cycle_distance, read_again
+from blemish.inversion.domain import DomainPercentiles, cycle_distance, read_again
 from blemish.inversion.losses import squared_error
-from blemish.inversion.methods import Method, name_of
+from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.pictures import (
-    fit,
+    fit_square,
     grid,
     note_oblong,
     read_picture,
@@ -140,7 +140,7 @@ class Unreadable:
 def invert(
     model: Model,
     pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
-    how: Method,
+    how: InversionMethod,
     *,
     seed: int = 0,
     defect: bool = False,
@@ -151,7 +151,7 @@ def invert(
     Args:
         model: Networks of a bundle; the search uses their device.
         pictures: Images of any size; they are resized to the generator's square.
-        how: Method with its options.
+        how: InversionMethod with its options.
         seed: Random seed of the search, the same for each photograph.
         defect: Search for a defect as well, its code and its mask.
         watch: Callback for each step, such as a `Trajectory`.
@@ -160,11 +160,11 @@ def invert(
         BundleError: The bundle lacks what the method or `defect` needs.
     """
     side = model.generator.config.resolution
-    target = torch.stack([to_tensor(fit(picture, side)) for picture in pictures])
+    target = torch.stack([to_tensor(fit_square(picture, side)) for picture in pictures])
     target = target.to(model.device)
     rngs = [torch.Generator().manual_seed(seed) for _ in pictures]
     found = how.find(model, target, rngs=rngs, defect=defect, watch=watch)
-    return judge(model, target, found, name_of(how), strangeness(model, pictures))
+    return judge(model, target, found, method_name(how), strangeness(model, pictures))
 
 
 def strangeness(
@@ -220,7 +220,7 @@ def judge(
 
 
 @torch.no_grad()
-def stand(model: Model, codes: Codes) -> Standing | None:
+def stand(model: Model, codes: Codes) -> DomainPercentiles | None:
     """Position of codes among the generator's own; None without statistics of these."""
     if model.domain is None:
         return None
@@ -234,7 +234,7 @@ def stand(model: Model, codes: Codes) -> Standing | None:
 def invert_files(
     model: Model,
     files: Sequence[Path],
-    how: Method,
+    how: InversionMethod,
     *,
     seed: int = 0,
     defect: bool = False,
@@ -246,7 +246,7 @@ def invert_files(
     Args:
         model: Networks of a bundle.
         files: Photographs.
-        how: Method with its options.
+        how: InversionMethod with its options.
         seed: Same as in `invert`.
         defect: Same as in `invert`.
         batch: Photographs per search batch; it changes only rounding.
@@ -304,6 +304,6 @@ def _psnr(a: Float[Tensor, "1 3 h w"], b: Float[Tensor, "1 3 h w"]) -> float:
     return 10 * log10(4 / max(squared_error(a, b).item(), 1e-12))
 
 
-def _item_of(standing: Standing, index: int) -> dict[str, float]:
-    values = {name: getattr(standing, name) for name in Standing.__dataclass_fields__}
+def _item_of(standing: DomainPercentiles, index: int) -> dict[str, float]:
+    values = {name: getattr(standing, name) for name in DomainPercentiles.__dataclass_fields__}
     return {name: value[index].item() for name, value in values.items() if value is not None}

@@ -14,11 +14,11 @@ from blemish.inversion.indomain import InDomain
 from blemish.inversion.model import Model
 from blemish.inversion.optimize import Optimize
 from blemish.inversion.project import Projection
-from blemish.names import InversionChoice, InversionMethod, Space
+from blemish.names import InversionChoice, InversionName, Space
 
 
 @runtime_checkable  # for the tests, which check types
-class Method(Protocol):
+class InversionMethod(Protocol):
     """Method from photographs to codes; an implementation holds its options."""
 
     @property
@@ -53,7 +53,7 @@ class Method(Protocol):
 
 
 # From options to a method.
-METHODS: dict[InversionMethod, Callable[..., Method]] = {
+METHODS: dict[InversionName, Callable[..., InversionMethod]] = {
     "encode": Encode,
     "in-domain": InDomain,
     "optimize": Optimize,
@@ -61,18 +61,18 @@ METHODS: dict[InversionMethod, Callable[..., Method]] = {
 }
 
 
-def name_of(method: Method) -> InversionMethod:
+def method_name(method: InversionMethod) -> InversionName:
     """Registered name of the method."""
     return next(name for name, made in METHODS.items() if made is type(method))
 
 
-def options_of(method: Method) -> dict[str, Any]:
+def method_options(method: InversionMethod) -> dict[str, Any]:
     """Name and options of the method."""
     made: Any = method
-    return {"method": name_of(method), **asdict(made)}
+    return {"method": method_name(method), **asdict(made)}
 
 
-def usual_name(encoder: bool) -> InversionMethod:
+def usual_name(encoder: bool) -> InversionName:
     """Method that `auto` means, with or without an encoder."""
     return "in-domain" if encoder else "project"
 
@@ -83,7 +83,7 @@ def chosen_method(
     *,
     space: Space | None = None,
     steps: int | None = None,
-) -> Method:
+) -> InversionMethod:
     """Method that inverts a photograph before a defect is placed on it.
 
     The projector searches in w by default. Codes in w are closer to the domain than codes in w+,

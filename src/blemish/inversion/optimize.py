@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.inversion.descent import Found, Watch, descend
-from blemish.inversion.encode import read
+from blemish.inversion.encode import predict_codes
 from blemish.inversion.model import Model
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
 from blemish.limits import refuse_weights
@@ -55,10 +55,10 @@ class Optimize:
         defect: bool = False,
         watch: Watch | None = None,
     ) -> Found:
-        """See `methods.Method`."""
+        """See `methods.InversionMethod`."""
         generator, weights = model.generator, {"pixels": self.pixel_weight}
         weights["features"] = self.feature_weight
-        encoding = read(model, target, where) if self.start == "encoder" else None
+        encoding = predict_codes(model, target, where) if self.start == "encoder" else None
         point = start_point(generator, self.space, self.start, encoding, rngs, defect=defect)
-        likeness = Likeness.to(model.critic, target, where)
+        likeness = ReconstructionLoss.to(model.critic, target, where)
         return descend(generator, point, likeness, weights, self.search, watch=watch)

@@ -18,7 +18,7 @@ from torch import Tensor
 from blemish.inversion.descent import Found, Watch, descend
 from blemish.inversion.losses import squared_error
 from blemish.inversion.model import Model
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.inversion.search import Search
 from blemish.inversion.space import Point, WStatistics, draws, w_statistics, with_defect
 from blemish.limits import refuse_weights
@@ -73,8 +73,8 @@ class Projection:
         defect: bool = False,
         watch: Watch | None = None,
     ) -> Found:
-        """See `methods.Method`."""
-        generator, likeness = model.generator, Likeness.to(model.critic, target, where)
+        """See `methods.InversionMethod`."""
+        generator, likeness = model.generator, ReconstructionLoss.to(model.critic, target, where)
         statistics = w_statistics(generator)
         code = _start(generator, likeness, self.space, statistics, rngs)
         noise = _noise_start(generator, rngs) if self.noise_weight else {}
@@ -89,7 +89,7 @@ class Projection:
 
 def _start(
     generator: Generator,
-    likeness: Likeness,
+    likeness: ReconstructionLoss,
     space: Space,
     statistics: WStatistics,
     rngs: list[torch.Generator],

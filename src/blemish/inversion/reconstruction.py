@@ -18,7 +18,7 @@ from blemish.models.critic import Critic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Likeness:
+class ReconstructionLoss:
     """Distance to photographs, whose features are computed once.
 
     Attributes:
@@ -40,7 +40,7 @@ class Likeness:
         critic: Critic,
         target: Float[Tensor, "n 3 h w"],
         where: Float[Tensor, "n 1 h w"] | None = None,
-    ) -> "Likeness":
+    ) -> "ReconstructionLoss":
         """Likeness to a target."""
         wanted = critic.features(_counted(target, where))
         return cls(critic=critic, target=target, where=where, wanted=wanted)

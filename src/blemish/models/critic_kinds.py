@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from blemish.documents import fill
+from blemish.documents import dataclass_from
 from blemish.errors import OptionError
 from blemish.models.critic import CriticConfig
 from blemish.models.projected import ProjectedConfig
@@ -27,4 +27,4 @@ def critic_from(fields: object) -> CriticConfig:
         raise OptionError(
             got=f"the critic '{kind}'", expected=" or ".join(KINDS), todo="Choose one of these."
         )
-    return fill(KINDS[kind], fields, f"the critic '{kind}'")
+    return dataclass_from(KINDS[kind], fields, f"the critic '{kind}'")

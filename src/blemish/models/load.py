@@ -9,7 +9,7 @@ from torch import nn
 
 from blemish.checkpoint import EMBEDDED, Bundle
 from blemish.data.augment import Symmetries
-from blemish.documents import fill, limit
+from blemish.documents import dataclass_from, limit
 from blemish.errors import BundleError, OptionError
 from blemish.models.critic import Critic, CriticConfig, build_critic
 from blemish.models.critic_kinds import critic_from
@@ -28,7 +28,7 @@ def shape_of(bundle: Bundle) -> GeneratorConfig:
         BundleError: The file does not describe a generator of Blemish.
     """
     try:
-        config = fill(GeneratorConfig, bundle.config.get("generator"), "'generator'")
+        config = dataclass_from(GeneratorConfig, bundle.config.get("generator"), "'generator'")
         _refuse_sizes(config)
     except (ValueError, OptionError) as error:
         raise _unclear(bundle, "generator", error, "GeneratorConfig") from error
@@ -93,7 +93,7 @@ def trained_symmetries(bundle: Bundle, stage: str, name: str) -> Symmetries | No
     if name not in options:
         return None
     try:
-        return fill(Symmetries, options[name], f"training.{stage}.{name}")
+        return dataclass_from(Symmetries, options[name], f"training.{stage}.{name}")
     except (ValueError, OptionError) as error:
         raise _unclear(bundle, "training", error, "Symmetries") from error
 

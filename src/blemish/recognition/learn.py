@@ -20,7 +20,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.devices import one_thread
-from blemish.pictures import fit, read_picture, to_tensor
+from blemish.pictures import fit_square, read_picture, to_tensor
 from blemish.recognition.embedding import SIDE, Embedder, Embedding
 from blemish.recognition.near import Picture, near_objects
 from blemish.recognition.statistics import PREFIX, Gaussian, ObjectStatistics
@@ -68,7 +68,7 @@ def learn_object(
 def read_photographs(photographs: Sequence[Photograph]) -> list[UInt8[np.ndarray, "s s 3"]]:
     """Photographs at the embedding's `SIDE`, `MOST` of them at most, evenly over their order."""
     chosen = _spread(photographs, MOST)
-    return [fit(read_picture(photograph.path), SIDE) for photograph in chosen]
+    return [fit_square(read_picture(photograph.path), SIDE) for photograph in chosen]
 
 
 @one_thread()

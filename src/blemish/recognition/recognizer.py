@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.pictures import fit, to_tensor
+from blemish.pictures import fit_square, to_tensor
 from blemish.recognition.embedding import SIDE, Embedder
 from blemish.recognition.statistics import ObjectStatistics
 
@@ -48,7 +48,7 @@ class Recognizer:
         Returns:
             About 0 for a usual photograph of the object; above 1, it shows something else.
         """
-        images = to_tensor(fit(picture, SIDE))[None]
+        images = to_tensor(fit_square(picture, SIDE))[None]
         return self.statistics.strangeness(self.embedder(images)).item()
 
     def is_foreign(self, picture: UInt8[np.ndarray, "h w 3"]) -> bool:

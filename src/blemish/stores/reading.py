@@ -20,7 +20,7 @@ from blemish.stores.samples import split_member
 from blemish.stores.store import Store, store_of
 
 
-def file_of(manifest: Path, row: Mapping[str, Any], kind: str) -> Path:
+def stored_file(manifest: Path, row: Mapping[str, Any], kind: str) -> Path:
     """File of an item, from a folder or from a volume in it.
 
     Args:

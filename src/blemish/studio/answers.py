@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from blemish.documents import fill, parse_json
+from blemish.documents import dataclass_from, parse_json
 from blemish.errors import BlemishError, UserError
 from blemish.studio.drafts import unfit
 from blemish.studio.studio import Studio
@@ -39,12 +39,12 @@ async def read_wish(request: Request, kind: type[T]) -> T:
         DataError: It does not fit.
     """
     try:
-        return fill(kind, await read_body(request), "the request")
+        return dataclass_from(kind, await read_body(request), "the request")
     except ValueError as error:
         raise unfit(str(error)) from error
 
 
-def number(request: Request, name: str, usual: int) -> int:
+def query_number(request: Request, name: str, usual: int) -> int:
     """A whole number in the query, from 0 to a million.
 
     Raises:
@@ -56,7 +56,7 @@ def number(request: Request, name: str, usual: int) -> int:
     return int(text)
 
 
-def plain(value: Any) -> JSONResponse:
+def json_answer(value: Any) -> JSONResponse:
     """An answer in JSON; dataclasses become objects."""
     return JSONResponse(asdict(value) if hasattr(value, "__dataclass_fields__") else value)
 

@@ -14,7 +14,7 @@ from blemish.pictures import read_mask, read_picture
 from blemish.studio.drafts import Draft
 from blemish.studio.photographs import Opened
 from blemish.studio.placing import DraftPlacer, command_of
-from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, close_up, jpeg, reduced
+from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, jpeg, preview_around, reduced
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.synthesize import add_item
@@ -137,7 +137,7 @@ class Collection:
             return jpeg(reduced(read_picture(file_of(manifest, row, kind)), PREVIEW_SIDE))
         picture = read_picture(file_of(manifest, row, "image"))
         mask = read_mask(file_of(manifest, row, "mask"))
-        return jpeg(reduced(close_up(picture, mask), 2 * THUMBNAIL), 88)
+        return jpeg(reduced(preview_around(picture, mask), 2 * THUMBNAIL), 88)
 
     def _about(self, name: str, row: Row, bundles: dict[str, Bundle]) -> dict[str, Any]:
         known = ("name", "type", "outcome", "reasons", "seed", "strength", "scores")

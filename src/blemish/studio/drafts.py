@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from blemish.documents import fill, limit, read_json
+from blemish.documents import dataclass_from, limit, read_json
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable, write_atomically
 from blemish.studio.painted import PaintedMask
@@ -103,7 +103,7 @@ def as_draft(value: object, name: str = "the request") -> Draft:
         DataError: A field is missing, unknown or of another type.
     """
     try:
-        return fill(Draft, value, name)
+        return dataclass_from(Draft, value, name)
     except (ValueError, OptionError) as error:
         raise unfit(str(error)) from error
 

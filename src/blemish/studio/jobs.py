@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from blemish.documents import fill, read_json
+from blemish.documents import dataclass_from, read_json
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable, write_atomically
 from blemish.tracking import read_statistics
@@ -240,7 +240,9 @@ class Jobs:
         found = []
         for file in sorted(self.folder.glob("*.json")):
             with suppress(ValueError, DataError):  # a damaged record is left where it is
-                found.append(fill(BackgroundJob, read_json(file, "a job of the studio"), file.name))
+                found.append(
+                    dataclass_from(BackgroundJob, read_json(file, "a job of the studio"), file.name)
+                )
         return found
 
     def _log(self, id: str) -> Path:

@@ -22,11 +22,11 @@ from blemish.errors import DataError
 from blemish.names import MaskKind
 from blemish.studio.drafts import Draft, Method
 from blemish.studio.photographs import Opened
-from blemish.studio.views import outlines, quick_png
-from blemish.synthesis.dataset import Synthetic
+from blemish.studio.views import outline_points, quick_png
+from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Order, drawn_on, order_on, together
+from blemish.synthesis.request import Request, drawn_on, order_on, together
 from blemish.synthesis.several import Laid
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -81,7 +81,7 @@ class DraftPlacer:
         kinds += ["real"] if self.real is not None else []
         return {"name": name, "methods": {k: v for k, v in methods.items() if v}, "masks": kinds}
 
-    def order(self, opened: Opened, draft: Draft, masks: Sequence[Path] = ()) -> Order:
+    def order(self, opened: Opened, draft: Draft, masks: Sequence[Path] = ()) -> Request:
         """The request of a draft.
 
         Args:
@@ -131,7 +131,7 @@ class DraftPlacer:
         took = round(time.perf_counter() - start, 3)
         return {**found, "seed": draft.seed, "out_of_domain": foreign, "seconds": took}
 
-    def make(self, opened: Opened, draft: Draft, masks: Sequence[Path]) -> Synthetic:
+    def make(self, opened: Opened, draft: Draft, masks: Sequence[Path]) -> SyntheticItem:
         """The whole item; `masks` as in `order`."""
         worker = self.synthesizer(draft.bundle, draft.method)
         order = self.order(opened, draft, masks)
@@ -206,11 +206,11 @@ def command_of(row: dict[str, Any], folder: Path, bundles: dict[str, Bundle]) ->
         "--method",
         "window",
         "--bundle",
-        name_of(row["bundle"]["name"], bundles.values()),
+        bundle_name(row["bundle"]["name"], bundles.values()),
     ]
 
 
-def name_of(recorded: str, bundles: Iterable[Bundle]) -> str:
+def bundle_name(recorded: str, bundles: Iterable[Bundle]) -> str:
     """A bundle as commands and recipes take it: a shipped one's name, or a folder.
 
     Args:
@@ -236,7 +236,7 @@ def _shown(opened: Opened, laid: Sequence[Laid]) -> dict[str, Any]:
     return {
         "box": [x, y, w, h],
         "crop": base64.b64encode(quick_png(final)).decode() if w else "",
-        "outlines": outlines(label, x, y) if w else [],
+        "outlines": outline_points(label, x, y) if w else [],
         "area": int(label.sum()),
         "reasons": reasons if w else ["nothing changed"],
         "defects": [{"type": one.order.kind, "scores": _scores(one)} for one in laid],

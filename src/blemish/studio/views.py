@@ -29,7 +29,7 @@ def quick_png(picture: Picture) -> bytes:
     return _encoded(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
 
 
-def cut_out(picture: Picture, x: int, y: int, width: int, height: int) -> Picture:
+def crop_view(picture: Picture, x: int, y: int, width: int, height: int) -> Picture:
     """A part of a picture at its own pixels, at most `MOST_SIDE` per side."""
     h, w = picture.shape[:2]
     left, top = min(max(x, 0), w - 1), min(max(y, 0), h - 1)
@@ -37,7 +37,7 @@ def cut_out(picture: Picture, x: int, y: int, width: int, height: int) -> Pictur
     return picture[top : max(low, top + 1), left : max(right, left + 1)]
 
 
-def close_up(picture: Picture, mask: Bool[np.ndarray, "h w"]) -> Picture:
+def preview_around(picture: Picture, mask: Bool[np.ndarray, "h w"]) -> Picture:
     """The surroundings of a mask, square; all of the picture for an empty one."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     if w == 0:
@@ -48,7 +48,7 @@ def close_up(picture: Picture, mask: Bool[np.ndarray, "h w"]) -> Picture:
     return picture[top : top + side, left : left + side]
 
 
-def outlines(mask: Bool[np.ndarray, "h w"], left: int, top: int) -> list[list[list[int]]]:
+def outline_points(mask: Bool[np.ndarray, "h w"], left: int, top: int) -> list[list[list[int]]]:
     """Outlines of a mask, as points on the photograph.
 
     Args:

@@ -5,7 +5,7 @@ The model has its own resolution, and the photograph x may be larger. Only the c
 
     y = x + s · α · up(Δ),
 
-with a strength s in (0, 1], constant or local (`fading`), and a cover α: the mask at the
+with a strength s in (0, 1], constant or local (`strength`), and a cover α: the mask at the
 photograph's full resolution, with an edge softened by a fraction of a model pixel. Before Δ is
 enlarged, normalised convolution (Knutsson & Westin, 1993) extends it beyond the mask to avoid a
 pale rim at the edge of coarse pixels.

@@ -32,7 +32,7 @@ from blemish.files import check_name, ensure_writable, sweep
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, append_row, read_rows
 from blemish.originals import Original
 from blemish.pictures import grid, read_picture, write_picture
-from blemish.stores.reading import file_of
+from blemish.stores.reading import stored_file
 from blemish.types import Codes
 
 SHEET = "contact_sheet.png"
@@ -43,7 +43,7 @@ FOLDERS = ("twin", "requested", "codes", "classes")  # beside those of each type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Synthetic:
+class SyntheticItem:
     """One synthetic item.
 
     Attributes:
@@ -122,7 +122,7 @@ class Dataset:
             "classes": Path("classes") / f"{name}.png",
         }
 
-    def add(self, item: Synthetic, *, keep_all: bool = True) -> dict[str, Any]:
+    def add(self, item: SyntheticItem, *, keep_all: bool = True) -> dict[str, Any]:
         """Write an item's files, then its line: an item with a line is complete.
 
         Args:
@@ -134,7 +134,7 @@ class Dataset:
         return row
 
     def write(
-        self, item: Synthetic, *, keep_all: bool = True, twin: str | None = None
+        self, item: SyntheticItem, *, keep_all: bool = True, twin: str | None = None
     ) -> dict[str, Any]:
         """Write an item's files, the image last; several processes may write at the same time.
 
@@ -191,14 +191,14 @@ class Dataset:
 
     def _cell(self, row: Row, kind: str) -> UInt8[np.ndarray, "s s 3"]:
         try:
-            path = file_of(self.manifest, row, kind)
+            path = stored_file(self.manifest, row, kind)
         except DataError:
             return np.zeros((SHEET_SIDE, SHEET_SIDE, 3), np.uint8)
         picture = read_picture(path)
         return cv2.resize(picture, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _writers(item: Synthetic) -> dict[str, Callable[[Path], None]]:
+def _writers(item: SyntheticItem) -> dict[str, Callable[[Path], None]]:
     """Writers of the files, in writing order."""
     codes = {} if item.codes is None else {"codes": partial(save_codes, codes=item.codes)}
     classes = {}

@@ -58,7 +58,7 @@ def write_part(path: Path, picture: UInt8[np.ndarray, "h w 3"], mark: str) -> No
     write_atomically(path, with_mark(png(picture), mark))
 
 
-def draw_mask(picture: np.ndarray, seed: int) -> np.ndarray:
+def draw_demo_mask(picture: np.ndarray, seed: int) -> np.ndarray:
     """Stroke or blob on the part, as bool `h w`."""
     dice, part = np.random.default_rng(seed), silhouette(picture)
     for _ in range(TRIES):
@@ -84,7 +84,7 @@ def draw_scene(
     seed: int,
     windows: WindowModel | None = None,
     *,
-    masked: Callable[[np.ndarray, int], np.ndarray] = draw_mask,
+    masked: Callable[[np.ndarray, int], np.ndarray] = draw_demo_mask,
     mark: str = "",
 ) -> tuple[Path, Path]:
     """Write a generated part and a mask on it; returns their files.

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import Bundle
-from blemish.data.importing.importing import Method
+from blemish.data.importing.importing import ProposalMethod
 from blemish.data.importing.propose import unlike
 from blemish.errors import BundleError
 from blemish.models.window_generator import GOOD
@@ -17,7 +17,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
 
 
-def by_windows(bundle: Bundle) -> Method:
+def by_windows(bundle: Bundle) -> ProposalMethod:
     """Proposal of masks by what differs from the good material that a bundle draws.
 
     Raises:
@@ -28,7 +28,7 @@ def by_windows(bundle: Bundle) -> Method:
     def propose(picture: Picture, inside: Mask) -> Mask:
         return unlike(picture, [repaired(picture, inside)], inside)
 
-    return Method(f"comparison with the windows of {bundle.path.name}", lambda _: propose)
+    return ProposalMethod(f"comparison with the windows of {bundle.path.name}", lambda _: propose)
 
 
 def repairer(bundle: Bundle) -> Callable[[Picture, Mask], Picture]:

@@ -64,7 +64,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class Request:
     """Request for a defect: the photograph of a good part, the mask and the type.
 
     Attributes:
@@ -90,7 +90,7 @@ class Order:
     part: Part
     strength: float = 1.0
     generated: bool = False
-    also: tuple["Order", ...] = ()
+    also: tuple["Request", ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.strength <= 1:
@@ -106,7 +106,7 @@ class Order:
         return self.original.picture
 
     @property
-    def defects(self) -> "tuple[Order, ...]":
+    def defects(self) -> "tuple[Request, ...]":
         """A request for each defect."""
         return (replace(self, also=()), *self.also)
 
@@ -116,7 +116,7 @@ class Order:
         return self.kind if {one.kind for one in self.also} <= {self.kind} else COMBINED
 
     @property
-    def united(self) -> "Order":
+    def united(self) -> "Request":
         """The same request as if it were one defect, under the union of the masks."""
         if not self.also:
             return self
@@ -145,7 +145,7 @@ def read_order(
     *,
     strength: float = 1.0,
     regions: RegionOptions = EVERYWHERE,
-) -> Order:
+) -> Request:
     """Read and check a request.
 
     How the mask lies on the photograph is decided in `pairs`.
@@ -179,7 +179,7 @@ def read_orders(
     *,
     strength: float = 1.0,
     regions: RegionOptions = EVERYWHERE,
-) -> list[Order]:
+) -> list[Request]:
     """Call `read_order` for a mask, or for each mask of a folder, by name.
 
     Raises:
@@ -205,7 +205,7 @@ def read_together(
     *,
     strength: float = 1.0,
     regions: RegionOptions = EVERYWHERE,
-) -> Order:
+) -> Request:
     """Read a request for several defects on one photograph.
 
     Args:
@@ -230,7 +230,7 @@ def read_together(
     )
 
 
-def together(orders: Sequence[Order]) -> Order:
+def together(orders: Sequence[Request]) -> Request:
     """One request for several defects on the same photograph, laid in this order."""
     first, *rest = orders
     shared = {"original": first.original, "part": first.part}
@@ -247,7 +247,7 @@ def draw_together(
     folder: Path,
     strength: float = 1.0,
     learned: MaskModel | None = None,
-) -> Order:
+) -> Request:
     """Request for defects on one photograph, with a drawn mask for each.
 
     The masks are written once all are drawn, with the photograph's EXIF orientation and under names
@@ -273,7 +273,7 @@ def draw_together(
     original = _read_normal(normal)
     known = {"normal": normal, "original": original, "part": Part(original.picture)}
     drawn = [
-        Order(
+        Request(
             mask=folder / f"{plain_stem(normal, None)}_{_mask_digest(original, mask)[:10]}.png",
             kind=kind,
             requested=mask,
@@ -301,7 +301,7 @@ def order_on(
     normal: Path,
     mask: Path,
     part: Part | None = None,
-) -> Order:
+) -> Request:
     """Check a request in memory.
 
     Args:
@@ -368,7 +368,7 @@ def _orders(
     off_part: OffPart | None,
     strength: float,
     regions: RegionOptions,
-) -> list[Order]:
+) -> list[Request]:
     """One request per mask; the photograph is read once, and its part found once."""
     original = _read_normal(normal)
     known = {"normal": normal, "kind": kind, "original": original, "strength": strength}
@@ -392,14 +392,14 @@ def _on_part(
     off_part: OffPart | None,
     regions: RegionOptions,
     **known: Any,
-) -> Order:
+) -> Request:
     _refuse_unfit(known["mask"], requested, part)
     allowed = allowed_on(regions, part.picture, part.mask)
     if allowed is not None:
         requested = restricted(requested, allowed, off_part, str(known["mask"]))
     if off_part is not None:
         requested = place_mask(requested, part.mask, off_part, name=str(known["mask"]))
-    return Order(requested=requested, part=part, **known)
+    return Request(requested=requested, part=part, **known)
 
 
 def _read_normal(path: Path) -> Original:

@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 
 from blemish.originals import Original
 from blemish.synthesis.composite import Carried
-from blemish.synthesis.placement.task import Made
-from blemish.synthesis.request import Order
+from blemish.synthesis.placement.task import PlacedDefect
+from blemish.synthesis.request import Request
 from blemish.types import Codes
 
 
@@ -28,9 +28,9 @@ class Laid:
         judged: Scores of curation.
     """
 
-    order: Order
+    order: Request
     seed: int
-    made: Made
+    made: PlacedDefect
     reasons: tuple[str, ...]
     measured: dict[str, float | int]
     judged: dict[str, float]
@@ -52,7 +52,7 @@ class Laid:
         }
 
 
-def as_one(good: Original, laid: Sequence[Laid]) -> Made:
+def as_one(good: Original, laid: Sequence[Laid]) -> PlacedDefect:
     """All defects of an item as if they were one.
 
     Args:
@@ -66,7 +66,7 @@ def as_one(good: Original, laid: Sequence[Laid]) -> Made:
     differs = differs if differs.ndim == 2 else differs.any(axis=2)
     codes = [one.codes for one in made if one.codes is not None]
     changed = np.any([one.carried.changed for one in made], axis=0) & differs
-    return Made(
+    return PlacedDefect(
         carried=Carried(picture=made[-1].carried.picture, changed=changed),
         drawn=np.any([one.drawn for one in made], axis=0),
         codes=Codes.joined(codes) if codes else None,

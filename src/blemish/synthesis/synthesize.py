@@ -18,7 +18,7 @@ from blemish.inversion.search import Step
 from blemish.marks import mark
 from blemish.models.generator import Generator
 from blemish.models.load import load_generator
-from blemish.names import PLACEMENT_METHODS, PlacementMethod
+from blemish.names import PLACEMENT_METHODS, PlacementName
 from blemish.notes import note
 from blemish.originals import Original
 from blemish.recognition import Recognizer
@@ -27,16 +27,16 @@ from blemish.synthesis.composite import Carried, reach_px, within
 from blemish.synthesis.curation.curate import Curator
 from blemish.synthesis.curation.duplicates import fingerprint, to_text
 from blemish.synthesis.curation.sightings import shrunk_size
-from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.dataset import Dataset, SyntheticItem
 from blemish.synthesis.masks.learned import MaskModel, load_masks
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.drawn import Drawn
-from blemish.synthesis.placement.methods import WAYS, usual_way
-from blemish.synthesis.placement.task import Made, Way
-from blemish.synthesis.placement.window import Window
+from blemish.synthesis.placement.drawn import SearchPlacement
+from blemish.synthesis.placement.methods import PLACEMENT, usual_way
+from blemish.synthesis.placement.task import PlacedDefect, PlacementMethod
+from blemish.synthesis.placement.window import WindowPlacement
 from blemish.synthesis.records import record_of
-from blemish.synthesis.request import Order
+from blemish.synthesis.request import Request
 from blemish.synthesis.several import Laid, as_one, classes_of
 from blemish.synthesis.strength import faded
 from blemish.types import Codes
@@ -65,8 +65,8 @@ class Synthesizer:
         self, bundle: Bundle | None, options: SynthesisOptions, *, device: str = "cpu"
     ) -> None:
         self.bundle, self.options = bundle, options
-        self.method: PlacementMethod = usual_way(bundle, options)
-        self.way: Way = WAYS[self.method](bundle, options, device)
+        self.method: PlacementName = usual_way(bundle, options)
+        self.way: PlacementMethod = PLACEMENT[self.method](bundle, options, device)
         self.device = device
         self.curator: Curator | None = None
         if bundle is not None and PLACEMENT_METHODS[self.method].needs_bundle:
@@ -81,7 +81,7 @@ class Synthesizer:
     @cached_property
     def generator(self) -> Generator:
         """Generator of the bundle, which may draw parts as well."""
-        if isinstance(self.way, Drawn):
+        if isinstance(self.way, SearchPlacement):
             return self.way.generator
         assert self.bundle is not None, "parts are drawn by a bundle"
         return load_generator(self.bundle, self.device)
@@ -89,7 +89,7 @@ class Synthesizer:
     @cached_property
     def windows(self) -> WindowModel | None:
         """The bundle's window generator, if it has one."""
-        if isinstance(self.way, Window):
+        if isinstance(self.way, WindowPlacement):
             return self.way.model
         if self.bundle is None or not self.bundle.has(NETWORK):
             return None
@@ -111,18 +111,20 @@ class Synthesizer:
         return None if self.bundle is None else Recognizer.of(self.bundle)
 
     def prepare(self, kind: str) -> None:
-        """Read the data of a type of defect before the work starts; see `job.Way.prepare`."""
+        """Read the data of a type before the work starts; see `PlacementMethod.prepare`."""
         self.way.prepare(kind)
 
     @one_thread()
-    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """Step A: the codes of the part, shared by all items on it; see `job.Way.invert`."""
+    def invert(
+        self, order: Request, *, tell: Callable[[float], None] | None = None
+    ) -> Codes | None:
+        """Step A: the codes of the part, shared by all items on it; see `PlacementMethod.invert`."""
         return self.way.invert(order, tell=tell)
 
     @one_thread()
     def make(
-        self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
-    ) -> Synthetic:
+        self, order: Request, seed: int, *, twin: Codes | None = None, tell: Step | None = None
+    ) -> SyntheticItem:
         """Make one item, with all defects of the request.
 
         Args:
@@ -135,7 +137,7 @@ class Synthesizer:
 
     @one_thread()
     def lay(
-        self, order: Order, seed: int, *, twin: Codes | None = None, tell: Step | None = None
+        self, order: Request, seed: int, *, twin: Codes | None = None, tell: Step | None = None
     ) -> list[Laid]:
         """The defects of an item, each on the photograph with the earlier ones.
 
@@ -150,7 +152,7 @@ class Synthesizer:
             laid.append(self._laid(request, seed_of(seed, number), twin, tell))
         return laid
 
-    def name(self, order: Order, seed: int) -> str:
+    def name(self, order: Request, seed: int) -> str:
         """Name of an item: the same request, options, bundle and seed give the same name."""
         digest = None if self.bundle is None else self.bundle.digest
         asked = json.dumps([order.digest, self.record(), digest, seed])
@@ -176,7 +178,7 @@ class Synthesizer:
         known = record_of(self.options) | {"way": self.method} | self.way.record()
         return json.loads(json.dumps(known, default=str))
 
-    def _laid(self, order: Order, seed: int, twin: Codes | None, tell: Step | None) -> Laid:
+    def _laid(self, order: Request, seed: int, twin: Codes | None, tell: Step | None) -> Laid:
         """One defect on a photograph, and what curation finds."""
         rng = np.random.default_rng(seed)
         strength = order.strength * faded(order.requested, self.options.uneven, rng)
@@ -187,14 +189,14 @@ class Synthesizer:
             order=order, seed=seed, made=made, reasons=reasons, measured=known, judged=judged
         )
 
-    def _item(self, order: Order, seed: int, laid: list[Laid]) -> Synthetic:
+    def _item(self, order: Request, seed: int, laid: list[Laid]) -> SyntheticItem:
         made, united = as_one(order.original, laid), order.united
         known, judged = _scores(united, made), {}
         if len(laid) == 1:
             known, judged = laid[0].measured, laid[0].judged
         several = len({one.order.kind for one in laid}) > 1
         photograph = hashlib.sha256(order.picture.tobytes()).hexdigest()[:16]
-        return Synthetic(
+        return SyntheticItem(
             name=self.name(order, seed),
             kind=order.item_kind,
             picture=replace(laid[-1].photograph, mark=self.mark(generated=order.generated)),
@@ -219,13 +221,13 @@ class Synthesizer:
             },
         )
 
-    def _twin(self, order: Order) -> Original:
+    def _twin(self, order: Request) -> Original:
         """The photograph, marked if the bundle drew it."""
         if not order.generated:
             return order.original
         return replace(order.original, mark=self.mark(generated=True))
 
-    def _domain(self, order: Order, photograph: str) -> dict[str, bool]:
+    def _domain(self, order: Request, photograph: str) -> dict[str, bool]:
         """Whether the photograph shows something else than the part; empty where nobody knows.
 
         Args:
@@ -245,7 +247,7 @@ class Synthesizer:
         return {"out_of_domain": foreign}
 
     def _judge(
-        self, order: Order, carried: Carried, strength: Float[np.ndarray, "h w"]
+        self, order: Request, carried: Carried, strength: Float[np.ndarray, "h w"]
     ) -> tuple[tuple[str, ...], dict[str, float]]:
         """Reasons against the item, and its scores; empty if the bundle has no curation bounds."""
         if self.curator is None:
@@ -264,7 +266,7 @@ class Synthesizer:
 
 def synthesize(
     synthesizer: Synthesizer,
-    orders: Sequence[Order],
+    orders: Sequence[Request],
     dataset: Dataset,
     *,
     count: int,
@@ -305,12 +307,12 @@ def synthesize(
     return rows
 
 
-def add_item(dataset: Dataset, item: Synthetic) -> dict[str, Any]:
+def add_item(dataset: Dataset, item: SyntheticItem) -> dict[str, Any]:
     """Write an item; its row names files in the data set's folder relative to it."""
     return dataset.add(_named_from(dataset.root, item))
 
 
-def _named_from(root: Path, item: Synthetic) -> Synthetic:
+def _named_from(root: Path, item: SyntheticItem) -> SyntheticItem:
     """Row of the item, with files relative to the data set's folder."""
     facts = _relative(root, item.facts)
     if "defects" in facts:
@@ -336,7 +338,7 @@ def _origin(bundle: Bundle | None) -> dict[str, str] | None:
     return None if bundle is None else {"name": bundle.path.name, "digest": bundle.digest}
 
 
-def _scores(order: Order, made: Made) -> dict[str, float | int]:
+def _scores(order: Request, made: PlacedDefect) -> dict[str, float | int]:
     """What is measured of an item beside what curation measures."""
     carried, drawn = made.carried, made.drawn
     return {
@@ -349,7 +351,7 @@ def _scores(order: Order, made: Made) -> dict[str, float | int]:
     }
 
 
-def _changed_beyond_reach(order: Order, carried: Carried) -> int:
+def _changed_beyond_reach(order: Request, carried: Carried) -> int:
     """Pixels that differ from the photograph further from the requested mask than the reach."""
     unequal = carried.picture != order.picture
     differs = unequal[..., 0] | unequal[..., 1] | unequal[..., 2]  # `any` takes four times as long

@@ -12,11 +12,11 @@ from blemish.models.critic import Critic
 from blemish.models.logits import mean_logit, over_heads
 from blemish.models.losses import r1_penalty
 from blemish.training.adapt import AdaptiveAugmentation, ema_decay, follow
-from blemish.training.loop import Parameters, Schedule, descend, gather
+from blemish.training.loop import Parameters, Schedule, gather_values, optimiser_step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Game:
+class AdversarialOptions:
     """Options of adversarial training.
 
     Attributes:
@@ -57,13 +57,13 @@ class Game:
         follow(average, module, decay=decay)
 
 
-class Judge:
+class CriticTrainer:
     """Critic that sees everything augmented, and learns to separate real from generated images.
 
     What it learns by are the rules of its kind.
     """
 
-    def __init__(self, critic: Critic, game: Game, fabric: Fabric) -> None:
+    def __init__(self, critic: Critic, game: AdversarialOptions, fabric: Fabric) -> None:
         self.critic, self.rules = critic.to(fabric.device).train(), critic.rules
         self.ada = AdaptiveAugmentation(
             target=game.ada_target, speed_nimg=round(game.ada_kimg * 1000), cap=game.ada_cap
@@ -101,14 +101,14 @@ class Judge:
             slope = r1_penalty(mean_logit(on_real), real).mean()
             values["r1"] = slope.item()
             loss = loss + slope * (self.game.r1_gamma / 2 * self.game.r1_every)
-        descend(self.fabric, loss, self.parameters, self.adam)
+        optimiser_step(self.fabric, loss, self.parameters, self.adam)
         if self.rules.adapt:
-            logits = gather(self.fabric, mean_logit(on_real).detach())
+            logits = gather_values(self.fabric, mean_logit(on_real).detach())
             self.ada.update(logits, nimg=self.game.schedule.batch)
             values["ada"] = self.ada.probability.item()
         return values
 
-    def displeasure(
+    def generator_loss(
         self, fake: Float[Tensor, "n c h w"], rng: torch.Generator
     ) -> Float[Tensor, " n"]:
         """Generator loss; gradients flow to the generated images, not to the critic's weights."""

@@ -29,9 +29,9 @@ from blemish.models.load import load_critic, load_generator
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import grid, to_picture
 from blemish.training.adapt import average_of, ema_decay, follow
-from blemish.training.encoder.batches import Lessons, read_source
-from blemish.training.encoder.perceptual import Sight
-from blemish.training.loop import Options, Schedule, descend, run
+from blemish.training.encoder.batches import EncoderBatches, read_source
+from blemish.training.encoder.perceptual import PerceptualLoss
+from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
 
@@ -93,8 +93,8 @@ class ConsultStage:
         self,
         generator: Generator,
         encoder: Encoder,
-        sight: Sight,
-        lessons: Lessons,
+        sight: PerceptualLoss,
+        lessons: EncoderBatches,
         config: ConsultConfig,
         training: ConsultTraining,
         fabric: Fabric,
@@ -136,7 +136,7 @@ class ConsultStage:
                 terms |= self._edited(seen, before, rng)
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
-        descend(self.fabric, loss, self.parameters, self.adam)
+        optimiser_step(self.fabric, loss, self.parameters, self.adam)
         half_life = self.training.ema_kimg * 1000
         decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
         follow(self.average, self.branch, decay=decay)
@@ -231,8 +231,10 @@ def train_consultation(
     source = read_source(
         data, (), side, symmetries=symmetries, placements=symmetries, everything=everything
     )
-    sight = Sight.of("efficientnet-lite0", load_critic(bundle, fabric.device), fabric.device)
-    lessons = Lessons(generator, source, pairs=training.pairs, defects=0)
+    sight = PerceptualLoss.of(
+        "efficientnet-lite0", load_critic(bundle, fabric.device), fabric.device
+    )
+    lessons = EncoderBatches(generator, source, pairs=training.pairs, defects=0)
     encoder = load_encoder(bundle, fabric.device)
     return run(
         ConsultStage(generator, encoder, sight, lessons, config, training, fabric),

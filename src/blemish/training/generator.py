@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import augment_stack
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.models.critic import CriticConfig, build_critic
 from blemish.models.generator import Generator, GeneratorConfig
 from blemish.models.losses import kl_to_normal, multiscale_l1, path_lengths
@@ -24,16 +24,16 @@ from blemish.models.mixing import fresh_rows
 from blemish.models.residual import ResidualConfig
 from blemish.pictures import grid, to_picture, to_tensor
 from blemish.training.adapt import PathLength, average_of
-from blemish.training.adversarial import Game, Judge
+from blemish.training.adversarial import AdversarialOptions, CriticTrainer
 from blemish.training.grow import free_all_but, grow, origin_of
-from blemish.training.loop import Options, choose, descend, gather, run
+from blemish.training.loop import Options, gather_values, optimiser_step, random_indices, run
 from blemish.training.stopping import Ending
 from blemish.training.warmstart import LatentEncoder, sample_latent
 from blemish.types import Codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratorTraining(Game):
+class GeneratorTraining(AdversarialOptions):
     """Options of stage 1, in addition to those of adversarial training.
 
     Attributes:
@@ -81,7 +81,7 @@ class GeneratorStage:
             grow(self.generator, critic, coarse)
         self.grown_from = None if coarse is None else coarse.digest
         self.average = average_of(self.generator)
-        self.judge = Judge(critic, training, fabric)
+        self.judge = CriticTrainer(critic, training, fabric)
         self.path_weight = training.path_weight if critic.rules.path_lengths else 0
         self.path = PathLength().to(fabric.device)
         self.config, self.training, self.fabric = config, training, fabric
@@ -136,7 +136,7 @@ class GeneratorStage:
         spread = kl_to_normal(mean, log_variance).mean()
         loss = (far + self.training.kl_weight * spread) * weight
         both = [*self.learning, *self.encoder.parameters()]
-        descend(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
+        optimiser_step(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
         return {"l1": far.item(), "kl": spread.item()}
 
     def _criticise(self, index: int, rng: torch.Generator) -> dict[str, float]:
@@ -146,8 +146,8 @@ class GeneratorStage:
 
     def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
         values = self._criticise(index, rng)
-        loss = self.judge.displeasure(self._draw(rng), rng).mean()
-        descend(self.fabric, loss, self.learning, self.generator_adam)
+        loss = self.judge.generator_loss(self._draw(rng), rng).mean()
+        optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
         values["generator"] = loss.item()
         if self.training.reconstruction and index % self.training.reconstruction_every == 0:
             values |= self._reconstruct(rng, self.training.reconstruction)
@@ -164,9 +164,9 @@ class GeneratorStage:
         w = self.generator.codes(z).w.requires_grad_()  # a frozen mapping gives none
         lengths = path_lengths(self.generator.draw(Codes(w=w)).image, w, noise)
         weight = self.path_weight * self.training.path_every
-        seen = gather(self.fabric, lengths.detach()).to(lengths.device)
+        seen = gather_values(self.fabric, lengths.detach()).to(lengths.device)
         loss = self.path.penalty(lengths, seen).mean() * weight
-        descend(self.fabric, loss, self.learning, self.generator_adam)
+        optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
         return {"path": lengths.mean().item()}
 
     def _draw(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
@@ -176,7 +176,7 @@ class GeneratorStage:
             return self.generator.draw(Codes(w=w), noise="random", rng=rng).image.float()
 
     def _real(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
-        chosen = choose(self._share(), len(self.images), rng)
+        chosen = random_indices(self._share(), len(self.images), rng)
         moved = augment_stack(self.images[chosen], self.training.symmetries, generator=rng)
         return moved.to(self.fabric.device)
 
@@ -249,7 +249,7 @@ def train_generator(
         DataError: There is no good photograph, or one can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
-    pictures, _ = load(data.good_to_learn(everything=everything), config.resolution)
+    pictures, _ = load_pictures(data.good_to_learn(everything=everything), config.resolution)
     stage = GeneratorStage(config, training, pictures, fabric, preset, coarse)
     return run(
         stage,

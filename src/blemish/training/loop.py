@@ -126,12 +126,12 @@ def step_rng(seed: int, index: int, rank: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
-def choose(n: int, of: int, rng: torch.Generator) -> Int[Tensor, " n"]:
+def random_indices(n: int, of: int, rng: torch.Generator) -> Int[Tensor, " n"]:
     """Indices of `n` out of `of` items, with replacement."""
     return torch.randint(of, (n,), generator=rng)
 
 
-def descend(
+def optimiser_step(
     fabric: "Fabric", loss: Tensor, parameters: Parameters, *optimisers: torch.optim.Optimizer
 ) -> None:
     """Optimiser step along the mean gradient of all processes.
@@ -167,7 +167,7 @@ def _share_gradients(fabric: "Fabric", parameters: Parameters) -> None:
         parameter.grad = gradient.copy_(mean.view_as(gradient)) if share else None
 
 
-def gather(fabric: "Fabric", values: Tensor) -> Tensor:
+def gather_values(fabric: "Fabric", values: Tensor) -> Tensor:
     """Values of all processes, on the CPU."""
     together = values.new_zeros(fabric.world_size, *values.shape)
     together[fabric.global_rank] = values
@@ -394,7 +394,7 @@ def _agree(stage: Stage, fabric: "Fabric", start: int, folder: Path) -> None:
     Raises:
         OutputError: They found different states, so they don't see the same folder.
     """
-    starts = gather(fabric, torch.tensor([start], device=fabric.device))
+    starts = gather_values(fabric, torch.tensor([start], device=fabric.device))
     if (starts != start).any():
         raise OutputError(
             got=f"{folder}, which is not the same for all processes: they stand at the steps "

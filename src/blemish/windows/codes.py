@@ -13,8 +13,8 @@ from blemish.errors import BundleError, DataError
 from blemish.models.look_encoder import LookEncoder, look_of
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
-from blemish.windows.paint import Group, WindowModel, groups
-from blemish.windows.sources import LEAST_PIXELS, Source
+from blemish.windows.paint import PieceGroup, WindowModel, groups
+from blemish.windows.sources import LEAST_PIXELS, SourcePhotograph
 from blemish.windows.views import cut_picture
 
 ENCODER = "windows_encoder"
@@ -67,15 +67,15 @@ class LookReader:
                 expected="a mask that is brighter on the defect",
                 todo="Mark the defect whose look is to be taken.",
             )
-        whole, source = Group.of(mask), Source(picture, mask)
+        whole, source = PieceGroup.of(mask), SourcePhotograph(picture, mask)
         pieces = [
-            Group.of(piece, whole.left, whole.top)
+            PieceGroup.of(piece, whole.left, whole.top)
             for piece in components(whole.mask, least=LEAST_PIXELS)
         ]
         pieces.sort(key=lambda piece: piece.area, reverse=True)
         return torch.cat([self._latent(source, piece) for piece in pieces]).cpu()
 
-    def _latent(self, source: Source, piece: Group) -> Float[Tensor, "1 z"]:
+    def _latent(self, source: SourcePhotograph, piece: PieceGroup) -> Float[Tensor, "1 z"]:
         view = piece.view(min(source.mask.shape))
         image = to_tensor(cut_picture(source, view))[None].to(self.device)
         seen = mask_to_tensor(_never_empty(piece.seen(view)))[None].to(self.device)

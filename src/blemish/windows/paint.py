@@ -26,7 +26,7 @@ from blemish.models.look_encoder import mix_latents
 from blemish.models.window_generator import GOOD, MARGIN, WindowConfig, WindowGenerator, WindowInput
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
-from blemish.windows.sources import Source
+from blemish.windows.sources import SourcePhotograph
 from blemish.windows.views import (
     View,
     cut_mask,
@@ -114,7 +114,7 @@ def load_windows(bundle: Bundle, device: str = "cpu") -> WindowModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PieceGroup:
     """Pieces of a mask that lie close together.
 
     Attributes:
@@ -128,7 +128,7 @@ class Group:
     top: int
 
     @classmethod
-    def of(cls, mask: Bool[np.ndarray, "p q"], left: int = 0, top: int = 0) -> "Group":
+    def of(cls, mask: Bool[np.ndarray, "p q"], left: int = 0, top: int = 0) -> "PieceGroup":
         """All that a mask marks.
 
         Args:
@@ -189,7 +189,7 @@ def paint(
         matrix = view.matrix.copy()
         matrix[:, 2] -= box[1].start, box[0].start
         local = replace(view, matrix=matrix)
-        source = Source(region, np.zeros(region.shape[:2], bool))
+        source = SourcePhotograph(region, np.zeros(region.shape[:2], bool))
         code = codes if len(codes) == 1 else codes[k : k + 1]
         seen = group.seen(view)
         change = _drawn(generator, source, local, seen, code, rng)
@@ -200,7 +200,7 @@ def paint(
     return painted
 
 
-def groups(mask: Bool[np.ndarray, "h w"]) -> list[Group]:
+def groups(mask: Bool[np.ndarray, "h w"]) -> list[PieceGroup]:
     """The pieces of a mask, those that lie close to each other together."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     inner = mask[top : top + height, left : left + width].astype(np.uint8)
@@ -208,12 +208,12 @@ def groups(mask: Bool[np.ndarray, "h w"]) -> list[Group]:
     near = cv2.dilate(inner, np.ones((size, size), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(near)
     marked = [(labels == label) & (inner > 0) for label in range(1, len(stats))]
-    return [Group.of(pieces, left, top) for pieces in marked]
+    return [PieceGroup.of(pieces, left, top) for pieces in marked]
 
 
 def _drawn(
     generator: WindowGenerator,
-    source: Source,
+    source: SourcePhotograph,
     view: View,
     mask: Bool[np.ndarray, "s s"],
     codes: Codes,

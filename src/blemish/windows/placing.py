@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from blemish.windows.sources import Ellipse, Piece, Source
+from blemish.windows.sources import Ellipse, Piece, SourcePhotograph
 from blemish.windows.views import Affine, chained, cut_mask, inverted, mirrored, rotation
 
 TRIES = 8
@@ -30,7 +30,7 @@ class Placement:
             the part's own outline, widened by `margin` pixels.
     """
 
-    source: Source
+    source: SourcePhotograph
     piece: Piece
     matrix: Affine | None
     margin: int = 0
@@ -53,7 +53,7 @@ class Placement:
         return _apply(inverted(self.matrix), self.piece.ellipse.middle)
 
 
-def place(source: Source, piece: Piece, rng: np.random.Generator) -> Placement:
+def place(source: SourcePhotograph, piece: Piece, rng: np.random.Generator) -> Placement:
     """Lay a piece's mask on a good part at random, on the part if any try gets it there."""
     if piece.whole:
         return Placement(source, piece, None, margin=int(rng.integers(0, 6)))
@@ -81,7 +81,7 @@ def _move(target: Ellipse, piece: Piece, rng: np.random.Generator) -> Affine:
     return np.column_stack([backward, piece.ellipse.middle - backward @ middle])
 
 
-def _share_on_part(source: Source, piece: Piece, matrix: Affine) -> float:
+def _share_on_part(source: SourcePhotograph, piece: Piece, matrix: Affine) -> float:
     """Share of the piece's pixels that fall on the part."""
     y, x = np.nonzero(piece.mask)
     step = max(1, len(x) // 200)

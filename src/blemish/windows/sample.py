@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.windows.paint import WindowModel, groups, paint
 from blemish.windows.placing import Placement, place
-from blemish.windows.sources import LEAST_PIXELS, Source, Sources
+from blemish.windows.sources import LEAST_PIXELS, SourcePhotograph, Sources
 
 Pair = tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]
 
@@ -39,7 +39,7 @@ def sample(model: WindowModel, sources: Sources, kind: str, n: int) -> Iterator[
             yield paint(model.generator, source.picture, mask, codes, rng), mask
 
 
-def _mask_on(source: Source, placement: Placement) -> Bool[np.ndarray, "h w"]:
+def _mask_on(source: SourcePhotograph, placement: Placement) -> Bool[np.ndarray, "h w"]:
     """The mask on the photograph, without what falls on the part's shadow."""
     h, w = source.part.shape
     mask = placement.cut(np.eye(2, 3), max(h, w))[:h, :w]

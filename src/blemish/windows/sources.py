@@ -50,7 +50,7 @@ class Ellipse:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourcePhotograph:
     """One photograph.
 
     Attributes:
@@ -91,7 +91,7 @@ class Piece:
         kind: Index of its type.
     """
 
-    source: Source
+    source: SourcePhotograph
     mask: Bool[np.ndarray, "h w"]
     kind: int
 
@@ -124,7 +124,7 @@ class Sources:
         types: Names of the types, in the order of their indices; "good" is the last.
     """
 
-    good: tuple[Source, ...]
+    good: tuple[SourcePhotograph, ...]
     pieces: tuple[Piece, ...]
     types: tuple[str, ...]
 
@@ -181,10 +181,10 @@ def read_sources(
     return Sources(tuple(sources), tuple(pieces), (*types, GOOD))
 
 
-def _source(photograph: Photograph) -> Source:
+def _source(photograph: Photograph) -> SourcePhotograph:
     picture, mask = load_native(photograph)
     refuse_unmarked([photograph], mask[None].astype(np.uint8))
-    return Source(picture, mask)
+    return SourcePhotograph(picture, mask)
 
 
 def _within_memory(photographs: Sequence[Photograph]) -> list[Photograph]:

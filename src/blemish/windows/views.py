@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from blemish.windows.sources import Affine, Source
+from blemish.windows.sources import Affine, SourcePhotograph
 
 SMALL, LARGE = 128, 256  # sides of windows
 MOST_IN_SMALL = 100  # side of a defect that a small window shows
@@ -87,7 +87,7 @@ def mirrored(rng: np.random.Generator) -> Float[np.ndarray, "2 2"]:
     return np.diag([rng.choice([-1.0, 1.0]), 1.0])
 
 
-def cut_picture(source: Source, view: View) -> UInt8[np.ndarray, "s s 3"]:
+def cut_picture(source: SourcePhotograph, view: View) -> UInt8[np.ndarray, "s s 3"]:
     """The view's pixels; beyond the photograph it is reflected."""
     halvings = max(0, int(log2(max(view.zoom, 1) / 1.4) + 1)) if view.zoom > 1.4 else 0
     picture = source.halved(halvings)

@@ -18,7 +18,7 @@ from blemish.synthesis.masks.draw import (
     choose_real,
     draw_mask,
     place_mask,
-    read_real,
+    read_real_masks,
 )
 from blemish.synthesis.masks.place import Where, point_on
 from blemish.synthesis.masks.shapes import shape_of_discs, shape_of_mask
@@ -354,7 +354,7 @@ def test_elastic_makes_many_of_one_real_mask(where: Where) -> None:
 
 
 def test_real_masks_are_read_from_a_folder(parts: Path) -> None:
-    masks = read_real(parts, "crack")
+    masks = read_real_masks(parts, "crack")
     assert len(masks) == 6
     assert all(mask.any() and mask.shape == (32, 32) for mask in masks)
 
@@ -391,9 +391,9 @@ def test_empty_real_masks_are_passed_over(marked: int, tmp_path: Path, read: lis
     if marked:
         assert all(choose_real(tmp_path, "crack", rng).any() for rng in rngs)
         assert {*read} == {*truths}
-        assert len(read_real(tmp_path, "crack")) == marked
+        assert len(read_real_masks(tmp_path, "crack")) == marked
     else:
-        for choose in (read_real, partial(choose_real, rng=rngs[0])):
+        for choose in (read_real_masks, partial(choose_real, rng=rngs[0])):
             with pytest.raises(DataError, match="which has no mask of a 'crack'"):
                 choose(tmp_path, "crack")
 
@@ -401,7 +401,7 @@ def test_empty_real_masks_are_passed_over(marked: int, tmp_path: Path, read: lis
 @pytest.mark.parametrize("folder, defect", [("", "dent"), ("nowhere", "crack")])
 def test_a_folder_without_real_masks(parts: Path, folder: str, defect: str) -> None:
     with pytest.raises(DataError):
-        read_real(parts / folder, defect)
+        read_real_masks(parts / folder, defect)
     with pytest.raises(DataError):
         choose_real(parts / folder, defect, np.random.default_rng(0))
 

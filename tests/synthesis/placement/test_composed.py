@@ -15,7 +15,7 @@ from blemish.inversion.losses import mask_error
 from blemish.manifest import read_rows
 from blemish.models.load import load_generator
 from blemish.names import Space
-from blemish.pictures import fit, mask_to_tensor, to_tensor
+from blemish.pictures import fit_square, mask_to_tensor, to_tensor
 from blemish.synthesis.masks.learned import load_masks
 from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.placement.composed import ComposedDrawer, PartMasks
@@ -46,7 +46,7 @@ def drawer(bundle: Bundle, photograph: Tensor) -> ComposedDrawer:
 
 @pytest.fixture(scope="module")
 def photograph() -> Tensor:
-    return to_tensor(fit(part(), SIDE))[None]
+    return to_tensor(fit_square(part(), SIDE))[None]
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from blemish.synthesis.composite import Carried
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.export.export import export
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.methods import WAYS
-from blemish.synthesis.placement.task import Made, Way
-from blemish.synthesis.request import Order, read_order
+from blemish.synthesis.placement.methods import PLACEMENT
+from blemish.synthesis.placement.task import PlacedDefect, PlacementMethod
+from blemish.synthesis.request import Request, read_order
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 
@@ -35,26 +35,30 @@ class Flat:
     def prepare(self, kind: str) -> None:
         pass
 
-    def invert(self, order: Order, **_: object) -> None:
+    def invert(self, order: Request, **_: object) -> None:
         return None
 
-    def place(self, order: Order, seed: int, strength: np.ndarray, twin: None, **_: object) -> Made:
+    def place(
+        self, order: Request, seed: int, strength: np.ndarray, twin: None, **_: object
+    ) -> PlacedDefect:
         picture = order.picture.copy()
         picture[order.requested] = 7
         changed = (picture != order.picture).any(axis=2)
-        return Made(carried=Carried(picture=picture, changed=changed), drawn=order.requested)
+        return PlacedDefect(
+            carried=Carried(picture=picture, changed=changed), drawn=order.requested
+        )
 
 
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> SynthesisOptions:
     """Options of a method that needs no bundle, under the name of another."""
     monkeypatch.setitem(PLACEMENT_METHODS, "optimize", MethodTraits(needs_bundle=False))
-    monkeypatch.setitem(WAYS, "optimize", Flat)
+    monkeypatch.setitem(PLACEMENT, "optimize", Flat)
     return SynthesisOptions(method="optimize")
 
 
 def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_path: Path) -> None:
-    assert isinstance(Flat(), Way)
+    assert isinstance(Flat(), PlacementMethod)
     assert not options.needs_bundle
     worker = Synthesizer(None, options)
     order = read_order(*write_scene(tmp_path), "dent", worker.types)

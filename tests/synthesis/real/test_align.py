@@ -8,10 +8,10 @@ from blemish.synthesis.real.align import (
     SIDE,
     Outline,
     best_laid,
-    enlarged,
     lay,
     outline_of,
     overlap,
+    scaled_move,
 )
 
 Y, X = np.mgrid[:256, :256]
@@ -64,9 +64,9 @@ def test_a_mirrored_mask_is_met() -> None:
 def test_a_move_is_the_same_at_any_size() -> None:
     source, target = bar(0.3), bar(1.4, at=(100, 140))
     move, found = lay(outline(source), outline(target))
-    moved = cv2.warpAffine(source.astype(np.float32), enlarged(move, 256), (256, 256)) > 0.5
+    moved = cv2.warpAffine(source.astype(np.float32), scaled_move(move, 256), (256, 256)) > 0.5
     assert (moved & target).sum() / (moved | target).sum() == pytest.approx(found, abs=0.06)
-    assert np.allclose(enlarged(move, SIDE), move)
+    assert np.allclose(scaled_move(move, SIDE), move)
 
 
 def test_seeds_take_the_best_in_turn() -> None:

@@ -7,7 +7,7 @@ from tiny import part, spot, write_defects
 from blemish.errors import OptionError
 from blemish.pictures import write_picture
 from blemish.synthesis.real.align import outline_of
-from blemish.synthesis.real.cutouts import choose, cut_out, cutouts_in, pieces
+from blemish.synthesis.real.cutouts import choose_cutout, cut_out, cutouts_in, pieces
 
 SIDE = 256
 
@@ -52,7 +52,7 @@ def test_a_cutout_of_the_same_shape_is_chosen(seed: int) -> None:
     shapes = [bar(70, 120, 100, 8), bar(100, 100, 50, 50), spot(SIDE, SIDE)]
     cutouts = [cut_out(picture, shape)[0] for shape in shapes]
     target = outline_of(picture, bar(120, 80, 8, 100))
-    chosen, _ = choose(target, cutouts, np.random.default_rng(seed))
+    chosen, _ = choose_cutout(target, cutouts, np.random.default_rng(seed))
     assert chosen is cutouts[0]
 
 
@@ -60,7 +60,8 @@ def test_seeds_choose_among_those_that_fit(tmp_path: Path) -> None:
     cutouts = cutouts_in(write_defects(tmp_path, n=4, side=128), "paint")
     target = outline_of(part(128, 128), spot(128, 128))
     chosen = {
-        id(choose(target, cutouts, np.random.default_rng(seed))[0].picture) for seed in range(20)
+        id(choose_cutout(target, cutouts, np.random.default_rng(seed))[0].picture)
+        for seed in range(20)
     }
     assert len(chosen) > 1
 

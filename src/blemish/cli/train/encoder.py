@@ -34,7 +34,7 @@ Weight = Annotated[float | None, arg(help_behavior_hint=OF_RECIPE)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class LossTerms:
     """Terms of the encoder's loss.
 
     Attributes:
@@ -57,7 +57,7 @@ class Terms:
     spread_weight: Weight = None
 
 
-FlatTerms = Annotated[Terms, arg(name="")]
+FlatTerms = Annotated[LossTerms, arg(name="")]
 
 
 USUAL = "in-domain"
@@ -75,7 +75,7 @@ def encoder(
     symmetries: BundleNames = None,
     placements: BundleNames = None,
     everything: Flag = False,
-    terms: FlatTerms = Terms(),
+    terms: FlatTerms = LossTerms(),
     run: Flat = Run(),
 ) -> None:
     """Train the encoder of a bundle, which predicts codes of photographs.
@@ -143,6 +143,6 @@ def _chosen(
         recipe,
         schedule=run.schedule(recipe.schedule),
         symmetries=choose_symmetries(mine["symmetries"], usual),
-        **given(Terms(**{name: mine[name] for name in asdict(Terms())})),
+        **given(LossTerms(**{name: mine[name] for name in asdict(LossTerms())})),
     )
     return training, choose_symmetries(mine["placements"], preset.placements)

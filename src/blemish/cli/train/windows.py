@@ -150,12 +150,12 @@ def _print_plan(
 ) -> None:
     if not fabric.is_global_zero:
         return
-    from blemish.training.windows.plan import described, images_per_second
+    from blemish.training.windows.plan import images_per_second, plan_lines
     from blemish.training.windows.train import WindowStage
 
     sources = _sources(data, config.types, everything)
     speed = images_per_second(WindowStage(config, training, sources, fabric))
-    for line in described(sources, speed, run.minutes or 0):
+    for line in plan_lines(sources, speed, run.minutes or 0):
         tell(fabric, line)
 
 

@@ -14,8 +14,8 @@ from jaxtyping import Int
 
 from blemish.data.importing.annotations import Annotated, Box, Region
 from blemish.data.importing.areas import Area, PolygonArea, Runs, corners
-from blemish.data.importing.fields import describing, field, number, points, whole
-from blemish.data.importing.sources import LARGEST_FILE, Source
+from blemish.data.importing.fields import describing, field, finite_number, points, whole_number
+from blemish.data.importing.sources import LARGEST_FILE, AnnotatedFolder
 from blemish.documents import read_json
 
 TOOL = "COCO"
@@ -26,7 +26,7 @@ def is_coco(document: object) -> bool:
     return isinstance(document, Mapping) and {"images", "annotations", "categories"} <= {*document}
 
 
-def read_coco(source: Source) -> Iterator[Annotated]:
+def read_coco(source: AnnotatedFolder) -> Iterator[Annotated]:
     """Photographs of every COCO list in the source; other JSON files are passed over."""
     for path in source.files(".json"):
         document = read_json(path, "annotations in JSON", most_bytes=LARGEST_FILE)
@@ -34,7 +34,9 @@ def read_coco(source: Source) -> Iterator[Annotated]:
             yield from _images(source, path, document)
 
 
-def _images(source: Source, path: Path, document: Mapping[str, Any]) -> Iterator[Annotated]:
+def _images(
+    source: AnnotatedFolder, path: Path, document: Mapping[str, Any]
+) -> Iterator[Annotated]:
     labels = _labels(path, document)
     regions, seen = _regions(path, document, labels), set()
     for index, image in enumerate(_list(path, document, "images"), 1):
@@ -90,12 +92,12 @@ def _identity(entry: object, name: str) -> int | str:
     value = field(entry, name, object)
     if isinstance(value, str):
         return value
-    return whole(value)
+    return whole_number(value)
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     """Width and height; some tools write 0 where they don't know them."""
-    width, height = (whole(field(image, name, object, 0)) for name in ("width", "height"))
+    width, height = (whole_number(field(image, name, object, 0)) for name in ("width", "height"))
     return (width, height) if width and height else None
 
 
@@ -108,18 +110,18 @@ def _area(entry: Mapping[str, Any]) -> Area | Box:
             raise ValueError("'segmentation' is neither a list nor an object")
         loops = marked if isinstance(marked[0], list) else [marked]
         return PolygonArea(tuple(points(loop, 3) for loop in loops))
-    box = [number(value) for value in field(entry, "bbox", list)]
+    box = [finite_number(value) for value in field(entry, "bbox", list)]
     if len(box) != 4:
         raise ValueError(f"'bbox' has {len(box)} numbers, not 4")
     return Box(corners(*box))
 
 
 def _runs(marked: Mapping[str, Any]) -> Runs:
-    h, w = (whole(side) for side in (*field(marked, "size", list), 0, 0)[:2])
+    h, w = (whole_number(side) for side in (*field(marked, "size", list), 0, 0)[:2])
     counts = marked.get("counts")
     if isinstance(counts, str):
         return Runs(decompressed(counts), (h, w), down=True)
-    lengths = [whole(count) for count in field(marked, "counts", list)]
+    lengths = [whole_number(count) for count in field(marked, "counts", list)]
     return Runs(np.array(lengths, np.int64), (h, w), down=True)
 
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from blemish.data.importing.annotations import Annotated, Box, Region
 from blemish.data.importing.areas import Area, Points, PolygonArea, Runs, Stroke, corners, ellipse
-from blemish.data.importing.fields import describing, number, points, whole
-from blemish.data.importing.sources import LARGEST_FILE, Source
+from blemish.data.importing.fields import describing, finite_number, points, whole_number
+from blemish.data.importing.sources import LARGEST_FILE, AnnotatedFolder
 from blemish.documents import parse_xml, read_text
 
 TOOL = "CVAT for images 1.1"
 _PLACELESS = ("tag", "points", "skeleton", "cuboid")
 
 
-def read_cvat(source: Source, line_width: int) -> Iterator[Annotated]:
+def read_cvat(source: AnnotatedFolder, line_width: int) -> Iterator[Annotated]:
     """Photographs of every CVAT file in the source; other XML files are passed over."""
     for path in source.files(".xml"):
         root = read_xml(path)
@@ -45,7 +45,7 @@ def is_cvat(root: Element) -> bool:
     return root.tag == "annotations"
 
 
-def _annotated(source: Source, path: Path, image: Element, line_width: int) -> Annotated:
+def _annotated(source: AnnotatedFolder, path: Path, image: Element, line_width: int) -> Annotated:
     picture = source.picture(image.get("name"), path)
     name = source.name(picture)
     regions, unplaced = [], []
@@ -58,7 +58,7 @@ def _annotated(source: Source, path: Path, image: Element, line_width: int) -> A
             else:
                 regions.append(Region(label, _area(shape, line_width), where))
     with describing(f"{path}, image {name}", TOOL):
-        size = whole(_text(image, "width")), whole(_text(image, "height"))
+        size = whole_number(_text(image, "width")), whole_number(_text(image, "height"))
     return Annotated(
         path=picture, name=name, regions=tuple(regions), size=size, unplaced=tuple(unplaced)
     )
@@ -71,7 +71,7 @@ def _area(shape: Element, line_width: int) -> Area | Box:
         return Stroke(_points(shape, 2), line_width)
     if shape.tag == "mask":
         return _runs(shape)
-    turn = number(shape.get("rotation", "0"))
+    turn = finite_number(shape.get("rotation", "0"))
     if shape.tag == "ellipse":
         x, y, across, down = _numbers(shape, "cx", "cy", "rx", "ry")
         return ellipse(x, y, across, down, turn)
@@ -82,7 +82,7 @@ def _area(shape: Element, line_width: int) -> Area | Box:
 
 
 def _runs(shape: Element) -> Runs:
-    counts = np.array([whole(count) for count in _text(shape, "rle").split(",")], np.int64)
+    counts = np.array([whole_number(count) for count in _text(shape, "rle").split(",")], np.int64)
     left, top, width, height = (int(n) for n in _numbers(shape, "left", "top", "width", "height"))
     return Runs(counts, (height, width), (left, top))
 
@@ -93,7 +93,7 @@ def _points(shape: Element, least: int) -> Points:
 
 
 def _numbers(shape: Element, *names: str) -> list[float]:
-    return [number(shape.get(name)) for name in names]
+    return [finite_number(shape.get(name)) for name in names]
 
 
 def _text(shape: Element, name: str) -> str:

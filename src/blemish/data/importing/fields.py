@@ -52,7 +52,7 @@ def field(entry: object, name: str, kind: type[T], default: T | None = None) -> 
     return value
 
 
-def number(value: object) -> float:
+def finite_number(value: object) -> float:
     """A finite number of moderate size, written as a number or as text."""
     try:
         found = float(value) if isinstance(value, str | int | float) else float("nan")
@@ -63,11 +63,11 @@ def number(value: object) -> float:
     return found
 
 
-def whole(value: object) -> int:
+def whole_number(value: object) -> int:
     """A whole number of moderate size, written as a number or as text."""
-    found = number(value)
+    found = finite_number(value)
     if found != int(found):
-        raise ValueError(f"{_shown(value)} is not a whole number")
+        raise ValueError(f"{_shown(value)} is not a whole_number number")
     return int(found)
 
 
@@ -81,7 +81,7 @@ def points(values: Any, least: int) -> Points:
     if not isinstance(values, list) or len(values) > 2 * MOST_POINTS:
         raise ValueError(f"its points are {_shown(values)}")
     pairs = all(isinstance(value, list) and len(value) == 2 for value in values)
-    flat = [number(n) for value in values for n in (value if pairs else [value])]
+    flat = [finite_number(n) for value in values for n in (value if pairs else [value])]
     if len(flat) % 2 or len(flat) < 2 * least:
         raise ValueError(f"it has {len(flat)} coordinates, not those of {least} points or more")
     return np.array(flat).reshape(-1, 2)

@@ -7,7 +7,7 @@ from blemish.data.importing.annotations import Annotated, merged
 from blemish.data.importing.coco import is_coco, read_coco
 from blemish.data.importing.cvat import is_cvat, read_cvat, read_xml
 from blemish.data.importing.labelme import is_labelme, read_labelme
-from blemish.data.importing.sources import LARGEST_FILE, Source
+from blemish.data.importing.sources import LARGEST_FILE, AnnotatedFolder
 from blemish.data.importing.yolo import class_files, read_yolo
 from blemish.documents import read_json
 from blemish.errors import DataError
@@ -23,7 +23,7 @@ class Reader:
         words: What a source of this format has, for messages.
     """
 
-    read: Callable[[Source, int], Iterator[Annotated]]
+    read: Callable[[AnnotatedFolder, int], Iterator[Annotated]]
     words: str
 
 
@@ -35,7 +35,9 @@ READERS: dict[AnnotationFormat, Reader] = {
 }
 
 
-def read(source: Source, format: AnnotationFormat, line_width: int) -> list[Annotated]:
+def read_annotations(
+    source: AnnotatedFolder, format: AnnotationFormat, line_width: int
+) -> list[Annotated]:
     """Photographs with their annotations, each once, sorted by name.
 
     Raises:
@@ -48,7 +50,7 @@ def read(source: Source, format: AnnotationFormat, line_width: int) -> list[Anno
     return found
 
 
-def detect(source: Source) -> AnnotationFormat:
+def detect(source: AnnotatedFolder) -> AnnotationFormat:
     """The format of a source.
 
     Raises:
@@ -62,7 +64,7 @@ def detect(source: Source) -> AnnotationFormat:
     return found[0]
 
 
-def _formats(source: Source) -> Iterator[AnnotationFormat]:
+def _formats(source: AnnotatedFolder) -> Iterator[AnnotationFormat]:
     if any(is_cvat(read_xml(path)) for path in source.files(".xml")):
         yield "cvat"
     if class_files(source):
@@ -74,7 +76,7 @@ def _formats(source: Source) -> Iterator[AnnotationFormat]:
             return  # a set may have thousands of files, and a mixture shows when they are read
 
 
-def _nothing(source: Source, what: str, expected: str) -> DataError:
+def _nothing(source: AnnotatedFolder, what: str, expected: str) -> DataError:
     return DataError(
         got=f"{source.only or source.root}, {what}",
         expected=expected,

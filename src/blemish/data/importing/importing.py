@@ -19,16 +19,16 @@ from tempfile import TemporaryDirectory
 
 from blemish.data.importing.annotations import Annotated
 from blemish.data.importing.classes import kinds_by
-from blemish.data.importing.formats import detect, read
+from blemish.data.importing.formats import detect, read_annotations
 from blemish.data.importing.layout import (
     Content,
-    Placed,
+    NamedPhotograph,
     Proposer,
     files_of_defect,
     files_of_good,
 )
 from blemish.data.importing.names import plain_names
-from blemish.data.importing.sources import Source
+from blemish.data.importing.sources import AnnotatedFolder
 from blemish.data.names import GOOD
 from blemish.data.proposed import RECORD, Proposed, record
 from blemish.data.unfinished import marked, refuse_full
@@ -38,7 +38,7 @@ from blemish.names import AnnotationChoice, AnnotationFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class ProposalMethod:
     """How masks inside boxes are proposed.
 
     Attributes:
@@ -90,7 +90,7 @@ def import_annotations(
     format: AnnotationChoice = "auto",
     classes: Mapping[str, str] | None = None,
     line_width: int = 3,
-    method: Method | None = None,
+    method: ProposalMethod | None = None,
     tell: Callable[[float], None] = lambda _: None,
 ) -> Imported:
     """Write photographs and masks from annotations.
@@ -113,7 +113,7 @@ def import_annotations(
     refuse_full(out, what="import")
     with _opened(source, out) as opened:
         found = detect(opened) if format == "auto" else format
-        annotated = read(opened, found, line_width)
+        annotated = read_annotations(opened, found, line_width)
         labels = [region.label for one in annotated for region in one.regions]
         labels += [label for one in annotated for label in one.unplaced]
         types = kinds_by(labels, classes or {})
@@ -137,9 +137,9 @@ def import_annotations(
 
 
 @contextmanager
-def _opened(source: Path, out: Path) -> Iterator[Source]:
+def _opened(source: Path, out: Path) -> Iterator[AnnotatedFolder]:
     with TemporaryDirectory(prefix="blemish-") as scratch:
-        opened = Source(source, Path(scratch))
+        opened = AnnotatedFolder(source, Path(scratch))
         if out.resolve().is_relative_to(opened.root.resolve()):
             raise OptionError(
                 got=f"--out {out}, a folder in the source {opened.root}",
@@ -149,11 +149,11 @@ def _opened(source: Path, out: Path) -> Iterator[Source]:
         yield opened
 
 
-def _placed(annotated: Sequence[Annotated], types: Mapping[str, str]) -> list[Placed]:
+def _placed(annotated: Sequence[Annotated], types: Mapping[str, str]) -> list[NamedPhotograph]:
     wanted = [one for one in annotated if _is_placed(one, types)]
     names = plain_names([one.name for one in wanted])
     return [
-        Placed(annotated=one, name=name, kinds=_kinds(one, types))
+        NamedPhotograph(annotated=one, name=name, kinds=_kinds(one, types))
         for one, name in zip(wanted, names, strict=True)
     ]
 
@@ -168,9 +168,9 @@ def _is_placed(one: Annotated, types: Mapping[str, str]) -> bool:
 
 
 def _planned(
-    placed: Sequence[Placed],
+    placed: Sequence[NamedPhotograph],
     types: Mapping[str, str],
-    method: Method | None,
+    method: ProposalMethod | None,
     tell: Callable[[float], None],
 ) -> _Plan:
     plan = _Plan()

@@ -16,8 +16,8 @@ import numpy as np
 
 from blemish.data.importing.annotations import Annotated, Box, Region
 from blemish.data.importing.areas import Area, Points, PolygonArea, Stroke, circle, corners, runs_of
-from blemish.data.importing.fields import describing, field, points, whole
-from blemish.data.importing.sources import LARGEST_FILE, Source
+from blemish.data.importing.fields import describing, field, points, whole_number
+from blemish.data.importing.sources import LARGEST_FILE, AnnotatedFolder
 from blemish.decode import decode
 from blemish.documents import read_json
 from blemish.errors import DataError
@@ -35,7 +35,7 @@ def is_labelme(document: object) -> bool:
     return isinstance(document, Mapping) and {"shapes", "imagePath"} <= {*document}
 
 
-def read_labelme(source: Source, line_width: int) -> Iterator[Annotated]:
+def read_labelme(source: AnnotatedFolder, line_width: int) -> Iterator[Annotated]:
     """Photographs of every LabelMe file in the source, then those without one."""
     seen = set()
     for path in source.files(".json"):
@@ -51,13 +51,15 @@ def read_labelme(source: Source, line_width: int) -> Iterator[Annotated]:
 
 
 def _annotated(
-    source: Source, path: Path, document: Mapping[str, Any], line_width: int
+    source: AnnotatedFolder, path: Path, document: Mapping[str, Any], line_width: int
 ) -> Annotated:
     picture, name = _picture(source, path, document)
     regions, unplaced = [], []
     with describing(str(path), TOOL):
         shapes, flags = field(document, "shapes", list), field(document, "flags", dict, {})
-        sides = [whole(field(document, f"image{side}", object, 0)) for side in ("Width", "Height")]
+        sides = [
+            whole_number(field(document, f"image{side}", object, 0)) for side in ("Width", "Height")
+        ]
     for number, shape in enumerate(shapes, 1):
         where = f"{path}, shape {number}"
         with describing(where, TOOL):
@@ -75,7 +77,7 @@ def _annotated(
     )
 
 
-def _picture(source: Source, path: Path, document: Mapping[str, Any]) -> tuple[Path, str]:
+def _picture(source: AnnotatedFolder, path: Path, document: Mapping[str, Any]) -> tuple[Path, str]:
     """File of the photograph and its name; without a file, one of what is embedded."""
     embedded = document.get("imageData")
     try:

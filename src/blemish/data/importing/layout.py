@@ -18,7 +18,7 @@ from blemish.data.importing.annotations import Annotated, Box, Region
 from blemish.data.importing.fields import describing
 from blemish.data.names import GOOD
 from blemish.data.proposed import Proposed
-from blemish.decode import Header, header
+from blemish.decode import PictureHeader, header
 from blemish.errors import DataError
 from blemish.levels import upright
 from blemish.originals import Original
@@ -29,7 +29,7 @@ Proposer = Callable[[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]], Bool[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class NamedPhotograph:
     """Photograph of a type, with a plain name.
 
     Attributes:
@@ -48,7 +48,7 @@ class Placed:
         return f"{self.name}{self.annotated.path.suffix.lower()}"
 
 
-def files_of_good(placed: Placed) -> Iterator[tuple[str, Content]]:
+def files_of_good(placed: NamedPhotograph) -> Iterator[tuple[str, Content]]:
     """File of a good part.
 
     Raises:
@@ -59,7 +59,7 @@ def files_of_good(placed: Placed) -> Iterator[tuple[str, Content]]:
 
 
 def files_of_defect(
-    placed: Placed, types: Mapping[str, str], propose: Proposer | None
+    placed: NamedPhotograph, types: Mapping[str, str], propose: Proposer | None
 ) -> Iterator[tuple[str, Content, Proposed | None]]:
     """Files of a photograph with defects: for each type its mask, then the photograph.
 
@@ -96,7 +96,7 @@ class _Drawing:
     """
 
     found: Annotated
-    known: Header
+    known: PictureHeader
     turned: bool
     propose: Proposer | None
 
@@ -135,7 +135,7 @@ class _Drawing:
         return upright(drawn, self.known.orientation) if self.turned else drawn
 
 
-def _lying(found: Annotated, known: Header) -> bool:
+def _lying(found: Annotated, known: PictureHeader) -> bool:
     """Whether annotations refer to the stored rows and columns, not to the upright photograph."""
     upright_size = known.width, known.height
     if found.size in (None, upright_size):

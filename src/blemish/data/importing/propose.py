@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab
-from blemish.data.importing.importing import Method
+from blemish.data.importing.importing import ProposalMethod
 from blemish.data.importing.layout import Proposer
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.pictures import read_picture
@@ -47,7 +47,7 @@ Affine = Float[np.ndarray, "2 3"]
 
 
 @dataclass(frozen=True)
-class Window:
+class BoxSurroundings:
     """Surroundings of a box, made smaller.
 
     Attributes:
@@ -147,19 +147,23 @@ def _by_good(paths: Sequence[Path]) -> Proposer:
     return propose
 
 
-BY_GOOD = Method("comparison with photographs of good parts, or with the surroundings", _by_good)
+BY_GOOD = ProposalMethod(
+    "comparison with photographs of good parts, or with the surroundings", _by_good
+)
 
 
-def _around(inside: Mask, most: int = SIDE) -> Window:
+def _around(inside: Mask, most: int = SIDE) -> BoxSurroundings:
     h, w = inside.shape
     x, y, width, height = cv2.boundingRect(inside.astype(np.uint8))
     margin = max(LEAST_MARGIN, int(MARGIN * max(width, height)))
     left, top = max(0, x - margin), max(0, y - margin)
     right, bottom = min(w, x + width + margin), min(h, y + height + margin)
-    return Window(left, top, right - left, bottom - top, most)
+    return BoxSurroundings(left, top, right - left, bottom - top, most)
 
 
-def _looks(picture: Picture, known: Sequence[Posed], inside: Mask, window: Window) -> list[Colours]:
+def _looks(
+    picture: Picture, known: Sequence[Posed], inside: Mask, window: BoxSurroundings
+) -> list[Colours]:
     """The window on photographs of good parts, those that agree best around the box."""
     coarse = _around(inside, COARSE_SIDE)
     ring, seen = ~coarse.of(inside), lab(coarse.of(picture))
@@ -187,12 +191,14 @@ def _moves(here: Posed, good: Posed) -> Iterator[Affine]:
         yield np.column_stack([turn, good.middle - turn @ here.middle])
 
 
-def _softened(picture: Picture, window: Window) -> Picture:
+def _softened(picture: Picture, window: BoxSurroundings) -> Picture:
     """Photograph without detail that the window would alias."""
     return cv2.GaussianBlur(picture, (0, 0), max(0.01, 0.5 / window.scale))
 
 
-def _marked(picture: Picture, looks: Sequence[Colours], inside: Mask, window: Window) -> Mask:
+def _marked(
+    picture: Picture, looks: Sequence[Colours], inside: Mask, window: BoxSurroundings
+) -> Mask:
     seen, box = lab(window.of(picture)), window.of(inside)
     if not box.any() or box.all():
         return inside

@@ -16,7 +16,7 @@ from blemish.files import check_name
 LARGEST_FILE = 2**28  # bytes of one file of annotations
 
 
-class Source:
+class AnnotatedFolder:
     """Folder of photographs and annotations.
 
     Args:

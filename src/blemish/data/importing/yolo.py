@@ -14,8 +14,8 @@ import numpy as np
 
 from blemish.data.importing.annotations import Annotated, Box, Region
 from blemish.data.importing.areas import PolygonArea, corners
-from blemish.data.importing.fields import describing, number, points, whole
-from blemish.data.importing.sources import LARGEST_FILE, Source
+from blemish.data.importing.fields import describing, finite_number, points, whole_number
+from blemish.data.importing.sources import LARGEST_FILE, AnnotatedFolder
 from blemish.decode import header
 from blemish.documents import parse_yaml, read_text
 from blemish.errors import DataError
@@ -25,7 +25,7 @@ LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 LARGEST_YAML = 2**20  # bytes
 
 
-def read_yolo(source: Source) -> Iterator[Annotated]:
+def read_yolo(source: AnnotatedFolder) -> Iterator[Annotated]:
     """Every photograph of the source."""
     labels, used = _labels(source), set()
     for path in source.pictures:
@@ -38,7 +38,7 @@ def read_yolo(source: Source) -> Iterator[Annotated]:
             raise _no_photograph(path)
 
 
-def class_files(source: Source) -> list[Path]:
+def class_files(source: AnnotatedFolder) -> list[Path]:
     """Files that name classes: YAML files with names, or else a list."""
     given = [path for path in source.files(".yaml", ".yml") if "names" in _yaml(path)]
     return given or [path for path in source.files(".txt", ".names", ".labels") if _is_list(path)]
@@ -55,7 +55,7 @@ def _yaml(path: Path) -> dict[Any, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _labels(source: Source) -> dict[int, str]:
+def _labels(source: AnnotatedFolder) -> dict[int, str]:
     """Names of classes by number."""
     files = class_files(source)
     found = [_names(path) for path in files]
@@ -75,7 +75,7 @@ def _names(path: Path) -> dict[int, str]:
     names = _yaml(path)["names"]
     with describing(str(path), TOOL):
         pairs = names.items() if isinstance(names, dict) else enumerate(_as_list(names))
-        return {whole(k): str(name) for k, name in pairs}
+        return {whole_number(k): str(name) for k, name in pairs}
 
 
 def _as_list(names: object) -> list[Any]:
@@ -84,7 +84,7 @@ def _as_list(names: object) -> list[Any]:
     return names
 
 
-def _label_file(source: Source, picture: Path) -> Path | None:
+def _label_file(source: AnnotatedFolder, picture: Path) -> Path | None:
     """Labels of a photograph; None without any."""
     parts = [*picture.relative_to(source.root).parts[:-1]]
     name = f"{picture.stem}.txt"
@@ -108,7 +108,7 @@ def _region(
     row: Sequence[str], where: str, labels: dict[int, str], scale: tuple[int, int]
 ) -> Region:
     with describing(where, TOOL):
-        label = labels.get(whole(row[0]))
+        label = labels.get(whole_number(row[0]))
         if label is None:
             raise ValueError(f"there is no class {row[0][:20]}")
         return Region(label, _area(row[1:], scale), where)
@@ -116,7 +116,7 @@ def _region(
 
 def _area(values: Sequence[str], scale: tuple[int, int]) -> PolygonArea | Box:
     if len(values) == 4:
-        x, y, w, h = np.array([number(value) for value in values]) * (*scale, *scale)
+        x, y, w, h = np.array([finite_number(value) for value in values]) * (*scale, *scale)
         return Box(corners(x - w / 2, y - h / 2, w, h))
     return PolygonArea((points([*values], 3) * scale,))
 

@@ -25,7 +25,7 @@ def answers(rows: Sequence[Row]) -> dict[str, str]:
     return {name: " ".join(sentences) or NOTHING for name, sentences in told.items()}
 
 
-def look(*path: str) -> Look:
+def value_at(*path: str) -> Look:
     """Value at a path in a row; None if a step of it is missing."""
 
     def found(row: Row) -> float | None:
@@ -43,7 +43,7 @@ def name(row: Row) -> str:
 
 
 def _in_domain(rows: Sequence[Row]) -> list[str]:
-    stands = look("groups", "good", "in_domain", "share_in_domain")
+    stands = value_at("groups", "good", "in_domain", "share_in_domain")
     text = "codes of held-out good parts no more extreme than 99 in 100 of the generator's own"
     return _extremes(rows, stands, f"Most {text}", "fewest", _percent)
 
@@ -51,25 +51,29 @@ def _in_domain(rows: Sequence[Row]) -> list[str]:
 def _meaning(rows: Sequence[Row]) -> list[str]:
     good, defective = ("groups", "good", "meaning"), ("groups", "defective", "meaning")
     return [
-        *_best(rows, look(*good, "psnr_db"), "Smallest pixel error on held-out good parts", _db),
-        *_best(rows, look(*good, "kernel_distance"), "nearest as a set", _plain, lowest=True),
-        *_best(rows, look(*defective, "mask_iou"), "Best defect masks (median IoU)", _plain),
-        *_best(rows, look(*defective, "type_agreement"), "Best type accuracy", _percent),
+        *_best(
+            rows, value_at(*good, "psnr_db"), "Smallest pixel error on held-out good parts", _db
+        ),
+        *_best(rows, value_at(*good, "kernel_distance"), "nearest as a set", _plain, lowest=True),
+        *_best(rows, value_at(*defective, "mask_iou"), "Best defect masks (median IoU)", _plain),
+        *_best(rows, value_at(*defective, "type_agreement"), "Best type accuracy", _percent),
     ]
 
 
 def _editing(rows: Sequence[Row]) -> list[str]:
     return [
-        *_best(rows, look("editing", "moved_iou"), "Moved defects match their mask best", _plain),
+        *_best(
+            rows, value_at("editing", "moved_iou"), "Moved defects match their mask best", _plain
+        ),
         *_best(
             rows,
-            look("editing", "midpoint_realism"),
+            value_at("editing", "midpoint_realism"),
             "Most realistic midpoints (critic's percentile among fresh samples)",
             _plain,
         ),
         *_best(
             rows,
-            look("editing", "share_monotone"),
+            value_at("editing", "share_monotone"),
             "Most defects that grow monotonically",
             _percent,
         ),
@@ -77,14 +81,16 @@ def _editing(rows: Sequence[Row]) -> list[str]:
 
 
 def _arbitrary(rows: Sequence[Row]) -> list[str]:
-    told = _best(rows, look("recovery", "share_recovered"), "Most own samples recovered", _percent)
+    told = _best(
+        rows, value_at("recovery", "share_recovered"), "Most own samples recovered", _percent
+    )
     first = rows[0]["refusal"] if rows else None
     if first is not None and first["auroc_strangeness"] is not None:
         told.append(
             f"Strangeness tells other objects from held-out good parts: AUROC "
             f"{first['auroc_strangeness']:.3f}."
         )
-    refused = look("refusal", "foreign_refused")
+    refused = value_at("refusal", "foreign_refused")
     return told + _extremes(rows, refused, "Most other objects refused", "fewest", _percent)
 
 

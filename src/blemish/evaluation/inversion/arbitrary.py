@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from blemish.evaluation.figures import auroc, middle, share
-from blemish.evaluation.inversion.measures import overlaps
+from blemish.evaluation.inversion.measures import mask_overlaps
 from blemish.evaluation.inversion.subjects import Group
-from blemish.evaluation.inversion.trial import Trial
+from blemish.evaluation.inversion.trial import MethodTrial
 from blemish.inversion.domain import cycle_distance
 from blemish.inversion.space import WStatistics
 
 RECOVERED_DB = 30
 RECOVERED_IOU = 0.9
 
-Trials = Mapping[Group, Trial]
+Trials = Mapping[Group, MethodTrial]
 
 
-def outcomes(trial: Trial) -> dict[str, int]:
+def outcomes(trial: MethodTrial) -> dict[str, int]:
     """Number of subjects per outcome."""
     return dict(sorted(Counter(inversion.outcome for inversion in trial.inversions).items()))
 
@@ -58,21 +58,21 @@ def recovery(trials: Trials, statistics: WStatistics) -> dict[str, Any] | None:
     return {
         "n": sum(map(len, own)),
         "share_psnr": share(x >= RECOVERED_DB for trial in own for x in trial.psnr),
-        "share_iou": share(x >= RECOVERED_IOU for trial in own for x in overlaps(trial)),
+        "share_iou": share(x >= RECOVERED_IOU for trial in own for x in mask_overlaps(trial)),
         "share_recovered": share(verdict for trial in own for verdict in _recovered(trial)),
         "code_distance": middle(far),
     }
 
 
-def code_distances(trial: Trial, statistics: WStatistics) -> list[float]:
+def code_distances(trial: MethodTrial, statistics: WStatistics) -> list[float]:
     """Mean squared difference of found rows to the true ones, in units of w's variance."""
     true = trial.subjects.codes
     assert true is not None
     return cycle_distance(trial.codes.w, true.w, statistics.unit).tolist()
 
 
-def _recovered(trial: Trial) -> list[bool]:
+def _recovered(trial: MethodTrial) -> list[bool]:
     near = [x >= RECOVERED_DB for x in trial.psnr]
     if trial.mask is None:
         return near
-    return [a and x >= RECOVERED_IOU for a, x in zip(near, overlaps(trial), strict=True)]
+    return [a and x >= RECOVERED_IOU for a, x in zip(near, mask_overlaps(trial), strict=True)]

@@ -35,7 +35,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yardstick:
+class EditReference:
     """Reference for edits, computed once for all methods.
 
     Attributes:
@@ -62,7 +62,7 @@ class Yardstick:
         seed: int = 0,
         fresh: int = FRESH,
         directions: tuple[Direction, ...] = (),
-    ) -> "Yardstick":
+    ) -> "EditReference":
         """Generate fresh samples and score them."""
         rng = torch.Generator().manual_seed(seed + OWN_SEEDS - 1)
         rows = fresh_rows(model.generator, fresh, rng).split(BATCH)
@@ -83,7 +83,7 @@ def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def editing(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+def editing(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
     """Question 3 for the codes of photographs of good parts."""
     found = _mixed(codes, yardstick)
     found |= moving(codes, yardstick.model.generator, yardstick.directions)
@@ -92,7 +92,7 @@ def editing(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
     return found | _moved(codes, yardstick) | _grown(codes, yardstick)
 
 
-def _mixed(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+def _mixed(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
     """Midpoints between neighbours."""
     model = yardstick.model
     half = Codes(w=(codes.w[:-1] + codes.w[1:]) / 2, space=codes.space)
@@ -110,7 +110,7 @@ def _mixed(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
     }
 
 
-def _moved(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+def _moved(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
     """Defect codes of own samples on photographs."""
     met, beyond = [], []
     for batch in _pairs(codes, yardstick):
@@ -124,7 +124,7 @@ def _moved(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
     return {"moved": len(met), "moved_iou": middle(met), "changed_outside": middle(beyond)}
 
 
-def _grown(codes: Codes, yardstick: Yardstick) -> dict[str, Any]:
+def _grown(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
     """Steps along the line to a defect's code."""
     ways = []
     for batch in _pairs(codes, yardstick):
@@ -171,7 +171,7 @@ class _Pairs:
         return change.sum(dim=(1, 2, 3)) / self.mask.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
-def _pairs(codes: Codes, yardstick: Yardstick) -> Iterator[_Pairs]:
+def _pairs(codes: Codes, yardstick: EditReference) -> Iterator[_Pairs]:
     """Each photograph with the next donor, starting again after the last one."""
     donors = yardstick.donors
     assert donors is not None and donors.codes is not None and donors.mask is not None

@@ -11,11 +11,11 @@ from jaxtyping import UInt8
 from blemish.editing.directions import Direction
 from blemish.evaluation.figures import mean, middle
 from blemish.evaluation.inversion.arbitrary import Trials, outcomes, recovery, refusal
-from blemish.evaluation.inversion.editing import Yardstick, editing
-from blemish.evaluation.inversion.measures import Sights, in_domain, meaning, overlaps
+from blemish.evaluation.inversion.editing import EditReference, editing
+from blemish.evaluation.inversion.measures import SurveyNetworks, in_domain, mask_overlaps, meaning
 from blemish.evaluation.inversion.subjects import Group, Subjects
-from blemish.evaluation.inversion.trial import Tell, Trial, attempt
-from blemish.inversion.methods import Method, name_of
+from blemish.evaluation.inversion.trial import MethodTrial, Tell, attempt
+from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.inversion.space import WStatistics, w_statistics
 from blemish.pictures import to_picture
@@ -57,11 +57,11 @@ class Findings:
     shown: list[Shown] = field(default_factory=list)
 
 
-def evaluate(
+def evaluate_inversion(
     model: Model,
-    methods: Sequence[Method],
+    methods: Sequence[InversionMethod],
     groups: Sequence[Subjects],
-    sights: Sights,
+    sights: SurveyNetworks,
     *,
     seed: int = 0,
     batch: int = 8,
@@ -84,10 +84,10 @@ def evaluate(
         BundleError: The bundle lacks what a method needs.
     """
     donors = next((group for group in groups if group.group == "own defective"), None)
-    yardstick = Yardstick.of(model, donors, seed=seed, directions=tuple(directions))
+    yardstick = EditReference.of(model, donors, seed=seed, directions=tuple(directions))
     statistics, findings, done = w_statistics(model.generator), Findings(), 0
     for how in methods:
-        trials: dict[Group, Trial] = {}
+        trials: dict[Group, MethodTrial] = {}
         for group in groups:
             heard = _from(done, tell)
             trials[group.group] = attempt(model, how, group, seed=seed, batch=batch, tell=heard)
@@ -99,13 +99,17 @@ def evaluate(
 
 @torch.no_grad()
 def _row(
-    how: Method, trials: Trials, sights: Sights, yardstick: Yardstick, statistics: WStatistics
+    how: InversionMethod,
+    trials: Trials,
+    sights: SurveyNetworks,
+    yardstick: EditReference,
+    statistics: WStatistics,
 ) -> dict[str, Any]:
     good = trials.get("good")
     took = [trial.seconds / len(trial) for trial in trials.values()]
     options: Any = how
     return {
-        "method": name_of(how),
+        "method": method_name(how),
         "space": how.space,
         "options": asdict(options),
         "seconds_per_picture": mean(took),
@@ -116,7 +120,7 @@ def _row(
     }
 
 
-def _figures(trial: Trial, sights: Sights) -> dict[str, Any]:
+def _figures(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
     return {
         "n": len(trial),
         "in_domain": in_domain(trial),
@@ -127,9 +131,9 @@ def _figures(trial: Trial, sights: Sights) -> dict[str, Any]:
     }
 
 
-def _items(trial: Trial) -> list[dict[str, Any]]:
+def _items(trial: MethodTrial) -> list[dict[str, Any]]:
     """One line for each subject."""
-    met = overlaps(trial) or [None] * len(trial)
+    met = mask_overlaps(trial) or [None] * len(trial)
     return [
         {
             "name": name,
@@ -144,10 +148,10 @@ def _items(trial: Trial) -> list[dict[str, Any]]:
     ]
 
 
-def _show(how: Method, trial: Trial) -> Shown:
+def _show(how: InversionMethod, trial: MethodTrial) -> Shown:
     drawn, target = trial.image[:SHOWN], trial.subjects.image[:SHOWN]
     return Shown(
-        method=name_of(how),
+        method=method_name(how),
         space=how.space,
         group=trial.subjects.group,
         target=to_picture(target),

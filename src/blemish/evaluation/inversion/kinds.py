@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from blemish.data.folder import GOOD, DefectFolder, load
-from blemish.evaluation.eyes import Eyes
+from blemish.data.folder import GOOD, DefectFolder, load_pictures
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.pictures import to_tensor
 
 PENALTY = 1e-2
@@ -26,7 +26,7 @@ STEPS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regression:
-    """Result of `fit`.
+    """Result of `fit_regression`.
 
     Attributes:
         mean: Mean of the features.
@@ -46,7 +46,9 @@ class Regression:
         return (standard @ self.weight + self.bias).argmax(dim=1)
 
 
-def fit(features: Float[Tensor, "n d"], kind: Int[Tensor, " n"], kinds: int) -> Regression:
+def fit_regression(
+    features: Float[Tensor, "n d"], kind: Int[Tensor, " n"], kinds: int
+) -> Regression:
     """Fit a regression by L-BFGS; each of the kinds must occur."""
     deviation, mean = torch.std_mean(features.double(), dim=0)
     deviation = deviation.clamp(min=1e-6)
@@ -79,7 +81,7 @@ class KindReader:
         seen: Number of training photographs of each kind.
     """
 
-    eyes: Eyes
+    eyes: FeatureExtractor
     kinds: tuple[str, ...]
     regression: Regression
     seen: dict[str, int]
@@ -90,7 +92,10 @@ class KindReader:
 
 
 def learn_kinds(
-    folder: DefectFolder, eyes: Eyes, resolution: int, device: torch.device | str = "cpu"
+    folder: DefectFolder,
+    eyes: FeatureExtractor,
+    resolution: int,
+    device: torch.device | str = "cpu",
 ) -> KindReader | None:
     """Train on a folder's photographs; None if it has no good parts, or no defects.
 
@@ -101,13 +106,15 @@ def learn_kinds(
     chosen |= {kind: folder.thirds(kind)[0] for kind in folder.types}
     if not chosen[GOOD] or len(chosen) < 2:
         return None
-    images = [to_tensor(load(found, resolution)[0]).to(device) for found in chosen.values()]
+    images = [
+        to_tensor(load_pictures(found, resolution)[0]).to(device) for found in chosen.values()
+    ]
     features = [eyes.described(_mirrored(image)) for image in images]
     index = [torch.full((len(f),), k, device=f.device) for k, f in enumerate(features)]
     return KindReader(
         eyes=eyes,
         kinds=tuple(chosen),
-        regression=fit(torch.cat(features), torch.cat(index), len(chosen)),
+        regression=fit_regression(torch.cat(features), torch.cat(index), len(chosen)),
         seen={kind: len(found) for kind, found in chosen.items()},
     )
 

@@ -14,11 +14,11 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.figures import mean, middle, share
 from blemish.evaluation.inversion.kinds import KindReader
 from blemish.evaluation.inversion.subjects import Subjects
-from blemish.evaluation.inversion.trial import Trial
+from blemish.evaluation.inversion.trial import MethodTrial
 from blemish.evaluation.metrics import (
     boundary_f,
     kernel_distance,
@@ -34,7 +34,7 @@ OUTLINE_PX = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sights:
+class SurveyNetworks:
     """Feature networks and classifier.
 
     Attributes:
@@ -42,11 +42,11 @@ class Sights:
         reader: Classifier of defect types; None without training data.
     """
 
-    eyes: Sequence[Eyes]
+    eyes: Sequence[FeatureExtractor]
     reader: KindReader | None
 
 
-def in_domain(trial: Trial) -> dict[str, Any]:
+def in_domain(trial: MethodTrial) -> dict[str, Any]:
     """Question 1: medians of the distances and percentiles, and the fraction of codes in domain.
 
     Of the generator's own codes, a fraction of 0.99 is at or below the 99th percentile.
@@ -61,7 +61,7 @@ def in_domain(trial: Trial) -> dict[str, Any]:
     return found
 
 
-def meaning(trial: Trial, sights: Sights) -> dict[str, Any]:
+def meaning(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
     """Question 2: how much of the target the codes reconstruct."""
     drawn, target = trial.image, trial.subjects.image
     found: dict[str, Any] = {
@@ -74,7 +74,7 @@ def meaning(trial: Trial, sights: Sights) -> dict[str, Any]:
     return found | _of_sets(trial, sights.eyes[-1]) | _of_defects(trial) | _of_kinds(trial, sights)
 
 
-def overlaps(trial: Trial) -> list[float]:
+def mask_overlaps(trial: MethodTrial) -> list[float]:
     """The mask's intersection over union of each subject; empty without a search for defects."""
     if trial.mask is None or trial.subjects.mask is None:
         return []
@@ -112,7 +112,7 @@ def accuracy(reader: KindReader | None, groups: Sequence[Subjects]) -> dict[str,
     }
 
 
-def _of_sets(trial: Trial, eyes: Eyes) -> dict[str, Any]:
+def _of_sets(trial: MethodTrial, eyes: FeatureExtractor) -> dict[str, Any]:
     """Distances of the set of reconstructions to that of targets; both need at least two."""
     if len(trial) < 2:
         return {"sliced_wasserstein": None, "sliced_wasserstein_at": {}, "kernel_distance": None}
@@ -125,15 +125,15 @@ def _of_sets(trial: Trial, eyes: Eyes) -> dict[str, Any]:
     }
 
 
-def _of_defects(trial: Trial) -> dict[str, Any]:
-    found = overlaps(trial)
+def _of_defects(trial: MethodTrial) -> dict[str, Any]:
+    found = mask_overlaps(trial)
     if trial.mask is None or trial.subjects.mask is None:
         return {}
     outlines = boundary_f(trial.mask, trial.subjects.mask, tolerance=OUTLINE_PX)
     return {"mask_iou": middle(found), "boundary_f": middle(outlines.tolist())}
 
 
-def _of_kinds(trial: Trial, sights: Sights) -> dict[str, Any]:
+def _of_kinds(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
     """Accuracy of the predicted types for the reconstructions, and for the targets."""
     kinds = trial.subjects.kinds
     if sights.reader is None or kinds is None or not {*kinds} <= {*sights.reader.kinds}:

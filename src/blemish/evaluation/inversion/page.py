@@ -59,7 +59,7 @@ REFUSAL = {
 }
 
 
-def write_page(report: Report, shown: Sequence[Shown], out: Path) -> None:
+def write_inversion_page(report: Report, shown: Sequence[Shown], out: Path) -> None:
     """Write `report.html` and the images beside it.
 
     Args:

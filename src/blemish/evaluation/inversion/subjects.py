@@ -17,13 +17,20 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
-from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load, pictures_in
+from blemish.data.folder import (
+    GOOD,
+    DefectFolder,
+    Photograph,
+    as_sample,
+    load_pictures,
+    pictures_in,
+)
 from blemish.data.stitch import read_defects
 from blemish.models.generator import Generator
 from blemish.models.load import trained_symmetries
 from blemish.models.mixing import fresh_rows
 from blemish.recognition.embedding import SIDE
-from blemish.training.encoder.batches import Source, draw_flaws
+from blemish.training.encoder.batches import BatchSource, draw_flaws
 from blemish.types import Codes, Sample
 
 Group = Literal["good", "defective", "own", "own defective", "foreign"]
@@ -118,13 +125,13 @@ def foreign_objects(path: Path, generator: Generator, limit: int | None = None) 
     return Subjects(group="foreign", names=names, image=sample.image, pictures=pictures)
 
 
-def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Source:
+def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> BatchSource:
     """Source of masks for own samples: the defects that the bundle was trained on."""
     defect = generator.config.defect
     types, side = () if defect is None else defect.types, generator.config.resolution
     real = read_defects(folder, types, side, third=True)
-    pictures, _ = load((), side)
-    return Source(
+    pictures, _ = load_pictures((), side)
+    return BatchSource(
         photographs=pictures,
         defects=real,
         symmetries=Symmetries(),
@@ -134,7 +141,7 @@ def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Sou
 
 @torch.no_grad()
 def own_samples(
-    generator: Generator, source: Source, n: int, *, seed: int = 0, look: bool = True
+    generator: Generator, source: BatchSource, n: int, *, seed: int = 0, look: bool = True
 ) -> list[Subjects]:
     """The generator's own samples, half of them with a defect if it knows defects.
 
@@ -151,7 +158,7 @@ def own_samples(
 
 
 def _own(
-    generator: Generator, source: Source, numbers: range, seed: int, *, defect: bool
+    generator: Generator, source: BatchSource, numbers: range, seed: int, *, defect: bool
 ) -> list[Subjects]:
     if not numbers:
         return []
@@ -172,13 +179,15 @@ def _own(
     ]
 
 
-def _draw_good(generator: Generator, _: Source, rng: torch.Generator) -> tuple[Sample, Codes, str]:
+def _draw_good(
+    generator: Generator, _: BatchSource, rng: torch.Generator
+) -> tuple[Sample, Codes, str]:
     codes = Codes(w=fresh_rows(generator, 1, rng), space="w+")
     return generator(codes), codes, GOOD
 
 
 def _draw_flawed(
-    generator: Generator, source: Source, rng: torch.Generator
+    generator: Generator, source: BatchSource, rng: torch.Generator
 ) -> tuple[Sample, Codes, str]:
     """Samples under a drawn mask if the branch takes one, else under its own."""
     twin, codes, _ = _draw_good(generator, source, rng)
@@ -207,13 +216,13 @@ def _read(
     photographs: Sequence[Photograph], root: Path, generator: Generator
 ) -> tuple[Sample, tuple[str, ...]]:
     device = generator.mapping.w_avg.device
-    sample = as_sample(*load(photographs, generator.config.resolution))
+    sample = as_sample(*load_pictures(photographs, generator.config.resolution))
     names = tuple(p.path.relative_to(root).as_posix() for p in photographs)
     return Sample(image=sample.image.to(device), mask=sample.mask.to(device)), names
 
 
 def _pictures(photographs: Sequence[Photograph]) -> tuple[UInt8[np.ndarray, "s s 3"], ...]:
-    return tuple(load(photographs, SIDE)[0])
+    return tuple(load_pictures(photographs, SIDE)[0])
 
 
 def _kinds(photographs: Sequence[Photograph]) -> tuple[str, ...]:

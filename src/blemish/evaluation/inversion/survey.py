@@ -11,13 +11,13 @@ from blemish.data.folder import DefectFolder
 from blemish.editing.directions import NETWORK as DIRECTIONS
 from blemish.editing.directions import Direction, read_directions
 from blemish.errors import BundleError, DataError, OptionError
-from blemish.evaluation.eyes import LEAST_SIDE, Eyes
+from blemish.evaluation.eyes import LEAST_SIDE, FeatureExtractor
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.inversion.answers import answers
-from blemish.evaluation.inversion.evaluate import Findings, evaluate
+from blemish.evaluation.inversion.evaluate import Findings, evaluate_inversion
 from blemish.evaluation.inversion.kinds import learn_kinds
-from blemish.evaluation.inversion.measures import Sights, accuracy
-from blemish.evaluation.inversion.page import write_page
+from blemish.evaluation.inversion.measures import SurveyNetworks, accuracy
+from blemish.evaluation.inversion.page import write_inversion_page
 from blemish.evaluation.inversion.subjects import (
     OWN_SEEDS,
     Subjects,
@@ -31,7 +31,7 @@ from blemish.evaluation.inversion.trial import Tell
 from blemish.evaluation.provenance import hardware, today
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
-from blemish.inversion.methods import Method
+from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model
 from blemish.seeds import refuse_seeds
 
@@ -52,7 +52,7 @@ UNITS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class SurveyOptions:
     """Options of the evaluation.
 
     Attributes:
@@ -99,9 +99,9 @@ class Survey:
 
     bundle: Bundle
     model: Model
-    plan: Plan
+    plan: SurveyOptions
     groups: list[Subjects]
-    sights: Sights
+    sights: SurveyNetworks
     notes: list[str]
 
     @property
@@ -110,7 +110,7 @@ class Survey:
         return sum(map(len, self.groups))
 
     def put(
-        self, methods: Sequence[Method], out: Path, tell: Tell = lambda _: None
+        self, methods: Sequence[InversionMethod], out: Path, tell: Tell = lambda _: None
     ) -> dict[str, Any]:
         """Run the evaluation; write `report.html` with its images, and `report.json` last.
 
@@ -128,7 +128,7 @@ class Survey:
         """
         ensure_writable(out)
         plan = self.plan
-        findings = evaluate(
+        findings = evaluate_inversion(
             self.model,
             methods,
             self.groups,
@@ -139,7 +139,7 @@ class Survey:
             tell=tell,
         )
         report = presentable(self._facts(findings))
-        write_page(report, findings.shown, out)
+        write_inversion_page(report, findings.shown, out)
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(out / "report.json", (text + "\n").encode())
         return report
@@ -164,7 +164,7 @@ class Survey:
         }
 
 
-def prepare(bundle: Bundle, model: Model, plan: Plan) -> Survey:
+def prepare_survey(bundle: Bundle, model: Model, plan: SurveyOptions) -> Survey:
     """Gather subjects and networks.
 
     Raises:
@@ -182,12 +182,12 @@ def prepare(bundle: Bundle, model: Model, plan: Plan) -> Survey:
     eyes = _eyes(model, notes)
     side = model.generator.config.resolution
     reader = learn_kinds(folder, eyes[-1], side, model.device)
-    sights = Sights(eyes=eyes, reader=reader)
+    sights = SurveyNetworks(eyes=eyes, reader=reader)
     return Survey(bundle=bundle, model=model, plan=plan, groups=groups, sights=sights, notes=notes)
 
 
 def _gather(
-    bundle: Bundle, model: Model, folder: DefectFolder, plan: Plan, notes: list[str]
+    bundle: Bundle, model: Model, folder: DefectFolder, plan: SurveyOptions, notes: list[str]
 ) -> list[Subjects]:
     generator, defect = model.generator, model.generator.config.defect
     look = defect is not None and model.encoder is not None
@@ -226,9 +226,9 @@ def _add(found: list[Subjects], group: Subjects | None, what: str, notes: list[s
         found.append(group)
 
 
-def _eyes(model: Model, notes: list[str]) -> list[Eyes]:
+def _eyes(model: Model, notes: list[str]) -> list[FeatureExtractor]:
     """The critic, and SqueezeNet if its weights are available and images are large enough."""
-    eyes = [Eyes.of_critic(model.critic)]
+    eyes = [FeatureExtractor.of_critic(model.critic)]
     side = model.generator.config.resolution
     if side < LEAST_SIDE:
         notes.append(f"SqueezeNet was left out: images of {side}² are too small for it.")
@@ -238,7 +238,7 @@ def _eyes(model: Model, notes: list[str]) -> list[Eyes]:
     except BundleError as error:
         notes.append(f"SqueezeNet was left out: {error.got}. {error.todo}")
         return eyes
-    return [*eyes, Eyes.of_network(network)]
+    return [*eyes, FeatureExtractor.of_network(network)]
 
 
 def _plain(value: object) -> object:

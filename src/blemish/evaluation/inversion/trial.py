@@ -11,7 +11,7 @@ from torch import Tensor
 from blemish.evaluation.inversion.subjects import Subjects
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge, strangeness
-from blemish.inversion.methods import Method, name_of
+from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.types import Codes
 
@@ -19,7 +19,7 @@ Tell = Callable[[float], None]  # called with the number of finished subjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class MethodTrial:
     """Result of one method on a group.
 
     Attributes:
@@ -66,18 +66,18 @@ class Trial:
 
 def attempt(
     model: Model,
-    how: Method,
+    how: InversionMethod,
     subjects: Subjects,
     *,
     seed: int = 0,
     batch: int = 8,
     tell: Tell = lambda _: None,
-) -> Trial:
+) -> MethodTrial:
     """Run a method on a group.
 
     Args:
         model: Networks of a bundle.
-        how: Method with its space and options.
+        how: InversionMethod with its space and options.
         subjects: Subjects, on the model's device.
         seed: Random seed of the search, the same for each subject.
         batch: Subjects per search batch; it changes only rounding.
@@ -90,10 +90,10 @@ def attempt(
         rngs = [torch.Generator().manual_seed(seed) for _ in target]
         watch = _watch(tell, first, len(target))
         found = how.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
-        inversions += judge(model, target, found, name_of(how), strange[first:][:batch] or None)
+        inversions += judge(model, target, found, method_name(how), strange[first:][:batch] or None)
         masks += _masks(model, found) if subjects.defect else []
         tell(first + len(target))
-    return Trial(
+    return MethodTrial(
         subjects=subjects,
         inversions=inversions,
         mask=torch.cat(masks) if masks else None,

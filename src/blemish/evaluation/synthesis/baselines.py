@@ -15,7 +15,7 @@ from blemish.data.folder import DefectFolder
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import OptionError
 from blemish.evaluation.synthesis.closeups import LEAST_PX, Pair
-from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.pictures import read_picture
 from blemish.synthesis.masks.draw import draw_mask
 from blemish.synthesis.options import MaskOptions
@@ -25,10 +25,10 @@ from blemish.synthesis.real.paste import paste
 COUNT = 60
 EDGE = 1.0  # deviation of the blur of a plain copy's rim, in pixels
 
-Baseline = Callable[[Path, Sequence[Item], int], Iterator[Pair]]
+Baseline = Callable[[Path, Sequence[LabelledDefect], int], Iterator[Pair]]
 
 
-def plain(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair]:
+def by_copy(real: Path, defects: Sequence[LabelledDefect], seed: int = 0) -> Iterator[Pair]:
     """Copy-paste with a rim softened by a pixel.
 
     Args:
@@ -41,8 +41,8 @@ def plain(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair]:
         yield (picture * soft + good * (1 - soft)).astype(np.uint8), mask
 
 
-def blended(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair]:
-    """Copy-paste with Poisson blending (Pérez et al., 2003); see `plain`."""
+def blended(real: Path, defects: Sequence[LabelledDefect], seed: int = 0) -> Iterator[Pair]:
+    """Copy-paste with Poisson blending (Pérez et al., 2003); see `by_copy`."""
     for good, picture, mask in _turned(real, defects, seed):
         x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
         middle = (int((2 * x + w - 1) / 2), int((2 * y + h - 1) / 2))
@@ -53,8 +53,8 @@ def blended(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair
             continue
 
 
-def pasted(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair]:
-    """The method paste; see `plain`."""
+def by_paste(real: Path, defects: Sequence[LabelledDefect], seed: int = 0) -> Iterator[Pair]:
+    """The method paste; see `by_copy`."""
     read = [item.read() for item in defects]
     cutouts: list[Cutout] = [cutout for pair in read for cutout in cut_out(*pair)]
     options, masks = MaskOptions(mask_kind="real", where="there"), [mask for _, mask in read]
@@ -71,11 +71,11 @@ def pasted(real: Path, defects: Sequence[Item], seed: int = 0) -> Iterator[Pair]
         yield made.picture, made.changed
 
 
-BASELINES: dict[str, Baseline] = {"copy-paste": plain, "blended": blended, "paste": pasted}
+BASELINES: dict[str, Baseline] = {"copy-paste": by_copy, "blended": blended, "paste": by_paste}
 
 
 def _turned(
-    real: Path, defects: Sequence[Item], seed: int
+    real: Path, defects: Sequence[LabelledDefect], seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """A good photograph, and one of a defect with its mask, of the same size and turned."""
     goods = [photograph.path for photograph in DefectFolder(real).good("train")]

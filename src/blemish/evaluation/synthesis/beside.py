@@ -4,7 +4,7 @@ from pathlib import Path
 
 from blemish.evaluation.synthesis.baselines import BASELINES
 from blemish.evaluation.synthesis.closeups import CloseUps, close_ups
-from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.evaluation.synthesis.realism import RealCloseUps, Realism
 from blemish.features import FeatureNetwork
 
@@ -12,7 +12,11 @@ SYNTHETIC, HALVES = "synthetic", "halves of the real ones"
 
 
 def close_up_rows(
-    network: FeatureNetwork, made: CloseUps, real: CloseUps, folder: Path, defects: list[Item]
+    network: FeatureNetwork,
+    made: CloseUps,
+    real: CloseUps,
+    folder: Path,
+    defects: list[LabelledDefect],
 ) -> dict[str, dict[str, float | None] | None]:
     """Figures of synthetic close-ups, and of what they must be compared with.
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.data.colour import NOTICEABLE, lab
 from blemish.evaluation.figures import middle
-from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.pictures import read_mask, read_picture
 
 
@@ -35,7 +35,7 @@ class Drift:
 
 
 def drift_of(
-    item: Item, picture: UInt8[np.ndarray, "h w 3"], label: Bool[np.ndarray, "h w"]
+    item: LabelledDefect, picture: UInt8[np.ndarray, "h w 3"], label: Bool[np.ndarray, "h w"]
 ) -> Drift | None:
     """Drift from an item's files; None without a good twin of the same size."""
     if item.twin is None or not item.twin.is_file():
@@ -58,7 +58,7 @@ def drift_of(
     )
 
 
-def summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
+def drift_summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
     """Summary over items; None if none has a good twin."""
     known = [drift for drift in drifts if drift is not None]
     if not known:
@@ -76,7 +76,7 @@ def summary(drifts: Sequence[Drift | None]) -> dict[str, Any] | None:
     }
 
 
-def _asked(item: Item, label: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
+def _asked(item: LabelledDefect, label: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
     """Requested mask; None without one of the label's size."""
     if item.requested is None or not item.requested.is_file():
         return None

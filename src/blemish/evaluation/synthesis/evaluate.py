@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.metrics import nearest
 from blemish.evaluation.synthesis.closeups import CloseUps, close_ups
-from blemish.evaluation.synthesis.drift import Drift, drift_of, summary
-from blemish.evaluation.synthesis.items import Item, Made
+from blemish.evaluation.synthesis.drift import Drift, drift_of, drift_summary
+from blemish.evaluation.synthesis.items import LabelledDefect, SyntheticSet
 from blemish.evaluation.synthesis.maskrealism import MaskView, mask_figures, view_of
 from blemish.evaluation.synthesis.measures import (
     FEWEST,
@@ -30,7 +30,7 @@ from blemish.evaluation.synthesis.measures import (
     set_distances,
     subset_size,
 )
-from blemish.evaluation.synthesis.views import View, Views, look, turned, view
+from blemish.evaluation.synthesis.views import DefectView, Views, turned, view, view_features
 from blemish.pictures import to_tensor
 
 SIDE = 128
@@ -62,9 +62,9 @@ class Subject:
     """
 
     kind: str
-    items: list[Item]
+    items: list[LabelledDefect]
     made: Views
-    known: list[Item]
+    known: list[LabelledDefect]
     real: Views
     learnt: Views
     compared: Views
@@ -77,7 +77,7 @@ class Subject:
     made_masks: list[MaskView]
     real_masks: list[MaskView]
 
-    def figures(self, eyes: Eyes) -> dict[str, Any]:
+    def figures(self, eyes: FeatureExtractor) -> dict[str, Any]:
         """All figures of the type."""
         turns = [look_again(eyes, squares) for squares in turned(self.learnt.painted)]
         found = {
@@ -87,7 +87,7 @@ class Subject:
             "distances": {name: self._distances(name) for name in LOOKS},
             "diversity": self._diversity(),
             "memorised": memorised(self.made.inside, self.learnt.inside, torch.cat(turns)),
-            "drift": summary(self.drifts),
+            "drift": drift_summary(self.drifts),
             "masks": mask_figures(
                 self.made_masks, self.real_masks, self.real_masks[: len(self.learnt)]
             ),
@@ -151,7 +151,7 @@ class _Watched:
     masks: list[MaskView] = field(default_factory=list)
     near: list[CloseUps] = field(default_factory=list)
 
-    def of(self, items: Sequence[Item], tell: Tell, done: int) -> Iterator[View]:
+    def of(self, items: Sequence[LabelledDefect], tell: Tell, done: int) -> Iterator[DefectView]:
         for number, item in enumerate(items, 1):
             picture, mask = item.read()
             self.drifts.append(drift_of(item, picture, mask))
@@ -163,9 +163,9 @@ class _Watched:
 
 
 def compare(
-    eyes: Eyes,
-    made: Made,
-    real: dict[str, list[Item]],
+    eyes: FeatureExtractor,
+    made: SyntheticSet,
+    real: dict[str, list[LabelledDefect]],
     *,
     everything: bool = False,
     tell: Tell = lambda _: None,
@@ -190,8 +190,8 @@ def compare(
         known = real[kind]
         cut = len(known) if everything else max(1, len(known) // 3)
         watched, ignored = _Watched(), _Watched()
-        views = look(eyes, watched.of(items, tell, done), SIDE)
-        others = look(eyes, ignored.of(known, tell, done + len(items)), SIDE)
+        views = view_features(eyes, watched.of(items, tell, done), SIDE)
+        others = view_features(eyes, ignored.of(known, tell, done + len(items)), SIDE)
         done += len(items) + len(known)
         distances, neighbours = _nearest(views, others)
         subjects.append(
@@ -216,7 +216,7 @@ def compare(
     return subjects
 
 
-def look_again(eyes: Eyes, squares: UInt8[np.ndarray, "n s s 3"]) -> Tensor:
+def look_again(eyes: FeatureExtractor, squares: UInt8[np.ndarray, "n s s 3"]) -> Tensor:
     """Features of transformed squares."""
     return eyes.pooled(to_tensor(np.ascontiguousarray(squares)))
 
@@ -254,7 +254,7 @@ def _nearest(made: Views, real: Views) -> tuple[np.ndarray, np.ndarray]:
     return torch.stack(far, dim=1).numpy(), torch.stack(indices, dim=1).numpy()
 
 
-def _group(item: Item) -> str:
+def _group(item: LabelledDefect) -> str:
     total = hashlib.sha256()
     for file in (item.twin, item.requested):
         if file is None or not file.is_file():

@@ -19,14 +19,14 @@ from blemish.errors import DataError
 from blemish.manifest import MANIFEST, Row, read_rows
 from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture
-from blemish.stores.reading import file_of
+from blemish.stores.reading import stored_file
 
 KEPT = "kept"
 MORE = ("twin", "requested")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class LabelledDefect:
     """Defect with its mask.
 
     Attributes:
@@ -63,7 +63,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class SyntheticSet:
     """Synthetic items of a folder.
 
     Attributes:
@@ -72,12 +72,12 @@ class Made:
         reasons: Number of items by reason, over all types.
     """
 
-    items: dict[str, list[Item]]
+    items: dict[str, list[LabelledDefect]]
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def read_made(root: Path) -> Made:
+def read_made(root: Path) -> SyntheticSet:
     """Read the synthetic items of a folder.
 
     If two lines of its manifest have the same name, the later one counts, as for `blemish
@@ -87,7 +87,7 @@ def read_made(root: Path) -> Made:
         DataError: The folder has no items, or its manifest is invalid.
     """
     manifest = root / MANIFEST
-    made = _by_manifest(manifest) if manifest.is_file() else Made(items=_items(root))
+    made = _by_manifest(manifest) if manifest.is_file() else SyntheticSet(items=_items(root))
     if not any(made.items.values()):
         why = "".join(f"; {reason}: {count}" for reason, count in made.reasons.items())
         raise DataError(
@@ -98,7 +98,7 @@ def read_made(root: Path) -> Made:
     return made
 
 
-def read_real(root: Path, kinds: Sequence[str]) -> dict[str, list[Item]]:
+def read_real_defects(root: Path, kinds: Sequence[str]) -> dict[str, list[LabelledDefect]]:
     """Real defects of the same types, in the order of their names.
 
     Raises:
@@ -126,17 +126,17 @@ def _refuse_maskless(root: Path, kinds: Sequence[str]) -> None:
             )
 
 
-def _items(root: Path) -> dict[str, list[Item]]:
-    found: dict[str, list[Item]] = {}
+def _items(root: Path) -> dict[str, list[LabelledDefect]]:
+    found: dict[str, list[LabelledDefect]] = {}
     for p in DefectFolder(root).defects():
         if p.mask_path is not None:
-            item = Item(kind=p.kind, image=p.path, mask=p.mask_path)
+            item = LabelledDefect(kind=p.kind, image=p.path, mask=p.mask_path)
             found.setdefault(p.kind, []).append(item)
     return found
 
 
-def _by_manifest(manifest: Path) -> Made:
-    items: dict[str, list[Item]] = {}
+def _by_manifest(manifest: Path) -> SyntheticSet:
+    items: dict[str, list[LabelledDefect]] = {}
     outcomes: dict[str, Counter[str]] = {}
     reasons: Counter[str] = Counter()
     for row in {row["name"]: row for row in read_rows(manifest)}.values():
@@ -146,15 +146,15 @@ def _by_manifest(manifest: Path) -> Made:
         if outcome == KEPT:
             items.setdefault(kind, []).append(_item(manifest, row))
     plain = {kind: dict(counts) for kind, counts in outcomes.items()}
-    return Made(items=items, outcomes=plain, reasons=dict(reasons.most_common()))
+    return SyntheticSet(items=items, outcomes=plain, reasons=dict(reasons.most_common()))
 
 
-def _item(manifest: Path, row: Row) -> Item:
-    more = {kind: file_of(manifest, row, kind) for kind in MORE if kind in row["files"]}
-    return Item(
+def _item(manifest: Path, row: Row) -> LabelledDefect:
+    more = {kind: stored_file(manifest, row, kind) for kind in MORE if kind in row["files"]}
+    return LabelledDefect(
         kind=row["type"],
-        image=file_of(manifest, row, "image"),
-        mask=file_of(manifest, row, "mask"),
+        image=stored_file(manifest, row, "image"),
+        mask=stored_file(manifest, row, "mask"),
         reach_px=row.get("scores", {}).get("reach_px"),
         **more,
     )

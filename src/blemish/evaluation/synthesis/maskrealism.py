@@ -16,7 +16,7 @@ from scipy.stats import wasserstein_distance
 
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.evaluation.figures import auroc, mean
-from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.evaluation.synthesis.maskshape import FEATURES, mask_vector
 from blemish.pictures import read_picture
 from blemish.synthesis.real.align import Outline, lay, outline_on
@@ -45,7 +45,7 @@ class MaskView:
 
 
 def view_of(
-    item: Item, picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+    item: LabelledDefect, picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> MaskView:
     """A mask on its photograph; the part is looked for on the good twin, if there is one."""
     twin = None

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from blemish.evaluation.report import Page
 from blemish.evaluation.synthesis.evaluate import Subject
 from blemish.evaluation.synthesis.realism import METRICS
-from blemish.pictures import fit, grid, read_mask, read_picture, write_picture
+from blemish.pictures import fit_square, grid, read_mask, read_picture, write_picture
 
 Report = dict[str, Any]
 SHOWN = 12
@@ -35,7 +35,7 @@ DRIFT = {
 }
 
 
-def write_page(report: Report, subjects: Sequence[Subject], out: Path) -> None:
+def write_synthesis_page(report: Report, subjects: Sequence[Subject], out: Path) -> None:
     """Write `report.html` and the images beside it.
 
     Args:
@@ -166,13 +166,13 @@ def _row(subject: Subject, index: int) -> list[UInt8[np.ndarray, "s s 3"]]:
 def _picture(file: Path | None) -> UInt8[np.ndarray, "s s 3"]:
     if file is None or not file.is_file():
         return np.zeros((CELL, CELL, 3), np.uint8)
-    return fit(read_picture(file), CELL)
+    return fit_square(read_picture(file), CELL)
 
 
 def _mask(file: Path | None) -> UInt8[np.ndarray, "s s 3"]:
     if file is None or not file.is_file():
         return np.zeros((CELL, CELL, 3), np.uint8)
-    return fit(np.repeat(read_mask(file)[:, :, None] * np.uint8(255), 3, axis=2), CELL)
+    return fit_square(np.repeat(read_mask(file)[:, :, None] * np.uint8(255), 3, axis=2), CELL)
 
 
 def _cells(found: Report | None, names: Sequence[str]) -> list[object]:

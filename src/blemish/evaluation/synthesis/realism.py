@@ -144,8 +144,8 @@ class RealCloseUps:
             seed: Seed of the order, which parts them into halves.
         """
         shown = found.shuffled(np.random.default_rng(seed), MOST)
-        positions = [described(network, squares) for squares in turned(shown.insides)]
-        features = described(network, shown.squares)
+        positions = [close_up_features(network, squares) for squares in turned(shown.insides)]
+        features = close_up_features(network, shown.squares)
         return cls(shown, features, positions[0], torch.cat(positions))
 
     def halves(self) -> Realism | None:
@@ -177,7 +177,9 @@ class RealCloseUps:
         chosen = found.shuffled(np.random.default_rng(seed), MOST)
         if min(len(chosen), len(self.features)) < FEWEST:
             return None
-        features, insides = (described(network, x) for x in (chosen.squares, chosen.insides))
+        features, insides = (
+            close_up_features(network, x) for x in (chosen.squares, chosen.insides)
+        )
         return Compared(
             features=features,
             insides=insides,
@@ -190,7 +192,7 @@ class RealCloseUps:
 
 
 @torch.no_grad()
-def described(
+def close_up_features(
     network: FeatureNetwork, squares: UInt8[np.ndarray, "n s s 3"]
 ) -> Float[Tensor, "n d"]:
     """Features of close-ups; see the module's docstring."""

@@ -9,13 +9,18 @@ import torch
 
 from blemish.checkpoint import find_bundle
 from blemish.errors import BundleError, OptionError
-from blemish.evaluation.eyes import Eyes
+from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.synthesis.beside import close_up_rows
 from blemish.evaluation.synthesis.evaluate import SIDE, Subject, Tell, compare
-from blemish.evaluation.synthesis.items import Item, Made, read_made, read_real
-from blemish.evaluation.synthesis.page import write_page
+from blemish.evaluation.synthesis.items import (
+    LabelledDefect,
+    SyntheticSet,
+    read_made,
+    read_real_defects,
+)
+from blemish.evaluation.synthesis.page import write_synthesis_page
 from blemish.evaluation.synthesis.sorting import write_sorting_page
 from blemish.features import FeatureNetwork, load_features
 from blemish.files import ensure_writable, write_atomically
@@ -26,7 +31,7 @@ TRAINED_WITH: NetworkName = "efficientnet-lite0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ComparisonOptions:
     """Options of the comparison.
 
     Attributes:
@@ -48,17 +53,17 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ComparisonInputs:
     """Data and network of a comparison.
 
     Attributes:
         judge: SqueezeNet, which looks at close-ups; None where its weights are not found.
     """
 
-    plan: Plan
-    eyes: Eyes
-    made: Made
-    real: dict[str, list[Item]]
+    plan: ComparisonOptions
+    eyes: FeatureExtractor
+    made: SyntheticSet
+    real: dict[str, list[LabelledDefect]]
     judge: FeatureNetwork | None = None
 
     @property
@@ -86,7 +91,7 @@ class Comparison:
         subjects = compare(self.eyes, self.made, self.real, everything=everything, tell=tell)
         figures = {subject.kind: self._figures(subject) for subject in subjects}
         report = presentable(self._facts() | {"types": figures})
-        write_page(report, subjects, out)
+        write_synthesis_page(report, subjects, out)
         near = {subject.kind: (subject.real_near, subject.made_near) for subject in subjects}
         write_sorting_page(near, out / "sorting.html")
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
@@ -145,7 +150,7 @@ class Comparison:
         return notes
 
 
-def prepare(plan: Plan) -> Comparison:
+def prepare_comparison(plan: ComparisonOptions) -> ComparisonInputs:
     """Read the folders' contents, without their images, and load the network.
 
     Raises:
@@ -154,9 +159,9 @@ def prepare(plan: Plan) -> Comparison:
         BundleError: The required weights are missing or damaged.
     """
     made = read_made(plan.synthetic)
-    real = read_real(plan.real, tuple(made.items))
+    real = read_real_defects(plan.real, tuple(made.items))
     eyes = _on(_eyes(plan), plan.device)
-    return Comparison(plan=plan, eyes=eyes, judge=_judge(), made=made, real=real)
+    return ComparisonInputs(plan=plan, eyes=eyes, judge=_judge(), made=made, real=real)
 
 
 def _judge() -> FeatureNetwork | None:
@@ -166,7 +171,7 @@ def _judge() -> FeatureNetwork | None:
         return None
 
 
-def _eyes(plan: Plan) -> Eyes:
+def _eyes(plan: ComparisonOptions) -> FeatureExtractor:
     if plan.features == "critic":
         return _of_critic(plan)
     if plan.features != "auto":
@@ -177,7 +182,7 @@ def _eyes(plan: Plan) -> Eyes:
         return _of(TRAINED_WITH, plan.device)
 
 
-def _of_critic(plan: Plan) -> Eyes:
+def _of_critic(plan: ComparisonOptions) -> FeatureExtractor:
     if plan.bundle is None:
         raise OptionError(
             got="--features critic without --bundle",
@@ -185,14 +190,14 @@ def _of_critic(plan: Plan) -> Eyes:
             todo="Give --bundle, or choose other features.",
         )
     bundle = find_bundle(plan.bundle)
-    return Eyes.of_critic(load_critic(bundle, plan.device), shape_of(bundle).resolution)
+    return FeatureExtractor.of_critic(load_critic(bundle, plan.device), shape_of(bundle).resolution)
 
 
-def _of(name: NetworkName, device: str) -> Eyes:
-    return Eyes.of_network(load_features(name).to(device))
+def _of(name: NetworkName, device: str) -> FeatureExtractor:
+    return FeatureExtractor.of_network(load_features(name).to(device))
 
 
-def _on(eyes: Eyes, device: str) -> Eyes:
+def _on(eyes: FeatureExtractor, device: str) -> FeatureExtractor:
     """Networks on a device for images on the processor; features return to the processor."""
     return replace(eyes, look=lambda image: [f.cpu() for f in eyes.look(image.to(device))])
 

@@ -14,14 +14,14 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.data.closeup import bare, close_up
-from blemish.evaluation.eyes import Eyes
-from blemish.pictures import fit, to_tensor
+from blemish.evaluation.eyes import FeatureExtractor
+from blemish.pictures import fit_square, to_tensor
 
 BATCH = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class DefectView:
     """Views of one defect, `s` pixels wide and high.
 
     Attributes:
@@ -66,18 +66,20 @@ class Views:
         )
 
 
-def view(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], side: int) -> View:
+def view(
+    picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], side: int
+) -> DefectView:
     """Views of a defect with a non-empty mask."""
     around, marked = close_up(picture, mask, side)
-    return View(whole=fit(picture, side), around=around, inside=bare(around, marked))
+    return DefectView(whole=fit_square(picture, side), around=around, inside=bare(around, marked))
 
 
-def look(eyes: Eyes, views: Iterable[View], side: int) -> Views:
+def view_features(eyes: FeatureExtractor, views: Iterable[DefectView], side: int) -> Views:
     """Features of views, in batches; only the small squares of the images are kept."""
     rows: dict[str, list[Tensor]] = {"whole": [], "around": [], "inside": []}
     shown: list[np.ndarray] = []
     painted: list[np.ndarray] = []
-    batch: list[View] = []
+    batch: list[DefectView] = []
     for one in views:
         batch.append(one)
         shown.append(one.around)
@@ -103,6 +105,6 @@ def turned(views: UInt8[np.ndarray, "n s s 3"]) -> list[UInt8[np.ndarray, "n s s
     ]
 
 
-def _add(eyes: Eyes, batch: list[View], rows: dict[str, list[Tensor]]) -> None:
+def _add(eyes: FeatureExtractor, batch: list[DefectView], rows: dict[str, list[Tensor]]) -> None:
     for name, found in rows.items() if batch else ():
         found.append(eyes.pooled(to_tensor(np.stack([getattr(one, name) for one in batch]))))

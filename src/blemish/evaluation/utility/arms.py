@@ -18,7 +18,7 @@ from blemish.data.augment import Symmetries, augment
 from blemish.data.folder import as_sample
 from blemish.evaluation.utility.paste import Pasted
 from blemish.evaluation.utility.protocol import Protocol
-from blemish.evaluation.utility.sources import Pair, Real, Source
+from blemish.evaluation.utility.sources import DefectSource, Pair, Real
 
 ArmName = Literal["real", "copy-paste", "synthetic", "real+synthetic", "copy-paste+synthetic"]
 GOOD_KIND = -1
@@ -46,11 +46,11 @@ class Arm:
     """
 
     name: ArmName
-    sources: tuple[Source, ...]
+    sources: tuple[DefectSource, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class TrainingBatch:
     """Training batch.
 
     Attributes:
@@ -64,15 +64,15 @@ class Batch:
     kind: Int[Tensor, " n"]
 
 
-def make_arms(names: Sequence[ArmName], real: Protocol, made: Source | None) -> list[Arm]:
+def make_arms(names: Sequence[ArmName], real: Protocol, made: DefectSource | None) -> list[Arm]:
     """The named arms; those with synthetic defects need some."""
     learnt = Real(real.learnt)
     return [Arm(name=name, sources=_sources(name, real, learnt, made)) for name in names]
 
 
 def _sources(
-    name: ArmName, real: Protocol, learnt: Source, made: Source | None
-) -> tuple[Source, ...]:
+    name: ArmName, real: Protocol, learnt: DefectSource, made: DefectSource | None
+) -> tuple[DefectSource, ...]:
     if name == "real":
         return (learnt,)
     pasted = Pasted(real.learnt, real.good)
@@ -105,10 +105,10 @@ class Batches:
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         return (self.at(index) for index in range(self.steps))
 
-    def at(self, index: int) -> Batch:
+    def at(self, index: int) -> TrainingBatch:
         """Batch of a step."""
         good_dice, dice, moves = self._randomness(index)
         chosen = good_dice.integers(len(self.real.good), size=self.batch - self.batch // 2)
@@ -132,11 +132,11 @@ class Batches:
         return np.random.default_rng(good), np.random.default_rng(defects), rng
 
 
-def _moved(pairs: Sequence[Pair], kinds: Sequence[int], moves: torch.Generator) -> Batch:
+def _moved(pairs: Sequence[Pair], kinds: Sequence[int], moves: torch.Generator) -> TrainingBatch:
     sample = as_sample(np.stack([p for p, _ in pairs]), np.stack([m for _, m in pairs]))
     sample = augment(sample, AUGMENT, generator=moves, probability=OFTEN)
     mask = (sample.mask > 0.5).float()
-    return Batch(image=sample.image, mask=mask, kind=torch.tensor(kinds))
+    return TrainingBatch(image=sample.image, mask=mask, kind=torch.tensor(kinds))
 
 
 def about_batches() -> dict[str, Any]:

@@ -19,7 +19,7 @@ RARE = -3.0  # initial logit: few of all pixels are on a defect
 STRIDE = 2 ** (len(WIDTHS) - 1)  # sides must be a multiple of it
 
 
-class Stage(nn.Module):
+class ConvBlock(nn.Module):
     """Two convolutions of 3×3, each with normalisation and rectifier."""
 
     def __init__(self, inner: int, outer: int) -> None:
@@ -37,9 +37,11 @@ class UNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         pairs = list(pairwise(WIDTHS))
-        self.stem = Stage(3, WIDTHS[0])
-        self.down = nn.ModuleList(Stage(narrow, wide) for narrow, wide in pairs)
-        self.up = nn.ModuleList(Stage(wide + narrow, narrow) for narrow, wide in reversed(pairs))
+        self.stem = ConvBlock(3, WIDTHS[0])
+        self.down = nn.ModuleList(ConvBlock(narrow, wide) for narrow, wide in pairs)
+        self.up = nn.ModuleList(
+            ConvBlock(wide + narrow, narrow) for narrow, wide in reversed(pairs)
+        )
         self.head = nn.Conv2d(WIDTHS[0], 1, 1)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias, RARE)
@@ -60,7 +62,7 @@ class Residual(nn.Module):
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
-        self.main, self.skip = Stage(inner, outer), nn.Conv2d(inner, outer, 1, bias=False)
+        self.main, self.skip = ConvBlock(inner, outer), nn.Conv2d(inner, outer, 1, bias=False)
 
     def forward(self, x: Float[Tensor, "n inner h w"]) -> Float[Tensor, "n outer h2 w2"]:
         return F.avg_pool2d(self.skip(x) + self.main(x), 2)

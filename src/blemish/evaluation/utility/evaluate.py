@@ -23,12 +23,12 @@ from blemish.evaluation.synthesis.items import read_made
 from blemish.evaluation.utility.arms import Arm, Batches, make_arms
 from blemish.evaluation.utility.detector import Detector, fresh_detector
 from blemish.evaluation.utility.keep import Kept
-from blemish.evaluation.utility.outcome import Figures, Outcome, ap_of
-from blemish.evaluation.utility.plan import Plan
+from blemish.evaluation.utility.outcome import Figures, TrainingOutcome, ap_of
+from blemish.evaluation.utility.plan import UtilityOptions
 from blemish.evaluation.utility.protocol import Protocol, read_protocol, refuse_leaks
 from blemish.evaluation.utility.scores import pixel_scores
-from blemish.evaluation.utility.sources import Made
-from blemish.evaluation.utility.training import maps_of, train, types_of
+from blemish.evaluation.utility.sources import SyntheticSource
+from blemish.evaluation.utility.training import maps_of, train_detector, types_of
 from blemish.files import alone
 
 SHOWN = 8
@@ -36,7 +36,7 @@ Tell = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class UtilityData:
     """Data of a trial.
 
     Attributes:
@@ -46,12 +46,14 @@ class Trial:
         foreign: Types of synthetic defects that have no real ones.
     """
 
-    plan: Plan
+    plan: UtilityOptions
     real: Protocol
-    made: Made | None = None
+    made: SyntheticSource | None = None
     foreign: tuple[str, ...] = ()
 
-    def put(self, out: Path, device: torch.device, tell: Tell = lambda _: None) -> list[Outcome]:
+    def put(
+        self, out: Path, device: torch.device, tell: Tell = lambda _: None
+    ) -> list[TrainingOutcome]:
         """Train and test every arm with every seed, except finished ones in `out`.
 
         Args:
@@ -78,14 +80,14 @@ class Trial:
                 found.append(known)
         return found
 
-    def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> Outcome:
+    def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> TrainingOutcome:
         plan, real = self.plan, self.real
         detector = fresh_detector(len(real.types), seed=seed).to(device)
         batches = Batches(arm=arm, real=real, steps=plan.steps, batch=plan.batch, seed=seed)
-        train(detector, batches, device=device, precision=plan.precision, tell=tell)
-        figures, maps = examine(detector, real, device)
+        train_detector(detector, batches, device=device, precision=plan.precision, tell=tell)
+        figures, maps = detector_figures(detector, real, device)
         likely = (1 / (1 + np.exp(-maps[self.shown()]))).astype(np.float32)
-        return Outcome(arm=arm.name, seed=seed, figures=figures, maps=likely)
+        return TrainingOutcome(arm=arm.name, seed=seed, figures=figures, maps=likely)
 
     def shown(self) -> list[int]:
         """Indices of the test photographs to show: some of each kind."""
@@ -99,7 +101,7 @@ def _further(tell: Tell, before: int, done: int) -> None:
     tell(before + done)
 
 
-def prepare(plan: Plan) -> Trial:
+def prepare_utility(plan: UtilityOptions) -> UtilityData:
     """Read the real photographs and the synthetic items.
 
     Raises:
@@ -107,7 +109,7 @@ def prepare(plan: Plan) -> Trial:
     """
     real = read_protocol(plan.real, plan.size, plan.limit_good)
     if plan.synthetic is None:
-        return Trial(plan=plan, real=real)
+        return UtilityData(plan=plan, real=real)
     found = {kind: items for kind, items in read_made(plan.synthetic).items.items() if items}
     known = {kind: items for kind, items in found.items() if kind in real.types}
     if not known:
@@ -116,12 +118,12 @@ def prepare(plan: Plan) -> Trial:
             expected=f"some of {', '.join(real.types)}, as {plan.real} has",
             todo="Make defects of these types, or give another folder.",
         )
-    made = Made(known, plan.size)
+    made = SyntheticSource(known, plan.size)
     refuse_leaks(made.files(), real.tested.paths)
-    return Trial(plan=plan, real=real, made=made, foreign=tuple(sorted({*found} - {*known})))
+    return UtilityData(plan=plan, real=real, made=made, foreign=tuple(sorted({*found} - {*known})))
 
 
-def examine(
+def detector_figures(
     detector: Detector, real: Protocol, device: torch.device
 ) -> tuple[Figures, Float[np.ndarray, "n s s"]]:
     """Figures of a detector on the test photographs, and its maps as logits."""
@@ -145,13 +147,13 @@ def _by_type(maps: Float[np.ndarray, "n s s"], real: Protocol) -> Figures:
     return found
 
 
-def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+def arm_summaries(outcomes: list[TrainingOutcome]) -> dict[str, Any]:
     """Runs of each arm, and mean and deviation over seeds; one seed has no deviation."""
     arms = dict.fromkeys(outcome.arm for outcome in outcomes)
     return {arm: _over_seeds([o for o in outcomes if o.arm == arm]) for arm in arms}
 
 
-def _over_seeds(outcomes: list[Outcome]) -> dict[str, Any]:
+def _over_seeds(outcomes: list[TrainingOutcome]) -> dict[str, Any]:
     # Trainings saved by an earlier version have no AP by type.
     names = [n for n in outcomes[0].figures if all(n in outcome.figures for outcome in outcomes)]
     columns = {name: [o.figures[name] for o in outcomes] for name in names}

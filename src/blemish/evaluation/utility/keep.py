@@ -16,10 +16,10 @@ from blemish.checkpoint import load_tensors, save_tensors
 from blemish.documents import parse_json
 from blemish.errors import BundleError
 from blemish.evaluation.utility.arms import about_batches
-from blemish.evaluation.utility.outcome import Outcome
-from blemish.evaluation.utility.plan import BASELINES, Plan
+from blemish.evaluation.utility.outcome import TrainingOutcome
+from blemish.evaluation.utility.plan import BASELINES, UtilityOptions
 from blemish.evaluation.utility.protocol import Protocol
-from blemish.evaluation.utility.sources import Made
+from blemish.evaluation.utility.sources import SyntheticSource
 from blemish.evaluation.utility.training import about_training
 
 FOLDER = "trainings"
@@ -37,7 +37,12 @@ class Kept:
     """
 
     def __init__(
-        self, out: Path, plan: Plan, real: Protocol, made: Made | None, device: torch.device
+        self,
+        out: Path,
+        plan: UtilityOptions,
+        real: Protocol,
+        made: SyntheticSource | None,
+        device: torch.device,
     ) -> None:
         self.folder = out / FOLDER
         options = {name: getattr(plan, name) for name in ("steps", "batch", "size", "precision")}
@@ -45,7 +50,7 @@ class Kept:
         self.baseline = digest([about.encode(), *_pixels(real)])
         self.with_made = digest([self.baseline.encode(), *_contents(made)])
 
-    def load(self, arm: str, seed: int) -> Outcome | None:
+    def load(self, arm: str, seed: int) -> TrainingOutcome | None:
         """Result of a training, if it is stored and depends on the same data."""
         file = self._file(arm, seed)
         if not file.is_file():
@@ -57,9 +62,9 @@ class Kept:
             figures, maps = parse_json(about["figures"]), tensors["maps"].numpy()
         except (BundleError, KeyError, ValueError):  # damaged by a stranger: treated as missing
             return None
-        return Outcome(arm=arm, seed=seed, figures=figures, maps=maps)
+        return TrainingOutcome(arm=arm, seed=seed, figures=figures, maps=maps)
 
-    def save(self, outcome: Outcome) -> None:
+    def save(self, outcome: TrainingOutcome) -> None:
         """Save the result of a training, whole or not at all."""
         about = {"came_of": self._origin(outcome.arm), "figures": json.dumps(outcome.figures)}
         maps = {"maps": torch.from_numpy(outcome.maps)}
@@ -87,6 +92,6 @@ def _pixels(real: Protocol) -> Iterable[bytes]:
         yield json.dumps(photographs.kinds).encode()
 
 
-def _contents(made: Made | None) -> Iterable[bytes]:
+def _contents(made: SyntheticSource | None) -> Iterable[bytes]:
     for path in made.files() if made is not None else ():
         yield path.read_bytes()

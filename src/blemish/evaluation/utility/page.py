@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from blemish.evaluation.report import Page
-from blemish.evaluation.utility.outcome import Outcome, ap_of
+from blemish.evaluation.utility.outcome import TrainingOutcome, ap_of
 from blemish.evaluation.utility.protocol import Labelled
 from blemish.pictures import grid, write_picture
 
@@ -30,11 +30,11 @@ MEANING = {
 }
 
 
-def write_page(
+def write_utility_page(
     report: dict[str, Any],
     tested: Labelled,
     shown: Sequence[int],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[TrainingOutcome],
     out: Path,
 ) -> None:
     """Write `report.html` and the image beside it.
@@ -107,7 +107,7 @@ def _types(page: Page, arms: dict[str, Any], types: Sequence[str]) -> None:
 
 
 def _rows(
-    tested: Labelled, shown: Sequence[int], outcomes: Sequence[Outcome]
+    tested: Labelled, shown: Sequence[int], outcomes: Sequence[TrainingOutcome]
 ) -> UInt8[np.ndarray, "H W 3"]:
     cells = []
     for place, index in enumerate(shown):

@@ -20,7 +20,7 @@ from jaxtyping import Bool, UInt8
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.masks import silhouette
 from blemish.evaluation.utility.protocol import Labelled
-from blemish.evaluation.utility.sources import Pair, Source
+from blemish.evaluation.utility.sources import DefectSource, Pair
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 
 MOVES = Symmetries(
@@ -39,7 +39,7 @@ TRIES = 4
 LEAST_SHARE = 0.5  # minimum fraction of a moved defect on the part
 
 
-class Pasted(Source):
+class Pasted(DefectSource):
     """Defects of some photographs on others.
 
     Args:
@@ -63,7 +63,7 @@ class Pasted(Source):
         source, place = dice.choice(self.defects.of(kind)), dice.integers(len(self.good))
         cut = self.defects.pictures[source], self.defects.masks[source]
         defect, label = moved_onto(*cut, self.parts[place], dice)
-        return pasted(self.good.pictures[place], defect, label), label
+        return feathered_paste(self.good.pictures[place], defect, label), label
 
 
 def moved_onto(
@@ -89,7 +89,7 @@ def moved_onto(
     return picture, mask
 
 
-def pasted(
+def feathered_paste(
     good: UInt8[np.ndarray, "s s 3"],
     defect: UInt8[np.ndarray, "s s 3"],
     label: UInt8[np.ndarray, "s s"],

@@ -16,7 +16,7 @@ LEAST_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class UtilityOptions:
     """Options of training and test.
 
     Attributes:

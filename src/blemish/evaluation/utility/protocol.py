@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from blemish.data.folder import GOOD, DefectFolder, Photograph, load
+from blemish.data.folder import GOOD, DefectFolder, Photograph, load_pictures
 from blemish.errors import DataError
 
 
@@ -124,7 +124,7 @@ def _evenly(photographs: Sequence[Photograph], limit: int | None) -> Sequence[Ph
 
 
 def _read(photographs: Sequence[Photograph], size: int) -> Labelled:
-    pictures, masks = load(photographs, size)
+    pictures, masks = load_pictures(photographs, size)
     return Labelled(
         pictures=pictures,
         masks=masks,

@@ -12,8 +12,8 @@ from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.utility.arms import about_batches
 from blemish.evaluation.utility.detector import fresh_detector
-from blemish.evaluation.utility.evaluate import Tell, Trial, summary
-from blemish.evaluation.utility.page import write_page
+from blemish.evaluation.utility.evaluate import Tell, UtilityData, arm_summaries
+from blemish.evaluation.utility.page import write_utility_page
 from blemish.evaluation.utility.plan import BASELINES
 from blemish.evaluation.utility.training import about_training
 from blemish.files import ensure_writable, write_atomically
@@ -22,12 +22,12 @@ SEEDS_WANTED = 3
 
 
 def report(
-    trial: Trial, out: Path, device: torch.device, tell: Tell = lambda _: None
+    trial: UtilityData, out: Path, device: torch.device, tell: Tell = lambda _: None
 ) -> dict[str, Any]:
     """Run a trial, and write `report.html` with its image and `report.json`, which comes last.
 
     Args:
-        trial: Result of `prepare`.
+        trial: Result of `prepare_utility`.
         out: Output folder, created if missing.
         device: Device to compute on.
         tell: Callback, called with the number of finished steps of `trial.plan.total`.
@@ -42,15 +42,15 @@ def report(
     """
     ensure_writable(out)
     outcomes = trial.put(out, device, tell)
-    arms = summary(outcomes)
+    arms = arm_summaries(outcomes)
     found = presentable({**_facts(trial, device), "answer": _answer(arms), "arms": arms})
-    write_page(found, trial.real.tested, trial.shown(), outcomes, out)
+    write_utility_page(found, trial.real.tested, trial.shown(), outcomes, out)
     text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(out / "report.json", (text + "\n").encode())
     return found
 
 
-def _facts(trial: Trial, device: torch.device) -> dict[str, Any]:
+def _facts(trial: UtilityData, device: torch.device) -> dict[str, Any]:
     plan = trial.plan
     options = asdict(plan) | {"arms": [*plan.chosen]}
     folders = {name: options.pop(name) for name in ("real", "synthetic")}
@@ -65,13 +65,13 @@ def _facts(trial: Trial, device: torch.device) -> dict[str, Any]:
     }
 
 
-def _parameters(trial: Trial) -> dict[str, int]:
+def _parameters(trial: UtilityData) -> dict[str, int]:
     detector = fresh_detector(len(trial.real.types), seed=0)
     networks = {"segmenter": detector.segmenter, "classifier": detector.classifier}
     return {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
 
 
-def _counts(trial: Trial) -> dict[str, Any]:
+def _counts(trial: UtilityData) -> dict[str, Any]:
     real, made = trial.real, trial.made.items if trial.made else {}
     return {
         "good": {"learnt": len(real.good), "tested": len(real.tested.of(GOOD))},
@@ -86,7 +86,7 @@ def _counts(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _notes(trial: Trial) -> list[str]:
+def _notes(trial: UtilityData) -> list[str]:
     plan, notes = trial.plan, []
     if trial.foreign:
         notes.append(f"There are no real defects of {', '.join(trial.foreign)}: left out.")

@@ -14,15 +14,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from blemish.errors import DataError
-from blemish.evaluation.synthesis.items import Item
+from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.evaluation.utility.protocol import Labelled
-from blemish.pictures import fit, fit_mask
+from blemish.pictures import fit_mask, fit_square
 
 CACHE_BYTES = 2**28
 Pair = tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s"]]
 
 
-class Source(ABC):
+class DefectSource(ABC):
     """Source of defects."""
 
     @property
@@ -35,7 +35,7 @@ class Source(ABC):
         """Random image with a defect of a type, and its mask of 0 and 1."""
 
 
-class Real(Source):
+class Real(DefectSource):
     """Real defects, unchanged."""
 
     def __init__(self, photographs: Labelled) -> None:
@@ -50,7 +50,7 @@ class Real(Source):
         return self.photographs.pictures[index], self.photographs.masks[index]
 
 
-class Made(Source):
+class SyntheticSource(DefectSource):
     """Synthetic defects, from their files.
 
     Args:
@@ -61,7 +61,7 @@ class Made(Source):
         DataError: A file is missing.
     """
 
-    def __init__(self, items: dict[str, list[Item]], size: int) -> None:
+    def __init__(self, items: dict[str, list[LabelledDefect]], size: int) -> None:
         self.items, self.size = items, size
         for path in self.files():
             _refuse_missing(path)
@@ -82,7 +82,7 @@ class Made(Source):
 
     def _fitted(self, kind: str, index: int) -> Pair:
         picture, mask = self.items[kind][index].read()
-        return fit(picture, self.size), fit_mask(mask, self.size).astype(np.uint8)
+        return fit_square(picture, self.size), fit_mask(mask, self.size).astype(np.uint8)
 
 
 def _refuse_missing(path: Path) -> None:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from blemish.errors import TrainingError
-from blemish.evaluation.utility.arms import GOOD_KIND, Batch, Batches
+from blemish.evaluation.utility.arms import GOOD_KIND, Batches, TrainingBatch
 from blemish.evaluation.utility.detector import Detector
 from blemish.names import Precision
 from blemish.pictures import to_tensor
@@ -33,7 +33,7 @@ ASKED = 16  # images per batch
 SURE = 1e-12  # probabilities closer to 0 or 1 have no finite logit
 
 
-def train(
+def train_detector(
     detector: Detector,
     batches: Batches,
     *,
@@ -81,7 +81,7 @@ def rate_at(index: int, steps: int) -> float:
 
 
 def loss_of(
-    detector: Detector, batch: Batch, device: torch.device, precision: Precision = "32-true"
+    detector: Detector, batch: TrainingBatch, device: torch.device, precision: Precision = "32-true"
 ) -> Tensor:
     """The sum of all three terms, over a batch with at least one defect."""
     image, mask, kind = (t.to(device) for t in (batch.image, batch.mask, batch.kind))
@@ -126,7 +126,7 @@ def types_of(
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class QuarterTurn:
     """Rotation of a square image by quarter turns, after an optional reflection."""
 
     quarters: int
@@ -145,7 +145,9 @@ class View:
 
 # A detector trained with rotations and reflections is evaluated under them: the mean of its
 # predictions has a smaller error than any of them.
-VIEWS = tuple(View(quarters, mirrored) for mirrored in (False, True) for quarters in range(4))
+VIEWS = tuple(
+    QuarterTurn(quarters, mirrored) for mirrored in (False, True) for quarters in range(4)
+)
 
 
 def _mean_likelihood(logits: list[Tensor], likelihood: Callable[[Tensor], Tensor]) -> Tensor:

@@ -8,11 +8,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from blemish.files import ensure_writable, write_atomically
-from blemish.studio.answers import number, picture, plain, read_body, read_wish, studio_of
+from blemish.studio.answers import (
+    json_answer,
+    picture,
+    query_number,
+    read_body,
+    read_wish,
+    studio_of,
+)
 from blemish.studio.collection import DISCARDED, KEPT
 from blemish.studio.commands import free_name, run_command
 from blemish.studio.drafts import as_draft
-from blemish.studio.placing import name_of
+from blemish.studio.placing import bundle_name
 from blemish.studio.recipes import RecipeWish, of_one_bundle, write_recipe
 
 PAGE = 60
@@ -27,20 +34,20 @@ async def keep(request: Request) -> Response:
         row = studio.collection.keep(studio.placer, studio.photographs.opened(id), draft)
         return {"name": row["name"], "outcome": row["outcome"], "files": row["files"]}
 
-    return plain(await studio.worker.do(kept))
+    return json_answer(await studio.worker.do(kept))
 
 
 async def sets(request: Request) -> Response:
     """All sets."""
-    return plain(await run_in_threadpool(studio_of(request).collection.sets))
+    return json_answer(await run_in_threadpool(studio_of(request).collection.sets))
 
 
 async def items(request: Request) -> Response:
     """Some items of a set."""
-    name, first = request.query_params.get("set", KEPT), number(request, "first", 0)
+    name, first = request.query_params.get("set", KEPT), query_number(request, "first", 0)
     studio = studio_of(request)
     found = partial(studio.collection.page, name, first, PAGE, studio.placer.bundles)
-    return plain(await run_in_threadpool(found))
+    return json_answer(await run_in_threadpool(found))
 
 
 async def item_picture(request: Request) -> Response:
@@ -63,7 +70,7 @@ async def restore(request: Request) -> Response:
 async def recipe(request: Request) -> Response:
     """A recipe of many items like those that were kept, as text."""
     wish = await read_wish(request, RecipeWish)
-    return plain({"recipe": await run_in_threadpool(_recipe, request, wish)})
+    return json_answer({"recipe": await run_in_threadpool(_recipe, request, wish)})
 
 
 async def run(request: Request) -> Response:
@@ -78,7 +85,7 @@ async def run(request: Request) -> Response:
     folder = f"runs/{name}"
     command = run_command(file, out / folder)
     job = await studio.jobs.start("run", name, command, folder=folder, total=wish.count)
-    return plain(studio.jobs.about(job))
+    return json_answer(studio.jobs.about(job))
 
 
 def _recipe(request: Request, wish: RecipeWish) -> str:
@@ -90,7 +97,7 @@ def _recipe(request: Request, wish: RecipeWish) -> str:
         rows,
         studio.collection.folder(KEPT),
         wish,
-        bundle=name_of(bundle or known[studio.bundle].path.name, known.values()),
+        bundle=bundle_name(bundle or known[studio.bundle].path.name, known.values()),
         photographs=[one.path.absolute() for one in studio.photographs.known.values()],
         real=studio.real,
     )
@@ -100,7 +107,7 @@ async def _move(request: Request, source: str, target: str) -> Response:
     studio, body = studio_of(request), await read_body(request)
     name = str(body.get("item", "")) if isinstance(body, dict) else ""
     await studio.worker.do(partial(studio.collection.move, name, source, target))
-    return plain({"moved": name})
+    return json_answer({"moved": name})
 
 
 ROUTES = [

@@ -9,7 +9,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from blemish.data.folder import folders_in
-from blemish.studio.answers import plain, studio_of
+from blemish.studio.answers import json_answer, studio_of
 from blemish.studio.security import cookie_name
 from blemish.version import __version__
 
@@ -30,7 +30,7 @@ async def about(request: Request) -> Response:
     """What the page shows at its start."""
     studio = studio_of(request)
     reports = [path.name for path in folders_in(studio.places.out / "reports")]
-    return plain(
+    return json_answer(
         {
             "version": __version__,
             "data": str(studio.places.data),

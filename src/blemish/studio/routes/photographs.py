@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from blemish.studio.answers import number, picture, plain, read_wish, studio_of
+from blemish.studio.answers import json_answer, picture, query_number, read_wish, studio_of
 from blemish.studio.photographs import ListedPhotograph
-from blemish.studio.views import cut_out, jpeg
+from blemish.studio.views import crop_view, jpeg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +22,20 @@ class FolderWish:
 
 async def photographs(request: Request) -> Response:
     """All photographs that are open."""
-    return plain([_named(one) for one in studio_of(request).photographs.known.values()])
+    return json_answer([_named(one) for one in studio_of(request).photographs.known.values()])
 
 
 async def upload(request: Request) -> Response:
     """Take a file that was dragged onto the page."""
     name = request.query_params.get("name", "")
     found = await studio_of(request).photographs.receive(name, request.stream())
-    return plain(_named(found))
+    return json_answer(_named(found))
 
 
 async def folder(request: Request) -> Response:
     """What is in a folder."""
     name = request.query_params.get("path", "")
-    return plain(await run_in_threadpool(studio_of(request).places.listing, name))
+    return json_answer(await run_in_threadpool(studio_of(request).places.listing, name))
 
 
 async def open_folder(request: Request) -> Response:
@@ -52,7 +52,7 @@ async def opened(request: Request) -> Response:
     studio, id = studio_of(request), request.path_params["id"]
     found = await studio.worker.latest("open", partial(studio.photographs.opened, id))
     draft = studio.session.draft(id)
-    return plain({**found.about(), "draft": None if draft is None else asdict(draft)})
+    return json_answer({**found.about(), "draft": None if draft is None else asdict(draft)})
 
 
 async def preview(request: Request) -> Response:
@@ -71,11 +71,11 @@ async def thumbnail(request: Request) -> Response:
 async def cut(request: Request) -> Response:
     """Part of a photograph at its own pixels."""
     studio, id = studio_of(request), request.path_params["id"]
-    x, y = number(request, "x", 0), number(request, "y", 0)
-    box = x, y, number(request, "w", 512), number(request, "h", 512)
+    x, y = query_number(request, "x", 0), query_number(request, "y", 0)
+    box = x, y, query_number(request, "w", 512), query_number(request, "h", 512)
 
     def encoded() -> bytes:
-        return jpeg(cut_out(studio.photographs.opened(id).original.picture, *box), 95)
+        return jpeg(crop_view(studio.photographs.opened(id).original.picture, *box), 95)
 
     return picture(await studio.worker.latest("cut", encoded))
 

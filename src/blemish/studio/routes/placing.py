@@ -14,7 +14,14 @@ from blemish.errors import DataError
 from blemish.files import ensure_writable
 from blemish.originals import Original
 from blemish.pairs import read_mask_for
-from blemish.studio.answers import number, picture, plain, read_body, read_wish, studio_of
+from blemish.studio.answers import (
+    json_answer,
+    picture,
+    query_number,
+    read_body,
+    read_wish,
+    studio_of,
+)
 from blemish.studio.drafts import as_draft
 from blemish.studio.painted import painted
 from blemish.studio.placing import MaskWish
@@ -24,7 +31,7 @@ async def bundle(request: Request) -> Response:
     """What a bundle can draw."""
     studio, name = studio_of(request), request.query_params.get("name", "")
     studio.placer.bundles.update(studio.bundles())
-    return plain(await studio.worker.do(partial(studio.placer.about, name)))
+    return json_answer(await studio.worker.do(partial(studio.placer.about, name)))
 
 
 async def keep_draft(request: Request) -> Response:
@@ -32,7 +39,7 @@ async def keep_draft(request: Request) -> Response:
     studio, id = studio_of(request), request.path_params["id"]
     studio.photographs.find(id)
     await run_in_threadpool(studio.session.keep, id, as_draft(await read_body(request)))
-    return plain({"kept": True})
+    return json_answer({"kept": True})
 
 
 async def place(request: Request) -> Response:
@@ -47,7 +54,7 @@ async def place(request: Request) -> Response:
     def shown() -> dict[str, object]:
         return studio.placer.show(studio.photographs.opened(id), draft)
 
-    return plain(await studio.worker.latest(lane, shown))
+    return json_answer(await studio.worker.latest(lane, shown))
 
 
 async def draw_mask(request: Request) -> Response:
@@ -58,7 +65,7 @@ async def draw_mask(request: Request) -> Response:
     def drawn() -> dict[str, object]:
         return asdict(painted(studio.placer.draw(studio.photographs.opened(id), wish)))
 
-    return plain(await studio.worker.latest("mask", drawn))
+    return json_answer(await studio.worker.latest("mask", drawn))
 
 
 async def load_mask(request: Request) -> Response:
@@ -75,13 +82,13 @@ async def load_mask(request: Request) -> Response:
             file.write_bytes(data)
             return asdict(painted(read_mask_for(opened.original.header, file, kind)))
 
-    return plain(await studio.worker.latest("mask", read))
+    return json_answer(await studio.worker.latest("mask", read))
 
 
 async def save_mask(request: Request) -> Response:
     """A painted mask as a file, in the orientation of its photograph's."""
     studio, id = studio_of(request), request.path_params["id"]
-    which, draft = number(request, "defect", 0), studio.session.draft(id)
+    which, draft = query_number(request, "defect", 0), studio.session.draft(id)
     if draft is None or which >= len(draft.defects):
         raise DataError(got="no mask", expected="a painted one", todo="Paint one first.")
 
@@ -102,7 +109,7 @@ async def warm_up(request: Request) -> Response:
         studio.placer.warm_up(studio.photographs.opened(id), draft.bundle, draft.method)
         return {"ready": True}
 
-    return plain(await studio.worker.latest("warm-up", warmed))
+    return json_answer(await studio.worker.latest("warm-up", warmed))
 
 
 ROUTES = [

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from blemish.documents import parse_json
 from blemish.errors import DataError
-from blemish.studio.answers import plain, read_wish, studio_of
+from blemish.studio.answers import json_answer, read_wish, studio_of
 from blemish.studio.commands import (
     ExportWish,
     TrainWish,
@@ -35,7 +35,7 @@ async def jobs(request: Request) -> Response:
     """All jobs, the newest first."""
     found = studio_of(request).jobs
     known = sorted(found.known.values(), key=lambda job: -job.began)
-    return plain([found.about(job) for job in known])
+    return json_answer([found.about(job) for job in known])
 
 
 async def job(request: Request) -> Response:
@@ -45,7 +45,9 @@ async def job(request: Request) -> Response:
     curves = await run_in_threadpool(found.curves, one)
     sample = await run_in_threadpool(found.sample, one)
     shown = None if sample is None else f"{sample.parent.name}/{sample.stem}"
-    return plain({**found.about(one), "log": found.log(one), "curves": curves, "sample": shown})
+    return json_answer(
+        {**found.about(one), "log": found.log(one), "curves": curves, "sample": shown}
+    )
 
 
 async def checked(request: Request) -> Response:
@@ -53,9 +55,9 @@ async def checked(request: Request) -> Response:
     found = studio_of(request).jobs
     text = found.output(found.find(request.path_params["id"]))
     try:
-        return plain({"check": parse_json(text)})
+        return json_answer({"check": parse_json(text)})
     except ValueError:
-        return plain({"check": None})
+        return json_answer({"check": None})
 
 
 async def sample(request: Request) -> Response:
@@ -70,13 +72,13 @@ async def sample(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Stop a job."""
     found = studio_of(request).jobs
-    return plain(found.about(found.stop(request.path_params["id"])))
+    return json_answer(found.about(found.stop(request.path_params["id"])))
 
 
 async def resume(request: Request) -> Response:
     """Carry on a job."""
     found = studio_of(request).jobs
-    return plain(found.about(await found.resume(request.path_params["id"])))
+    return json_answer(found.about(await found.resume(request.path_params["id"])))
 
 
 async def export(request: Request) -> Response:
@@ -88,7 +90,7 @@ async def export(request: Request) -> Response:
     folder = f"exports/{name}"
     command = export_command(source, studio.places.out / folder, wish)
     started = await studio.jobs.start("export", name, command, folder=folder)
-    return plain(studio.jobs.about(started))
+    return json_answer(studio.jobs.about(started))
 
 
 async def report(request: Request) -> Response:
@@ -104,7 +106,9 @@ async def report(request: Request) -> Response:
     name = free_name(studio.places.out / "reports", set_stem(wish.set))
     folder = f"reports/{name}"
     command = report_command(studio.real, source, studio.places.out / folder)
-    return plain(studio.jobs.about(await studio.jobs.start("report", name, command, folder=folder)))
+    return json_answer(
+        studio.jobs.about(await studio.jobs.start("report", name, command, folder=folder))
+    )
 
 
 async def check(request: Request) -> Response:
@@ -112,7 +116,7 @@ async def check(request: Request) -> Response:
     studio, wish = studio_of(request), await read_wish(request, FolderWish)
     data = studio.places.of_data(wish.path)
     command = check_command(data)
-    return plain(studio.jobs.about(await studio.jobs.start("check", data.name, command)))
+    return json_answer(studio.jobs.about(await studio.jobs.start("check", data.name, command)))
 
 
 async def train(request: Request) -> Response:
@@ -121,7 +125,7 @@ async def train(request: Request) -> Response:
     data, folder = studio.places.of_data(wish.data), f"bundles/{wish.name}"
     start = partial(studio.jobs.start, "train", wish.name, folder=folder, total=wish.minutes)
     started = await start(train_command(data, studio.places.out / folder, wish))
-    return plain(studio.jobs.about(started))
+    return json_answer(studio.jobs.about(started))
 
 
 ROUTES = [

@@ -27,7 +27,7 @@ from blemish.synthesis.batch.tasks import Task, task_of
 from blemish.synthesis.dataset import Dataset, failed_row
 
 
-class Batch:
+class BatchFolder:
     """Recipe, and the folder in which its items are made or resumed.
 
     Args:
@@ -56,7 +56,7 @@ class Batch:
     ) -> None:
         self.recipe, self.root = recipe, root
         refuse_shards(root)
-        options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+        options = batch_options(recipe, device=device, keep_all=keep_all, store=store)
         ensure_writable(root)
         keep_record(root, {**options, "sha256": recipe.digests()})
         self.dataset, self.packing = Dataset(root), packing_of(root, store)
@@ -111,7 +111,9 @@ class Batch:
         self.done += 1
 
 
-def options_of(recipe: Recipe, *, device: str, keep_all: bool, store: StoreName) -> dict[str, Any]:
+def batch_options(
+    recipe: Recipe, *, device: str, keep_all: bool, store: StoreName
+) -> dict[str, Any]:
     """Options of a batch, as its record has them; `folder` is not recorded, as in older records.
 
     Raises:

@@ -16,7 +16,7 @@ from blemish.errors import OptionError
 from blemish.manifest import MANIFEST, Row, read_rows
 from blemish.names import StoreName
 from blemish.stores.samples import split_member
-from blemish.synthesis.batch.batch import finish, options_of
+from blemish.synthesis.batch.batch import batch_options, finish
 from blemish.synthesis.batch.gather import KINDS, join, write_kinds
 from blemish.synthesis.batch.on_ray import connect, make_portions
 from blemish.synthesis.batch.packing import STAGING
@@ -63,7 +63,7 @@ def make_on_cluster(
     """
     place = DataPlace(uri)
     _refuse_loose(place, store)
-    options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+    options = batch_options(recipe, device=device, keep_all=keep_all, store=store)
     maker = Maker(recipe=recipe, device=device, keep_all=keep_all, size=size)
     with _folder(place) as root:
         run = _Run(maker, place, root, options)

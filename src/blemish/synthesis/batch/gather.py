@@ -29,8 +29,8 @@ from blemish.synthesis.batch.record import (
 from blemish.synthesis.batch.shard_run import (
     COMMON,
     ITEMS,
-    digest_of,
     folder_of,
+    identity_digest,
     machines_of,
 )
 from blemish.synthesis.batch.shards import Shard
@@ -192,7 +192,7 @@ def _checked(folder: Path, shared: dict[str, Any]) -> FinishedShard:
         shard = FinishedShard(folder=folder, items=range(start, stop), sha256={**sha256})
     except (TypeError, KeyError, ValueError) as error:
         raise _damaged(folder) from error
-    if same != digest_of(shared):
+    if same != identity_digest(shared):
         raise DataError(
             got=f"{folder}, a shard of another recipe, bundle or folder of masks",
             expected="shards of one batch",

@@ -20,7 +20,7 @@ FILES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group(SynthesisOptions):
+class ItemGroup(SynthesisOptions):
     """Items of one kind; every option of a synthesis is a key of its table.
 
     One of `photographs` and `parts` is required, and one of `masks` and `mask_kind`.

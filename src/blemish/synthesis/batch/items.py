@@ -20,11 +20,11 @@ from blemish.files import ensure_writable
 from blemish.reading import AS_STORED, Reading, read_as
 from blemish.stores.samples import key_of
 from blemish.synthesis.batch.tasks import DrawnPart, Task
-from blemish.synthesis.dataset import Dataset, Synthetic
+from blemish.synthesis.dataset import Dataset, SyntheticItem
 from blemish.synthesis.demo import draw_part, write_part
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Order, draw_together, read_together
+from blemish.synthesis.request import Request, draw_together, read_together
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
@@ -72,7 +72,7 @@ class Workplace:
                 traceback.print_exception(error)
             return Failed(reason=self.reason(error, task))
 
-    def item(self, task: Task) -> Synthetic:
+    def item(self, task: Task) -> SyntheticItem:
         """An item in memory; a mask that is drawn for it, and a generated part, are written."""
         bench = self._bench(task)
         generated = isinstance(task.photograph, DrawnPart)
@@ -88,14 +88,14 @@ class Workplace:
     def _bench(self, task: Task) -> "_Bench":
         return _bench(task.bundle, task.options.without_masks(), self.device)
 
-    def _twin(self, item: Synthetic, task: Task) -> str:
+    def _twin(self, item: SyntheticItem, task: Task) -> str:
         """Name of a photograph that items share."""
         twin = item.twin
         about = twin.orientation, twin.profile, twin.white, twin.mark
         key = task.normal, *about, hash(twin.levels.tobytes())
         return self._bench(task).names.get(key, lambda: _twin_name(item, task))
 
-    def _order(self, task: Task, synthesizer: Synthesizer) -> Order:
+    def _order(self, task: Task, synthesizer: Synthesizer) -> Request:
         normal, types = self._photograph(task, synthesizer), synthesizer.types
         if task.masks:
             masks, off_part = [task.here / mask for mask in task.masks], task.options.off_part
@@ -134,7 +134,7 @@ class Workplace:
         return text
 
 
-def _twin_name(item: Synthetic, task: Task) -> str:
+def _twin_name(item: SyntheticItem, task: Task) -> str:
     """Name of a photograph's file, which depends on its content.
 
     A photograph of twelve megapixels takes longer to encode than its defect to draw.
@@ -143,7 +143,7 @@ def _twin_name(item: Synthetic, task: Task) -> str:
     return f"{key_of(plain_stem(Path(task.normal)))}_{digest}"
 
 
-def _defects(facts: list[dict[str, Any]], order: Order, task: Task) -> list[dict[str, Any]]:
+def _defects(facts: list[dict[str, Any]], order: Request, task: Task) -> list[dict[str, Any]]:
     """Facts of each defect, with its mask by the name that it has on every machine."""
     drawn = (f"drawn/{one.mask.name}" for one in order.defects)
     names = task.masks or tuple(drawn)
@@ -174,7 +174,7 @@ class _Bench:
         self.codes: _Recent[Codes | None] = _Recent()
         self.names: _Recent[str] = _Recent()
 
-    def twin(self, order: Order, name: str) -> Codes | None:
+    def twin(self, order: Request, name: str) -> Codes | None:
         """The codes of a photograph, searched for unless they are cached under this name."""
         return self.codes.get(name, lambda: self.synthesizer.invert(order))
 

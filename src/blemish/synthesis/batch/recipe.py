@@ -31,9 +31,9 @@ from blemish.errors import DataError, OptionError
 from blemish.reading import AS_STORED, Reading, read_as
 from blemish.regular import IrregularFileError, open_regular
 from blemish.seeds import refuse_seeds
-from blemish.synthesis.batch.groups import Group, flattened
-from blemish.synthesis.batch.tables import STRICT, fill, naming, read_toml
-from blemish.synthesis.masks.draw import read_real
+from blemish.synthesis.batch.groups import ItemGroup, flattened
+from blemish.synthesis.batch.tables import STRICT, dataclass_of_table, naming, read_toml
+from blemish.synthesis.masks.draw import read_real_masks
 from blemish.synthesis.synthesize import Synthesizer
 
 MAX_ITEMS = 10_000_000
@@ -56,13 +56,13 @@ class Recipe:
     here: Path
     bundle: Bundle | None
     seed: int
-    groups: tuple[Group, ...]
+    groups: tuple[ItemGroup, ...]
     reading: Reading = AS_STORED
 
     def __len__(self) -> int:
         return sum(group.count for group in self.groups)
 
-    def bundle_of(self, group: Group) -> Bundle | None:
+    def bundle_of(self, group: ItemGroup) -> Bundle | None:
         """The bundle that makes the items of a group, or draws its parts."""
         return self.bundle if group.needs_bundle or group.parts is not None else None
 
@@ -123,7 +123,7 @@ class Recipe:
                     if options.mask_kind == "learned":
                         made.masks.index(kind)
                     if options.mask_kind == "real" and options.real is not None:
-                        read_real(options.real, kind, first_third=options.first_third)
+                        read_real_masks(options.real, kind, first_third=options.first_third)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def read_recipe(file: Path) -> Recipe:
         DataError: The file or one of its files is missing, or a folder is empty.
         BundleError: The bundle does not exist.
     """
-    head, here = fill(_Head, read_toml(file), str(file)), file.parent.absolute()
+    head, here = dataclass_of_table(_Head, read_toml(file), str(file)), file.parent.absolute()
     if not head.group:
         raise OptionError(
             got=f"{file}, a recipe without groups",
@@ -167,7 +167,7 @@ def read_recipe(file: Path) -> Recipe:
     )
 
 
-def _refuse_many(file: Path, groups: tuple[Group, ...]) -> None:
+def _refuse_many(file: Path, groups: tuple[ItemGroup, ...]) -> None:
     if sum(max(group.count, group.parts or 0) for group in groups) > MAX_ITEMS:
         raise OptionError(
             got=f"{file}, a recipe of more than {MAX_ITEMS:,} items or parts",
@@ -176,10 +176,10 @@ def _refuse_many(file: Path, groups: tuple[Group, ...]) -> None:
         )
 
 
-def _group(table: dict[str, Any], here: Path, name: str) -> Group:
+def _group(table: dict[str, Any], here: Path, name: str) -> ItemGroup:
     with naming(name):
         flat = flattened(table)
-    group = fill(Group, flat, name)
+    group = dataclass_of_table(ItemGroup, flat, name)
     with naming(name):
         for option, folder in group.folders.items():
             if not (here / folder).is_dir():
@@ -194,7 +194,7 @@ def _group(table: dict[str, Any], here: Path, name: str) -> Group:
         )
 
 
-def _masks_of(group: Group, here: Path) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
+def _masks_of(group: ItemGroup, here: Path) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
     """Masks of a group as files; with several defects, those of each."""
     sets = tuple(_listed("masks", names, here) for names in group.mask_sets)
     return sets if len(group.kinds) > 1 else tuple(name for names in sets for name in names)

@@ -22,7 +22,7 @@ from blemish.errors import DataError
 from blemish.files import append_line, read_lines
 from blemish.manifest import MANIFEST, Row, append_row, read_rows
 from blemish.names import StoreName
-from blemish.synthesis.batch.batch import made, options_of, refuse_misplaced, workplace_of
+from blemish.synthesis.batch.batch import batch_options, made, refuse_misplaced, workplace_of
 from blemish.synthesis.batch.machine import machine
 from blemish.synthesis.batch.packing import AsFiles, Packing, Parcels
 from blemish.synthesis.batch.recipe import Recipe
@@ -73,11 +73,11 @@ class ShardRun:
         self.recipe, self.items, self.device = recipe, shard.items(recipe), device
         self.folder = folder_of(root, shard)
         self.rows = self.folder / ITEMS
-        options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+        options = batch_options(recipe, device=device, keep_all=keep_all, store=store)
         shared = shared_of(recipe, options, shard.count)
         _refuse_gathered(root)
         keep_record(root / SHARDS, shared)
-        keep_record(self.folder, {"batch": digest_of(shared), **_own(recipe, self.items)})
+        keep_record(self.folder, {"batch": identity_digest(shared), **_own(recipe, self.items)})
         self.packing: Packing = AsFiles(root) if store == "folder" else Parcels(self.folder)
         self.packing.sweep()
         self.workplace = workplace_of(
@@ -140,7 +140,7 @@ def machines_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in read_lines(folder / MACHINES)]
 
 
-def digest_of(shared: Any) -> str:
+def identity_digest(shared: Any) -> str:
     """Identity of what all shards have in common."""
     return hashlib.sha256(json.dumps(shared).encode()).hexdigest()
 
@@ -163,7 +163,7 @@ def is_gathered(
     if not (root / NAME).exists() or (root / SHARDS / NAME).exists():
         return False
     known = read_record(root)
-    options = options_of(recipe, device=device, keep_all=keep_all, store=store)
+    options = batch_options(recipe, device=device, keep_all=keep_all, store=store)
     shared = shared_of(recipe, options, shard.count)
     due = {**shared["sha256"], **_own(recipe, shard.items(recipe))["sha256"]}
     found = {name: known.get("sha256", {}).get(name) for name in due}

@@ -13,7 +13,7 @@ REPORT = "report.json"
 FAILURES = 5
 
 
-class Tally:
+class BatchSummary:
     """Counter of a manifest's rows; its memory does not grow with their number."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Tally:
 
 def figures_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Figures of a manifest's rows."""
-    tally = Tally()
+    tally = BatchSummary()
     for row in rows:
         tally.add(row)
     return tally.figures()

@@ -57,7 +57,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DataError(got=got, expected="a recipe in TOML", todo="Check the file.") from error
 
 
-def fill(kind: type[T], table: Mapping[str, Any], name: str) -> T:
+def dataclass_of_table(kind: type[T], table: Mapping[str, Any], name: str) -> T:
     """Dataclass filled from a table.
 
     Args:

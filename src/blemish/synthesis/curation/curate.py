@@ -16,7 +16,7 @@ from blemish.data.colour import NOTICEABLE, lab
 from blemish.data.masks import silhouette
 from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
-from blemish.synthesis.curation.sightings import Sighting, shrunk, shrunk_mask, sight
+from blemish.synthesis.curation.sightings import DefectFeatures, shrunk, shrunk_mask, sight
 from blemish.synthesis.curation.yardstick import RealDefectStats, read_yardsticks
 
 MOST_DRIFT = 0.25  # of the label and the visible change; more would teach a wrong outline
@@ -127,7 +127,7 @@ def _of_label(scores: dict[str, float]) -> list[str]:
 
 
 def _of_look(
-    scores: dict[str, float], seen: Sighting, yardstick: RealDefectStats, strength: float
+    scores: dict[str, float], seen: DefectFeatures, yardstick: RealDefectStats, strength: float
 ) -> list[str]:
     bounds, faintest = yardstick.bounds, yardstick.bounds.contrast * strength
     found = []

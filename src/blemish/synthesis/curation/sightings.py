@@ -15,7 +15,7 @@ from torch import Tensor
 from blemish.data.closeup import bare, close_up
 from blemish.data.colour import lab
 from blemish.models.critic import Critic, inside_statistics
-from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
+from blemish.pictures import fit_mask, fit_square, mask_to_tensor, to_tensor
 
 SIDE = 128  # of the square that the features are computed from, in pixels
 LONGEST = 512
@@ -23,7 +23,7 @@ RING = 1 / 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class DefectFeatures:
     """Properties of one defect.
 
     Attributes:
@@ -46,7 +46,7 @@ def sight(
     picture: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     part: Bool[np.ndarray, "p q"],
-) -> Sighting:
+) -> DefectFeatures:
     """Measure one defect.
 
     Args:
@@ -56,14 +56,14 @@ def sight(
         part: Silhouette of the part at the size of `shrunk_size`.
     """
     device = next(critic.parameters()).device
-    image = to_tensor(fit(picture, SIDE))[None].to(device)
+    image = to_tensor(fit_square(picture, SIDE))[None].to(device)
     marked = mask_to_tensor(fit_mask(mask, SIDE))[None].to(device)
     small, inside = shrunk(picture), shrunk_mask(mask)
     on_part = (inside & part).sum() / inside.sum()
     near, covered = close_up(picture, mask, SIDE)
     alone = to_tensor(bare(near, covered))[None].to(device)
     own = mask_to_tensor(covered)[None].to(device)
-    return Sighting(
+    return DefectFeatures(
         features=inside_statistics(critic, image, marked)[0].cpu(),
         inside=inside_statistics(critic, alone, own)[0].cpu(),
         contrast=_contrast(small, inside),

@@ -29,7 +29,7 @@ from blemish.errors import DataError
 from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
 from blemish.pictures import read_picture
-from blemish.synthesis.curation.sightings import Sighting, shrunk, sight
+from blemish.synthesis.curation.sightings import DefectFeatures, shrunk, sight
 
 PREFIX = "bounds."
 OLD_PREFIX = "curation."  # bounds in the features of a critic that bundles no longer have
@@ -74,11 +74,11 @@ class RealDefectStats:
     bounds: Bounds
     held_out: int
 
-    def distance(self, sighting: Sighting) -> float:
+    def distance(self, sighting: DefectFeatures) -> float:
         """Distance to the nearest real defect, as `_nearest` measures."""
         return _nearest(sighting.features, self.features, _deviation(self.features))
 
-    def likeness(self, sighting: Sighting) -> float:
+    def likeness(self, sighting: DefectFeatures) -> float:
         """Distance of the inside alone; 0 for a copy at any place."""
         return _nearest(sighting.inside, self.inside, _deviation(self.inside))
 
@@ -131,7 +131,7 @@ def read_yardsticks(bundle: Bundle) -> dict[str, RealDefectStats]:
     return {kind: _yardstick(kind, kept) for kind in kinds}
 
 
-def _look(critic: Critic, photograph: Photograph) -> list[Sighting]:
+def _look(critic: Critic, photograph: Photograph) -> list[DefectFeatures]:
     """Properties of each piece of a photograph's defect, and of the whole."""
     picture, mask = read_picture(photograph.path), photograph.read_mask()
     if not mask.any():
@@ -143,7 +143,7 @@ def _look(critic: Critic, photograph: Photograph) -> list[Sighting]:
 
 
 def _measure(
-    known: Sequence[Sequence[Sighting]], held_out: Sequence[Sequence[Sighting]]
+    known: Sequence[Sequence[DefectFeatures]], held_out: Sequence[Sequence[DefectFeatures]]
 ) -> RealDefectStats:
     """Bounds from properties, one list per photograph."""
     others = [some for some in held_out if some]
@@ -163,8 +163,8 @@ def _measure(
 
 
 def _held_against(
-    known: Sequence[Sequence[Sighting]],
-    judges: Sequence[Sequence[Sighting]],
+    known: Sequence[Sequence[DefectFeatures]],
+    judges: Sequence[Sequence[DefectFeatures]],
     name: Literal["features", "inside"],
     *,
     leave_out: bool,

@@ -15,7 +15,7 @@ from blemish.cards import with_data_matter
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.errors import BundleError
 from blemish.models.load import shape_of
-from blemish.synthesis.export.items import Item, Items, photographs
+from blemish.synthesis.export.items import ExportItem, Items, photographs
 from blemish.version import __version__
 
 # Rows of a model card that are required wherever its images go.
@@ -148,7 +148,7 @@ def _prose(items: Items) -> list[str]:
     ]
 
 
-def _scores(items: Sequence[Item]) -> str:
+def _scores(items: Sequence[ExportItem]) -> str:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for item in items:
         for name, score in item.facts["scores"].items():
@@ -161,7 +161,7 @@ def _scores(items: Sequence[Item]) -> str:
     return "\n".join(head + lines)
 
 
-def _recipes(items: Sequence[Item]) -> list[str]:
+def _recipes(items: Sequence[ExportItem]) -> list[str]:
     counts = Counter(json.dumps(_public(item.facts["options"]), indent=2) for item in items)
     return [
         f"Of {n} items in {len(items)}:\n\n```json\n{text}\n```"

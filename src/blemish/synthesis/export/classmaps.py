@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from blemish.decode import decode
 from blemish.pictures import png, read_mask
-from blemish.synthesis.export.items import Content, Item, Items, Split
+from blemish.synthesis.export.items import Content, ExportItem, Items, Split
 from blemish.synthesis.request import COMBINED
 
 ENDING: dict[Split, str] = {"train": "", "val": "_val"}
@@ -42,7 +42,7 @@ def _kinds(items: Items) -> list[str]:
     return [kind for kind in dict.fromkeys([*items.classes, *own]) if kind != COMBINED]
 
 
-def _map(item: Item, numbers: dict[str, int]) -> UInt8[np.ndarray, "h w"]:
+def _map(item: ExportItem, numbers: dict[str, int]) -> UInt8[np.ndarray, "h w"]:
     changed = read_mask(item.mask)
     if item.classes is None:
         return changed.astype(np.uint8) * np.uint8(numbers[item.kind])

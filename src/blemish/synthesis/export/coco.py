@@ -19,8 +19,8 @@ from jaxtyping import Bool
 from pycocotools import mask as runs
 
 from blemish.pictures import read_mask
-from blemish.synthesis.export.items import Content, Item, Items, Split
-from blemish.synthesis.export.outlines import pieces
+from blemish.synthesis.export.items import Content, ExportItem, Items, Split
+from blemish.synthesis.export.outlines import connected_pieces
 
 LISTS: dict[Split, str] = {"train": "annotations.json", "val": "annotations_val.json"}
 
@@ -37,7 +37,7 @@ def coco(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
             yield path, json.dumps(_list(here, items.classes)).encode()
 
 
-def _list(items: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
+def _list(items: Sequence[ExportItem], kinds: Sequence[str]) -> dict[str, Any]:
     """Numbers start at 1, because some readers use 0 for the background."""
     numbers = {kind: number for number, kind in enumerate(kinds, 1)}
     images, annotations = [], []
@@ -45,7 +45,9 @@ def _list(items: Sequence[Item], kinds: Sequence[str]) -> dict[str, Any]:
         h, w = item.size
         images.append({"id": image, "file_name": item.file, "height": h, "width": w})
         about = {"image_id": image, "category_id": numbers[item.kind], "iscrowd": 0}
-        annotations += [{**about, **_annotation(piece)} for piece in pieces(read_mask(item.mask))]
+        annotations += [
+            {**about, **_annotation(piece)} for piece in connected_pieces(read_mask(item.mask))
+        ]
     return {
         "info": {"description": "Made by Blemish; README.md says how."},
         "licenses": [],

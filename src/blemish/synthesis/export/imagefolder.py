@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from blemish.synthesis.export.items import Content, Item, Items
+from blemish.synthesis.export.items import Content, ExportItem, Items
 
 LIST = "metadata.jsonl"
 PLACE = {"train": "train", "val": "validation"}
@@ -31,12 +31,12 @@ def imagefolder(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
             yield f"{place}/{LIST}", "".join(_line(k, pairs) for k in here).encode()
 
 
-def _pictures(item: Item, pairs: bool) -> dict[str, Path]:
+def _pictures(item: ExportItem, pairs: bool) -> dict[str, Path]:
     twin = {"twin": item.twin} if pairs else {}
     return {"mask": item.mask, **twin, "image": item.image}
 
 
-def _line(item: Item, pairs: bool) -> str:
+def _line(item: ExportItem, pairs: bool) -> str:
     files = {f"{kind}_file_name": f"{kind}/{item.file}" for kind in _pictures(item, pairs)}
     about = {
         "file_name": files.pop("image_file_name"),

@@ -20,7 +20,7 @@ from blemish.files import check_name
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, read_rows
 from blemish.originals import read_original
 from blemish.pictures import read_mask, read_picture
-from blemish.stores.reading import file_of
+from blemish.stores.reading import stored_file
 
 Split = Literal["train", "val"]
 DESCRIBED = ("seed", "normal", "options", "scores")
@@ -28,7 +28,7 @@ Content = Path | bytes  # of an exported file: the image to copy, or the content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class ExportItem:
     """Kept synthetic item.
 
     Attributes:
@@ -76,7 +76,7 @@ class Items:
         classes: Types in their order of numbers; see `classes`.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[ExportItem, ...]
     unchanged: int
     refused: int = 0
     failed: int = 0
@@ -163,9 +163,9 @@ def hold_out(items: Items, share: float) -> Items:
     return replace(items, items=tuple(split))
 
 
-def photographs(items: Sequence[Item]) -> list[Item]:
+def photographs(items: Sequence[ExportItem]) -> list[ExportItem]:
     """First item on each photograph."""
-    first: dict[str, Item] = {}
+    first: dict[str, ExportItem] = {}
     for item in items:
         first.setdefault(item.photograph, item)
     return [*first.values()]
@@ -200,11 +200,11 @@ def _refuse_undescribed(row: Row) -> None:
         )
 
 
-def _item(root: Path, row: Row) -> Item:
+def _item(root: Path, row: Row) -> ExportItem:
     _refuse_undescribed(row)
-    paths = {kind: file_of(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
+    paths = {kind: stored_file(root / MANIFEST, row, kind) for kind in ("image", "mask", "twin")}
     image, mask, twin = paths.values()
-    classes = file_of(root / MANIFEST, row, "classes") if "classes" in row["files"] else None
+    classes = stored_file(root / MANIFEST, row, "classes") if "classes" in row["files"] else None
     headers = {path: header(path) for path in paths.values()}
     if len({(found.width, found.height) for found in headers.values()}) > 1:
         expected, todo = "one size", "Export the folder as 'blemish synthesize' wrote it."
@@ -215,7 +215,7 @@ def _item(root: Path, row: Row) -> Item:
     if not changed.any():
         todo = "Restore the mask, or remove the item's line from manifest.jsonl."
         raise DataError(got=f"{mask}, an empty mask", expected="a defect in it", todo=todo)
-    return Item(
+    return ExportItem(
         name=row["name"],
         kind=row["type"],
         image=image,

@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Int
 
 from blemish.pictures import read_mask
-from blemish.synthesis.export.items import Content, Item, Items, Split
-from blemish.synthesis.export.outlines import pieces, polygon
+from blemish.synthesis.export.items import Content, ExportItem, Items, Split
+from blemish.synthesis.export.outlines import connected_pieces, polygon
 
 LISTS: dict[Split, str] = {"train": "tasks.json", "val": "tasks_val.json"}
 IMAGE, LABELS = "image", "defect"  # names in labels.xml
@@ -42,16 +42,16 @@ def labelstudio(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
             yield path, json.dumps(tasks, ensure_ascii=False).encode()
 
 
-def _task(item: Item) -> dict[str, Any]:
+def _task(item: ExportItem) -> dict[str, Any]:
     address = f"/data/local-files/?d={quote(f'images/{item.file}')}"
-    found = (polygon(piece) for piece in pieces(read_mask(item.mask)))
+    found = (polygon(piece) for piece in connected_pieces(read_mask(item.mask)))
     results = [_result(item, number, corners) for number, corners in enumerate(found)]
     known = {"name": item.name, "type": item.kind, "seed": item.facts["seed"]}
     prediction = {"model_version": "blemish", "result": results}
     return {"data": {IMAGE: address}, "meta": known, "predictions": [prediction]}
 
 
-def _result(item: Item, number: int, corners: Int[np.ndarray, "v 2"]) -> dict[str, Any]:
+def _result(item: ExportItem, number: int, corners: Int[np.ndarray, "v 2"]) -> dict[str, Any]:
     h, w = item.size
     points = np.round(100 * corners / (w, h), 4).tolist()
     return {

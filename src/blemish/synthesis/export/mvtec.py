@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from blemish.data.folder import GOOD
-from blemish.synthesis.export.items import Content, Item, Items, photographs
+from blemish.synthesis.export.items import Content, ExportItem, Items, photographs
 
 PLACE = {"train": "train", "val": "test"}
 
@@ -37,7 +37,7 @@ def mvtec(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
         yield f"test/{item.kind}/{item.file}", item.image
 
 
-def _pairing(items: Sequence[Item]) -> Sequence[Item]:
+def _pairing(items: Sequence[ExportItem]) -> Sequence[ExportItem]:
     """Items under names that sort in the same order as their masks."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for item in items:

@@ -21,7 +21,7 @@ Ways = dict[Point, set[Point]]  # directions in which edges leave a corner
 _EDGES: dict[Point, Point] = {(1, 0): (0, 0), (0, 1): (1, 0), (-1, 0): (1, 1), (0, -1): (0, 1)}
 
 
-def pieces(mask: Bool[np.ndarray, "h w"]) -> Iterator[Bool[np.ndarray, "h w"]]:
+def connected_pieces(mask: Bool[np.ndarray, "h w"]) -> Iterator[Bool[np.ndarray, "h w"]]:
     """Connected pieces of a mask, from top to bottom."""
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     for label in range(1, count):

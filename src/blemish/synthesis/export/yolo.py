@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Int
 
 from blemish.pictures import read_mask
-from blemish.synthesis.export.items import Content, Item, Items
-from blemish.synthesis.export.outlines import pieces, polygon
+from blemish.synthesis.export.items import Content, ExportItem, Items
+from blemish.synthesis.export.outlines import connected_pieces, polygon
 
 
 def yolo(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
@@ -32,8 +32,8 @@ def yolo(items: Items, *, pairs: bool) -> Iterator[tuple[str, Content]]:
     yield "data.yaml", _yaml(items).encode()
 
 
-def _label(item: Item, number: int) -> str:
-    found = (polygon(piece) for piece in pieces(read_mask(item.mask)))
+def _label(item: ExportItem, number: int) -> str:
+    found = (polygon(piece) for piece in connected_pieces(read_mask(item.mask)))
     return "".join(f"{number} {_shares(corners, item.size)}\n" for corners in found)
 
 

@@ -176,7 +176,7 @@ def place_mask(
         mask: Mask of the new defect.
         part: Silhouette of the part.
         off_part: Cut off what is beside the part, or refuse a mask that leaves the part by more
-            than `carry.reach_px`; less is uncertain and is cut off.
+            than `composite.reach_px`; less is uncertain and is cut off.
         name: Name of the mask, for the message.
 
     Raises:
@@ -194,7 +194,7 @@ def place_mask(
     return placed
 
 
-def read_real(
+def read_real_masks(
     folder: Path, defect: str, *, first_third: bool = False
 ) -> list[Bool[np.ndarray, "_ _"]]:
     """Masks of a type of defect in a folder of photographs, without empty ones.
@@ -217,10 +217,10 @@ def read_real(
 def choose_real(
     folder: Path, defect: str, rng: np.random.Generator, *, first_third: bool = False
 ) -> Bool[np.ndarray, "_ _"]:
-    """One random mask of `read_real`; only masks tried on the way are read.
+    """One random mask of `read_real_masks`; only masks tried on the way are read.
 
     Raises:
-        DataError: Same as in `read_real`, for the masks that are read.
+        DataError: Same as in `read_real_masks`, for the masks that are read.
     """
     found = _real_ones(folder, defect, first_third)
     for k in rng.permutation(len(found)):

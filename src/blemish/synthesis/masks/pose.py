@@ -1,6 +1,6 @@
 """From one photograph of a part to another: where a point of the part lies there.
 
-Both parts are seen in their frames (`masks.frames`), which know place and size. The turn between
+Both parts are seen in their frames (`windows.frames`), which know place and size. The turn between
 them is the one with the best agreement of silhouettes (intersection over union) and of what is seen
 inside (normalised correlation); so a part whose outline is round is turned by its picture.
 """

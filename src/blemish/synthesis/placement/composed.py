@@ -21,7 +21,7 @@ from blemish.names import Space
 from blemish.pictures import to_picture
 from blemish.synthesis.masks.learned import MaskModel, PartMap
 from blemish.synthesis.masks.search import closest
-from blemish.synthesis.placement.drawers import Leaves
+from blemish.synthesis.placement.drawers import SearchVariables
 from blemish.types import Codes
 from blemish.windows.paint import WindowModel
 
@@ -109,7 +109,7 @@ class ComposedDrawer:
         kind: int,
         space: Space,
         rngs: list[torch.Generator],
-    ) -> Leaves:
+    ) -> SearchVariables:
         """See `drawers.Drawer`; the mask starts from the closest of random codes."""
         n, device = len(rngs), twin.w.device
         z = draws((self.windows.config.z_dim,), rngs).to(device)
@@ -119,9 +119,9 @@ class ComposedDrawer:
         marks = (
             None if self.masks is None else self.masks.start(mask, self._name(kind), space, rngs)
         )
-        return Leaves(defect=code, mask=marks, w=twin.w.repeat(n, 1, 1), noise=noise)
+        return SearchVariables(defect=code, mask=marks, w=twin.w.repeat(n, 1, 1), noise=noise)
 
-    def codes(self, leaves: Leaves, kind: int, space: Space) -> Codes:
+    def codes(self, leaves: SearchVariables, kind: int, space: Space) -> Codes:
         """See `drawers.Drawer`."""
         kinds = torch.full((len(leaves),), kind, device=leaves.defect.device)
         layers = self.windows.config.layers

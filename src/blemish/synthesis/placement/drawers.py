@@ -14,7 +14,7 @@ from blemish.types import Codes
 
 
 @dataclass(slots=True)
-class Leaves:
+class SearchVariables:
     """Variables of a search.
 
     Attributes:
@@ -49,7 +49,7 @@ class Drawer(Protocol):
         kind: int,
         space: Space,
         rngs: list[torch.Generator],
-    ) -> Leaves:
+    ) -> SearchVariables:
         """Start of a search, one item per random generator.
 
         Args:
@@ -61,7 +61,7 @@ class Drawer(Protocol):
         """
         ...
 
-    def codes(self, leaves: Leaves, kind: int, space: Space) -> Codes:
+    def codes(self, leaves: SearchVariables, kind: int, space: Space) -> Codes:
         """Input of `draw`, with gradients."""
         ...
 
@@ -102,7 +102,7 @@ class BranchDrawer:
         kind: int,
         space: Space,
         rngs: list[torch.Generator],
-    ) -> Leaves:
+    ) -> SearchVariables:
         """See `Drawer`; the noise maps of the branch are variables as well."""
         generator, n, device = self.generator, len(rngs), twin.w.device
         z = draws((generator.config.z_dim,), rngs).to(device)
@@ -115,9 +115,9 @@ class BranchDrawer:
         kinds, layers = torch.full((n,), kind, device=device), generator.config.defect_layers
         with torch.no_grad():
             code = code_of(generator.defect_mapping, z, layers, space, kinds)
-        return Leaves(defect=code, mask=None, w=twin.w.repeat(n, 1, 1), noise=noise | kept)
+        return SearchVariables(defect=code, mask=None, w=twin.w.repeat(n, 1, 1), noise=noise | kept)
 
-    def codes(self, leaves: Leaves, kind: int, space: Space) -> Codes:
+    def codes(self, leaves: SearchVariables, kind: int, space: Space) -> Codes:
         """See `Drawer`."""
         kinds = torch.full((len(leaves),), kind, device=leaves.defect.device)
         layers, mapping = self.generator.config.defect_layers, self.generator.defect_mapping

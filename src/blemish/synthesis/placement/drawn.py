@@ -15,30 +15,30 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.folder import LEAST_MARKED
 from blemish.errors import BundleError, OptionError
-from blemish.inversion.methods import Method, chosen_method, options_of
+from blemish.inversion.methods import InversionMethod, chosen_method, method_options
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.saved import SavedInversion, load_inversion
 from blemish.inversion.search import Step
 from blemish.models.generator import DefectConfig, Generator
 from blemish.notes import note
-from blemish.pictures import fit, fit_mask, mask_to_tensor, to_tensor
+from blemish.pictures import fit_mask, fit_square, mask_to_tensor, to_tensor
 from blemish.synthesis.composite import Carried, carry, enlarged_cover, soft_cover
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.search import Placed
-from blemish.synthesis.placement.task import Job, Made
+from blemish.synthesis.placement.task import PlacedDefect, PlacementTask
 from blemish.synthesis.real.defects import RealDefects
 from blemish.synthesis.references.base import REFERENCES, ReferenceSource
-from blemish.synthesis.request import Order
+from blemish.synthesis.request import Request
 from blemish.types import Codes
 from blemish.windows.paint import NETWORK as WINDOWS
 from blemish.windows.paint import load_windows
 
 
 @runtime_checkable  # for the tests, which check types
-class Placer(Protocol):
+class CodeSearch(Protocol):
     """Method from a photograph and a mask to the codes of a defect, and the generated images."""
 
-    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+    def place(self, job: PlacementTask, twin: Codes | None, *, tell: Step | None = None) -> Placed:
         """Place one defect.
 
         Args:
@@ -49,8 +49,8 @@ class Placer(Protocol):
         ...
 
 
-class Drawn:
-    """Method that draws; see `job.Way`.
+class SearchPlacement:
+    """Method that draws; see `task.PlacementMethod`.
 
     Args:
         placer: Class that finds the codes.
@@ -67,7 +67,7 @@ class Drawn:
 
     def __init__(
         self,
-        placer: Callable[[Bundle, Model, SynthesisOptions], Placer],
+        placer: Callable[[Bundle, Model, SynthesisOptions], CodeSearch],
         bundle: Bundle,
         options: SynthesisOptions,
         *,
@@ -78,7 +78,7 @@ class Drawn:
         self.model: Model = load_model(bundle, device)
         self.generator: Generator = self.model.generator
         self.types: tuple[str, ...] = _types(bundle, self.generator.config.defect, options)
-        self.method: Method = chosen_method(
+        self.method: InversionMethod = chosen_method(
             bundle.has("encoder"), options.invert, space=options.space, steps=options.steps
         )
         self.kept: SavedInversion | None = None
@@ -99,17 +99,19 @@ class Drawn:
     def record(self) -> dict[str, Any]:
         """Record of the inversion for an item."""
         return {
-            "invert": options_of(self.method) if self.inverts else None,
+            "invert": method_options(self.method) if self.inverts else None,
             "inverted": None if self.kept is None else self.kept.digest,
         }
 
     def prepare(self, kind: str) -> None:
-        """Same as in `job.Way`."""
+        """Same as in `task.PlacementMethod`."""
         if self.reference is not None:
             self.reference.prepare(kind)
 
-    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
-        """Step A; see `job.Way`.
+    def invert(
+        self, order: Request, *, tell: Callable[[float], None] | None = None
+    ) -> Codes | None:
+        """Step A; see `task.PlacementMethod`.
 
         Raises:
             OptionError: The given codes belong to another photograph.
@@ -125,21 +127,21 @@ class Drawn:
 
     def place(
         self,
-        order: Order,
+        order: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
         tell: Step | None = None,
-    ) -> Made:
-        """Same as in `job.Way`."""
+    ) -> PlacedDefect:
+        """Same as in `task.PlacementMethod`."""
         photograph = self._seen(order.picture)
         mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
         _note_vanishing(order, int(mask.sum()))
         reference = None
         if self.reference is not None:
             reference = self.reference.choose(order.kind, photograph, mask, seed)
-        job = Job(
+        job = PlacementTask(
             photograph=photograph,
             mask=mask,
             kind=self.types.index(order.kind),
@@ -150,7 +152,7 @@ class Drawn:
         placed = self.placer.place(job, twin, tell=tell)
         carried, drawn = self._carry(order, placed, mask, strength)
         terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
-        return Made(carried=carried, drawn=drawn, codes=placed.codes, terms=terms)
+        return PlacedDefect(carried=carried, drawn=drawn, codes=placed.codes, terms=terms)
 
     @property
     def _side(self) -> int:
@@ -158,11 +160,11 @@ class Drawn:
 
     def _seen(self, picture: UInt8[np.ndarray, "h w 3"]) -> Tensor:
         """Photograph as network input, a batch of one."""
-        return to_tensor(fit(picture, self._side))[None].to(self.device)
+        return to_tensor(fit_square(picture, self._side))[None].to(self.device)
 
     def _carry(
         self,
-        order: Order,
+        order: Request,
         placed: Placed,
         mask: Tensor,
         strength: Float[np.ndarray, "h w"],
@@ -188,7 +190,7 @@ class Drawn:
         return carried, own_cover > 0.5
 
 
-def _note_vanishing(order: Order, pixels: int) -> None:
+def _note_vanishing(order: Request, pixels: int) -> None:
     if pixels < LEAST_MARKED:
         note(
             f"{order.mask} has {pixels} pixels at the model's resolution, fewer than "
@@ -196,7 +198,7 @@ def _note_vanishing(order: Order, pixels: int) -> None:
         )
 
 
-def _codes_of(kept: SavedInversion, target: Tensor, order: Order) -> Codes:
+def _codes_of(kept: SavedInversion, target: Tensor, order: Request) -> Codes:
     """Codes from an earlier inversion, if they belong to this photograph."""
     if not torch.equal(kept.photograph.to(target.device), target):
         raise OptionError(

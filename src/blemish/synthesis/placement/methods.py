@@ -1,6 +1,6 @@
 """Registry of placement methods, one file each; every entry runs through the shared tests.
 
-A new method is a file here and its line in `WAYS`, and its name and traits in `blemish.names`.
+A new method is a file here and its line in `PLACEMENT`, and its name and traits in `blemish.names`.
 """
 
 from collections.abc import Callable
@@ -8,26 +8,26 @@ from functools import partial
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
-from blemish.names import PLACEMENT_METHODS, PlacementMethod
+from blemish.names import PLACEMENT_METHODS, PlacementName
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.drawn import Drawn, Placer
-from blemish.synthesis.placement.optimize import Optimize
-from blemish.synthesis.placement.paste import Paste
-from blemish.synthesis.placement.task import Way
-from blemish.synthesis.placement.window import Window
+from blemish.synthesis.placement.drawn import CodeSearch, SearchPlacement
+from blemish.synthesis.placement.optimize import OptimizePlacement
+from blemish.synthesis.placement.paste import PastePlacement
+from blemish.synthesis.placement.task import PlacementMethod
+from blemish.synthesis.placement.window import WindowPlacement
 from blemish.windows.paint import NETWORK
 
 # Factories of methods, from a bundle, options and a device.
-Maker = Callable[[Bundle | None, SynthesisOptions, str], Way]
+Maker = Callable[[Bundle | None, SynthesisOptions, str], PlacementMethod]
 
 
 def _drawn(
-    name: PlacementMethod,
-    placer: Callable[..., Placer],
+    name: PlacementName,
+    placer: Callable[..., CodeSearch],
     bundle: Bundle | None,
     options: SynthesisOptions,
     device: str,
-) -> Drawn:
+) -> SearchPlacement:
     if bundle is None:
         raise BundleError(
             got=f"the method {name} without a bundle",
@@ -35,17 +35,17 @@ def _drawn(
             todo="Choose one with --bundle.",
         )
     inverts = PLACEMENT_METHODS[name].inverts
-    return Drawn(placer, bundle, options, inverts=inverts, device=device)
+    return SearchPlacement(placer, bundle, options, inverts=inverts, device=device)
 
 
-WAYS: dict[PlacementMethod, Maker] = {
-    "optimize": partial(_drawn, "optimize", Optimize),
-    "paste": Paste,
-    "window": Window,
+PLACEMENT: dict[PlacementName, Maker] = {
+    "optimize": partial(_drawn, "optimize", OptimizePlacement),
+    "paste": PastePlacement,
+    "window": WindowPlacement,
 }
 
 
-def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementMethod:
+def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementName:
     """The requested method, or else the fastest that the bundle and the options allow."""
     if options.method != "auto":
         return options.method

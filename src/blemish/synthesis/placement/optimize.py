@@ -11,13 +11,13 @@ from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.placement.composed import ComposedDrawer, PartMasks
 from blemish.synthesis.placement.drawers import BranchDrawer, Drawer
 from blemish.synthesis.placement.search import Placed, place_defects
-from blemish.synthesis.placement.task import Job
+from blemish.synthesis.placement.task import PlacementTask
 from blemish.types import Codes
 from blemish.windows.paint import WindowModel, load_windows
 
 
-class Optimize:
-    """Method of the module's docstring; see `defect` for the steps.
+class OptimizePlacement:
+    """Method of the module's docstring; see `search` for the steps.
 
     A generator with a defect branch draws the defect itself; without one, the window generator of
     the bundle does, and its mask generator draws masks.
@@ -35,8 +35,8 @@ class Optimize:
             self.windows = load_windows(bundle, str(model.device))
             self.masks = _masks_for(bundle, options)
 
-    def place(self, job: Job, twin: Codes | None, *, tell: Step | None = None) -> Placed:
-        """Same as in `drawn.Placer`."""
+    def place(self, job: PlacementTask, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+        """Same as in `drawn.CodeSearch`."""
         assert twin is not None
         return place_defects(
             self._drawer(job),
@@ -50,7 +50,7 @@ class Optimize:
             tell=tell,
         )
 
-    def _drawer(self, job: Job) -> Drawer:
+    def _drawer(self, job: PlacementTask) -> Drawer:
         if self.windows is None:
             return BranchDrawer(self.generator)
         masks = None if self.masks is None else PartMasks(self.masks, job.photograph)

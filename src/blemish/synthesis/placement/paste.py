@@ -15,15 +15,15 @@ from blemish.data.folder import DefectFolder
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.inversion.search import Step
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.task import Made
+from blemish.synthesis.placement.task import PlacedDefect
 from blemish.synthesis.real.cutouts import Cutout, cutouts_in
 from blemish.synthesis.real.paste import paste
-from blemish.synthesis.request import Order
+from blemish.synthesis.request import Request
 from blemish.types import Codes
 
 
-class Paste:
-    """See the module's docstring, and `job.Way`.
+class PastePlacement:
+    """See the module's docstring, and `task.PlacementMethod`.
 
     Args:
         bundle: Not used; a pasted defect depends on no bundle.
@@ -56,20 +56,22 @@ class Paste:
         """
         self.cutouts(kind)
 
-    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
+    def invert(
+        self, order: Request, *, tell: Callable[[float], None] | None = None
+    ) -> Codes | None:
         """None: nothing is inverted."""
         return None
 
     def place(
         self,
-        order: Order,
+        order: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
         tell: Step | None = None,
-    ) -> Made:
-        """See `job.Way`."""
+    ) -> PlacedDefect:
+        """See `task.PlacementMethod`."""
         carried = paste(
             order.picture,
             order.requested,
@@ -79,7 +81,7 @@ class Paste:
             strength=strength,
             grey=order.original.grey,
         )
-        return Made(carried=carried, drawn=carried.changed)
+        return PlacedDefect(carried=carried, drawn=carried.changed)
 
     def _cut(self, kind: str) -> list[Cutout]:
         return cutouts_in(self.real, kind, first_third=self.first_third)

@@ -6,7 +6,7 @@ given photograph; (c) inside, it matches a reference. Four steps:
     A  invert the photograph with the defect branch off            (`inversion.project`)
     B  freeze w, fit the defect code to the mask and the reference
     C  refine both together, the mask term on
-    D  put the photograph's own pixels back where the reach ends   (`carry`)
+    D  put the photograph's own pixels back where the reach ends   (`composite`)
 
 The mask is met by searching codes, or codes and the branch's noise maps, or by giving it to the
 networks (`condition`), which needs no search unless there is a reference. The networks are a
@@ -23,7 +23,7 @@ from torch import Tensor
 from blemish.inversion.losses import mask_error, noise_regularity, renormalise, squared_error
 from blemish.inversion.search import Search, Step, Terms, search
 from blemish.synthesis.options import SearchOptions
-from blemish.synthesis.placement.drawers import Drawer, Leaves
+from blemish.synthesis.placement.drawers import Drawer, SearchVariables
 from blemish.types import Codes
 
 
@@ -63,7 +63,7 @@ class _Hunt:
     def __init__(
         self,
         drawer: Drawer,
-        leaves: Leaves,
+        leaves: SearchVariables,
         target: tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]],
         kind: int,
         how: SearchOptions,

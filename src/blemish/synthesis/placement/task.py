@@ -11,12 +11,12 @@ from torch import Tensor
 from blemish.inversion.search import Step
 from blemish.synthesis.composite import Carried
 from blemish.synthesis.placement.search import Reference
-from blemish.synthesis.request import Order
+from blemish.synthesis.request import Request
 from blemish.types import Codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class PlacementTask:
     """One defect to place, at the generator's resolution.
 
     Attributes:
@@ -37,7 +37,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class PlacedDefect:
     """Defect on a photograph.
 
     Attributes:
@@ -54,7 +54,7 @@ class Made:
 
 
 @runtime_checkable  # for the tests, which check types
-class Way(Protocol):
+class PlacementMethod(Protocol):
     """Opened placement method."""
 
     @property
@@ -76,7 +76,9 @@ class Way(Protocol):
         """
         ...
 
-    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
+    def invert(
+        self, order: Request, *, tell: Callable[[float], None] | None = None
+    ) -> Codes | None:
         """Codes of the part, shared by all items on it; None if not needed.
 
         Args:
@@ -87,13 +89,13 @@ class Way(Protocol):
 
     def place(
         self,
-        order: Order,
+        order: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
         tell: Step | None = None,
-    ) -> Made:
+    ) -> PlacedDefect:
         """Place one defect.
 
         Args:

@@ -21,15 +21,15 @@ from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture
 from blemish.synthesis.composite import LUMINANCE, Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.task import Made
-from blemish.synthesis.request import Order
+from blemish.synthesis.placement.task import PlacedDefect
+from blemish.synthesis.request import Request
 from blemish.types import Codes
 from blemish.windows.codes import LookReader, codes_like
 from blemish.windows.paint import WindowModel, groups, load_windows, paint
 
 
-class Window:
-    """See the module's docstring, and `job.Way`.
+class WindowPlacement:
+    """See the module's docstring, and `task.PlacementMethod`.
 
     Args:
         bundle: The bundle with a window generator.
@@ -54,7 +54,7 @@ class Window:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """See `job.Way`."""
+        """See `task.PlacementMethod`."""
         return self.model.types
 
     def record(self) -> dict[str, Any]:
@@ -74,26 +74,28 @@ class Window:
         if self.reader is not None:
             self.latents(kind)
 
-    def invert(self, order: Order, *, tell: Callable[[float], None] | None = None) -> Codes | None:
+    def invert(
+        self, order: Request, *, tell: Callable[[float], None] | None = None
+    ) -> Codes | None:
         """None: nothing is inverted."""
         return None
 
     def place(
         self,
-        order: Order,
+        order: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
         tell: Step | None = None,
-    ) -> Made:
-        """See `job.Way`."""
+    ) -> PlacedDefect:
+        """See `task.PlacementMethod`."""
         rng = torch.Generator().manual_seed(seed)
         generator, picture, mask = self.model.generator, order.picture, order.requested
         codes = self._codes(order.kind, mask, rng)
         painted = paint(generator, picture, mask, codes, rng, strength=strength)
         carried = _carried(picture, painted, mask, grey=order.original.grey)
-        return Made(carried=carried, drawn=carried.changed, codes=codes)
+        return PlacedDefect(carried=carried, drawn=carried.changed, codes=codes)
 
     def _codes(self, kind: str, mask: Bool[np.ndarray, "h w"], rng: torch.Generator) -> Codes:
         """A code for each group: random ones, or those of the real defect."""

@@ -119,7 +119,7 @@ def overlap(source: Outline, target: Outline, move: Affine) -> float:
     return float(np.minimum(moved, target.mask).sum() / np.maximum(moved, target.mask).sum())
 
 
-def enlarged(move: Affine, side: int, source_side: int | None = None) -> Affine:
+def scaled_move(move: Affine, side: int, source_side: int | None = None) -> Affine:
     """A move between outlines, for photographs whose longer sides have so many pixels.
 
     Args:

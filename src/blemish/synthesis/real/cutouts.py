@@ -45,7 +45,7 @@ class Cutout:
         part: Silhouette of the part, without its shadow.
         corner: Upper left corner of the surroundings in the photograph, x and y.
         side: Longer side of the photograph.
-        outline: The piece on its part, small; see `laying`.
+        outline: The piece on its part, small; see `align`.
     """
 
     picture: UInt8[np.ndarray, "h w 3"]
@@ -67,7 +67,7 @@ class Place:
 
     @cached_property
     def outline(self) -> Outline:
-        """The piece on its part, small; see `laying`."""
+        """The piece on its part, small; see `align`."""
         return outline_on(self.part, self.mask)
 
 
@@ -121,10 +121,10 @@ def pieces(mask: Mask) -> list[Mask]:
     return [_whole(mask.shape, box, labels == label) for label in order if counts[label]]
 
 
-def choose(
+def choose_cutout(
     target: Outline, cutouts: Sequence[Cutout], rng: np.random.Generator
 ) -> tuple[Cutout, Float[np.ndarray, "2 3"]]:
-    """One of the cutouts that fit a piece of a mask best, and the move of outlines; see `laying`.
+    """One of the cutouts that fit a piece of a mask best, and the move of outlines; see `align`.
 
     Args:
         target: The piece.

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from blemish.checkpoint import Bundle
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.errors import OptionError
 from blemish.models.load import shape_of
 from blemish.names import ReferenceName
@@ -43,7 +43,7 @@ class RealDefects:
             raise self.missing()
         side = shape_of(self.bundle).resolution
         found = DefectFolder(self.folder).defects_to_learn(kind, first_third=self.first_third)
-        pictures, masks = load(found, side)
+        pictures, masks = load_pictures(found, side)
         marked = masks.any(axis=(1, 2))
         if not marked.any():
             raise OptionError(

@@ -1,6 +1,6 @@
 r"""A real defect pasted onto a photograph at the photograph's own scale: no bundle, no training.
 
-The defect is laid under the mask (`laying`), bent to its outline (`bending`), and resampled once
+The defect is laid under the mask (`align`), bent to its outline (`warp`), and resampled once
 from its own photograph. The good surface around it is compared in CIELAB: with the target's T and
 the source's S, blurred over the ring R about the mask,
 
@@ -23,8 +23,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab, of_lab
 from blemish.synthesis.composite import LUMINANCE, Carried, put_on, reach_px
-from blemish.synthesis.real.align import enlarged
-from blemish.synthesis.real.cutouts import Cutout, Place, choose, is_small, pieces
+from blemish.synthesis.real.align import scaled_move
+from blemish.synthesis.real.cutouts import Cutout, Place, choose_cutout, is_small, pieces
 from blemish.synthesis.real.warp import field_onto
 
 RING_SHARE = 1 / 24  # width of the ring of good surface, as a share of the photograph's longer side
@@ -87,7 +87,7 @@ def paste(
     strength = np.broadcast_to(np.float32(strength), mask.shape)
     for number, piece in enumerate(pieces(mask)):
         place = Place(photograph, piece, part)
-        patch = patch_under(place, *choose(place.outline, cutouts, _rng(seed, number)))
+        patch = patch_under(place, *choose_cutout(place.outline, cutouts, _rng(seed, number)))
         near = patch.window
         put = _put(picture[near], patch, _allowed(mask, near), strength[near], grey=grey)
         picture[near] = put.picture
@@ -149,7 +149,7 @@ def _window(mask: Mask) -> Window:
 
 def _affine(cutout: Cutout, move: Affine, side: int, window: Window) -> Affine:
     """From the cutout's pixels to the window's."""
-    affine = enlarged(move, side, cutout.side)
+    affine = scaled_move(move, side, cutout.side)
     affine[:, 2] += affine[:, :2] @ cutout.corner - (window[1].start, window[0].start)
     return affine
 

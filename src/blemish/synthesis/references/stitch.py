@@ -11,7 +11,7 @@ from torch import Tensor
 from blemish.data.masks import silhouette, spanned
 from blemish.inversion.losses import squared_error
 from blemish.pictures import to_picture, to_tensor
-from blemish.synthesis.real.align import Outline, best_laid, enlarged, lay, outline_of
+from blemish.synthesis.real.align import Outline, best_laid, lay, outline_of, scaled_move
 from blemish.synthesis.real.defects import RealDefects
 from blemish.synthesis.real.warp import bent_onto
 
@@ -70,7 +70,7 @@ def stitch_defect(
     *,
     blend: bool = True,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Place a real defect under the target mask (see `laying`) in the photograph.
+    """Place a real defect under the target mask (see `align`) in the photograph.
 
     Uncovered pixels of the target take the colour of the nearest covered pixel.
 
@@ -107,7 +107,7 @@ def _laid_under(
     """
     h, w = mask.shape
     move, _ = lay(outline_of(source, source_mask), outline_of(photograph, mask))
-    affine = enlarged(move, max(h, w))
+    affine = scaled_move(move, max(h, w))
     moved = cv2.warpAffine(
         source, affine, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )

@@ -13,20 +13,20 @@ from numpy import ndarray
 from torch import Tensor
 
 from blemish.data.augment import Symmetries, augment_stack
-from blemish.data.folder import DefectFolder, load
+from blemish.data.folder import DefectFolder, load_pictures
 from blemish.data.stitch import Defects, draw_masks, parts_of, read_defects, stitch
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.models.generator import Generator
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import to_tensor
-from blemish.training.loop import choose
+from blemish.training.loop import random_indices
 from blemish.types import Codes
 
 GOOD = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class EncoderBatch:
     """Batch: photographs of good parts, then photographs with defects, then generated images.
 
     Attributes:
@@ -47,7 +47,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class BatchSource:
     """Source of training batches.
 
     Attributes:
@@ -71,7 +71,7 @@ def read_source(
     symmetries: Symmetries,
     placements: Symmetries,
     everything: bool,
-) -> Source:
+) -> BatchSource:
     """Read the data of a training.
 
     Args:
@@ -85,8 +85,8 @@ def read_source(
     Raises:
         DataError: There is no good photograph, or a file can't be read.
     """
-    pictures, _ = load(data.good_to_learn(everything=everything), resolution)
-    return Source(
+    pictures, _ = load_pictures(data.good_to_learn(everything=everything), resolution)
+    return BatchSource(
         photographs=pictures,
         defects=read_defects(data, types, resolution, third=not everything),
         symmetries=symmetries,
@@ -94,7 +94,7 @@ def read_source(
     )
 
 
-class Lessons:
+class EncoderBatches:
     """Sampler of training batches.
 
     Args:
@@ -105,7 +105,7 @@ class Lessons:
     """
 
     def __init__(
-        self, generator: Generator, source: Source, *, pairs: float, defects: float
+        self, generator: Generator, source: BatchSource, *, pairs: float, defects: float
     ) -> None:
         self.generator, self.source = generator, source
         self.images = to_tensor(source.photographs)
@@ -124,7 +124,7 @@ class Lessons:
         real = self.source.defects
         return [self.images] if real is None else [self.images, real.image, real.mask, real.kind]
 
-    def draw(self, n: int, rng: torch.Generator) -> Lesson:
+    def draw(self, n: int, rng: torch.Generator) -> EncoderBatch:
         """Batch of `n` images."""
         drawn = round(n * self.pairs)
         flawed = round((n - drawn) * self.defects) if self.source.defects else 0
@@ -132,11 +132,11 @@ class Lessons:
         parts = [self.photographs(good, rng), self.stitched(flawed, rng)]
         known, w, w_defect = self._drawn(drawn, rng)
         image, mask, kind = (torch.cat(pieces) for pieces in zip(*parts, known, strict=True))
-        return Lesson(image=image, mask=mask, kind=kind, good=good, w=w, w_defect=w_defect)
+        return EncoderBatch(image=image, mask=mask, kind=kind, good=good, w=w, w_defect=w_defect)
 
     def photographs(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Photographs of good parts, with empty masks and the kind `GOOD`."""
-        chosen = self.images[choose(n, len(self.images), rng)]
+        chosen = self.images[random_indices(n, len(self.images), rng)]
         image = augment_stack(chosen, self.source.symmetries, generator=rng).to(self.device)
         return image, torch.zeros_like(image[:, :1]), self._kinds(n)
 
@@ -195,7 +195,10 @@ class Lessons:
 
 
 def draw_flaws(
-    twin: Float[Tensor, "n 3 h w"], kind: Int[Tensor, " n"], source: Source, rng: torch.Generator
+    twin: Float[Tensor, "n 3 h w"],
+    kind: Int[Tensor, " n"],
+    source: BatchSource,
+    rng: torch.Generator,
 ) -> Float[Tensor, "n 1 h w"]:
     """Masks on the parts of generated twins, for defects of given types.
 

@@ -15,7 +15,7 @@ from blemish.models.encoder import Encoder, load_encoder
 from blemish.models.generator import GeneratorConfig
 from blemish.models.load import shape_of
 from blemish.models.losses import overlap_error
-from blemish.training.encoder.batches import Lessons
+from blemish.training.encoder.batches import EncoderBatches
 from blemish.training.grow import refuse_unlike
 
 WARM_BATCH, WARM_RATE = 16, 3e-3
@@ -40,7 +40,7 @@ def refuse_other_codes(config: GeneratorConfig, coarse: Bundle) -> None:
 
 
 def grow_encoder(
-    encoder: Encoder, coarse: Bundle, lessons: Lessons, *, seed: int, steps: int
+    encoder: Encoder, coarse: Bundle, lessons: EncoderBatches, *, seed: int, steps: int
 ) -> None:
     """Start from a coarser bundle's encoder.
 

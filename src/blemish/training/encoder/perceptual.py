@@ -26,7 +26,7 @@ LEVELS_PER_DEVIATION = 57.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class PerceptualLoss:
     """Frozen feature network.
 
     Attributes:
@@ -39,7 +39,9 @@ class Sight:
     relative: bool = True
 
     @classmethod
-    def of(cls, name: FeatureSource, critic: Critic, device: torch.device | str = "cpu") -> "Sight":
+    def of(
+        cls, name: FeatureSource, critic: Critic, device: torch.device | str = "cpu"
+    ) -> "PerceptualLoss":
         """Feature network by name.
 
         Raises:

@@ -7,14 +7,14 @@ import torch
 from blemish.errors import OptionError
 from blemish.limits import refuse_weights_of
 from blemish.names import EncoderRecipe, FeatureSource
-from blemish.training.adversarial import Game
+from blemish.training.adversarial import AdversarialOptions
 from blemish.training.loop import Parameters, Schedule
 
 DECAY = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderTraining(Game):
+class EncoderTraining(AdversarialOptions):
     """Options of the encoder's training, in addition to those of adversarial training.
 
     Attributes:

@@ -39,13 +39,13 @@ from blemish.models.losses import overlap_error
 from blemish.pictures import grid, to_picture
 from blemish.recognition import learn_object
 from blemish.training.adapt import average_of
-from blemish.training.adversarial import Judge
-from blemish.training.encoder.batches import Lesson, Lessons, read_source
+from blemish.training.adversarial import CriticTrainer
+from blemish.training.encoder.batches import EncoderBatch, EncoderBatches, read_source
 from blemish.training.encoder.grow import grow_encoder
-from blemish.training.encoder.perceptual import Sight
+from blemish.training.encoder.perceptual import PerceptualLoss
 from blemish.training.encoder.presets import EncoderTraining
 from blemish.training.grow import origin_of
-from blemish.training.loop import Options, Parameters, descend, run
+from blemish.training.loop import Options, Parameters, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
 
@@ -60,7 +60,7 @@ class EncoderStage:
         generator: Generator,
         critic: Critic,
         training: EncoderTraining,
-        lessons: Lessons,
+        lessons: EncoderBatches,
         fabric: Fabric,
         coarse: Bundle | None = None,
     ) -> None:
@@ -73,8 +73,8 @@ class EncoderStage:
         encoder.w_defect_mean.copy_(lessons.w_defect_mean)
         self.encoder = encoder.to(fabric.device).train()
         self.average = average_of(self.encoder)
-        self.sight = Sight.of(training.features, critic, fabric.device)
-        self.judge = Judge(average_of(critic).requires_grad_(True), training, fabric)
+        self.sight = PerceptualLoss.of(training.features, critic, fabric.device)
+        self.judge = CriticTrainer(average_of(critic).requires_grad_(True), training, fabric)
         self.parameters: Parameters = list(self.encoder.parameters())
         self.adam = training.adam(self.parameters)
 
@@ -121,10 +121,10 @@ class EncoderStage:
             if lesson.good and self.training.adversarial_weight:
                 photographs, fakes = lesson.image[: lesson.good], drawn[: lesson.good]
                 values |= self.judge.learn(index, photographs, fakes.detach(), rng)
-                terms["adversarial"] = self.judge.displeasure(fakes, rng)
+                terms["adversarial"] = self.judge.generator_loss(fakes, rng)
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items() if len(v)]).sum()
-        descend(self.fabric, loss, self.parameters, self.adam)
+        optimiser_step(self.fabric, loss, self.parameters, self.adam)
         self.training.follow(self.average, self.encoder, index)
         return values | {k: v.mean().item() for k, v in terms.items() if len(v)}
 
@@ -132,7 +132,7 @@ class EncoderStage:
         how = self.training
         return how.pixel_weight + how.feature_weight + how.adversarial_weight > 0
 
-    def _draw(self, lesson: Lesson, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
+    def _draw(self, lesson: EncoderBatch, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
         """Images from the encoder's codes, under the batch's masks if the branch takes them."""
         defect = self.generator.config.defect
         takes = defect is not None and defect.takes_mask
@@ -140,7 +140,7 @@ class EncoderStage:
         with self.fabric.autocast():
             return self.generator.draw(codes, mask=lesson.mask if takes else None).image.float()
 
-    def _compare_codes(self, lesson: Lesson, encoding: Encoding) -> dict[str, Tensor]:
+    def _compare_codes(self, lesson: EncoderBatch, encoding: Encoding) -> dict[str, Tensor]:
         """Terms that need no generated image."""
         known, flawed = len(lesson.w), lesson.kind >= 0
         w = encoding.w
@@ -226,7 +226,7 @@ def train_encoder(
         placements=placements,
         everything=everything,
     )
-    lessons = Lessons(generator, source, pairs=training.pairs, defects=training.defects)
+    lessons = EncoderBatches(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
     stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
     ending = run(

@@ -23,7 +23,7 @@ from blemish.models.mask_generator import MaskConfig, MaskGenerator
 from blemish.pictures import grid
 from blemish.synthesis.masks.learned import NETWORK
 from blemish.training.adapt import average_of, ema_decay, follow
-from blemish.training.loop import Options, Schedule, descend, run
+from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.masks.batches import MaskBatch, MaskBatches, Pool
 from blemish.training.masks.critic import MaskCritic, MaskEncoder
 from blemish.training.masks.sources import MaskSources, read_mask_sources
@@ -150,7 +150,7 @@ class MaskStage:
         if not warm:
             terms["generator"] = t.judged_weight * self._judged(judged, made)
         loss = torch.stack([term.mean() for term in terms.values()]).sum()
-        descend(self.fabric, loss, self.learning, self.adam)
+        optimiser_step(self.fabric, loss, self.learning, self.adam)
         return values | {name: term.mean().item() for name, term in terms.items()}
 
     def _noise(self, n: int, rng: torch.Generator) -> Tensor:
@@ -166,7 +166,7 @@ class MaskStage:
         if penalised:
             weight = self.training.gamma / 2 * self.training.penalty_every
             loss = loss + weight * r1_penalty(on_real, mask).mean()
-        descend(self.fabric, loss, self.judging, self.critic_adam)
+        optimiser_step(self.fabric, loss, self.judging, self.critic_adam)
         return {"critic": loss.item(), "sign_real": on_real.sign().mean().item()}
 
     def _judged(self, real: MaskBatch, made: Tensor) -> Tensor:

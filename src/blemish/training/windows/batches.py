@@ -13,7 +13,7 @@ from blemish.data.folder import GOOD
 from blemish.models.window_generator import WindowInput
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.windows.placing import place
-from blemish.windows.sources import Piece, Source, Sources
+from blemish.windows.sources import Piece, SourcePhotograph, Sources
 from blemish.windows.views import (
     LARGE,
     SMALL,
@@ -190,7 +190,7 @@ class _Shown:
         return turned_view(middle + shift, side, zoom * self.size / side, rng)
 
 
-def _cut(source: Source, view: View) -> Cut:
+def _cut(source: SourcePhotograph, view: View) -> Cut:
     return cut_picture(source, view), cut_mask(source.mask, view.matrix, view.side), view.log_zoom
 
 

@@ -66,7 +66,7 @@ def images_per_second(stage: WindowStage) -> float:
     return TRIAL_STEPS * batch / (perf_counter() - start)
 
 
-def described(sources: Sources, speed: float, minutes: float) -> list[str]:
+def plan_lines(sources: Sources, speed: float, minutes: float) -> list[str]:
     """The plan in lines for a person."""
     sizes = {source.picture.shape[1::-1] for source in sources.good}
     size = " to ".join(f"{w} × {h}" for w, h in sorted({min(sizes), max(sizes)}))

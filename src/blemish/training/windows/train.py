@@ -26,7 +26,7 @@ from blemish.models.window_generator import GOOD, WindowConfig, WindowGenerator,
 from blemish.pictures import grid, to_picture
 from blemish.recognition import learn_object
 from blemish.training.adapt import Module, average_of, ema_decay, follow
-from blemish.training.loop import Options, Schedule, descend, run
+from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.training.warmstart import sample_latent
 from blemish.training.windows.batches import RealWindows, Tasks, WindowBatches
@@ -158,7 +158,7 @@ class WindowStage:
         weights = self._weights()
         terms = {k: v for k, v in terms.items() if len(v)}
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
-        descend(self.fabric, loss, self.learning, self.generator_adam)
+        optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
         return values | {k: v.mean().item() for k, v in terms.items()}
 
     def _weights(self) -> dict[str, float]:
@@ -197,7 +197,7 @@ class WindowStage:
             on_real = self.critic(mixed_real, real.window.mask, real.kind)
             on_fake = self.critic(fake, tasks.window.mask, real.kind)
         loss = HINGE.of_critic(on_real, on_fake).mean()
-        descend(self.fabric, loss, self.judging, self.critic_adam)
+        optimiser_step(self.fabric, loss, self.judging, self.critic_adam)
         sign = over_heads(on_real, torch.sign).mean()
         return {"critic": loss.item(), "sign_real": sign.item()}
 
