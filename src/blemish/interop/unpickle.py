@@ -4,8 +4,8 @@ A pickle is a program for a stack machine. Python's own reader imports whatever 
 and calls it, which is how a checkpoint takes over a computer. Here the same program builds plain
 containers and inert values: a global becomes a `Name`, an object a `Record` of its class name and
 its state. A call is made only if `allowed_globals` has a function of ours under that exact name;
-any other name is refused. Values are shared, never copied, and steps are counted, so that the work is limited
-by the length of the file.
+any other name is refused. Values are shared, never copied, and steps are counted, so that the work
+is limited by the length of the file.
 """
 
 import pickletools

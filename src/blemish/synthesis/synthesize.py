@@ -118,7 +118,7 @@ class Synthesizer:
     def invert(
         self, order: Request, *, tell: Callable[[float], None] | None = None
     ) -> Codes | None:
-        """Step A: the codes of the part, shared by all items on it; see `PlacementMethod.invert`."""
+        """Step A: codes of the part, shared by all items on it; see `PlacementMethod.invert`."""
         return self.way.invert(order, tell=tell)
 
     @one_thread()
