@@ -20,7 +20,7 @@ FILES = {
 from dataclasses import dataclass
 
 from blemish.inversion.descent import descend
-from blemish.inversion.reconstruction import Likeness
+from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.inversion.search import Search
 from blemish.inversion.space import start_point
 
@@ -31,12 +31,13 @@ class Dummy:
 
     def find(self, model, target, *, rngs, where=None, defect=False, watch=None):
         point = start_point(model.generator, self.space, "mean", None, rngs, defect=defect)
-        likeness, weights = Likeness.to(model.critic, target, where), {"pixels": 1.0, "features": 1}
+        weights = {"pixels": 1.0, "features": 1}
+        likeness = ReconstructionLoss.to(model.critic, target, where)
         return descend(model.generator, point, likeness, weights, Search(steps=0), watch=watch)
 """,
     "synthesis/placement/dummy.py": """
 from blemish.synthesis.composite import Carried
-from blemish.synthesis.placement.task import Made
+from blemish.synthesis.placement.task import PlacedDefect
 
 
 class Dummy:
@@ -58,7 +59,8 @@ class Dummy:
         picture = order.picture.copy()
         picture[order.requested] = 7
         changed = (picture != order.picture).any(axis=2)
-        return Made(carried=Carried(picture=picture, changed=changed), drawn=order.requested)
+        carried = Carried(picture=picture, changed=changed)
+        return PlacedDefect(carried=carried, drawn=order.requested)
 """,
     "synthesis/references/dummy.py": """
 class Dark:
@@ -133,9 +135,9 @@ LINES = {
         ),
     ],
     "synthesis/placement/methods.py": [
-        ('    "window": Window,', '    "dummy": Dummy,'),
+        ('    "window": WindowPlacement,', '    "dummy": Dummy,'),
         (
-            "from blemish.synthesis.placement.task import Way",
+            "from blemish.synthesis.placement.task import PlacementMethod",
             "from blemish.synthesis.placement.dummy import Dummy",
         ),
     ],

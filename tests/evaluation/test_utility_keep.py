@@ -35,7 +35,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
         done.append((batches.arm.name, batches.seed))
         train(detector, batches, **options)
 
-    monkeypatch.setattr(evaluate, "train", watched)
+    monkeypatch.setattr(evaluate, "train_detector", watched)
     yield done
 
 
@@ -64,7 +64,7 @@ def test_an_interrupted_trial_goes_on(
     whole = [o.figures for o in trial.put(tmp_path / "whole", CPU)]
     trained.clear()
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(evaluate, "examine", stop_at(3))
+        broken.setattr(evaluate, "detector_figures", stop_at(3))
         trial.put(tmp_path / "broken", CPU)
     assert trained == ALL[:3]
     assert [o.figures for o in trial.put(tmp_path / "broken", CPU)] == whole

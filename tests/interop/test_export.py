@@ -182,8 +182,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Generator, Path]
     folder = tmp_path_factory.mktemp("onnx")
     bundle = write_small(folder / "nut")
     # In a process of its own: the tracer can't follow the checks of types that tests run under.
-    code = "from sys import argv; from pathlib import Path; from blemish.cli import exporting\n"
-    code += "exporting.export_model(argv[1], Path(argv[2]), 'onnx')"
+    code = "from sys import argv; from pathlib import Path; from blemish.cli import export_model\n"
+    code += "export_model.export_model(argv[1], Path(argv[2]), 'onnx')"
     command = [sys.executable, "-W", "error::UserWarning", "-c", code, bundle.path, folder / "out"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [line.rpartition("/")[2] for line in done.stdout.splitlines()] == TOLD

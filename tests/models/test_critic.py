@@ -183,3 +183,18 @@ def test_a_resumed_training_with_a_projected_critic_is_the_one_that_was_not_inte
         one, other = (bundle.tensors(network) for bundle in found.values())
         assert one.keys() == other.keys()
         assert all(torch.equal(one[k], other[k]) for k in one), network
+
+
+def test_the_blur_before_a_critic_fades(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fine stripes are invisible when it comes in, faint half way, and untouched in the end."""
+    critic = build_critic(ProjectedConfig(colour_by=0, blur_px=2, blur_kimg=0.04), SHAPE)
+    game = AdversarialOptions(schedule=Schedule(batch=4))
+    judge = CriticTrainer(critic, game, make_fabric("cpu"), first=3)
+    seen: list[Tensor] = []
+    judged: Callable[[Tensor], object] = critic.judge
+    monkeypatch.setattr(critic, "judge", lambda stack: (seen.append(stack), judged(stack))[1])
+    stripes = torch.tensor([-1.0, 1.0]).repeat(8).expand(4, 3, 16, 16).contiguous()
+    for index in (3, 11, 13):
+        judge.learn(index, stripes, -stripes, torch.Generator().manual_seed(0))
+    spread = [stack.std().item() for stack in seen[::2]]
+    assert spread[0] < 0.1 < spread[1] < 1 and torch.equal(seen[4], stripes)

@@ -16,6 +16,7 @@ from blemish.models.layers import (
     binomial_filter,
     blur,
     conv_up,
+    gaussian_blur,
     modulated_conv,
     normalise,
     upsample,
@@ -102,6 +103,19 @@ def test_a_blur_is_the_references(stride: int, padding: int) -> None:
 
     fast = lambda x: blur(x, UP, padding=padding, gain=4, stride=stride)  # noqa: E731
     assert_same(fast, slow, [draw(2, 3, 6, 8)])
+
+
+@pytest.mark.parametrize("deviation", [0.7, 2.0])
+def test_a_gaussian_blur_spreads_a_point_by_its_deviation(deviation: float) -> None:
+    point = torch.zeros(2, 3, 33, 33)
+    point[:, :, 16, 16] = 1
+    spread = gaussian_blur(point, deviation)
+    offsets = torch.arange(33.0) - 16
+    assert spread.sum((2, 3)).allclose(torch.ones(2, 3))
+    for axis in (2, 3):
+        variance = (spread.sum(axis) * offsets.square()).sum(2)
+        assert variance.sqrt().allclose(torch.tensor(deviation), rtol=0.03)
+    assert gaussian_blur(torch.full((1, 1, 20, 20), 0.3), deviation).allclose(torch.tensor(0.3))
 
 
 def test_a_convolution_up_in_one_channel_with_an_impulse_is_doubling() -> None:

@@ -445,7 +445,7 @@ def test_real_defects_are_read_once(
     by = Synthesizer(bundle, approach(reference="stitch", real=real))
     by.prepare("paint")
     monkeypatch.setattr(
-        "blemish.synthesis.real.defects.load", lambda *_: pytest.fail("read before")
+        "blemish.synthesis.real.defects.load_pictures", lambda *_: pytest.fail("read before")
     )
     make("made", 3, by=by)
 

@@ -165,6 +165,13 @@ def test_the_first_stage_moves_every_weight(parts: Path, tmp_path: Path) -> None
     assert [k for k in still if not k.endswith(buffers)] == []
 
 
+def test_photographs_are_reconstructed_beside_the_critic(parts: Path, tmp_path: Path) -> None:
+    both = train_first(parts, tmp_path / "both", schedule(4), reconstruction=50, standardise=True)
+    alone = train_first(parts, tmp_path / "alone", schedule(4), reconstruction=0)
+    assert {"l1", "critic"} <= {*rows(both, "generator")[-1]}
+    assert "l1" not in rows(alone, "generator")[-1]
+
+
 @pytest.mark.parametrize("stop", [3, 5])
 def test_a_first_stage_that_was_resumed_is_the_one_that_was_not(
     parts: Path, tmp_path: Path, backbone: Bundle, stop: int

@@ -30,6 +30,9 @@ class CriticRules:
         penalise: Whether the critic's gradient at real pictures is penalised (R1).
         adapt: Whether augmentation by the part's symmetries is adapted to the critic (ADA).
         augmentation: What is always done to what the critic sees, real or generated.
+        blur_px: Deviation of a blur of what the critic sees, in pixels, when it comes in. Real
+            pictures can't be told from unsharp ones then (StyleGAN-XL, Sauer et al., 2022).
+        blur_kimg: Length over which that blur fades.
         path_lengths: Whether the generator's path lengths are regularised.
     """
 
@@ -38,6 +41,8 @@ class CriticRules:
     penalise: bool = True
     adapt: bool = True
     augmentation: Symmetries = field(default_factory=Symmetries)
+    blur_px: float = 0
+    blur_kimg: float = 0
     path_lengths: bool = True
 
 

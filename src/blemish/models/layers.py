@@ -12,7 +12,7 @@ have the published names.
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from math import sqrt
+from math import ceil, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,22 @@ def blur(
 ) -> Float[Tensor, "n c p q"]:
     """Filter every channel in the same way."""
     return _each_channel(F.conv2d, x, kernel * gain, padding=padding, stride=stride)
+
+
+def gaussian_blur(x: Float[Tensor, "n c h w"], deviation: float) -> Float[Tensor, "n c h w"]:
+    """Every channel blurred, reflected at the border.
+
+    Args:
+        x: Images larger than three deviations.
+        deviation: Standard deviation in pixels.
+    """
+    reach = ceil(3 * deviation)
+    offsets = torch.arange(-reach, reach + 1, device=x.device, dtype=torch.float32)
+    taps = (-(offsets.square()) / (2 * deviation**2)).exp()
+    taps = taps / taps.sum()
+    padded = F.pad(x, (reach,) * 4, mode="reflect")
+    across = _each_channel(F.conv2d, padded, taps[None, :], padding=0, stride=1)
+    return _each_channel(F.conv2d, across, taps[:, None], padding=0, stride=1)
 
 
 def upsample(

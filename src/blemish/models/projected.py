@@ -34,6 +34,9 @@ class ProjectedConfig(CriticConfig):
         least_side: Side in pixels to which smaller pictures are enlarged first; at least 32.
         learning_rate: Learning rate of the heads.
         colour_by: Largest change of brightness, contrast and each channel's gain.
+        shift_by: Largest shift before the critic, as a fraction of the side; 0 disables it.
+        blur_px: Deviation of the blur before the critic when it comes in, in pixels.
+        blur_kimg: Length over which the blur fades.
     """
 
     kind: str = "projected"
@@ -41,6 +44,9 @@ class ProjectedConfig(CriticConfig):
     least_side: int = 128
     learning_rate: float = 2e-4
     colour_by: float = 0.03
+    shift_by: float = 0
+    blur_px: float = 0
+    blur_kimg: float = 0
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.least_side < 32:
@@ -78,7 +84,14 @@ class ProjectedCritic(Critic):
             learning_rate=config.learning_rate,
             penalise=False,
             adapt=False,
-            augmentation=Symmetries(colour=True, colour_by=config.colour_by),
+            augmentation=Symmetries(
+                colour=True,
+                colour_by=config.colour_by,
+                shift=config.shift_by > 0,
+                shift_by=config.shift_by,
+            ),
+            blur_px=config.blur_px,
+            blur_kimg=config.blur_kimg,
             path_lengths=False,
         )
 

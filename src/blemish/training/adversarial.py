@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from blemish.data.augment import Symmetries, augment_stack
 from blemish.models.critic import Critic
+from blemish.models.layers import gaussian_blur
 from blemish.models.logits import mean_logit, over_heads
 from blemish.models.losses import r1_penalty
 from blemish.training.adapt import AdaptiveAugmentation, ema_decay, follow
@@ -61,9 +62,17 @@ class CriticTrainer:
     """Critic that sees everything augmented, and learns to separate real from generated images.
 
     What it learns by are the rules of its kind.
+
+    Args:
+        critic: Critic to train.
+        game: Options.
+        fabric: Launched Fabric.
+        first: Step at which it comes in; its blur fades from there.
     """
 
-    def __init__(self, critic: Critic, game: AdversarialOptions, fabric: Fabric) -> None:
+    def __init__(
+        self, critic: Critic, game: AdversarialOptions, fabric: Fabric, *, first: int = 0
+    ) -> None:
         self.critic, self.rules = critic.to(fabric.device).train(), critic.rules
         self.ada = AdaptiveAugmentation(
             target=game.ada_target, speed_nimg=round(game.ada_kimg * 1000), cap=game.ada_cap
@@ -71,7 +80,7 @@ class CriticTrainer:
         self.parameters: Parameters = [p for p in self.critic.parameters() if p.requires_grad]
         self.adam = game.adam(self.parameters, self.rules.learning_rate)
         self.rate: float = self.adam.defaults["lr"]
-        self.game, self.fabric = game, fabric
+        self.game, self.fabric, self.first, self.blur = game, fabric, first, 0.0
 
     def modules(self) -> dict[str, nn.Module]:
         """Contents of a checkpoint."""
@@ -90,6 +99,7 @@ class CriticTrainer:
         rng: torch.Generator,
     ) -> dict[str, float]:
         """Run one step of the critic; returns values to log."""
+        self.blur = self._blur_at(index)
         penalised = self.rules.penalise and index % self.game.r1_every == 0
         real = self._augmented(real, rng).requires_grad_(penalised)
         fake = self._augmented(fake, rng)
@@ -128,4 +138,10 @@ class CriticTrainer:
             stack = augment_stack(stack, self.game.symmetries, generator=rng, probability=p)
         if self.rules.augmentation != Symmetries():
             stack = augment_stack(stack, self.rules.augmentation, generator=rng)
-        return stack
+        return gaussian_blur(stack, self.blur) if self.blur > 0.1 else stack
+
+    def _blur_at(self, index: int) -> float:
+        """Deviation of the blur in pixels: it fades evenly to nothing."""
+        nimg = (index - self.first) * self.game.schedule.batch
+        span = self.rules.blur_kimg * 1000
+        return self.rules.blur_px * (1 - nimg / span) if 0 <= nimg < span else 0.0

@@ -28,7 +28,7 @@ from blemish.training.adversarial import AdversarialOptions, CriticTrainer
 from blemish.training.grow import free_all_but, grow, origin_of
 from blemish.training.loop import Options, gather_values, optimiser_step, random_indices, run
 from blemish.training.stopping import Ending
-from blemish.training.warmstart import LatentEncoder, sample_latent
+from blemish.training.warmstart import LatentEncoder, sample_latent, standardised
 from blemish.types import Codes
 
 
@@ -42,9 +42,12 @@ class GeneratorTraining(AdversarialOptions):
         path_every: Steps between path length penalties.
         mixing: Probability that coarse and fine rows come from two latents.
         warm_steps: Steps of reconstruction before the critic is used.
-        reconstruction: Weight of a step that reconstructs photographs; 0 disables such steps.
-        reconstruction_every: Adversarial steps between them.
+        reconstruction: Weight of the error of reconstructed photographs beside the critic's loss;
+            0 disables it.
         kl_weight: Weight of the latent's divergence in reconstruction.
+        standardise: Standardise latents over each batch in reconstruction and leave out their
+            divergence: for parts that look alike, whose latents would otherwise share one place
+            and leave the rest of the space untrained.
         hold: Freeze the layers of a coarser generator; only finer blocks learn. Codes then keep
             their meaning, for encoders as well.
     """
@@ -55,8 +58,8 @@ class GeneratorTraining(AdversarialOptions):
     mixing: float = 0.9
     warm_steps: int = 500
     reconstruction: float = 0
-    reconstruction_every: int = 2
     kl_weight: float = 2e-4
+    standardise: bool = False
     hold: bool = False
 
 
@@ -81,7 +84,8 @@ class GeneratorStage:
             grow(self.generator, critic, coarse)
         self.grown_from = None if coarse is None else coarse.digest
         self.average = average_of(self.generator)
-        self.judge = CriticTrainer(critic, training, fabric)
+        first = training.warm_steps if coarse is None else 0
+        self.judge = CriticTrainer(critic, training, fabric, first=first)
         self.path_weight = training.path_weight if critic.rules.path_lengths else 0
         self.path = PathLength().to(fabric.device)
         self.config, self.training, self.fabric = config, training, fabric
@@ -124,20 +128,31 @@ class GeneratorStage:
         self.training.follow(self.average, self.generator, index)
         return values
 
-    def _reconstruct(self, rng: torch.Generator, weight: float = 1) -> dict[str, float]:
-        """Reconstruct photographs through the encoder."""
+    def _reconstruct(self, rng: torch.Generator) -> dict[str, float]:
+        """Learn from reconstructed photographs alone."""
+        loss, values = self._reconstruction(rng)
+        self._learn(loss)
+        return values
+
+    def _reconstruction(self, rng: torch.Generator) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Loss of photographs reconstructed through the encoder, and values to log."""
         real = self._real(rng)
         noise = self._normal(rng, self.config.z_dim)
         with self.fabric.autocast():
             mean, log_variance = self.encoder(real)
-            z = sample_latent(mean, log_variance, noise)
+            alike = self.training.standardise
+            z = standardised(mean, noise) if alike else sample_latent(mean, log_variance, noise)
             image = self.generator.draw(self.generator.codes(z)).image
         far = multiscale_l1(image, real).mean()
+        if alike:
+            return far, {"l1": far.item()}
         spread = kl_to_normal(mean, log_variance).mean()
-        loss = (far + self.training.kl_weight * spread) * weight
+        return far + self.training.kl_weight * spread, {"l1": far.item(), "kl": spread.item()}
+
+    def _learn(self, loss: Float[Tensor, ""]) -> None:
+        """Step of the generator and of the encoder of its reconstructions."""
         both = [*self.learning, *self.encoder.parameters()]
         optimiser_step(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
-        return {"l1": far.item(), "kl": spread.item()}
 
     def _criticise(self, index: int, rng: torch.Generator) -> dict[str, float]:
         with torch.no_grad():
@@ -147,10 +162,13 @@ class GeneratorStage:
     def _play(self, index: int, rng: torch.Generator) -> dict[str, float]:
         values = self._criticise(index, rng)
         loss = self.judge.generator_loss(self._draw(rng), rng).mean()
-        optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
         values["generator"] = loss.item()
-        if self.training.reconstruction and index % self.training.reconstruction_every == 0:
-            values |= self._reconstruct(rng, self.training.reconstruction)
+        if self.training.reconstruction:
+            far, more = self._reconstruction(rng)
+            self._learn(loss + far * self.training.reconstruction)
+            values |= more
+        else:
+            optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
         if self.path_weight and index % self.training.path_every == 0:
             values |= self._smooth(rng)
         return values

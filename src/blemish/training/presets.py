@@ -47,6 +47,18 @@ TINY = Schedule(batch=4, kimg=0.2, snapshot_kimg=0.08, log_steps=5)
 # A quarter of StyleGAN2's width at 256²: what one CPU core trains in an hour or two.
 FINE_128 = GeneratorConfig(resolution=128, z_dim=64, w_dim=128, channel_base=4096, channel_max=128)
 FINE_256 = replace(FINE_128, resolution=256)
+# Parts that look alike, in a fixed place: a critic on pretrained features recognises any tint of
+# theirs, so it comes late, learns slowly and sees blurred and shifted pictures at first, while the
+# generator goes on reconstructing photographs.
+ALIKE = GeneratorTraining(
+    symmetries=Symmetries(shift=True, shift_by=0.01),
+    critic=ProjectedConfig(learning_rate=5e-5, shift_by=0.1, blur_px=2, blur_kimg=8),
+    standardise=True,
+    warm_steps=1000,
+    reconstruction=50,
+    ema_kimg=2,
+    schedule=HOUR,
+)
 
 PRESETS: dict[str, Preset] = {
     "nut-64": Preset(
@@ -101,6 +113,16 @@ PRESETS: dict[str, Preset] = {
             symmetries=NUT, critic=ProjectedConfig(), ema_kimg=3, schedule=HOUR
         ),
         placements=NUT,
+    ),
+    "bottle-fine-128": Preset(  # the first half of bottle-256
+        shape=FINE_128,
+        training=ALIKE,
+        placements=RING,
+    ),
+    "bottle-256": Preset(  # grown from bottle-fine-128
+        shape=FINE_256,
+        training=replace(ALIKE, reconstruction=0, grown_steps=200),
+        placements=RING,
     ),
     "tiny-16": Preset(  # too small for anything but a test of the whole chain within seconds
         shape=GeneratorConfig(resolution=16, z_dim=16, w_dim=16, channel_base=256, channel_max=16),

@@ -5,6 +5,7 @@ the coarse shape. A variational autoencoder (Kingma & Welling, 2014) with the ge
 finds it in a few hundred steps.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -35,3 +36,18 @@ def sample_latent(
 ) -> Float[Tensor, "n z"]:
     """Sample with gradients, from standard normal noise."""
     return mean + noise * (log_variance / 2).exp()
+
+
+def standardised(mean: Float[Tensor, "n z"], noise: Float[Tensor, "n z"]) -> Float[Tensor, "n z"]:
+    """Latents that are standard normal over a batch, whatever the encoder predicts.
+
+    Means of zero and unit deviation over the batch (Zhu et al., BN-VAE, 2020) share the variance
+    evenly with the noise. Photographs that look alike then fill the prior instead of one place.
+
+    Args:
+        mean: Prediction of `LatentEncoder`, at least two items.
+        noise: Standard normal noise.
+    """
+    wide = mean.float()
+    deviation, centre = torch.std_mean(wide, dim=0, keepdim=True)
+    return ((wide - centre) / (deviation + 1e-4) + noise) / 2**0.5
