@@ -6,6 +6,7 @@ import { field, grow, h, iconButton, options, say } from "./dom.js";
 import { t } from "./i18n.js";
 import { listenForKeys } from "./keys.js";
 import { Latest } from "./latest.js";
+import { LookPanel } from "./look.js";
 import { PhotoList } from "./photos.js";
 import { ResultPanel } from "./result.js";
 import { Stage } from "./stage.js";
@@ -20,7 +21,7 @@ export function placeView(shared) {
 
 class Place {
   constructor(shared) {
-    Object.assign(this, { shared, current: null, able: null, draftTimer: 0, latest: new Latest(), maskSeed: 0 });
+    Object.assign(this, { shared, current: null, draftTimer: 0, latest: new Latest(), maskSeed: 0 });
     this.canvas = h("canvas", { tabindex: "0", role: "img", "aria-label": t("canvas") });
     this.stage = new Stage(this.canvas, {
       stroked: (mask, before) => this.#stroked(mask, before),
@@ -33,13 +34,19 @@ class Place {
       type: () => this.defects.layer.type,
       save: () => this.#saveMask(),
     });
+    this.look = new LookPanel({
+      changed: (pause) => this.#changed(pause),
+      able: () => options(this.kind, this.look.kinds.map((name) => [name, t(`kind.${name}`)]), this.kind.value),
+      bundle: () => this.#masksChanged(),
+      variants: () => this.#showVariants(),
+    });
     this.defects = new DefectList(this.stage, {
-      types: () => this.#types(),
+      types: () => this.look.types,
       changed: () => this.#changed(),
       removed: (mask) => this.tools.history.forget(mask),
     });
     this.#build();
-    this.variants = new Variants(this.strip, (photograph, draft) => post(`/api/photographs/${photograph.id}/place?variant`, draft), (seed) => this.#setSeed(seed));
+    this.variants = new Variants(this.strip, (photograph, draft) => post(`/api/photographs/${photograph.id}/place?variant`, draft), (seed) => this.look.setSeed(seed));
     listenForKeys(() => this.shared.view === "place", this.stage, this.tools, () => this.#keys());
     addEventListener("pagehide", () => this.#saveDraft({ keepalive: true }));
     this.#load();
@@ -49,11 +56,7 @@ class Place {
     this.stage.draw();
     this.photos.refresh();
     const about = await get("/api/about").catch(() => null);
-    if (about) this.#showBundles(about.bundles, this.bundle.value);
-  }
-
-  #showBundles(names, chosen) {
-    options(this.bundle, names.map((name) => [name, name.split("/").pop()]), chosen);
+    if (about) this.look.showBundles(about.bundles);
   }
 
   // Building
@@ -75,29 +78,15 @@ class Place {
     return h("aside", { class: "side right" },
       h("section", {}, h("div", { class: "row" }, h("h2", {}, t("defects")), add), this.defects.element,
         field(t("draw.mask"), h("span", { class: "grow row" }, grow(this.kind), draw))),
-      this.#look(), this.result.element, h("div", { class: "keepbar" }, this.keep));
-  }
-
-  #look() {
-    this.bundle = h("select", { "aria-label": t("bundle"), onchange: () => this.#chooseBundle() });
-    this.method = h("select", { "aria-label": t("method"), onchange: () => this.#changed() });
-    this.strength = h("input", { type: "range", min: "10", max: "100", value: "100", step: "5", class: "grow", oninput: () => this.#changed(150) });
-    this.strengthShown = h("output", {}, "100%");
-    this.seed = h("input", { type: "number", min: "0", max: "2147483647", value: "0", class: "grow", oninput: () => this.#changed(150) });
-    this.howMany = h("input", { type: "number", min: "2", max: "24", value: "6", "aria-label": t("variants.number"), class: "grow" });
-    const variants = h("button", { type: "button", onclick: () => this.#showVariants() }, t("variants.show"));
-    return h("section", {}, h("h2", {}, t("how")), field(t("bundle"), grow(this.bundle)), field(t("method"), grow(this.method)),
-      field(t("strength"), this.strength, this.strengthShown),
-      field(t("seed"), this.seed, iconButton("dice", t("dice"), () => this.#anotherSeed())),
-      field(t("variants"), this.howMany, variants));
+      this.look.element, this.result.element, h("div", { class: "keepbar" }, this.keep));
   }
 
   // Photographs
 
   async #load() {
     const { about } = this.shared;
-    this.#showBundles(about.bundles, about.bundle);
-    await this.#showAbility();
+    this.look.showBundles(about.bundles, about.bundle);
+    await this.look.refresh();
     await this.photos.refresh();
     const first = this.photos.first();
     if (first) await this.#open(first.id);
@@ -123,16 +112,8 @@ class Place {
 
   /** Show what was painted on this photograph before. */
   async #restore(draft) {
-    if (draft && [...this.bundle.options].some((one) => one.value === draft.bundle) && draft.bundle !== this.bundle.value) {
-      this.bundle.value = draft.bundle;
-      await this.#showAbility();
-    }
-    if (draft && [...this.method.options].some((one) => one.value === draft.method)) this.method.value = draft.method;
+    if (draft) await this.look.restore(draft);
     this.defects.open(this.current, draft?.defects ?? []);
-    if (draft) {
-      this.seed.value = draft.seed;
-      this.strength.value = Math.round(100 * draft.strength);
-    }
     this.#showResult(null);
     this.defects.show();
     if (this.defects.marked().length) this.#changed();
@@ -140,7 +121,7 @@ class Place {
 
   /** Let the server compute what the first defect would wait for. */
   #warmUp() {
-    if (this.current && this.#types().length) post(`/api/photographs/${this.current.id}/warm-up`, this.#draft(0)).catch(() => null);
+    if (this.current && this.look.types.length) post(`/api/photographs/${this.current.id}/warm-up`, this.#draft(0)).catch(() => null);
   }
 
   // Masks
@@ -159,7 +140,7 @@ class Place {
   async #drawMask() {
     if (!this.current) return;
     const { layer } = this.defects;
-    const wish = { bundle: this.bundle.value, kind: this.kind.value, type: layer.type, seed: this.maskSeed++ };
+    const wish = { bundle: this.look.bundle.value, kind: this.kind.value, type: layer.type, seed: this.maskSeed++ };
     const runs = await attempt(() => post(`/api/photographs/${this.current.id}/mask`, wish));
     if (runs && this.defects.layers.includes(layer)) this.tools.replace(layer.mask, runs); // else another photograph was opened
   }
@@ -172,39 +153,9 @@ class Place {
     h("a", { href: `/api/photographs/${id}/mask.png?defect=${which}`, download: `${name}_mask.png` }).click();
   }
 
-  // The bundle and the look
-
-  async #showAbility() {
-    const found = await attempt(() => get(`/api/bundle?name=${encodeURIComponent(this.bundle.value)}`));
-    if (!found) return;
-    this.able = found;
-    options(this.method, Object.keys(found.methods).map((name) => [name, t(`method.${name}`)]), this.method.value);
-    const kinds = found.masks.includes("learned") ? ["learned", ...found.masks.filter((one) => one !== "learned")] : found.masks;
-    options(this.kind, kinds.map((name) => [name, t(`kind.${name}`)]), this.kind.value);
-  }
-
-  async #chooseBundle() {
-    await this.#showAbility();
-    this.defects.show();
-    this.#changed();
-  }
-
-  #types() {
-    return this.able?.methods[this.method.value] ?? [];
-  }
-
-  #setSeed(seed) {
-    this.seed.value = seed;
-    this.#changed();
-  }
-
-  #anotherSeed() {
-    this.#setSeed(Math.floor(Math.random() * 1e6));
-  }
-
-  #draft(seed = Number(this.seed.value) || 0) {
+  #draft(seed) {
     const defects = this.defects.marked().map(({ type, mask }) => ({ type, mask: mask.runs() }));
-    return { bundle: this.bundle.value, method: this.method.value, defects, strength: this.strength.value / 100, seed };
+    return { ...this.look.values(seed), defects };
   }
 
   // The defect appears
@@ -212,7 +163,7 @@ class Place {
   /** Show the defect anew; `pause` is a time in which more changes may come. */
   #changed(pause = 0) {
     this.touched = performance.now();
-    this.strengthShown.textContent = `${this.strength.value}%`;
+    this.look.showStrength();
     this.variants.clear();
     clearTimeout(this.draftTimer);
     this.draftTimer = setTimeout(() => this.#placed(), pause);
@@ -220,7 +171,7 @@ class Place {
 
   async #placed() {
     if (!this.current) return;
-    if (this.defects.layers.some((one) => !this.#types().includes(one.type))) this.defects.show();
+    if (this.defects.layers.some((one) => !this.look.types.includes(one.type))) this.defects.show();
     const began = this.touched, { id } = this.current, draft = this.#draft();
     const turn = this.latest.drop() + 1;
     if (!draft.defects.length) {
@@ -249,8 +200,7 @@ class Place {
   async #showVariants() {
     const draft = this.#draft();
     if (!this.current || !draft.defects.length) return;
-    const count = Math.min(24, Math.max(2, Number(this.howMany.value) || 6));
-    await this.variants.show(this.current, this.stage.preview, draft, count);
+    await this.variants.show(this.current, this.stage.preview, draft, this.look.count);
   }
 
   async #saveDraft(more = {}) {
@@ -284,7 +234,7 @@ class Place {
       arrowdown: step(1),
       b: () => this.status.toggle(),
       k: () => this.#keep(),
-      r: () => this.#anotherSeed(),
+      r: () => this.look.anotherSeed(),
     };
   }
 }
