@@ -13,28 +13,13 @@ from commands import exit_code
 from PIL import Image
 from same import files_in
 from studio_page import Opening, Page
-from tiny import add_masks, part, spot, write_bundle, write_parts, write_scene
+from tiny import part, spot
 
 from blemish.originals import read_original
 from blemish.pairs import read_mask_for
 from blemish.studio.painted import painted
 
 FILE = {"content-type": "application/octet-stream"}
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a user with two photographs, real defects, and a bundle with directions."""
-    root = tmp_path_factory.mktemp("editor")
-    write_scene(root / "data" / "good")
-    (root / "data" / "good" / "nut_mask.png").unlink()
-    write_parts(root / "data" / "parts", side=64)
-    add_masks(write_bundle(root / "bundle", windows=True, encoder=True))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("blemish.editing.looks.LOOK_SAMPLES", 12)
-        learn = f"train directions --bundle {root / 'bundle'} --device cpu"
-        assert exit_code(f"{learn} --samples 100 --probes 2 --components 1") == 0
-    return root
 
 
 @pytest.fixture
@@ -86,7 +71,7 @@ def decoded_file(data: bytes) -> np.ndarray:
 @pytest.mark.parametrize(
     ("verb", "options", "words"),
     [
-        ("mix", {"rows": "fine"}, "--rows fine"),
+        ("mix", {"rows": "middle"}, "--rows middle"),
         ("interpolate", {"steps": 3}, "--steps 3"),
         ("transplant", {"box": "0.2,0.2,0.7,0.7"}, "--box 0.2,0.2,0.7,0.7"),
     ],
@@ -193,8 +178,14 @@ def test_a_look_has_the_bytes_of_the_command_line(
     change: dict[str, Any], words: str, parts: Page, tmp_path: Path
 ) -> None:
     id, mask = parts.photograph("0.png"), tmp_path / "mask.png"
-    Image.fromarray(spot()).save(mask)
-    wish = {"bundle": str(parts.bundle), "type": "crack", "mask": runs(spot()), "like": 1, **change}
+    Image.fromarray(spot(32, 32)).save(mask)
+    wish = {
+        "bundle": str(parts.bundle),
+        "type": "crack",
+        "mask": runs(spot(32, 32)),
+        "like": 1,
+        **change,
+    }
     shown = parts.post(f"/api/photographs/{id}/look", wish)
     ours = saved(parts, f"/api/photographs/{id}/look/save", wish)
     root = parts.studio.places.data
@@ -216,10 +207,10 @@ def test_the_editor_says_what_a_bundle_can_do(parts: Page, page: Page) -> None:
 
 def test_mistakes_say_what_to_do(parts: Page) -> None:
     id, bundle = parts.photograph("0.png"), str(parts.bundle)
-    nothing = {"bundle": bundle, "verb": "fill", "mask": runs(spot() & False)}
+    nothing = {"bundle": bundle, "verb": "fill", "mask": runs(spot(32, 32) & False)}
     assert "Mark" in parts.post(f"/api/photographs/{id}/fill", nothing, 422)["todo"]
     wish = {"bundle": bundle, "verb": "move", "a": "seed:1"}
     unknown = wish | {"moves": [{"direction": "rust", "distance": 1}]}
     assert "rust" in parts.post("/api/editing/part", unknown, 422)["got"]
-    look = {"bundle": bundle, "type": "crack", "mask": runs(spot()), "like": 99}
+    look = {"bundle": bundle, "type": "crack", "mask": runs(spot(32, 32)), "like": 99}
     assert "99" in parts.post(f"/api/photographs/{id}/look", look, 422)["got"]

@@ -14,7 +14,7 @@ from blemish.editing.filled import save_fillings
 from blemish.files import ensure_writable
 from blemish.studio.painted import PaintedMask
 from blemish.studio.photographs import Opened
-from blemish.studio.views import changed_crop
+from blemish.studio.views import changed_crop, outlines
 
 MOST_COUNT = 24
 MOST_GROWTH = 1000
@@ -68,6 +68,7 @@ def show_filling(filler: Filler, opened: Opened, wish: FillWish) -> dict[str, An
     found = _filled(filler, opened, wish)[0]
     return {
         **changed_crop(opened.original.picture, found.picture.picture, found.hole),
+        "outlines": outlines(found.hole, 0, 0),
         "seed": found.seed,
         "scores": found.scores.row(),
         "reasons": list(found.scores.reasons()),

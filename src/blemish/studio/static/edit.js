@@ -22,7 +22,7 @@ export function editView(shared) {
 
 class Edit {
   constructor(shared) {
-    Object.assign(this, { shared, current: null, able: null, mask: null, masks: new Map(), known: new Set(), turn: 0 });
+    Object.assign(this, { shared, current: null, able: null, mask: null, masks: new Map(), turn: 0 });
     this.canvas = h("canvas", { tabindex: "0", role: "img", "aria-label": t("canvas") });
     this.stage = new Stage(this.canvas, { stroked: (mask, before) => this.#stroked(mask, before), moved: () => this.status.refresh() });
     this.status = new StatusBar(this.stage);

@@ -12,7 +12,7 @@ const DRAWN = "drawn";
 export class PartMode {
   /** @param desk the view: its photograph, bundle, and what the bundle is able to do. */
   constructor(desk) {
-    Object.assign(this, { desk, latest: new Latest(), shown: [], chosen: 0, box: [0.3, 0.3, 0.7, 0.7] });
+    Object.assign(this, { desk, latest: new Latest(), known: new Set(), searches: new Map(), shown: [], chosen: 0, box: [0.3, 0.3, 0.7, 0.7] });
     this.sliders = new Sliders(() => this.changed(60));
     this.more = new Sliders(() => this.changed(60));
     this.panel = this.#panel();
@@ -130,12 +130,16 @@ export class PartMode {
 
   /** Wait until a photograph's codes are known; false if something else is wanted by then. */
   async #inverted(part, turn) {
-    if (part.startsWith("seed:") || this.desk.known.has(`${this.desk.bundle.value}/${part}`)) return true;
-    const bundle = this.desk.bundle.value;
+    const bundle = this.desk.bundle.value, key = `${bundle}/${part}`;
+    if (part.startsWith("seed:") || this.known.has(key)) return true;
     const stop = this.#follow();
-    const found = await attempt(() => post(`/api/photographs/${part}/invert`, { bundle }));
+    this.#preview(part);
+    const search = this.searches.get(key) ?? attempt(() => post(`/api/photographs/${part}/invert`, { bundle }));
+    this.searches.set(key, search); // a slider that moves meanwhile waits for the same answer
+    const found = await search;
     stop();
-    if (found) this.desk.known.add(`${bundle}/${part}`);
+    this.searches.delete(key);
+    if (found) this.known.add(key);
     if (turn !== this.latest.turn) return false;
     this.waiting.hidden = true;
     return Boolean(found);
@@ -149,6 +153,18 @@ export class PartMode {
       if (found && !this.waiting.hidden) this.#wait(found.share);
     }, 700);
     return () => clearInterval(asking);
+  }
+
+  /** Show the photograph alone while its code is searched for. */
+  #preview(part) {
+    const [a, b, result] = this.figures, { preview } = this.desk.stage;
+    if (part !== this.desk.current?.id) return;
+    const canvas = a.querySelector("canvas");
+    Object.assign(canvas, { width: 512, height: 512 });
+    canvas.getContext("2d").drawImage(preview, 0, 0, 512, 512);
+    a.hidden = false;
+    b.hidden = result.hidden = true;
+    this.strip.hidden = true;
   }
 
   #setBox(box) {
