@@ -71,7 +71,7 @@ class ChildFiles:
         self.number_file.unlink(missing_ok=True)
 
 
-def main(folder: str, id: str, *words: str) -> int:
+def run_job(folder: str, id: str, *words: str) -> int:
     """Run a `blemish` command; returns its exit code."""
     files, code = ChildFiles(Path(folder), id), 0
     with files.lock:
@@ -86,4 +86,4 @@ def main(folder: str, id: str, *words: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(run_job(*sys.argv[1:]))

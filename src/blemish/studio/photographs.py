@@ -17,7 +17,7 @@ from blemish.pictures import read_picture, refuse_small
 from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, jpeg, reduced
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.order import Part
-from blemish.synthesis.synthesize import digest_of
+from blemish.synthesis.synthesize import photograph_digest
 
 KEPT_OPEN = 3  # photographs; one of 64 million pixels takes half a gigabyte
 KEPT_SMALL = 512
@@ -45,7 +45,7 @@ class Opened:
     @cached_property
     def digest(self) -> str:
         """Name by its pixels, as manifests have it."""
-        return digest_of(self.original.picture)
+        return photograph_digest(self.original.picture)
 
     @cached_property
     def preview(self) -> bytes:

@@ -206,7 +206,7 @@ class Synthesizer:
         if len(laid) == 1:
             known, judged = laid[0].measured, laid[0].judged
         several = len({one.order.kind for one in laid}) > 1
-        photograph = digest_of(order.picture)
+        photograph = photograph_digest(order.picture)
         return Synthetic(
             name=self.name(order, seed),
             kind=order.item_kind,
@@ -338,7 +338,7 @@ def _relative(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def digest_of(picture: UInt8[np.ndarray, "h w 3"]) -> str:
+def photograph_digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:
     """Name of a photograph by its pixels."""
     return hashlib.sha256(picture.tobytes()).hexdigest()[:16]
 
