@@ -113,7 +113,7 @@ export class PartMode {
 
   async #edited() {
     const wish = this.desk.able && this.#wish();
-    if (!wish?.a || this.desk.mode !== this || wish.rows === "" || wish.moves?.length === 0) return;
+    if (!wish?.a || this.desk.mode !== this || wish.rows === "") return;
     const turn = this.latest.drop();
     for (const part of wish.verb === "move" ? [wish.a] : [wish.a, wish.b]) {
       if (!(await this.#inverted(part, turn))) return;
