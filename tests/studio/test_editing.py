@@ -56,10 +56,10 @@ def saved(page: Page, path: str, wish: dict[str, Any]) -> dict[str, bytes]:
 def test_a_moved_part_has_the_bytes_of_the_command_line(page: Page, tmp_path: Path) -> None:
     id = page.photograph()
     wish = {"bundle": str(page.bundle), "verb": "move", "a": id}
-    wish |= {"moves": [{"direction": "tone", "distance": 1.5}]}
+    wish |= {"moves": [{"direction": "tone", "distance": 2}]}
     shown = page.post("/api/editing/part", wish)
     ours = saved(page, "/api/editing/part/save", wish)
-    command = f"edit move {shlex.quote(str(file_of(page, id)))} --direction tone --distance 1.5"
+    command = f"edit move {shlex.quote(str(file_of(page, id)))} --direction tone --distance 2"
     assert ours == run(command, page, tmp_path / "cli")
     assert (decoded(shown["pictures"][0]) == decoded_file(ours["00.png"])).all()
 

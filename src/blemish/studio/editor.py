@@ -179,8 +179,8 @@ def _moved(editor: PartEditor, wish: PartEdit, subjects: Subjects, _: Watch | No
         codes = moved(codes, direction, [move.distance])
     if len(moves) == 1:
         only = moves[0]
-        return Planned(codes, {"direction": only.direction, "distances": [only.distance]})
-    return Planned(codes, {"moves": {move.direction: move.distance for move in moves}})
+        return Planned(codes, {"direction": only.direction, "distances": [float(only.distance)]})
+    return Planned(codes, {"moves": {move.direction: float(move.distance) for move in moves}})
 
 
 def _mixed(editor: PartEditor, wish: PartEdit, subjects: Subjects, _: Watch | None) -> Planned:

@@ -67,12 +67,13 @@ class LookEdit:
     @property
     def step(self) -> dict[str, Any]:
         """What is changed, as `blemish edit defect` writes it where it is one thing."""
-        if self.to is None and not self.moves:
-            return {"size": self.size}
-        if self.size != 1 or (self.to is not None and self.moves) or len(self.moves) > 1:
-            moves = {move.direction: move.distance for move in self.moves}
-            return {"size": self.size, "time": self.time, "moves": moves}
-        return {"time": self.time} if self.to is not None else {"distance": self.moves[0].distance}
+        size, time = {"size": float(self.size)}, {"time": float(self.time)}
+        moves = {move.direction: float(move.distance) for move in self.moves}
+        if self.to is None and not moves:
+            return size
+        if self.size != 1 or len(moves) + (self.to is not None) > 1:
+            return {**size, **time, "moves": moves}
+        return time if self.to is not None else {"distance": next(iter(moves.values()))}
 
 
 @dataclass(frozen=True)
