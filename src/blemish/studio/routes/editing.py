@@ -11,6 +11,7 @@ from blemish.editing.result import Edit
 from blemish.pictures import to_picture
 from blemish.studio.answers import number, picture, plain, read_wish, studio_of
 from blemish.studio.collection import write_mask
+from blemish.studio.commands import set_stem
 from blemish.studio.editor import PartEdit
 from blemish.studio.fillings import FillWish, filled_picture, save_all, show_filling
 from blemish.studio.looks import LookEdit
@@ -87,7 +88,7 @@ async def save_look(request: Request) -> Response:
     wish = await read_wish(request, LookEdit)
 
     def saved() -> dict[str, str]:
-        out = studio.editing.new_folder(f"defect-{wish.type}")
+        out = studio.editing.new_folder(f"defect-{set_stem(wish.type)}")
         studio.editing.looks(wish.bundle).save(studio.photographs.opened(id), wish, out)
         return {"folder": f"edits/{out.name}"}
 
