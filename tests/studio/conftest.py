@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import add_masks, write_bundle, write_parts, write_scene
+import torch
+from tiny import TYPES, add_masks, write_bundle, write_parts, write_scene
+
+from blemish.checkpoint import Bundle
+from blemish.editing.directions import Direction, write_directions
+from blemish.editing.lookfile import write_looks
+from blemish.editing.looks import LOOKS, LookDirection
+from blemish.models.load import shape_of
+from blemish.windows.paint import load_windows
 
 pytest.importorskip("starlette", reason="the extra blemish[studio] is not installed")
 from studio_page import Opening, Page
@@ -18,8 +26,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "data" / "good" / "nut_mask.png").rename(root / "mask.png")
     write_parts(root / "data" / "parts")
     (root / "data" / "link").symlink_to("/etc")
-    add_masks(write_bundle(root / "bundle", windows=True, encoder=True))
+    bundle = write_bundle(root / "bundle", windows=True, encoder=True)
+    add_masks(bundle)
+    add_directions(bundle)
     return root
+
+
+def add_directions(bundle: Bundle) -> None:
+    """Random directions of parts and of looks."""
+    shape, dice = shape_of(bundle), torch.Generator().manual_seed(0)
+    rows = [torch.randn(shape.layers, shape.w_dim, generator=dice) for _ in range(3)]
+    named = zip(("tone", "size", "sefa-1"), ("tone", "size", "tone"), rows, strict=True)
+    found = [
+        Direction(name=name, rows=row, attribute=attribute, accuracy=1, purity=1)
+        for name, attribute, row in named
+    ]
+    write_directions(bundle, found)
+    wide = load_windows(bundle).generator.config.z_dim
+    looks = [LookDirection(name, torch.randn(wide, generator=dice), 1) for name in LOOKS]
+    write_looks(bundle, dict.fromkeys(TYPES, looks))
 
 
 @pytest.fixture

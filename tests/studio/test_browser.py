@@ -1,5 +1,6 @@
 """The page in a real browser: painted with the mouse, seen, kept, exported and found."""
 
+import base64
 import json
 import re
 import shutil
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from commands import ONE_THREAD
+from tiny import part
+
+from blemish.pictures import write_picture
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
@@ -68,13 +72,19 @@ class Watched:
         self.page.mouse.up()
 
     def shown(self, before: str | None = None) -> str:
-        """Wait for a defect after the one that was shown before."""
-        known = json.dumps(before)
-        self.page.wait_for_function(
-            f"() => ![undefined, {known}].includes(document.querySelector('.place').dataset.shown)",
-            timeout=PATIENCE,
-        )
-        return self.page.evaluate("document.querySelector('.place').dataset.shown")
+        """Wait for a result after the one that was shown before."""
+        known, mark = json.dumps(before), "document.querySelector('main .place').dataset.shown"
+        wanted = f"() => ![undefined, {known}].includes({mark})"
+        self.page.wait_for_function(wanted, timeout=PATIENCE)
+        return self.page.evaluate(mark)
+
+    def drop(self, file: Path) -> None:
+        """Drag a file onto the page."""
+        data = base64.b64encode(file.read_bytes()).decode()
+        transfer = self.page.evaluate_handle(TRANSFER, [data, file.name])
+        view = self.page.locator(".view")
+        for event in ("dragover", "drop"):
+            view.dispatch_event(event, {"dataTransfer": transfer})
 
 
 @pytest.fixture
@@ -137,6 +147,52 @@ def test_strokes_are_undone_by_keys_and_drafts_survive_a_reload(watched: Watched
     assert watched.errors == []
 
 
+def test_a_file_that_is_dragged_onto_the_page_is_opened(watched: Watched, tmp_path: Path) -> None:
+    write_picture(tmp_path / "dragged.png", part(48, 80, seed=5))
+    watched.drop(tmp_path / "dragged.png")
+    watched.page.wait_for_selector('.photo[aria-current=true]:has-text("dragged.png")')
+    watched.page.wait_for_function(
+        "() => document.querySelector('.status').textContent.includes('80 × 48')", timeout=PATIENCE
+    )
+    assert watched.errors == []
+
+
+def test_a_slider_moves_a_part_and_the_result_is_saved(
+    watched: Watched, server: tuple[str, Path]
+) -> None:
+    page, (url, out) = watched.page, server
+    page.get_by_role("tab", name="Edit").click()
+    first = watched.shown()  # the photograph has been inverted
+    before = page.get_by_role("img", name="Result").screenshot()
+    page.get_by_label("Tone").fill("3")
+    watched.shown(first)
+    assert page.get_by_role("img", name="Result").screenshot() != before
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector(".toast", timeout=PATIENCE)
+    assert (out / "edits" / "part-move" / "00.png").is_file()
+    assert watched.hosts == {url.split("/")[2]}
+    assert watched.errors == []
+
+
+def test_a_hole_is_filled_in_several_ways_and_one_is_kept(
+    watched: Watched, server: tuple[str, Path]
+) -> None:
+    page, (_, out) = watched.page, server
+    page.get_by_role("tab", name="Edit").click()
+    page.get_by_role("button", name="Repair", exact=True).click()
+    blank = _pixels(page)
+    watched.paint()
+    watched.shown()
+    assert _pixels(page) != blank
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_function("() => document.querySelectorAll('.variant').length === 4")
+    page.locator(".variant").nth(2).click()
+    page.get_by_role("button", name="Keep").click()
+    page.wait_for_selector('.photo:has-text("_repair_")', timeout=PATIENCE)
+    assert [*(out / "photographs").glob("*_repair_*.png")]
+    assert watched.errors == []
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_every_control_has_a_name_and_fits(language: str, watched: Watched) -> None:
     page = watched.page
@@ -145,10 +201,13 @@ def test_every_control_has_a_name_and_fits(language: str, watched: Watched) -> N
     page.wait_for_selector(".photo[aria-current=true]", timeout=PATIENCE)
     for tab in page.get_by_role("tab").all():
         tab.click()
-        unnamed = page.evaluate(UNNAMED)
-        assert unnamed == []
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 1280
+        page.wait_for_timeout(500)
+        for mode in [None, *page.locator("main [data-mode]").all()]:
+            if mode is not None:
+                mode.click()
+            assert page.evaluate(UNNAMED) == []
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= 1280
     assert page.evaluate("document.documentElement.lang") == language
 
 
@@ -162,6 +221,12 @@ def test_both_languages_have_the_same_words() -> None:
     assert keys["en"] == keys["ko"] - extra - {"reason"}
 
 
+TRANSFER = """([data, name]) => {
+  const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  return transfer;
+}"""
 UNNAMED = """() => [...document.querySelectorAll("button, input, select, canvas, img, progress")]
   .filter((one) => !one.closest("[hidden], .variant") && one.type !== "file")
   .filter((one) => !(one.getAttribute("aria-label") || one.alt === "" || one.alt || one.title

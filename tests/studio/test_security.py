@@ -20,7 +20,8 @@ JSON = {"content-type": "application/json"}
 LATER = {"x-blemish-token": TOKEN}
 MOST_GROWTH = 200 * 2**20  # bytes that a flood may leave behind
 
-# Method, path, headers and body; "ID" stands for a photograph. Headers replace the token's.
+# Method, path, headers and body; "ID" stands for a photograph and "BUNDLE" for the bundle. Headers
+# replace the token's.
 STRANGERS: list[tuple[str, str, dict[str, str], Any]] = [
     ("GET", "/", {}, None),
     ("GET", "/?token=", {}, None),
@@ -40,6 +41,8 @@ STRANGERS: list[tuple[str, str, dict[str, str], Any]] = [
     ("GET", "/api/about", {**LATER, "origin": "http://127.0.0.1:9999"}, None),
     ("GET", "/api/about", {**LATER, "sec-fetch-site": "cross-site"}, None),
     ("GET", "/api/about", {**LATER, "sec-fetch-site": "same-site"}, None),
+    ("GET", "/api/editing", {}, None),
+    ("POST", "/api/editing/part/save", JSON, b"{}"),
     ("POST", "/api/run", {**LATER, **JSON, "origin": "http://evil.example"}, b"{}"),
 ]
 INTRUDERS: list[tuple[str, str, dict[str, str], Any]] = [
@@ -73,6 +76,51 @@ INTRUDERS: list[tuple[str, str, dict[str, str], Any]] = [
     ("POST", "/api/photographs/ID/place", JSON, b'{"bundle": "/etc", "defects": []}'),
     ("POST", "/api/photographs/ID/place", JSON, b'{"bundle": "a", "defects": [1], "x": 2}'),
     ("POST", "/api/photographs/ID/mask-file", FILE, b"no mask"),
+    ("GET", "/api/editing?bundle=../../etc", {}, None),
+    ("GET", "/api/editing/look.jpg?bundle=/etc&type=../..&number=0", {}, None),
+    ("GET", "/api/editing/look.jpg?bundle=a&number=-1", {}, None),
+    ("POST", "/api/editing/part", JSON, b'{"bundle": "/etc", "verb": "move", "a": "seed:1"}'),
+    ("POST", "/api/editing/part", JSON, b'{"bundle": "BUNDLE", "verb": "rm", "a": "seed:1"}'),
+    ("POST", "/api/editing/part", JSON, b'{"bundle": "BUNDLE", "verb": "mix", "a": "/etc/passwd"}'),
+    ("POST", "/api/editing/part", JSON, b'{"bundle": "BUNDLE", "verb": "mix", "a": "seed:1"}'),
+    ("POST", "/api/editing/part", JSON, b'{"bundle": "BUNDLE", "verb": "move", "a": "seed:-1"}'),
+    (
+        "POST",
+        "/api/editing/part/save",
+        JSON,
+        b'{"bundle": "BUNDLE", "verb": "interpolate", "a": "seed:1", "b": "seed:2", "steps": 9999}',
+    ),
+    ("POST", "/api/photographs/..%2f..%2fx/invert", JSON, b'{"bundle": "BUNDLE"}'),
+    ("POST", "/api/photographs/none/invert", JSON, b'{"bundle": "BUNDLE"}'),
+    ("POST", "/api/photographs/ID/invert", JSON, b'{"bundle": "../bundle"}'),
+    ("POST", "/api/photographs/ID/find", JSON, b'{"bundle": []}'),
+    ("POST", "/api/photographs/ID/fill", JSON, b'{"bundle": "BUNDLE", "verb": "fill", "mask": {}}'),
+    ("POST", "/api/photographs/ID/fill", {"content-type": "text/plain"}, b"{}"),
+    (
+        "POST",
+        "/api/photographs/ID/fill/save",
+        JSON,
+        b'{"bundle": "BUNDLE", "verb": "../../evil", "mask": {"box": [20,20,2,2], "runs": [0,4]}}',
+    ),
+    (
+        "POST",
+        "/api/photographs/ID/fill/save",
+        JSON,
+        b'{"bundle": "BUNDLE", "verb": "fill", "count": 100000, '
+        b'"mask": {"box": [20,20,2,2], "runs": [0,4]}}',
+    ),
+    (
+        "POST",
+        "/api/photographs/ID/fill/keep",
+        JSON,
+        b'{"bundle": "BUNDLE", "verb": "fill", "mask": {"box": [0,0,64,64], "runs": [0,4096]}}',
+    ),
+    (
+        "POST",
+        "/api/photographs/ID/look/save",
+        JSON,
+        b'{"bundle": "BUNDLE", "type": "../..", "mask": {"box": [20,20,2,2], "runs": [0,4]}}',
+    ),
     ("DELETE", "/api/photographs", JSON, b"{}"),
     ("PUT", "/", JSON, b"{}"),
 ]
@@ -101,6 +149,7 @@ def test_intruders_with_the_token_reach_nothing(
 ) -> None:
     before, outside = files_in(page.studio.places.out), files_in(page.studio.places.data)
     path = path.replace("ID", page.photograph())
+    body = body.replace(b"BUNDLE", str(page.bundle).encode()) if body else body
     answer = page.client.request(method, path, headers=headers, content=body)
     assert 400 <= answer.status_code < 500, answer.text
     assert "Traceback" not in answer.text

@@ -48,7 +48,7 @@ def find_subjects(
     seed: int = 0,
     watch: Watch | None = None,
 ) -> list[EditSubject]:
-    """Parts by name; all photographs are inverted in one batch.
+    """Parts by name; each photograph is inverted by itself, so its codes depend on no other part.
 
     Args:
         names: For each part a photograph, a folder written by `blemish invert`, or `seed:N`.
@@ -67,10 +67,16 @@ def find_subjects(
     pictures = [read_photograph(Path(name)) for name in files]
     known = {name: _saved(name, bundle, model) for name in names if Path(name).is_dir()}
     known |= {name: drawn(name, model) for name in names if name.startswith(SEED)}
-    if pictures:
-        found = invert(model, pictures, method, seed=seed, watch=watch)
-        known |= {name: of_inversion(name, one) for name, one in zip(files, found, strict=True)}
+    for number, (name, picture) in enumerate(zip(files, pictures, strict=True)):
+        within = None if watch is None else _part_of(watch, number, len(files))
+        (found,) = invert(model, [picture], method, seed=seed, watch=within)
+        known[name] = of_inversion(name, found)
     return [known[name] for name in names]
+
+
+def _part_of(watch: Watch, number: int, count: int) -> Watch:
+    """Callback for one of several searches; the time runs once over all of them."""
+    return lambda time, terms, image: watch((number + time) / count, terms, image)
 
 
 def of_inversion(name: str, inversion: Inversion) -> EditSubject:

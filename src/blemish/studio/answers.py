@@ -45,7 +45,7 @@ async def read_wish(request: Request, kind: type[T]) -> T:
 
 
 def query_number(request: Request, name: str, usual: int) -> int:
-    """A whole number in the query, from 0 to a million.
+    """A whole query_number in the query, from 0 to a million.
 
     Raises:
         DataError: It is none.

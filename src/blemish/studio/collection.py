@@ -5,6 +5,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from blemish.checkpoint import Bundle
 from blemish.errors import DataError
 from blemish.files import alone, ensure_writable, write_atomically
@@ -70,7 +73,8 @@ class Collection:
             UserError: As in `DraftPlacer.order`, or the folder can't be written to.
         """
         folder = self.folder(KEPT)
-        masks = [self._write_mask(opened, one.mask.mask(*opened.size)) for one in draft.defects]
+        drawn = [one.mask.mask(*opened.size) for one in draft.defects]
+        masks = [write_mask(folder / "drawn", opened, mask) for mask in drawn]
         made = placer.make(opened, draft, masks)
         with alone(folder):
             dataset = Dataset(folder)
@@ -146,17 +150,17 @@ class Collection:
         command = command_of(row, self.folder(name), bundles) if name == KEPT else None
         return {**about, "photograph": Path(row["normal"]).name, "shown": shown, "command": command}
 
-    def _write_mask(self, opened: Opened, mask: Any) -> Path:
-        """File of a painted mask, named by its content."""
-        turned = opened.original.orientation
-        folder = self.folder(KEPT) / "drawn"
-        data = Original(levels=mask.astype("uint8") * 255, orientation=turned).encoded()
-        digest = hashlib.sha256(data).hexdigest()[:10]
-        file = folder / f"{plain_stem(opened.path, None)}_{digest}.png"
-        if not file.is_file():
-            ensure_writable(folder)
-            write_atomically(file, data)
-        return file
+
+def write_mask(folder: Path, opened: Opened, mask: Bool[np.ndarray, "h w"]) -> Path:
+    """File of a painted mask in a folder, named by its content."""
+    levels = mask.astype(np.uint8) * np.uint8(255)
+    data = Original(levels=levels, orientation=opened.original.orientation).encoded()
+    digest = hashlib.sha256(data).hexdigest()[:10]
+    file = folder / f"{plain_stem(opened.path, None)}_{digest}.png"
+    if not file.is_file():
+        ensure_writable(folder)
+        write_atomically(file, data)
+    return file
 
 
 def _unknown(what: str, name: str) -> DataError:

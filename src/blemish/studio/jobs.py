@@ -1,13 +1,13 @@
 """Long work of the studio: commands in processes of their own, which can be stopped and resumed.
 
 A job is a `blemish` command. What it writes is whole and resumable by itself, so a job that ends
-with the server, or with the machine, is started again by the same command.
+with the machine is started again by the same command. One that outlives a killed server is found by
+the next one, which shows and stops it as its own (`child`).
 """
 
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,11 +19,13 @@ from typing import Any, Literal
 from blemish.documents import dataclass_from, read_json
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable, write_atomically
+from blemish.studio.child import ChildFiles
 from blemish.tracking import read_statistics
 
 Kind = Literal["run", "export", "report", "check", "train"]
 State = Literal["running", "finished", "failed", "stopped"]
 RESUMABLE = ("run", "train")
+STOPPED = (None, 130, 143, -2, -15, -9)  # exit codes of what was stopped or killed
 PATIENCE = 30  # seconds between SIGTERM and SIGKILL when the studio ends
 LOG_BYTES = 8000
 LAST = 400  # characters of a log that tell why a job failed
@@ -70,8 +72,10 @@ class Jobs:
     def __init__(self, out: Path) -> None:
         self.out, self.folder = out, out / "jobs"
         self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.starting = set[str]()
         self.watchers: dict[str, asyncio.Task[None]] = {}
-        self.known = {job.id: _ended(job) for job in self._stored()}
+        self.known = {job.id: job for job in self._stored()}
+        self.settle()
 
     async def start(
         self,
@@ -87,6 +91,7 @@ class Jobs:
         Raises:
             OptionError: Such a job is running already, or there are too many.
         """
+        self.settle()
         if len(self.known) >= MOST_JOBS:
             raise OptionError(
                 got=f"more than {MOST_JOBS} jobs",
@@ -119,18 +124,28 @@ class Jobs:
     def stop(self, id: str) -> BackgroundJob:
         """Ask a job to stop; it leaves whole files, can be resumed, and may take some seconds."""
         job, process = self.find(id), self.processes.get(id)
-        if process is not None and process.returncode is None:
+        if process is None and job.state == "running":
+            self._files(id).stop()
+        elif process is not None and process.returncode is None:
             process.terminate()
         return job
 
     async def close(self) -> None:
         """Stop all jobs."""
-        for id in self.processes:
+        for id in [job.id for job in self.known.values() if job.state == "running"]:
             self.stop(id)
         if self.watchers:
             await asyncio.wait(self.watchers.values(), timeout=PATIENCE)
         for process in self.processes.values():
             process.kill()
+
+    def settle(self) -> None:
+        """Note which processes of an earlier server have ended meanwhile."""
+        for job in [*self.known.values()]:
+            files = self._files(job.id)
+            ours = job.id in self.processes or job.id in self.starting
+            if job.state == "running" and not ours and not files.is_alive():
+                self._store(_ended(job, files.code(), _time_of(files.code_file, job.began)))
 
     def find(self, id: str) -> BackgroundJob:
         """A job.
@@ -138,6 +153,7 @@ class Jobs:
         Raises:
             DataError: There is none of that name.
         """
+        self.settle()
         if id not in self.known:
             raise DataError(
                 got=f"the job '{id[:40]}'", expected="one that exists", todo="Reload the page."
@@ -190,25 +206,29 @@ class Jobs:
     async def _launch(self, job: BackgroundJob) -> BackgroundJob:
         self._refuse_second(job)
         ensure_writable(self.folder)
+        self._files(job.id).clear()
+        self.starting.add(job.id)
         self._store(job)
+        try:
+            process = self.processes[job.id] = await self._begun(job)
+        finally:
+            self.starting.discard(job.id)
+        self.watchers[job.id] = asyncio.create_task(self._watch(job, process))
+        return job
+
+    async def _begun(self, job: BackgroundJob) -> asyncio.subprocess.Process:
         with self._log(job.id).open("ab") as log, self._out(job.id).open("wb") as out:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "blemish", *job.arguments),
+            return await asyncio.create_subprocess_exec(
+                *(*self._files(job.id).command(), *_left(job)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        self.processes[job.id] = process
-        self.watchers[job.id] = asyncio.create_task(self._watch(job, process))
-        return job
 
     async def _watch(self, job: BackgroundJob, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
-        stopped = code in (130, 143, -2, -15, -9)
-        state: State = "finished" if code == 0 else "stopped" if stopped else "failed"
-        seconds = job.seconds + time.time() - job.began
-        self._store(replace(job, state=state, code=code, seconds=seconds))
+        self._store(_ended(job, code, time.time()))
         del self.processes[job.id]
 
     def _refuse_second(self, job: BackgroundJob) -> None:
@@ -245,6 +265,9 @@ class Jobs:
                 )
         return found
 
+    def _files(self, id: str) -> ChildFiles:
+        return ChildFiles(self.folder, id)
+
     def _log(self, id: str) -> Path:
         return self.folder / f"{id}.log"
 
@@ -252,9 +275,29 @@ class Jobs:
         return self.folder / f"{id}.out"
 
 
-def _ended(job: BackgroundJob) -> BackgroundJob:
-    """A job of an earlier start; what was running then ended with it."""
-    return replace(job, state="stopped") if job.state == "running" else job
+def _ended(job: BackgroundJob, code: int | None, end: float) -> BackgroundJob:
+    """A job whose process has ended.
+
+    Args:
+        job: The job.
+        code: Exit code; None if the process was killed.
+        end: Time of the end, in seconds since 1970.
+    """
+    state: State = "finished" if code == 0 else "stopped" if code in STOPPED else "failed"
+    return replace(job, state=state, code=code, seconds=job.seconds + max(0, end - job.began))
+
+
+def _left(job: BackgroundJob) -> list[str]:
+    """Arguments of a job's command; a training that is resumed gets the minutes that are left."""
+    words = [*job.arguments]
+    if job.kind == "train" and "--minutes" in words:
+        left = max(1, job.total - job.seconds / 60)
+        words[words.index("--minutes") + 1] = f"{left:g}"
+    return words
+
+
+def _time_of(file: Path, usual: float) -> float:
+    return file.stat().st_mtime if file.is_file() else usual
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:

@@ -11,12 +11,13 @@ from threading import Lock
 from blemish.data.folder import pictures_in
 from blemish.decode import SUFFIXES, header
 from blemish.errors import DataError, OptionError
-from blemish.files import ensure_writable, replacing
+from blemish.files import ensure_writable, replacing, write_atomically
 from blemish.originals import read_original
 from blemish.pictures import read_picture, refuse_small
 from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, jpeg, reduced
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.request import Part
+from blemish.synthesis.synthesize import photograph_digest
 
 KEPT_OPEN = 3  # photographs; one of 64 million pixels takes half a gigabyte
 KEPT_SMALL = 512
@@ -34,13 +35,17 @@ class Opened:
         self.path, self.original = path, read_original(path)
         refuse_small(path, self.original.picture)
         self.part = Part(self.original.picture)
-        self.foreign: dict[str, bool] = {}
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         h, w = self.original.levels.shape[:2]
         return h, w
+
+    @cached_property
+    def digest(self) -> str:
+        """Name by its pixels, as manifests have it."""
+        return photograph_digest(self.original.picture)
 
     @cached_property
     def preview(self) -> bytes:
@@ -151,6 +156,12 @@ class Photographs:
                 async for chunk in chunks:
                     file.write(chunk)
             header(temporary)
+        return self.add(target, self.uploads.name)
+
+    def keep(self, name: str, data: bytes) -> ListedPhotograph:
+        """Store a picture that the studio has made, and list it."""
+        target = self._free(name)
+        write_atomically(target, data)
         return self.add(target, self.uploads.name)
 
     def _free(self, name: str) -> Path:

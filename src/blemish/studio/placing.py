@@ -4,7 +4,6 @@ Both take the same steps as `blemish synthesize`, so an item has the same bytes;
 leaves out what the page does not need, such as fingerprints.
 """
 
-import base64
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Bool
 
@@ -22,7 +20,7 @@ from blemish.errors import DataError
 from blemish.names import MaskKind
 from blemish.studio.drafts import Draft, Method
 from blemish.studio.photographs import Opened
-from blemish.studio.views import outline_points, quick_png
+from blemish.studio.views import changed_crop
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
@@ -67,13 +65,27 @@ class DraftPlacer:
         self.bundles, self.real, self.device = bundles, real, device
         self.synthesizer = lru_cache(4)(self._opened)
 
+    def bundle(self, name: str) -> Bundle:
+        """A bundle by its name.
+
+        Raises:
+            DataError: There is none of that name.
+        """
+        if name not in self.bundles:
+            raise DataError(
+                got=f"the bundle '{name[:80]}'",
+                expected=f"one of {', '.join(self.bundles)}",
+                todo="Choose one of them, or reload the page.",
+            )
+        return self.bundles[name]
+
     def about(self, name: str) -> dict[str, Any]:
         """What a bundle can draw.
 
         Raises:
             DataError: There is no such bundle.
         """
-        bundle = self._bundle(name)
+        bundle = self.bundle(name)
         methods = {"window": self._types(name, "window") if bundle.has(WINDOWS) else ()}
         methods["paste"] = () if self.real is None else self._types(name, "paste")
         kinds = ["scratch", "blob", "spots"]
@@ -127,7 +139,7 @@ class DraftPlacer:
             worker.prepare(one.kind)
         laid = worker.lay(order, draft.seed)
         found = _shown(opened, laid)
-        foreign = self._is_foreign(worker, opened, draft.bundle)
+        foreign = bool(worker.is_foreign(opened.original.picture, opened.digest))
         took = round(time.perf_counter() - start, 3)
         return {**found, "seed": draft.seed, "out_of_domain": foreign, "seconds": took}
 
@@ -156,34 +168,17 @@ class DraftPlacer:
         """Compute what a photograph and a bundle need before the first defect."""
         worker = self.synthesizer(name, method)
         _ = opened.part.mask
-        self._is_foreign(worker, opened, name)
+        worker.is_foreign(opened.original.picture, opened.digest)
 
     def _types(self, name: str, method: Method) -> tuple[str, ...]:
         return self.synthesizer(name, method).types
 
     def _opened(self, name: str, method: Method) -> Synthesizer:
-        bundle = self._bundle(name)
+        bundle = self.bundle(name)
         if method == "paste":
             options = SynthesisOptions(method="paste", real=self.real)
             return Synthesizer(None, options, device=self.device)
         return Synthesizer(bundle, SynthesisOptions(method="window"), device=self.device)
-
-    def _bundle(self, name: str) -> Bundle:
-        if name not in self.bundles:
-            raise DataError(
-                got=f"the bundle '{name[:80]}'",
-                expected=f"one of {', '.join(self.bundles)}",
-                todo="Choose one of them, or reload the page.",
-            )
-        return self.bundles[name]
-
-    def _is_foreign(self, worker: Synthesizer, opened: Opened, name: str) -> bool:
-        """Whether the photograph shows something else than the bundle's object; judged once."""
-        if worker.recognizer is None:
-            return False
-        if name not in opened.foreign:
-            opened.foreign[name] = worker.recognizer.is_foreign(opened.original.picture)
-        return opened.foreign[name]
 
 
 def command_of(row: dict[str, Any], folder: Path, bundles: dict[str, Bundle]) -> list[str]:
@@ -227,18 +222,11 @@ def _located(name: str, folder: Path) -> str:
 
 
 def _shown(opened: Opened, laid: Sequence[Laid]) -> dict[str, Any]:
-    label = np.any([one.made.carried.changed for one in laid], axis=0)
-    x, y, w, h = cv2.boundingRect(label.astype(np.uint8))
-    box = slice(y, y + h), slice(x, x + w)
-    final = laid[-1].made.carried.picture[box]
-    label = label[box] & (final != opened.original.picture[box]).any(axis=2)
+    where = np.any([one.made.carried.changed for one in laid], axis=0)
     reasons = list(dict.fromkeys(reason for one in laid for reason in one.reasons))
     return {
-        "box": [x, y, w, h],
-        "crop": base64.b64encode(quick_png(final)).decode() if w else "",
-        "outlines": outline_points(label, x, y) if w else [],
-        "area": int(label.sum()),
-        "reasons": reasons if w else ["nothing changed"],
+        **changed_crop(opened.original.picture, laid[-1].made.carried.picture, where),
+        "reasons": reasons if where.any() else ["nothing changed"],
         "defects": [{"type": one.order.kind, "scores": _scores(one)} for one in laid],
     }
 

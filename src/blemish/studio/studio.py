@@ -9,6 +9,7 @@ from blemish.data.folder import DefectFolder, folders_in
 from blemish.errors import DataError
 from blemish.studio.collection import Collection
 from blemish.studio.drafts import Session
+from blemish.studio.editing import Editing
 from blemish.studio.jobs import Jobs
 from blemish.studio.photographs import Photographs
 from blemish.studio.places import Places
@@ -71,6 +72,11 @@ class Studio:
     def placer(self) -> DraftPlacer:
         """Bundles at work."""
         return DraftPlacer(self.bundles(), self.real, self.device)
+
+    @cached_property
+    def editing(self) -> Editing:
+        """Edits and repairs."""
+        return Editing(self.placer, self.photographs, self.worker, self.places.out)
 
     @cached_property
     def real(self) -> Path | None:

@@ -1,5 +1,8 @@
 """What the browser is shown of pictures: reduced ones, and cut-outs at their own pixels."""
 
+import base64
+from typing import Any
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -60,6 +63,30 @@ def outline_points(mask: Bool[np.ndarray, "h w"], left: int, top: int) -> list[l
         mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top)
     )
     return [one[:, 0].tolist() for one in found]
+
+
+def changed_crop(before: Picture, after: Picture, where: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
+    """What a page needs of a changed photograph: the box of a mask, its pixels, and what differs.
+
+    Args:
+        before: Photograph.
+        after: The same with a change.
+        where: Mask that holds all that differs.
+    """
+    x, y, w, h = cv2.boundingRect(where.astype(np.uint8))
+    box = slice(y, y + h), slice(x, x + w)
+    differs = where[box] & (after[box] != before[box]).any(axis=2)
+    return {
+        "box": [x, y, w, h],
+        "crop": base64_png(after[box]) if w else "",
+        "outlines": outline_points(differs, x, y) if w else [],
+        "area": int(differs.sum()),
+    }
+
+
+def base64_png(picture: Picture) -> str:
+    """A picture as a PNG within JSON."""
+    return base64.b64encode(quick_png(picture)).decode()
 
 
 def _encoded(suffix: str, picture: Picture, options: list[int]) -> bytes:

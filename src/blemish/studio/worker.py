@@ -1,14 +1,22 @@
-"""Worker of the studio: one thread does all that computes, and the latest request wins."""
+"""Worker of the studio: one thing is computed at a time, and the latest request wins.
+
+Short work is done in the order of its arrival. Long work, such as the search of an inversion, has a
+thread of its own and pauses between its steps, so that short work need not wait for its end.
+"""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import count
+from threading import Lock
 from typing import TypeVar
 
 T = TypeVar("T")
+Pause = Callable[[], None]
 MOST_WAITING = 32
+BREATH = 0.002  # seconds between looks at whether short work is still waiting
 
 
 class SupersededError(Exception):
@@ -20,12 +28,12 @@ class BusyError(Exception):
 
 
 class Worker:
-    """A thread, and what waits for it in the order of arrival."""
+    """Two threads of which one at a time computes, and what waits for them."""
 
     def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1, "studio")
+        self.pool, self.long = ThreadPoolExecutor(1, "studio"), ThreadPoolExecutor(1, "long")
         self.tickets, self.newest = count(), dict[str, int]()
-        self.waiting = 0
+        self.waiting, self.turn, self.closing = 0, Lock(), False
 
     async def latest(self, lane: str, work: Callable[[], T]) -> T:
         """Do work unless a later request comes before it has begun.
@@ -38,11 +46,10 @@ class Worker:
             SupersededError: A later request has come.
             BusyError: Too much is waiting.
         """
-        ticket = self.newest[lane] = next(self.tickets)
+        check = self._ticket(lane)
 
         def unless_superseded() -> T:
-            if self.newest[lane] != ticket:
-                raise SupersededError
+            check()
             return work()
 
         return await self.do(unless_superseded)
@@ -57,11 +64,55 @@ class Worker:
             raise BusyError
         self.waiting += 1
         try:
-            loop, context = asyncio.get_running_loop(), copy_context()
-            return await loop.run_in_executor(self.pool, context.run, work)
+            return await self._in(self.pool, work)
         finally:
             self.waiting -= 1
 
+    async def search(self, lane: str, work: Callable[[Pause], T]) -> T:
+        """Do long work, which ends early where a later request comes.
+
+        Args:
+            lane: As in `latest`.
+            work: Function to call; it calls its argument between steps, where short work is let in.
+
+        Raises:
+            SupersededError: A later request has come, or the studio ends.
+        """
+        check = self._ticket(lane)
+
+        def pause() -> None:
+            check()
+            while self.waiting and not self.closing:
+                self.turn.release()
+                time.sleep(BREATH)
+                self.turn.acquire()
+
+        def paused() -> T:
+            check()
+            return work(pause)
+
+        return await self._in(self.long, paused)
+
     def close(self) -> None:
         """Let the work that is under way end."""
+        self.closing = True
         self.pool.shutdown(wait=True)
+        self.long.shutdown(wait=True)
+
+    def _ticket(self, lane: str) -> Pause:
+        """Function that raises a SupersededError once a later request of this kind has come."""
+        ticket = self.newest[lane] = next(self.tickets)
+
+        def check() -> None:
+            if self.newest[lane] != ticket or self.closing:
+                raise SupersededError
+
+        return check
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        def alone() -> T:
+            with self.turn:
+                return work()
+
+        loop, context = asyncio.get_running_loop(), copy_context()
+        return await loop.run_in_executor(pool, context.run, alone)

@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
@@ -173,6 +173,19 @@ class Synthesizer:
             return mark("compositeWithTrainedAlgorithmicMedia", digest)
         return mark("compositeCapture", None)
 
+    def is_foreign(self, picture: UInt8[np.ndarray, "h w 3"], photograph: str) -> bool | None:
+        """Whether a photograph shows something else than the part; None where nobody knows.
+
+        Args:
+            picture: The photograph.
+            photograph: Its digest; the same one is judged once.
+        """
+        if self.recognizer is None:
+            return None
+        if photograph not in self.foreign:
+            self.foreign[photograph] = self.recognizer.is_foreign(picture)
+        return self.foreign[photograph]
+
     def record(self) -> dict[str, Any]:
         """Options that items depend on, as JSON values."""
         known = record_of(self.options) | {"way": self.method} | self.way.record()
@@ -195,7 +208,7 @@ class Synthesizer:
         if len(laid) == 1:
             known, judged = laid[0].measured, laid[0].judged
         several = len({one.order.kind for one in laid}) > 1
-        photograph = hashlib.sha256(order.picture.tobytes()).hexdigest()[:16]
+        photograph = photograph_digest(order.picture)
         return SyntheticItem(
             name=self.name(order, seed),
             kind=order.item_kind,
@@ -234,11 +247,9 @@ class Synthesizer:
             order: Request.
             photograph: Digest of its photograph, which is judged once.
         """
-        if order.generated or self.recognizer is None:
+        foreign = None if order.generated else self.is_foreign(order.picture, photograph)
+        if foreign is None:
             return {}
-        if photograph not in self.foreign:
-            self.foreign[photograph] = self.recognizer.is_foreign(order.picture)
-        foreign = self.foreign[photograph]
         if foreign:
             note(
                 f"{order.normal} is out of domain: it shows something else than the part that the "
@@ -327,6 +338,11 @@ def _relative(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         if path.is_relative_to(here):
             found[key] = path.relative_to(here).as_posix()
     return found
+
+
+def photograph_digest(picture: UInt8[np.ndarray, "h w 3"]) -> str:
+    """Name of a photograph by its pixels."""
+    return hashlib.sha256(picture.tobytes()).hexdigest()[:16]
 
 
 def _numbered(types: tuple[str, ...]) -> dict[str, str]:

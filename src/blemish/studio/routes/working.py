@@ -34,6 +34,7 @@ class SetWish:
 async def jobs(request: Request) -> Response:
     """All jobs, the newest first."""
     found = studio_of(request).jobs
+    found.settle()
     known = sorted(found.known.values(), key=lambda job: -job.began)
     return json_answer([found.about(job) for job in known])
 

@@ -41,6 +41,11 @@ export async function bitmap(path) {
   return createImageBitmap(await response.blob());
 }
 
+/** A picture from an answer in JSON. */
+export function pngOf(base64) {
+  return new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/png" });
+}
+
 /** Do something that may fail for a reason that the user should read. */
 export async function attempt(work) {
   try {

@@ -52,6 +52,12 @@ export function field(title, ...controls) {
   return h("label", { class: "field" }, h("span", {}, title), h("span", { class: "row" }, ...controls));
 }
 
+/** An element that takes the room that is left in its row. */
+export function grow(element) {
+  element.classList.add("grow");
+  return element;
+}
+
 export function options(select, entries, chosen) {
   select.replaceChildren(...entries.map(([value, text]) => h("option", { value }, text)));
   if (entries.some(([value]) => value === chosen)) select.value = chosen;

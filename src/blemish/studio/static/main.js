@@ -2,6 +2,7 @@
 
 import { get, attempt } from "./api.js";
 import { collectView } from "./collect.js";
+import { editView } from "./edit.js";
 import { h, iconButton } from "./dom.js";
 import { switchLanguage, t } from "./i18n.js";
 import { Jobs } from "./jobs.js";
@@ -9,9 +10,10 @@ import { placeView } from "./place.js";
 import { trainView } from "./train.js";
 
 // A view is a function of what all share; it returns its element, and what to do when it is shown.
-// A further part of the job, such as editing and repair, is a line here and a file of its own.
+// A further part of the job is a line here and a file of its own.
 const VIEWS = [
   ["place", placeView],
+  ["edit", editView],
   ["collect", collectView],
   ["train", trainView],
 ];

@@ -1,14 +1,15 @@
 // Several defects under one mask, side by side.
 
-import { attempt, post } from "./api.js";
+import { attempt, pngOf } from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
 const SIDE = 188;
 
 export class Variants {
-  constructor(strip, choose) {
-    Object.assign(this, { strip, choose, turn: 0 });
+  /** @param ask function of a photograph and a draft that returns what the server shows; @param choose function of the seed. */
+  constructor(strip, ask, choose) {
+    Object.assign(this, { strip, ask, choose, turn: 0 });
   }
 
   clear() {
@@ -27,7 +28,7 @@ export class Variants {
       const seed = draft.seed + k, canvas = h("canvas", { width: SIDE, height: SIDE });
       const button = h("button", { type: "button", class: "variant", "aria-pressed": `${k === 0}`, onclick: () => this.#chosen(button, seed) }, canvas, h("span", { class: "number" }, t("seed_n", { n: seed })));
       this.strip.append(button);
-      const found = await attempt(() => post(`/api/photographs/${photograph.id}/place?variant`, { ...draft, seed }));
+      const found = await attempt(() => this.ask(photograph, { ...draft, seed }));
       if (found?.crop && turn === this.turn) await draw(canvas, photograph, preview, found);
     }
   }
@@ -42,7 +43,7 @@ export class Variants {
 
 /** The surroundings of the defect. */
 async function draw(canvas, { width, height }, preview, { box, crop }) {
-  const picture = await createImageBitmap(new Blob([Uint8Array.from(atob(crop), (c) => c.charCodeAt(0))], { type: "image/png" }));
+  const picture = await createImageBitmap(pngOf(crop));
   const [x, y, w, h] = box, side = Math.min(Math.max(1.6 * Math.max(w, h), 48), width, height);
   const left = Math.min(Math.max(0, x + w / 2 - side / 2), width - side), top = Math.min(Math.max(0, y + h / 2 - side / 2), height - side);
   const c = canvas.getContext("2d"), scale = SIDE / side;
