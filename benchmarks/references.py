@@ -57,7 +57,7 @@ def main(
     rows, cells = {name: [] for name in names}, []
     with TemporaryDirectory() as place:
         for seed in range(masks):
-            files = draw_scene(first.generator, Path(place), seed)
+            files = draw_scene(first.networks.generator, Path(place), seed)
             order = read_order(*files, defect, first.types)
             made = {name: worker.make(order, seed) for name, worker in workers.items()}
             cells += _cells(order, made)

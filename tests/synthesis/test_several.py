@@ -123,7 +123,7 @@ def test_names_tell_requests_apart(bundle: Bundle, place: Path) -> None:
     by, order = worker(bundle, "window", place), both(place)
     swapped = replace(order.defects[1], also=(order.defects[0],))
     requests = [order, swapped, *order.defects]
-    assert len({by.name(request, 0) for request in requests}) == len(requests)
+    assert len({by.items.name(request, 0) for request in requests}) == len(requests)
 
 
 @pytest.mark.parametrize(

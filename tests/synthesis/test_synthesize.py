@@ -251,18 +251,18 @@ def test_what_a_user_removed_stays_removed(make: Make) -> None:
 
 
 def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Request) -> None:
-    name = worker.name(order, 0)
+    name = worker.items.name(order, 0)
     assert name.startswith("nut_")
-    assert Synthesizer(bundle, approach()).name(order, 0) == name
+    assert Synthesizer(bundle, approach()).items.name(order, 0) == name
     elsewhere = replace(order, normal=Path("/other/nut.png"), mask=Path("x.png"))
-    assert worker.name(elsewhere, 0) == name
+    assert worker.items.name(elsewhere, 0) == name
     requested = np.roll(order.requested, 2, axis=0)
     others = [
-        worker.name(order, 1),
-        worker.name(replace(order, kind="crack"), 0),
-        worker.name(replace(order, requested=requested), 0),
-        Synthesizer(bundle, approach("codes")).name(order, 0),
-        Synthesizer(bundle, approach(steps=3)).name(order, 0),
+        worker.items.name(order, 1),
+        worker.items.name(replace(order, kind="crack"), 0),
+        worker.items.name(replace(order, requested=requested), 0),
+        Synthesizer(bundle, approach("codes")).items.name(order, 0),
+        Synthesizer(bundle, approach(steps=3)).items.name(order, 0),
     ]
     assert len({name, *others}) == 6
 
@@ -302,7 +302,7 @@ def test_progress_is_told(worker: Synthesizer, order: Request, tmp_path: Path) -
     synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, tell=heard.append)
     assert heard[0] == "inverting, 0%"
     assert [words for words in heard if words.startswith("made")] == [
-        f"made {worker.name(order, seed)}" for seed in (0, 1)
+        f"made {worker.items.name(order, seed)}" for seed in (0, 1)
     ]
 
 
@@ -534,7 +534,7 @@ def test_label_of_a_window_covers_the_mask_and_nothing_beyond_its_reach(
 def test_a_window_inverts_nothing(whole: Bundle, order: Request) -> None:
     by = Synthesizer(whole, placed("window"))
     assert by.invert(order) is None
-    assert not by.record()["invert"]
+    assert not by.items.record()["invert"]
 
 
 @pytest.mark.parametrize(

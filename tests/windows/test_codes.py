@@ -151,10 +151,10 @@ def test_random_codes_are_their_seeds_and_keep_no_latents(bundle: Bundle, place:
 def test_another_real_defect_gives_another_item(bundle: Bundle, place: Path) -> None:
     order = read_order(place / "nut.png", place / "where.png", TYPES[0], TYPES)
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
-    before = Synthesizer(bundle, options).name(order, 0)
+    before = Synthesizer(bundle, options).items.name(order, 0)
     real = read_picture(place / "real.png")
     write_picture(place / "real.png", 255 - real)
-    assert Synthesizer(bundle, options).name(order, 0) != before
+    assert Synthesizer(bundle, options).items.name(order, 0) != before
 
 
 def test_recipe_takes_a_real_defect(bundle: Bundle, place: Path) -> None:

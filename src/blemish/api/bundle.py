@@ -227,7 +227,7 @@ def _order(
 ) -> Request:
     original = original_of(photo)
     if mask is None:
-        learned = worker.masks if plan.mask_kind == "learned" else None
+        learned = worker.networks.masks if plan.mask_kind == "learned" else None
         requested = drawn_on(Part(original.picture), plan, kind, seed, learned)
         off_part = None
     else:

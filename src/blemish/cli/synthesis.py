@@ -80,7 +80,7 @@ def synthesize(
     for kind in defect:
         worker.prepare(kind)
     if not mask:
-        learned = worker.masks if options.mask_kind == "learned" else None
+        learned = worker.networks.masks if options.mask_kind == "learned" else None
         place = {"seed": seed, "folder": out / "drawn", "learned": learned}
         orders = [draw_together(normal, options, defect, **place, **known)]
     dataset = Dataset(out)
@@ -163,9 +163,9 @@ def demo(
     rows: list[dict[str, Any]] = []
     with carried_on(), alone(out), Progress("placing", parts * count) as progress:
         for index in range(parts):
-            place = (out / "parts", seed + index, worker.windows)
-            mark = worker.mark(generated=True)
-            files = draw_scene(worker.generator, *place, masked=masked, mark=mark)
+            place = (out / "parts", seed + index, worker.networks.windows)
+            mark = worker.items.mark(generated=True)
+            files = draw_scene(worker.networks.generator, *place, masked=masked, mark=mark)
             order = replace(read_order(*files, worker.types[0], worker.types), generated=True)
             rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
             progress.step((index + 1) * count - 1)
@@ -182,9 +182,10 @@ def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int
     from blemish.synthesis.masks.draw import learned_mask
     from blemish.synthesis.masks.learned import NETWORK
 
-    if worker.bundle is None or not worker.bundle.has(NETWORK) or kind not in worker.masks.types:
+    masks = worker.networks.masks if worker.bundle and worker.bundle.has(NETWORK) else None
+    if masks is None or kind not in masks.types:
         return draw_demo_mask
-    return lambda picture, seed: learned_mask(worker.masks, picture, kind, seed)
+    return lambda picture, seed: learned_mask(masks, picture, kind, seed)
 
 
 def _line(out: Path, row: dict[str, Any]) -> str:

@@ -15,9 +15,9 @@ from blemish.files import ensure_writable, replacing, write_atomically
 from blemish.originals import read_original
 from blemish.pictures import read_picture, refuse_small
 from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, jpeg, reduced
+from blemish.synthesis.assemble import photograph_digest
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.request import Part
-from blemish.synthesis.synthesize import photograph_digest
 
 KEPT_OPEN = 3  # photographs; one of 64 million pixels takes half a gigabyte
 KEPT_SMALL = 512

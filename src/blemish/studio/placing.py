@@ -139,7 +139,7 @@ class DraftPlacer:
             worker.prepare(one.kind)
         laid = worker.lay(order, draft.seed)
         found = _shown(opened, laid)
-        foreign = bool(worker.is_foreign(opened.original.picture, opened.digest))
+        foreign = bool(worker.networks.is_foreign(opened.original.picture, opened.digest))
         took = round(time.perf_counter() - start, 3)
         return {**found, "seed": draft.seed, "out_of_domain": foreign, "seconds": took}
 
@@ -161,14 +161,14 @@ class DraftPlacer:
         area: dict[str, Any] = {} if wish.area is None else {"area": wish.area}
         real = self.real if wish.kind == "real" else None
         options = SynthesisOptions(mask_kind=wish.kind, real=real, **area)
-        learned = worker.masks if wish.kind == "learned" else None
+        learned = worker.networks.masks if wish.kind == "learned" else None
         return drawn_on(opened.part, options, wish.type, wish.seed, learned)
 
     def warm_up(self, opened: Opened, name: str, method: Method) -> None:
         """Compute what a photograph and a bundle need before the first defect."""
         worker = self.synthesizer(name, method)
         _ = opened.part.mask
-        worker.is_foreign(opened.original.picture, opened.digest)
+        worker.networks.is_foreign(opened.original.picture, opened.digest)
 
     def _types(self, name: str, method: Method) -> tuple[str, ...]:
         return self.synthesizer(name, method).types

@@ -50,9 +50,10 @@ FINE_256 = replace(FINE_128, resolution=256)
 # Parts that look alike, in a fixed place: a critic on pretrained features recognises any tint of
 # theirs, so it comes late, learns slowly and sees blurred and shifted pictures at first, while the
 # generator goes on reconstructing photographs.
+PATIENT = ProjectedConfig(learning_rate=5e-5, shift_by=0.1, blur_px=2, blur_kimg=8)
 ALIKE = GeneratorTraining(
     symmetries=Symmetries(shift=True, shift_by=0.01),
-    critic=ProjectedConfig(learning_rate=5e-5, shift_by=0.1, blur_px=2, blur_kimg=8),
+    critic=PATIENT,
     standardise=True,
     warm_steps=1000,
     reconstruction=50,
@@ -121,7 +122,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "bottle-256": Preset(  # grown from bottle-fine-128
         shape=FINE_256,
-        training=replace(ALIKE, reconstruction=0, grown_steps=200),
+        training=replace(
+            ALIKE, critic=replace(PATIENT, blur_kimg=3), reconstruction=0, grown_steps=20
+        ),
         placements=RING,
     ),
     "tiny-16": Preset(  # too small for anything but a test of the whole chain within seconds

@@ -168,7 +168,9 @@ def _foreign(request: Request, name: str) -> dict[str, bool]:
     """Whether a photograph shows something else than the bundle's object."""
     studio, id = studio_of(request), request.path_params["id"]
     opened, worker = studio.photographs.opened(id), studio.placer.synthesizer(name, "window")
-    return {"out_of_domain": bool(worker.is_foreign(opened.original.picture, opened.digest))}
+    return {
+        "out_of_domain": bool(worker.networks.is_foreign(opened.original.picture, opened.digest))
+    }
 
 
 ROUTES = [

@@ -109,7 +109,7 @@ class Workplace:
             seed=task.mask_seed,
             folder=self.root / "drawn",
             strength=task.strength,
-            learned=synthesizer.masks if task.options.mask_kind == "learned" else None,
+            learned=synthesizer.networks.masks if task.options.mask_kind == "learned" else None,
         )
 
     def _photograph(self, task: Task, synthesizer: Synthesizer) -> Path:
@@ -119,9 +119,9 @@ class Workplace:
         path = self.root / task.photograph.name
         if not path.exists():
             ensure_writable(path.parent)
-            seed, windows = task.photograph.seed, synthesizer.windows
-            mark = synthesizer.mark(generated=True)
-            write_part(path, draw_part(synthesizer.generator, seed, windows), mark)
+            seed, windows = task.photograph.seed, synthesizer.networks.windows
+            mark = synthesizer.items.mark(generated=True)
+            write_part(path, draw_part(synthesizer.networks.generator, seed, windows), mark)
         return path
 
     def reason(self, error: Exception, task: Task) -> str:

@@ -121,7 +121,7 @@ class Recipe:
                     _refuse_unknown(kind, made.types)
                     made.prepare(kind)
                     if options.mask_kind == "learned":
-                        made.masks.index(kind)
+                        made.networks.masks.index(kind)
                     if options.mask_kind == "real" and options.real is not None:
                         read_real_masks(options.real, kind, first_third=options.first_third)
 
