@@ -384,7 +384,7 @@ def test_of_many_rows_few_are_held(dataset: Dataset, reader: str) -> None:
     row = dataset.add(item())
     line = json.dumps({**row, "note": "x" * 10_000}) + "\n"
     with dataset.manifest.open("a") as file:
-        file.writelines(line for _ in range(2_500))
+        file.writelines(line for _ in range(800))
     READERS[reader](dataset)
     tracemalloc.start()
     try:
