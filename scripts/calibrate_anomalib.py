@@ -4,23 +4,18 @@ scripts/calibrate-anomalib calls it in an environment of anomalib's. Prints a ta
 """
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision_operators  # noqa: F401  (first, so that torchvision can be imported)
-from anomalib.data import Folder
 from anomalib.data.utils.generators.perlin import PerlinAnomalyGenerator
-from anomalib.engine import Engine
-from anomalib.models import Patchcore
-from anomalib.pre_processing import PreProcessor
+from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 from lightning import seed_everything
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torchvision.transforms.v2 import Resize
 
 from blemish.data import DefectFolder
 from blemish.efficientnet import load_lite0
@@ -28,7 +23,8 @@ from blemish.torch import AddDefect
 
 SIDE = 256
 LEARNT = 0.75  # share of train/good that the detector learns; thresholds are set with the rest
-EACH = 4  # defects of a kind on each photograph of the rest
+DEFECTS = 28  # of a kind, or one on each photograph of the rest if there are more
+PATCHES = 2000  # that PatchCore compares with
 SEEDS = range(5)
 LAYERS = {"layer2": "stride8", "layer3": "stride16"}
 
@@ -60,39 +56,17 @@ def small(images: Iterable[Tensor]) -> list[Tensor]:
     return [interpolate(one[None], size, mode="bilinear", antialias=True)[0] for one in images]
 
 
-def detector(files: Sequence[Path]) -> Patchcore:
-    """PatchCore that has learnt these photographs of good parts; its scores are not normalised."""
-    model = Patchcore(
-        backbone="resnet18",
-        layers=[*LAYERS],
-        pre_trained=False,
-        pre_processor=PreProcessor(Resize((SIDE, SIDE), antialias=True)),
-        post_processor=False,
-        evaluator=False,
-        visualizer=False,
-    )
-    model.model.feature_extractor = Lite0()
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "good").mkdir()
-        for file in files:
-            (Path(folder) / "good" / file.name).symlink_to(file)
-        module = Folder(
-            name="parts",
-            root=folder,
-            normal_dir="good",
-            test_split_mode="none",
-            val_split_mode="none",
-            train_batch_size=4,
-            num_workers=0,
-        )
-        Engine(default_root_dir=folder, logger=False, accelerator="cpu").fit(
-            model=model, datamodule=module
-        )
+def detector(images: Sequence[Tensor]) -> PatchcoreModel:
+    """PatchCore that has learnt these good parts; its scores are not normalised."""
+    model = PatchcoreModel([*LAYERS], backbone="resnet18", pre_trained=False)
+    model.feature_extractor = Lite0()
+    patches = sum(len(model.train()(image[None])) for image in images)
+    model.subsample_embedding(min(1, PATCHES / patches))
     return model.eval()
 
 
 @torch.no_grad()
-def scores(model: Patchcore, images: Iterable[Tensor]) -> np.ndarray:
+def scores(model: PatchcoreModel, images: Iterable[Tensor]) -> np.ndarray:
     """Anomaly score of each image."""
     return np.array([float(model(image[None]).pred_score.reshape(-1)[0]) for image in images])
 
@@ -116,15 +90,20 @@ def auroc(good: np.ndarray, bad: np.ndarray) -> float:
     return float(higher.mean())
 
 
+def several(images: Sequence[Tensor]) -> list[Tensor]:
+    """Each photograph as often as defects are laid on it."""
+    return [image for image in images for _ in range(max(1, DEFECTS // len(images)))]
+
+
 def perlin(images: Sequence[Tensor]) -> list[Tensor]:
     """Anomalies of anomalib's own generator, at the detector's size as in its training."""
     add = PerlinAnomalyGenerator(probability=1.0)
-    return [add(image)[0] for image in small(images) for _ in range(EACH)]
+    return [add(image)[0] for image in small(several(images))]
 
 
 def blemish(add: AddDefect) -> Defects:
     """Defects of Blemish, at the photograph's own size."""
-    return lambda images: small(add(image)[0] for image in images for _ in range(EACH))
+    return lambda images: small(add(image)[0] for image in several(images))
 
 
 def row(name: str, thresholds: Sequence[float], good: np.ndarray, bad: np.ndarray) -> str:
@@ -141,7 +120,7 @@ def main(data: Path, bundle: Path) -> None:
     thirds = [folder.thirds(kind) for kind in folder.types]
     good = [photo.path for photo in folder.good_to_learn(everything=False)]
     learnt = good[: int(LEARNT * len(good))]
-    model, rest = detector(learnt), pictures(good[len(learnt) :])
+    model, rest = detector(small(pictures(learnt))), pictures(good[len(learnt) :])
     real = {"real": data, "first_third": True, "mask_kind": "real"}
     ways: dict[str, Defects] = {
         "Perlin, as anomalib makes them": perlin,
@@ -167,8 +146,7 @@ def main(data: Path, bundle: Path) -> None:
         for seed in SEEDS:
             seed_everything(seed)
             thresholds.append(best(calm, scores(model, defects(rest))))
-        number = EACH * len(rest)
-        print(row(f"{name} ({number})", thresholds, tested, others), flush=True)
+        print(row(f"{name} ({len(several(rest))})", thresholds, tested, others), flush=True)
     print(row(f"real, first third ({len(first)})", [best(calm, first)], tested, others))
     print(row("the held-out photographs themselves", [best(tested, others)], tested, others))
 
