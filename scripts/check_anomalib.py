@@ -1,5 +1,6 @@
 """Reads a folder in MVTec AD's layout as anomalib does, in two ways, and trains on each.
 
+Then DRAEM is trained with defects of Blemish in place of those that anomalib makes of Perlin noise.
 scripts/check-anomalib calls it in an environment of anomalib's: `check_anomalib.py FOLDER`.
 anomalib pairs pictures with masks by their order alone, hence the comparison of each mask with
 its file.
@@ -15,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torchvision_operators  # noqa: F401  (first, so that torchvision can be imported)
 from anomalib.data import AnomalibDataModule, Folder, ImageItem, MVTecAD
 from anomalib.data.datasets.base import AnomalibDataset
 from anomalib.engine import Engine
-from anomalib.models import Fastflow
+from anomalib.models import AnomalibModule, Draem, Fastflow
 from lightning import seed_everything
 from PIL import Image
+
+from blemish.torch import AddDefect
 
 SMALL: dict[str, Any] = {"train_batch_size": 2, "eval_batch_size": 2, "num_workers": 0, "seed": 0}
 
@@ -69,22 +74,26 @@ def compare_masks(data: AnomalibDataset, root: Path) -> None:
         assert bool(item.gt_label) == wanted.any(), f"another label for {picture}"
 
 
-def train(module: AnomalibDataModule, work: str) -> Mapping[str, float]:
-    """One epoch, then anomalib's own test, whose figures are returned.
-
-    Without trained weights, so that nothing is downloaded: it shall run, not detect.
-    """
-    seed_everything(0, verbose=False)
-    model = Fastflow(pre_trained=False, flow_steps=2, visualizer=False)
+def engine(work: str, **limits: Any) -> Engine:
+    """An engine for one epoch on the CPU, which draws and logs nothing."""
     quiet: dict[str, Any] = {
         "logger": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    engine = Engine(default_root_dir=work, accelerator="cpu", devices=1, max_epochs=1, **quiet)
-    engine.fit(model=model, datamodule=module)
-    assert engine.trainer.current_epoch == 1, f"{engine.trainer.current_epoch} epochs, not one"
-    (figures,) = engine.test(model=model, datamodule=module, verbose=False)
+    return Engine(
+        default_root_dir=work, accelerator="cpu", devices=1, max_epochs=1, **quiet, **limits
+    )
+
+
+def train(model: AnomalibModule, module: AnomalibDataModule, work: str) -> Mapping[str, float]:
+    """One epoch, then anomalib's own test, whose figures are returned."""
+    seed_everything(0, verbose=False)
+    trainer = engine(work)
+    trainer.fit(model=model, datamodule=module)
+    epochs = trainer.trainer.current_epoch
+    assert epochs == 1, f"{epochs} epochs, not one"
+    (figures,) = trainer.test(model=model, datamodule=module, verbose=False)
     assert figures and all(map(isfinite, figures.values())), f"no figures to compare: {figures}"
     return figures
 
@@ -96,7 +105,9 @@ def check(module: AnomalibDataModule, root: Path) -> str:
     compare_pictures(module, root)
     compare_masks(module.test_data, root)
     with tempfile.TemporaryDirectory() as work:
-        figures = train(module, work)
+        # Without trained weights, so that nothing is downloaded: it is to run, not to detect.
+        model = Fastflow(pre_trained=False, flow_steps=2, visualizer=False)
+        figures = train(model, module, work)
     told = ", ".join(f"{name} {value:.2f}" for name, value in figures.items())
     return (
         f"{type(module).__name__}: {len(module.train_data)} pictures to train on and "
@@ -105,11 +116,51 @@ def check(module: AnomalibDataModule, root: Path) -> str:
     )
 
 
+class Watched(torch.nn.Module):
+    """Defects of Blemish, and how many pixels they have marked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add = AddDefect("hazelnut", probability=1)
+        self.marked: list[float] = []
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images with a defect on each, and masks."""
+        changed, masks = self.add(images)
+        assert changed.shape == images.shape and masks.shape == images[:, :1].shape
+        assert not ((changed != images).any(1, keepdim=True) & (masks == 0)).any()
+        self.marked += masks.mean((1, 2, 3)).tolist()
+        return changed, masks
+
+
+def drop_in(root: Path) -> str:
+    """DRAEM, two steps of which learn from defects of Blemish."""
+    seed_everything(0, verbose=False)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as work:
+        model = Draem(dtd_dir=work, visualizer=False)  # a folder, so that no textures are fetched
+        model.augmenter = Watched()
+        before = [weight.clone() for weight in model.model.parameters()]
+        engine(work, limit_train_batches=2, limit_val_batches=0).fit(
+            model=model, datamodule=as_mvtec_ad(root)
+        )
+    after = zip(before, model.model.parameters(), strict=True)
+    assert all(weight.isfinite().all() for weight in model.model.parameters()), "weights overflow"
+    assert any(not torch.equal(old, new) for old, new in after), "nothing is learnt"
+    marked = model.augmenter.marked
+    assert len(marked) == 4 and min(marked) > 0, f"images without a defect: {marked}"
+    return (
+        f"Draem: {len(marked)} images with defects of Blemish on {min(marked):.1%} to "
+        f"{max(marked):.1%} of their pixels, in {time.perf_counter() - start:.0f} s"
+    )
+
+
 def main(root: Path) -> None:
-    """Both ways; an assertion that fails says what anomalib sees otherwise than we do."""
+    """All three; an assertion that fails says what anomalib sees otherwise than we do."""
     print(*(f"{name} {version(name)}" for name in ("anomalib", "torch", "torchvision")), sep=", ")
     for read in (as_mvtec_ad, as_folder):
         print(check(read(root), root), flush=True)
+    print(drop_in(root), flush=True)
 
 
 if __name__ == "__main__":

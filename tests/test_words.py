@@ -77,7 +77,7 @@ def shown(text: str) -> Iterator[str]:
     """Commands in a document's shell blocks and in its running text."""
     for language, block in FENCE.findall(text):
         if language == "sh":
-            yield from re.findall(r"^blemish .+$", block, re.MULTILINE)
+            yield from re.findall(r"^(?:\w+=\S+ )*(blemish .+)$", block, re.MULTILINE)
     yield from CODE.findall(FENCE.sub("", text))
 
 

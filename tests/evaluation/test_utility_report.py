@@ -89,11 +89,11 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(props: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """All arms under two seeds, for sixteen steps each: report, folder and progress."""
+    """All arms under two seeds, for four steps each: report, folder and progress."""
     heard: list[int] = []
     out = tmp_path_factory.mktemp("whole")
     plan = UtilityOptions(
-        real=props / "real", synthetic=props / "made", **{**TINY, "seeds": 2, "steps": 16}
+        real=props / "real", synthetic=props / "made", **{**TINY, "seeds": 2, "steps": 4}
     )
     torch.set_num_threads(1)
     return report(prepare_utility(plan), out, CPU, heard.append), out, heard
@@ -153,14 +153,14 @@ def test_counts_and_options_are_told(whole: Whole) -> None:
     one = {"learnt": 2, "tested": 4, "made": 6}
     assert found["counts"]["types"] == {"crack": one, "print": one}
     options = {name: found["options"][name] for name in ("seeds", "steps", "batch", "size")}
-    assert options == {"seeds": 2, "steps": 16, "batch": 4, "size": 32}
+    assert options == {"seeds": 2, "steps": 4, "batch": 4, "size": 32}
     assert found["options"]["augment"]["rotate"] and found["options"]["learning_rate"] > 0
     assert found["parameters"]["segmenter"] > 4e5
     assert "1 thread," in found["machine"] and re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
 
 
 def test_progress_never_goes_back_and_reaches_the_end(whole: Whole) -> None:
-    assert whole[2] == [*range(1, 4 * 2 * 16 + 1)]
+    assert whole[2] == [*range(1, 4 * 2 * 4 + 1)]
 
 
 def test_the_file_holds_what_is_returned(whole: Whole) -> None:
@@ -212,7 +212,7 @@ def test_the_same_plan_gives_the_same_report(props: Path, tmp_path: Path) -> Non
 
 
 def test_an_arm_does_not_depend_on_the_others(props: Path, whole: Whole, tmp_path: Path) -> None:
-    plan = UtilityOptions(real=props / "real", arms=("copy-paste",), **{**TINY, "steps": 16})
+    plan = UtilityOptions(real=props / "real", arms=("copy-paste",), **{**TINY, "steps": 4})
     (outcome,) = prepare_utility(plan).put(tmp_path, CPU)
     expected = whole[0]["arms"]["copy-paste"]["runs"][0]
     for name in NAMES:

@@ -111,6 +111,18 @@ def join(root: Path) -> dict[str, Any]:
         return gather(root)
 
 
+@pytest.fixture(scope="module")
+def three(
+    recipe: Recipe, whole: tuple[Path, bool], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Three finished shards of the same set; nobody writes into them."""
+    out = tmp_path_factory.mktemp("three") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        set_up(patch)
+        make_all(recipe, out, [1, 2, 3], keep_all=whole[1])
+    return out
+
+
 @pytest.mark.parametrize("order", ORDERS.values(), ids=len)
 def test_shards_in_any_order_are_the_whole(
     order: list[int], recipe: Recipe, whole: tuple[Path, bool], tmp_path: Path
@@ -184,14 +196,13 @@ def test_two_shards_at_once_are_the_whole(
 @pytest.mark.parametrize("place_of_kill", ["unlink", "contact_sheet", "rmtree"])
 def test_a_gathering_that_is_killed_is_repeated(
     place_of_kill: str,
-    recipe: Recipe,
+    three: Path,
     whole: tuple[Path, bool],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root, keep_all = whole
-    out, rows = tmp_path / "out", len(rows_of(root))
-    make_all(recipe, out, [1, 2, 3], keep_all=keep_all)
+    root, _ = whole
+    out, rows = shutil.copytree(three, tmp_path / "out"), len(rows_of(root))
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

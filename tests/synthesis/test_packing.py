@@ -22,9 +22,12 @@ from blemish.stores.store import VOLUMES
 from blemish.synthesis.batch import packing
 from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.gather import gather
+from blemish.synthesis.batch.items import Workplace
 from blemish.synthesis.batch.recipe import Recipe, read_recipe
 from blemish.synthesis.batch.shard_run import ShardRun, folder_of
 from blemish.synthesis.batch.shards import Shard
+from blemish.synthesis.batch.tasks import Task
+from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.export.export import export
 
 SIZE = 4  # items per volume
@@ -55,6 +58,10 @@ invert = { steps = 2 }
 """
 
 
+KNOWN: dict[str, SyntheticItem] = {}
+DRAW = Workplace.item
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """A recipe whose photographs come twice, with a bad one among them."""
@@ -63,8 +70,22 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     return read_recipe(root / "recipe.toml")
 
 
+def remembered(make: Callable[[Workplace, Task], SyntheticItem]) -> Callable[..., SyntheticItem]:
+    """Items that need no file beside their own are drawn once; test_gather.py draws them anew."""
+
+    def item(place: Workplace, task: Task) -> SyntheticItem:
+        if not task.masks:
+            return make(place, task)
+        if task.name not in KNOWN:
+            KNOWN[task.name] = make(place, task)
+        return KNOWN[task.name]
+
+    return item
+
+
 def set_up(patch: pytest.MonkeyPatch) -> None:
     """No processes, a wide bound, so that some items are near-duplicates, and small volumes."""
+    patch.setattr(Workplace, "item", remembered(DRAW))
     patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
     patch.setattr("blemish.synthesis.curation.duplicates.ALIKE", 0.8)
     for module in ("packing", "gather"):

@@ -73,7 +73,7 @@ def test_codes_come_nearer_to_a_mask(
     drawer: ComposedDrawer, photograph: Tensor, mask: Tensor, space: Space
 ) -> None:
     far = []
-    for steps in (0, 30):
+    for steps in (0, 10):
         how = {"mask_control": "codes", "defect_space": space, "defect_steps": steps}
         placed = place(drawer, photograph, mask, twin_of(drawer), **how)
         far.append(mask_error(placed.mask_logits, mask.expand(2, -1, -1, -1)))

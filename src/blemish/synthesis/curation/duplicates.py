@@ -106,7 +106,7 @@ class Known:
         """
         with temporary_space("fingerprints"):
             for earlier, other in self._near(photograph, mark):
-                if _distance(mark, other) < ALIKE and _apart(mark, other) <= NEAR:
+                if _apart(mark, other) <= NEAR and _distance(mark, other) < ALIKE:
                     return earlier
             cells = zlib.compress(mark.cells.tobytes())
             values = (photograph, *mark.place, self.count, name, cells)
