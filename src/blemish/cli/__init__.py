@@ -38,6 +38,7 @@ from blemish.cli import (
     train_consultation,
     train_directions,
     train_encoder,
+    train_filling,
     train_masks,
     train_windows,
     utility,
@@ -58,6 +59,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "encoder": reads(train_encoder.encoder),
         "consultation": reads(train_consultation.consultation),
         "directions": train_directions.directions,
+        "filling": reads(train_filling.filling),
     },
     "invert": reads(inversion.invert),
     "edit": {
