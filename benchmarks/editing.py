@@ -2,9 +2,10 @@
 
     scripts/bench editing --data DATA --bundle BUNDLE
 
-inverts the held-out good photographs of DATA in domain and by plain optimisation in w+, and
-compares their edits; fills holes of the shapes of real defects on these photographs by the windows
-and by OpenCV's two methods, and compares with what was there; and looks for held-out real defects.
+inverts the held-out good photographs of DATA in domain and by plain optimisation, in w+ and in
+f/w+, and with the detail of the consultation branch, and compares their edits; fills holes of the
+shapes of real defects on these photographs by the windows, by codes and by three methods without a
+network, and compares with what was there; and finds and repairs held-out real defects.
 """
 
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, median
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -21,13 +23,17 @@ import tyro
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from benchmarks._exemplar import fill_by_exemplars
 from benchmarks._hardware import heading
+from benchmarks._repairs import PatchDetector
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.closeup import close_up
 from blemish.data.folder import DefectFolder, load_native
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.directions import NETWORK, Direction, read_directions
-from blemish.editing.fill import Filler
+from blemish.editing.fill import margin_of, widened
+from blemish.editing.fillers import HoleFiller, open_filler
+from blemish.editing.filling_network import NETWORK as FILLING
 from blemish.editing.find import find_defect
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
@@ -40,8 +46,10 @@ from blemish.inversion.consult import NETWORK as CONSULTATION
 from blemish.inversion.consult import draw_detailed, load_consultation
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import Inversion, invert
+from blemish.inversion.methods import Method
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.optimize import Optimize
+from blemish.names import FillMethod
 from blemish.originals import Original
 from blemish.pictures import grid, to_picture, to_tensor, write_picture
 from blemish.types import Codes
@@ -52,6 +60,12 @@ VARIANTS = 3  # fillings of a hole
 RADIUS = 3  # pixels that OpenCV's methods look at
 TILE = 192
 EDITED = 0.4  # share of another part's code in an edit
+INVERSIONS: dict[str, Method] = {
+    "in-domain in w+": InDomain(),
+    "in-domain in f/w+": InDomain(space="f/w+"),
+    "plain optimisation in w+": Optimize(),
+    "plain optimisation in f/w+": Optimize(space="f/w+"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,15 +102,20 @@ def _centred(mask: Mask, part: Mask) -> Mask:
 
 def fillers(bundle: Bundle) -> dict[str, Callable[[Hole, int], Picture]]:
     """Ways to fill a hole, from the hole and a seed."""
-    windows = Filler(bundle)
+    methods: list[FillMethod] = ["windows", *(["codes"] if bundle.has(FILLING) else [])]
+    networks = {method: open_filler(bundle, method) for method in methods}
+
+    def drawn(filler: HoleFiller) -> Callable[[Hole, int], Picture]:
+        return lambda hole, seed: (
+            filler.fill(Original(levels=hole.picture), hole.mask, seed).picture.picture
+        )
 
     def by(flag: int) -> Callable[[Hole, int], Picture]:
         return lambda hole, _: cv2.inpaint(hole.picture, hole.mask.astype(np.uint8), RADIUS, flag)
 
     return {
-        "windows": lambda hole, seed: (
-            windows.fill(Original(levels=hole.picture), hole.mask, seed).picture.picture
-        ),
+        **{method: drawn(filler) for method, filler in networks.items()},
+        "exemplars": lambda hole, _: fill_by_exemplars(hole.picture, hole.mask),
         "Telea": by(cv2.INPAINT_TELEA),
         "Navier-Stokes": by(cv2.INPAINT_NS),
     }
@@ -117,7 +136,7 @@ def fill_table(bundle: Bundle, found: Sequence[Hole], sheet: Path) -> Iterator[s
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     shown: list[list[Picture]] = [[one.picture, _emptied(one)] for one in found]
     for way, fill in fillers(bundle).items():
-        variants = VARIANTS if way == "windows" else 1
+        variants = VARIANTS if way in get_args(FillMethod) else 1
         began = time.monotonic()
         made = [[fill(one, seed) for seed in range(variants)] for one in found]
         seconds = (time.monotonic() - began) / len(found) / variants
@@ -173,57 +192,95 @@ def _emptied(hole: Hole) -> Picture:
 def edit_table(
     bundle: Bundle, model: Model, pictures: Sequence[Picture], directions: Sequence[Direction]
 ) -> Iterator[str]:
-    """A line for each inversion method."""
+    """A line for each inversion method and space, and for the consultation branch."""
+    name, network = judge()
     yield (
-        "| method | n | PSNR, dB | in-domain percentile | midpoints: realism | midpoints: "
-        "percentile | purity | monotone | change outside | s |"
+        f"| inversion | n | PSNR, dB | perceptual ({name}) | in-domain percentile | midpoints: "
+        "realism | midpoints: percentile | purity | monotone | change outside | s |"
     )
-    yield "| --- |" + " ---: |" * 9
+    yield "| --- |" + " ---: |" * 10
     yardstick = Yardstick.of(model, None, directions=tuple(directions))
     consulted: list[str] = []
-    for name, method in {"in-domain": InDomain(), "plain optimisation": Optimize()}.items():
+    for label, method in INVERSIONS.items():
         began = time.monotonic()
         found = invert(model, pictures, method)
         seconds = (time.monotonic() - began) / len(found)
         figures = editing(Codes.joined([one.codes for one in found]), yardstick)
-        yield _edit_row(name, found, figures, seconds)
-        if name == "in-domain" and bundle.has(CONSULTATION):
-            consulted = list(consult_lines(bundle, model, found))
+        images = [one.image for one in found]
+        yield _edit_row(label, found, images, network, figures, seconds)
+        if method == InDomain() and bundle.has(CONSULTATION):
+            detail = Detail(bundle, model, found)
+            yield _consulted_row(label, detail, network, yardstick, seconds)
+            consulted = list(detail.lines())
     yield from consulted
 
 
-def consult_lines(bundle: Bundle, model: Model, found: Sequence[Inversion]) -> Iterator[str]:
-    """What a consultation adds to in-domain inversions, and what an edit and back leaves of it."""
-    branch, generator = load_consultation(bundle), model.generator
-    z = torch.randn(len(found), generator.config.z_dim, generator=torch.Generator().manual_seed(0))
-    others = generator.codes(z).w
-    plain, again, back = [], [], []
-    for one, w in zip(found, others, strict=True):
-        codes, edited = one.codes, Codes(w=one.codes.w.lerp(w[None], EDITED))
-        there = draw_detailed(generator, branch, one.target, codes, edited)
-        plain.append(one.psnr)
-        again.append(_db(draw_detailed(generator, branch, one.target, codes, codes), one.target))
-        back.append(_db(draw_detailed(generator, branch, there, edited, codes), one.target))
-    kept = (fmean(back) - fmean(plain)) / (fmean(again) - fmean(plain))
-    yield ""
-    yield (
-        f"With the detail of the consultation branch: {fmean(again):.2f} dB, "
-        f"{fmean(again) - fmean(plain):.2f} dB more than in domain. After an edit by {EDITED:.0%} "
-        f"towards another part and back, {kept:.0%} of this gain are left."
-    )
+class Detail:
+    """The detail of inverted photographs, which the consultation branch brings back."""
+
+    def __init__(self, bundle: Bundle, model: Model, found: Sequence[Inversion]) -> None:
+        self.branch, self.generator, self.found = load_consultation(bundle), model.generator, found
+
+    def draw(self, number: int, codes: Codes) -> Tensor:
+        """Pictures of edited codes with the detail of a photograph."""
+        one = self.found[number]
+        return draw_detailed(self.generator, self.branch, one.target, one.codes, codes)
+
+    def lines(self) -> Iterator[str]:
+        """What an edit and back leaves of the detail."""
+        z_dim = self.generator.config.z_dim
+        z = torch.randn(len(self.found), z_dim, generator=torch.Generator().manual_seed(0))
+        again, back = [], []
+        for k, (one, w) in enumerate(zip(self.found, self.generator.codes(z).w, strict=True)):
+            edited = Codes(w=one.codes.w.lerp(w[None], EDITED))
+            there = self.draw(k, edited)
+            returned = draw_detailed(self.generator, self.branch, there, edited, one.codes)
+            again.append(_db(self.draw(k, one.codes), one.target))
+            back.append(_db(returned, one.target))
+        plain = fmean(one.psnr for one in self.found)
+        kept = (fmean(back) - plain) / (fmean(again) - plain)
+        yield ""
+        yield (
+            f"Consult: after an edit by {EDITED:.0%} towards another part and back, {kept:.0%} of "
+            f"the {fmean(again) - plain:.2f} dB are left that the branch brings."
+        )
+
+
+def _consulted_row(
+    label: str,
+    detail: Detail,
+    network: FeatureNetwork | None,
+    yardstick: Yardstick,
+    seconds: float,
+) -> str:
+    found = detail.found
+    figures = editing(Codes.joined([one.codes for one in found]), yardstick, detail.draw)
+    images = [detail.draw(k, one.codes) for k, one in enumerate(found)]
+    return _edit_row(f"{label}, consult", found, images, network, figures, seconds)
 
 
 def _db(a: Tensor, b: Tensor) -> float:
     return psnr(a, b).item()
 
 
-def _edit_row(name: str, found: Sequence[Inversion], figures: dict, seconds: float) -> str:
+def _edit_row(
+    label: str,
+    found: Sequence[Inversion],
+    images: Sequence[Tensor],
+    network: FeatureNetwork | None,
+    figures: dict,
+    seconds: float,
+) -> str:
     standing = [one.standing.get("percentile", float("nan")) for one in found]
     shown = ("midpoint_realism", "midpoint_percentile", "direction_purity", "direction_monotone")
     cells = [_cell(figures.get(key)) for key in (*shown, "direction_outside")]
-    mean = fmean(one.psnr for one in found)
+    pairs = [(image, one.target) for image, one in zip(images, found, strict=True)]
+    mean = fmean(_db(a, b) for a, b in pairs)
+    far = "–"
+    if network is not None:
+        far = f"{fmean(perceptual_distance(network, a, b).item() for a, b in pairs):.3f}"
     return (
-        f"| {name} | {len(found)} | {mean:.2f} | {median(standing):.1f} | "
+        f"| {label} | {len(found)} | {mean:.2f} | {far} | {median(standing):.1f} | "
         f"{' | '.join(cells)} | {seconds:.1f} |"
     )
 
@@ -264,6 +321,34 @@ def _found_overlap(found: Inversion, mask: Mask) -> float:
     except DataError:
         return 0.0
     return float((marked & mask).sum() / (marked | mask).sum())
+
+
+def repair_table(bundle: Bundle, data: DefectFolder, limit: int) -> Iterator[str]:
+    """A line for each way to repair held-out defects under their real masks."""
+    chosen = [one for kind in data.types for one in data.thirds(kind)[1]]
+    known = [load_native(one) for one in chosen[:: max(1, len(chosen) // limit)][:limit]]
+    good, held = ([load_native(one)[0] for one in data.good(part)] for part in ("train", "test"))
+    detector = PatchDetector.of(good, held)
+    before = [detector.inside(picture, mask) for picture, mask in known]
+    yield "| way | defects | score inside, before | after | halved | s |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for way, fill in fillers(bundle).items():
+        began, after = time.monotonic(), []
+        for picture, mask in known:
+            hole = widened(mask, margin_of(*mask.shape))
+            after.append(detector.inside(fill(Hole(picture, hole), 0), mask))
+        seconds = (time.monotonic() - began) / len(known)
+        halved = fmean(b <= a / 2 for a, b in zip(before, after, strict=True))
+        yield (
+            f"| {way} | {len(known)} | {median(before):.2f} | {median(after):.2f} | {halved:.0%} "
+            f"| {seconds:.2f} |"
+        )
+    yield ""
+    yield (
+        "Score: mean distance of features inside the real mask to those of train/good (after "
+        "PatchCore), above the median of test/good. Halved: share of defects of whose score half "
+        "or less is left."
+    )
 
 
 def main(
@@ -314,6 +399,7 @@ def main(
         pictures = [load_native(one)[0] for one in folder.good("test")[:photographs]]
         lines += ["", "## Edits", "", *edit_table(found, model, pictures, known)]
     if defects:
+        lines += ["", "## Repair", "", *repair_table(found, folder, defects)]
         lines += repair_lines(folder, model, defects)
     write_atomically(out, ("\n".join(lines) + "\n").encode())
     print(f"{out} and {sheet} have them.")

@@ -10,7 +10,8 @@ from jaxtyping import Bool
 from blemish.api.inputs import Photo, mask_of, original_of
 from blemish.checkpoint import Bundle
 from blemish.editing.directions import Direction, moved, read_directions
-from blemish.editing.fill import Filler, Filling, margin_of, refuse_hole, widened
+from blemish.editing.fill import Filling, margin_of, refuse_hole, widened
+from blemish.editing.fillers import HoleFiller
 from blemish.editing.find import defect_of
 from blemish.editing.interpolate import interpolated
 from blemish.editing.result import Edit, edited
@@ -118,7 +119,7 @@ class Edits:
 
 
 def fill_photograph(
-    filler: Filler, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0
+    filler: HoleFiller, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0
 ) -> list[Filling]:
     """Fill a hole of a photograph with good material in several ways; see `OpenBundle.fill`."""
     refuse_seeds(seed, max(1, count))
@@ -128,7 +129,7 @@ def fill_photograph(
 
 
 def repair_photograph(
-    filler: Filler,
+    filler: HoleFiller,
     model: Model | None,
     photo: Photo,
     defect: Photo | None,

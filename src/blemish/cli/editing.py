@@ -37,7 +37,8 @@ class EditSearch:
 
     Attributes:
         method: Inversion method; auto is in-domain if the bundle has an encoder, else project.
-        space: Search space; encode does not support z.
+        space: Search space; encode does not support z. f/w+ also changes features at 16², for parts
+            that lie as none of the training's did.
         search_steps: Maximum steps of the search.
         seconds: Time limit of the search, in seconds.
     """

@@ -8,7 +8,7 @@ last layer gives the rows u. A mixing network combines them with random rows v, 
 
 both relative to the mean of w, in its deviations. So the codes are in w+, and edits apply to them.
 Skips add to the generator's features x, at half and a quarter of the resolution, what the encoder's
-features e know of the area that was not erased: x <- x + σ(s) d, (s, d) = conv(e ⊙ known, known, x).
+features e know of what was not erased: x <- x + σ(s) d, (s, d) = conv(e ⊙ known, known, x).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 r"""Training of the filling network, without labels.
 
-A third of a batch is generated from known rows v: the random rows given to the mixing network are v
+Half of a batch is generated from known rows v: the random rows given to the mixing network are v
 themselves, and the *whole* picture must come back. The hole can be known through v alone, the rest
 best through the erased picture, so both are used (Yildirim et al., 2023). The rest are photographs,
 each filled twice with random rows: outside the hole it must come back; inside, the two fillings
@@ -42,6 +42,7 @@ from blemish.pictures import grid, to_picture
 from blemish.types import Codes
 
 LARGEST_MARGIN = 1 / 10  # of the side, by which a drawn hole grows at most
+COMPARED_SIDE = 128
 LAST_RATE = 0.2  # of the learning rate, at the end of either part
 RING = 1 / 16  # of the side: the ring around a hole that counts more with the skips
 
@@ -60,15 +61,16 @@ class FillingTraining(Game):
         spread_weight: Weight of the spread that two fillings lack.
         spread: Mean difference of two fillings in a hole that is enough, of a range of 2.
         adversarial_weight: Weight of the adversarial loss.
+        adversarial_every: Steps between two of the critic, each weighted by the interval.
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=6, kimg=2.4, snapshot_kimg=0.6, log_steps=25)
+        default_factory=lambda: Schedule(batch=4, kimg=1.6, snapshot_kimg=0.4, log_steps=25)
     )
     learning_rate: float = 1e-3
     ema_kimg: float = 0.2
     ada_cap: float = 0.0
-    pairs: float = 0.34
+    pairs: float = 0.5
     codes_share: float = 0.6
     pixel_weight: float = 10
     ring_weight: float = 10
@@ -77,6 +79,7 @@ class FillingTraining(Game):
     spread_weight: float = 2
     spread: float = 0.08
     adversarial_weight: float = 0.1
+    adversarial_every: int = 2
 
     def __post_init__(self) -> None:
         refuse_weights_of(self)
@@ -198,15 +201,18 @@ class FillingStage:
         filled = image.lerp(drawn, counted.expand_as(image))
         terms = {
             "pixel": squared_error(drawn, image, counted),
-            "feature": self.sight.error(filled, image).float(),
+            "feature": self.sight.error(_fewer(filled), _fewer(image)).float(),
             "code": (w[2 * good :] - lesson.w).square().mean(dim=(1, 2)) / self.lessons.variance,
             "spread": self._lacking(drawn[:good], drawn[good : 2 * good], 1 - known[:good]),
         }
         if skips:
             terms["ring"] = squared_error(drawn, image, ring_of(area))
+        if index % self.training.adversarial_every:
+            return {}, terms
         composite = drawn[:good].lerp(lesson.image[:good], known[:good].expand_as(drawn[:good]))
         values = self.judge.learn(index, lesson.image[:good], composite.detach(), rng)
-        terms["adversarial"] = self.judge.displeasure(composite, rng)
+        every = self.training.adversarial_every
+        terms["adversarial"] = every * self.judge.displeasure(composite, rng)
         return values, terms
 
     def _lacking(
@@ -240,6 +246,12 @@ class FillingStage:
             drawn = self.average.draw(self.generator, Codes(w=w), read)
             shown += [*drawn.lerp(image, known.expand_as(drawn)), *drawn]
         return grid([to_picture(one.clamp(-1, 1)) for one in shown], len(image))
+
+
+def _fewer(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 p q"]:
+    """Images at no more than `COMPARED_SIDE`, at which the perceptual loss costs little."""
+    side = image.shape[-1]
+    return F.avg_pool2d(image, side // COMPARED_SIDE) if side > COMPARED_SIDE else image
 
 
 def _chosen(read: ErasedReading, index: Tensor) -> ErasedReading:
