@@ -79,7 +79,7 @@ def test_a_bundle_without_the_network_says_how_to_train_it(
 ) -> None:
     write_bundle(tmp_path / "bare", encoder=True)
     line = FILL.replace("--bundle bundle", "--bundle bare")
-    assert_refused(capsys, line, "train filling DATA")
+    assert_refused(line, "a bundle without a filling network", capsys)
 
 
 def test_an_untrained_network_gives_a_code_between_both(bundle: Bundle) -> None:
