@@ -60,7 +60,7 @@ def test_fillings_differ_in_the_hole_alone_and_can_be_edited(
         assert (picture[~spot()] == part()[~spot()]).all()
     assert exit_code(f"{FILL} --seed 4") == 0
     assert (read_original(place / "out" / "nut_00.png").levels == levels[1]).all()
-    mixed = "edit mix out/nut_00 seed:1 --rows fine --bundle bundle --device cpu --out mixed"
+    mixed = "edit mix out/nut_00 seed:1 --rows 0-2 --bundle bundle --device cpu --out mixed"
     assert exit_code(mixed) == 0
     assert (place / "mixed" / "codes.safetensors").exists()
 

@@ -1,7 +1,7 @@
 """Registry of filling methods."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool
@@ -13,6 +13,7 @@ from blemish.names import FillMethod
 from blemish.originals import Original
 
 
+@runtime_checkable  # for the tests, which check types
 class HoleFiller(Protocol):
     """Networks that fill holes with good material."""
 

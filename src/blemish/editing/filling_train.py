@@ -33,7 +33,7 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
 from blemish.generator.stitch import draw_masks, parts_of
 from blemish.generator.stopping import Ending
-from blemish.inversion.encoder import Encoder, load_encoder
+from blemish.inversion.encoder import Encoder, load_encoder, mean_under
 from blemish.inversion.lessons import Lesson, Lessons, read_source
 from blemish.inversion.losses import squared_error
 from blemish.inversion.sight import Sight
@@ -59,25 +59,26 @@ class FillingTraining(Game):
         feature_weight: Weight of the perceptual loss.
         code_weight: Weight of the distance to the known rows, in units of w's variance.
         spread_weight: Weight of the spread that two fillings lack.
-        spread: Mean difference of two fillings in a hole that is enough, of a range of 2.
+        spread: Mean difference of two fillings in a hole that is enough, of a range of 2, apart
+            from their tone, which the membrane corrects.
         adversarial_weight: Weight of the adversarial loss.
         adversarial_every: Steps between two of the critic, each weighted by the interval.
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=4, kimg=1.6, snapshot_kimg=0.4, log_steps=25)
+        default_factory=lambda: Schedule(batch=4, kimg=2, snapshot_kimg=0.5, log_steps=25)
     )
     learning_rate: float = 1e-3
     ema_kimg: float = 0.2
     ada_cap: float = 0.0
     pairs: float = 0.5
-    codes_share: float = 0.6
+    codes_share: float = 0.45
     pixel_weight: float = 10
-    ring_weight: float = 10
+    ring_weight: float = 20
     feature_weight: float = 1
     code_weight: float = 0.2
-    spread_weight: float = 2
-    spread: float = 0.08
+    spread_weight: float = 1
+    spread: float = 0.04
     adversarial_weight: float = 0.1
     adversarial_every: int = 2
 
@@ -222,8 +223,8 @@ class FillingStage:
         hole: Float[Tensor, "n 1 h w"],
     ) -> Float[Tensor, " n"]:
         """Share of the wanted spread that two fillings lack."""
-        far = ((a - b).abs().mean(dim=1, keepdim=True) * hole).sum(dim=(1, 2, 3))
-        spread = far / hole.sum(dim=(1, 2, 3)).clamp(min=1)
+        tone = mean_under(a - b, hole)[:, :, None, None]
+        spread = mean_under((a - b - tone).abs(), hole).mean(dim=1)
         return F.relu(1 - spread / self.training.spread)
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
