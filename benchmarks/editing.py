@@ -59,6 +59,11 @@ Mask = Bool[np.ndarray, "h w"]
 VARIANTS = 3  # fillings of a hole
 RADIUS = 3  # pixels that OpenCV's methods look at
 TILE = 192
+FILL_NOTE = (
+    "Seam: median step across the outline over the usual step beside it. Good: share without a "
+    "reason against it. Diversity: mean difference inside the hole between two fillings, in levels "
+    "of 255."
+)
 EDITED = 0.4  # share of another part's code in an edit
 INVERSIONS: dict[str, Method] = {
     "in-domain in w+": InDomain(),
@@ -365,7 +370,7 @@ def main(
     Args:
         data: Folder with photographs of good parts and real defects.
         bundle: Folder of a bundle with windows and an encoder, or the name of a shipped one.
-        holes_each: Holes for each good photograph.
+        holes_each: Holes for each good photograph; 0 leaves fillings out.
         photographs: Good photographs that are inverted; 0 leaves inversions out.
         defects: Real defects that are looked for; 0 leaves them out.
         out: File of the report.
@@ -382,19 +387,11 @@ def main(
         heading("Edits and fillings", f"scripts/bench editing --data DATA --bundle {bundle}"),
         f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The "
         "bundle's card says which of them its networks have seen.",
-        "",
-        "## Filling",
-        "",
-        *fill_table(found, list(holes(folder, holes_each)), sheet),
-        "",
-        "Seam: median step across the outline over the usual step beside it. Good: share without a "
-        "reason against it. Diversity: mean difference inside the hole between two fillings, in "
-        "levels of 255.",
-        "",
-        "## Directions",
-        "",
-        *direction_table(known),
     ]
+    if holes_each:
+        lines += ["", "## Filling", "", *fill_table(found, list(holes(folder, holes_each)), sheet)]
+        lines += ["", FILL_NOTE]
+    lines += ["", "## Directions", "", *direction_table(known)]
     if photographs:
         pictures = [load_native(one)[0] for one in folder.good("test")[:photographs]]
         lines += ["", "## Edits", "", *edit_table(found, model, pictures, known)]

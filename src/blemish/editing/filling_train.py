@@ -33,6 +33,7 @@ from blemish.generator.network import Generator
 from blemish.generator.restore import load_critic, load_generator
 from blemish.generator.stitch import draw_masks, parts_of
 from blemish.generator.stopping import Ending
+from blemish.inversion.domain import Domain
 from blemish.inversion.encoder import Encoder, load_encoder, mean_under
 from blemish.inversion.lessons import Lesson, Lessons, read_source
 from blemish.inversion.losses import squared_error
@@ -58,6 +59,8 @@ class FillingTraining(Game):
         ring_weight: Weight of the squared error near the hole, with the skips.
         feature_weight: Weight of the perceptual loss.
         code_weight: Weight of the distance to the known rows, in units of w's variance.
+        prior_weight: Weight of the excess of the squared Mahalanobis distance over that of fresh
+            codes, if the bundle knows its domain.
         spread_weight: Weight of the spread that two fillings lack.
         spread: Mean difference of two fillings in a hole that is enough, of a range of 2, apart
             from their tone, which the membrane corrects.
@@ -66,7 +69,7 @@ class FillingTraining(Game):
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=4, kimg=2, snapshot_kimg=0.5, log_steps=25)
+        default_factory=lambda: Schedule(batch=4, kimg=1.2, snapshot_kimg=0.4, log_steps=25)
     )
     learning_rate: float = 1e-3
     ema_kimg: float = 0.2
@@ -77,6 +80,7 @@ class FillingTraining(Game):
     ring_weight: float = 20
     feature_weight: float = 1
     code_weight: float = 0.2
+    prior_weight: float = 0.1
     spread_weight: float = 1
     spread: float = 0.04
     adversarial_weight: float = 0.1
@@ -102,7 +106,7 @@ class FillingTraining(Game):
 
     def weights(self) -> dict[str, float]:
         """Weight of each term of the loss."""
-        names = ("pixel", "ring", "feature", "code", "spread", "adversarial")
+        names = ("pixel", "ring", "feature", "code", "prior", "spread", "adversarial")
         return {name: getattr(self, f"{name}_weight") for name in names}
 
 
@@ -116,12 +120,14 @@ class FillingStage:
         judge: Judge,
         sight: Sight,
         lessons: Lessons,
+        domain: Domain | None,
         config: FillingConfig,
         training: FillingTraining,
         fabric: Fabric,
     ) -> None:
         self.generator, self.encoder, self.judge, self.sight = generator, encoder, judge, sight
-        self.lessons, self.training, self.fabric = lessons, training, fabric
+        self.lessons, self.domain = lessons, domain
+        self.training, self.fabric = training, fabric
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             network = FillingNetwork(generator.config, config)
@@ -206,6 +212,8 @@ class FillingStage:
             "code": (w[2 * good :] - lesson.w).square().mean(dim=(1, 2)) / self.lessons.variance,
             "spread": self._lacking(drawn[:good], drawn[good : 2 * good], 1 - known[:good]),
         }
+        if self.domain is not None:
+            terms["prior"] = (self.domain.mahalanobis(w).square() - 1).clamp(min=0)
         if skips:
             terms["ring"] = squared_error(drawn, image, ring_of(area))
         if index % self.training.adversarial_every:
@@ -321,12 +329,14 @@ def train_filling(
         data, (), side, symmetries=symmetries, placements=symmetries, everything=everything
     )
     critic = load_critic(bundle, fabric.device)
+    domain = Domain.read(bundle.tensors("statistics")) if bundle.has("statistics") else None
     stage = FillingStage(
         generator,
         load_encoder(bundle, fabric.device),
         Judge(average_of(critic).requires_grad_(True), training, fabric),
         Sight.of("efficientnet-lite0", critic, fabric.device),
         Lessons(generator, source, pairs=training.pairs, defects=0),
+        None if domain is None else domain.to(fabric.device),
         config,
         training,
         fabric,
