@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from blemish.api.inputs import Photo, mask_of, original_of
 from blemish.checkpoint import Bundle
-from blemish.editing.directions import Direction, moved, read_directions
+from blemish.editing.directions import Direction, direction_named, moved, read_directions
 from blemish.editing.fill import Filling, margin_of, refuse_hole, widened
 from blemish.editing.fillers import HoleFiller
 from blemish.editing.find import defect_of
@@ -72,15 +72,9 @@ class Edits:
 
     def move(self, part: Part, direction: str, distances: Sequence[float]) -> Edit:
         """A part moved along a direction, one picture for each distance."""
-        known = self.directions()
-        if direction not in known:
-            raise OptionError(
-                got=f"the direction '{direction}'",
-                expected=f"one of {', '.join(known)}",
-                todo="Correct the name.",
-            )
+        along = direction_named(direction, self.directions())
         subject = self._subject(part)
-        codes = moved(subject.codes, known[direction], list(distances))
+        codes = moved(subject.codes, along, list(distances))
         facts = {"direction": direction, "distances": list(distances)}
         return edited("move", self.model, [subject], codes, **facts)
 

@@ -276,7 +276,7 @@ def move(
         search: Inversion method of the photograph.
         run: Bundle, seed and output.
     """
-    from blemish.editing.directions import moved
+    from blemish.editing.directions import direction_named, moved
 
     if not distance or not all(isfinite(far) for far in distance):
         raise OptionError(
@@ -285,15 +285,9 @@ def move(
             todo="Correct the option.",
         )
     desk = run.opened(search)
-    known = desk.directions()
-    if direction not in known:
-        raise OptionError(
-            got=f"the direction '{direction}'",
-            expected=f"one of {', '.join(known)}",
-            todo="Correct the name, or run 'blemish edit directions'.",
-        )
+    along = direction_named(direction, desk.directions())
     (subject,) = desk.parts(part)
-    codes = moved(subject.codes, known[direction], list(distance))
+    codes = moved(subject.codes, along, list(distance))
     facts = {"direction": direction, "distances": list(distance)}
     desk.finish("move", [subject], codes, **facts)
 

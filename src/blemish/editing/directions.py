@@ -12,7 +12,7 @@ directions are conditioned once more on each other, by their own effects on fres
 of 1 changes the attribute by about one deviation among fresh parts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,6 +134,21 @@ def read_directions(bundle: Bundle, rows: int, width: int) -> dict[str, Directio
             todo=f"Run 'blemish train directions --bundle {bundle.path}' again.",
         )
     return {name: one for name, one in found.items() if one is not None}
+
+
+def direction_named(name: str, known: Mapping[str, Direction]) -> Direction:
+    """The direction of a name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if name in known:
+        return known[name]
+    raise OptionError(
+        got=f"the direction '{name}'",
+        expected=f"one of {', '.join(known)}",
+        todo="Correct the name, or run 'blemish edit directions'.",
+    )
 
 
 def _order(name: str) -> tuple[int, str]:
