@@ -19,7 +19,7 @@ from torch import Tensor
 from blemish.editing.directions import Direction
 from blemish.editing.interpolate import blend
 from blemish.evaluation.figures import middle, monotone, percentiles, share
-from blemish.evaluation.inversion.moving import Draw, moving, plain_draw
+from blemish.evaluation.inversion.moving import DrawEdit, moving, plain_draw
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
 from blemish.generator.critic import Critic
@@ -84,7 +84,7 @@ def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def editing(codes: Codes, yardstick: Yardstick, draw: Draw | None = None) -> dict[str, Any]:
+def editing(codes: Codes, yardstick: Yardstick, draw: DrawEdit | None = None) -> dict[str, Any]:
     """Question 3 for the codes of photographs of good parts.
 
     Args:
@@ -100,7 +100,7 @@ def editing(codes: Codes, yardstick: Yardstick, draw: Draw | None = None) -> dic
     return found | _moved(codes, yardstick) | _grown(codes, yardstick)
 
 
-def _mixed(codes: Codes, yardstick: Yardstick, draw: Draw) -> dict[str, Any]:
+def _mixed(codes: Codes, yardstick: Yardstick, draw: DrawEdit) -> dict[str, Any]:
     """Midpoints between neighbours."""
     model = yardstick.model
     neighbours = [(codes[k : k + 1], codes[k + 1 : k + 2]) for k in range(len(codes) - 1)]

@@ -20,16 +20,16 @@ DISTANCES = (-2.0, -1.0, 0.0, 1.0, 2.0)
 MOST = 8  # photographs that are moved
 Pictures = UInt8[np.ndarray, "steps h w 3"]
 # Pictures of edited codes, from the number of the photograph that they come from.
-Draw = Callable[[int, Codes], Float[Tensor, "n 3 h w"]]
+DrawEdit = Callable[[int, Codes], Float[Tensor, "n 3 h w"]]
 
 
-def plain_draw(generator: Generator) -> Draw:
+def plain_draw(generator: Generator) -> DrawEdit:
     """Pictures that the generator draws of the codes alone."""
     return lambda _, codes: generator(codes).image
 
 
 @torch.no_grad()
-def moving(codes: Codes, draw: Draw, directions: Sequence[Direction]) -> dict[str, Any]:
+def moving(codes: Codes, draw: DrawEdit, directions: Sequence[Direction]) -> dict[str, Any]:
     """Figures of moves of good parts along the directions of attributes.
 
     The unit of an attribute is its deviation among the photographs as they are reconstructed.
@@ -63,7 +63,7 @@ def moving(codes: Codes, draw: Draw, directions: Sequence[Direction]) -> dict[st
     }
 
 
-def _moved(number: int, codes: Codes, draw: Draw, direction: Direction) -> Pictures:
+def _moved(number: int, codes: Codes, draw: DrawEdit, direction: Direction) -> Pictures:
     found = moved(codes, direction, list(DISTANCES))
     return np.concatenate([to_picture(draw(number, found[k : k + 1])) for k in range(len(found))])
 
