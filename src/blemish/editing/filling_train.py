@@ -62,27 +62,27 @@ class FillingTraining(Game):
         prior_weight: Weight of the excess of the squared Mahalanobis distance over that of fresh
             codes, if the bundle knows its domain.
         spread_weight: Weight of the spread that two fillings lack.
-        spread: Mean difference of two fillings in a hole that is enough, of a range of 2, apart
-            from their tone, which the membrane corrects.
+        spread: Mean difference of two fillings in a hole that is enough, of a range of 2. The
+            skips do not see this term: they would draw bright spots to meet it.
         adversarial_weight: Weight of the adversarial loss.
         adversarial_every: Steps between two of the critic, each weighted by the interval.
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=4, kimg=1.2, snapshot_kimg=0.4, log_steps=25)
+        default_factory=lambda: Schedule(batch=4, kimg=1, snapshot_kimg=0.5, log_steps=25)
     )
     learning_rate: float = 1e-3
     ema_kimg: float = 0.2
     ada_cap: float = 0.0
     pairs: float = 0.5
-    codes_share: float = 0.45
+    codes_share: float = 0.55
     pixel_weight: float = 10
     ring_weight: float = 20
     feature_weight: float = 1
     code_weight: float = 0.2
     prior_weight: float = 0.1
     spread_weight: float = 1
-    spread: float = 0.04
+    spread: float = 0.06
     adversarial_weight: float = 0.1
     adversarial_every: int = 2
 
@@ -210,12 +210,14 @@ class FillingStage:
             "pixel": squared_error(drawn, image, counted),
             "feature": self.sight.error(_fewer(filled), _fewer(image)).float(),
             "code": (w[2 * good :] - lesson.w).square().mean(dim=(1, 2)) / self.lessons.variance,
-            "spread": self._lacking(drawn[:good], drawn[good : 2 * good], 1 - known[:good]),
         }
         if self.domain is not None:
             terms["prior"] = (self.domain.mahalanobis(w).square() - 1).clamp(min=0)
         if skips:
             terms["ring"] = squared_error(drawn, image, ring_of(area))
+        else:
+            first, second = drawn[:good], drawn[good : 2 * good]
+            terms["spread"] = self._lacking(first, second, 1 - known[:good])
         if index % self.training.adversarial_every:
             return {}, terms
         composite = drawn[:good].lerp(lesson.image[:good], known[:good].expand_as(drawn[:good]))
@@ -231,8 +233,7 @@ class FillingStage:
         hole: Float[Tensor, "n 1 h w"],
     ) -> Float[Tensor, " n"]:
         """Share of the wanted spread that two fillings lack."""
-        tone = mean_under(a - b, hole)[:, :, None, None]
-        spread = mean_under((a - b - tone).abs(), hole).mean(dim=1)
+        spread = mean_under((a - b).abs(), hole).mean(dim=1)
         return F.relu(1 - spread / self.training.spread)
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
