@@ -1,6 +1,6 @@
 """A bundle, opened for work in Python."""
 
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class OpenBundle:
         self.device: Literal["cpu", "cuda"] = choose_device(device)
         self._worker = lru_cache(WORKERS)(self._opened)
         self._model = cache(self._loaded)
-        self._filler = cache(lambda method: open_filler(self.files, method, self.device))
+        self._filler = cache(partial(open_filler, self.files, device=self.device))
 
     def __reduce__(self) -> tuple[type["OpenBundle"], tuple[Bundle, Device]]:
         """Processes of a data loader open it anew."""
