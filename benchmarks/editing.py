@@ -2,9 +2,10 @@
 
     scripts/bench editing --data DATA --bundle BUNDLE
 
-inverts the held-out good photographs of DATA in domain and by plain optimisation in w+, and
-compares their edits; fills holes of the shapes of real defects on these photographs by the windows
-and by OpenCV's two methods, and compares with what was there; and looks for held-out real defects.
+inverts the held-out good photographs of DATA in domain and by plain optimisation, in w+ and in
+f/w+, and with the detail of the consultation branch, and compares their edits; fills holes of the
+shapes of real defects on these photographs by the windows, by codes and by three methods without a
+network, and compares with what was there; and finds and repairs held-out real defects.
 """
 
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, median
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -21,14 +23,18 @@ import tyro
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from benchmarks._exemplar import fill_by_exemplars
 from benchmarks._hardware import heading
+from benchmarks._repairs import PatchDetector
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.closeup import close_up
 from blemish.data.folder import DefectFolder, load_native
+from blemish.data.masks import components
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.directions import NETWORK, Direction, read_directions
-from blemish.editing.fill import Filler
-from blemish.editing.find import find_defect
+from blemish.editing.fill import margin_of, widened
+from blemish.editing.fillers import HoleFiller, open_filler
+from blemish.editing.find import defect_of
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.evaluation.figures import middle
@@ -40,10 +46,13 @@ from blemish.inversion.consult import NETWORK as CONSULTATION
 from blemish.inversion.consult import draw_detailed, load_consultation
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import Inversion, invert
+from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.optimize import Optimize
+from blemish.models.filling import NETWORK as FILLING
+from blemish.names import FillMethod
 from blemish.originals import Original
-from blemish.pictures import grid, to_picture, to_tensor, write_picture
+from blemish.pictures import grid, to_tensor, write_picture
 from blemish.types import Codes
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -51,7 +60,24 @@ Mask = Bool[np.ndarray, "h w"]
 VARIANTS = 3  # fillings of a hole
 RADIUS = 3  # pixels that OpenCV's methods look at
 TILE = 192
+PIECE_SHARE = 3e-4  # of the picture: smaller pieces of a defect are specks
+MET_SHARE = 0.3  # of a piece that counts as found
+FOUND_NOTE = (
+    "All photographs of each type. Pieces: connected pieces of real masks of "
+    f"{PIECE_SHARE:.2%} of the picture or more, of which {MET_SHARE:.0%} are covered."
+)
+FILL_NOTE = (
+    "Seam: median step across the outline over the usual step beside it. Good: share without a "
+    "reason against it. Diversity: mean difference inside the hole between two fillings, in levels "
+    "of 255."
+)
 EDITED = 0.4  # share of another part's code in an edit
+INVERSIONS: dict[str, InversionMethod] = {
+    "in-domain in w+": InDomain(),
+    "in-domain in f/w+": InDomain(space="f/w+"),
+    "plain optimisation in w+": Optimize(),
+    "plain optimisation in f/w+": Optimize(space="f/w+"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,15 +114,20 @@ def _centred(mask: Mask, part: Mask) -> Mask:
 
 def fillers(bundle: Bundle) -> dict[str, Callable[[Hole, int], Picture]]:
     """Ways to fill a hole, from the hole and a seed."""
-    windows = Filler(bundle)
+    methods: list[FillMethod] = ["windows", *(["codes"] if bundle.has(FILLING) else [])]
+    networks = {method: open_filler(bundle, method) for method in methods}
+
+    def drawn(filler: HoleFiller) -> Callable[[Hole, int], Picture]:
+        return lambda hole, seed: (
+            filler.fill(Original(levels=hole.picture), hole.mask, seed).picture.picture
+        )
 
     def by(flag: int) -> Callable[[Hole, int], Picture]:
         return lambda hole, _: cv2.inpaint(hole.picture, hole.mask.astype(np.uint8), RADIUS, flag)
 
     return {
-        "windows": lambda hole, seed: (
-            windows.fill(Original(levels=hole.picture), hole.mask, seed).picture.picture
-        ),
+        **{method: drawn(filler) for method, filler in networks.items()},
+        "exemplars": lambda hole, _: fill_by_exemplars(hole.picture, hole.mask),
         "Telea": by(cv2.INPAINT_TELEA),
         "Navier-Stokes": by(cv2.INPAINT_NS),
     }
@@ -117,7 +148,7 @@ def fill_table(bundle: Bundle, found: Sequence[Hole], sheet: Path) -> Iterator[s
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     shown: list[list[Picture]] = [[one.picture, _emptied(one)] for one in found]
     for way, fill in fillers(bundle).items():
-        variants = VARIANTS if way == "windows" else 1
+        variants = VARIANTS if way in get_args(FillMethod) else 1
         began = time.monotonic()
         made = [[fill(one, seed) for seed in range(variants)] for one in found]
         seconds = (time.monotonic() - began) / len(found) / variants
@@ -173,57 +204,95 @@ def _emptied(hole: Hole) -> Picture:
 def edit_table(
     bundle: Bundle, model: Model, pictures: Sequence[Picture], directions: Sequence[Direction]
 ) -> Iterator[str]:
-    """A line for each inversion method."""
+    """A line for each inversion method and space, and for the consultation branch."""
+    name, network = judge()
     yield (
-        "| method | n | PSNR, dB | in-domain percentile | midpoints: realism | midpoints: "
-        "percentile | purity | monotone | change outside | s |"
+        f"| inversion | n | PSNR, dB | perceptual ({name}) | in-domain percentile | midpoints: "
+        "realism | midpoints: percentile | purity | monotone | change outside | s |"
     )
-    yield "| --- |" + " ---: |" * 9
+    yield "| --- |" + " ---: |" * 10
     yardstick = EditReference.of(model, None, directions=tuple(directions))
     consulted: list[str] = []
-    for name, method in {"in-domain": InDomain(), "plain optimisation": Optimize()}.items():
+    for label, method in INVERSIONS.items():
         began = time.monotonic()
         found = invert(model, pictures, method)
         seconds = (time.monotonic() - began) / len(found)
         figures = editing(Codes.joined([one.codes for one in found]), yardstick)
-        yield _edit_row(name, found, figures, seconds)
-        if name == "in-domain" and bundle.has(CONSULTATION):
-            consulted = list(consult_lines(bundle, model, found))
+        images = [one.image for one in found]
+        yield _edit_row(label, found, images, network, figures, seconds)
+        if method == InDomain() and bundle.has(CONSULTATION):
+            detail = Detail(bundle, model, found)
+            yield _consulted_row(label, detail, network, yardstick, seconds)
+            consulted = list(detail.lines())
     yield from consulted
 
 
-def consult_lines(bundle: Bundle, model: Model, found: Sequence[Inversion]) -> Iterator[str]:
-    """What a consultation adds to in-domain inversions, and what an edit and back leaves of it."""
-    branch, generator = load_consultation(bundle), model.generator
-    z = torch.randn(len(found), generator.config.z_dim, generator=torch.Generator().manual_seed(0))
-    others = generator.codes(z).w
-    plain, again, back = [], [], []
-    for one, w in zip(found, others, strict=True):
-        codes, edited = one.codes, Codes(w=one.codes.w.lerp(w[None], EDITED))
-        there = draw_detailed(generator, branch, one.target, codes, edited)
-        plain.append(one.psnr)
-        again.append(_db(draw_detailed(generator, branch, one.target, codes, codes), one.target))
-        back.append(_db(draw_detailed(generator, branch, there, edited, codes), one.target))
-    kept = (fmean(back) - fmean(plain)) / (fmean(again) - fmean(plain))
-    yield ""
-    yield (
-        f"With the detail of the consultation branch: {fmean(again):.2f} dB, "
-        f"{fmean(again) - fmean(plain):.2f} dB more than in domain. After an edit by {EDITED:.0%} "
-        f"towards another part and back, {kept:.0%} of this gain are left."
-    )
+class Detail:
+    """The detail of inverted photographs, which the consultation branch brings back."""
+
+    def __init__(self, bundle: Bundle, model: Model, found: Sequence[Inversion]) -> None:
+        self.branch, self.generator, self.found = load_consultation(bundle), model.generator, found
+
+    def draw(self, number: int, codes: Codes) -> Tensor:
+        """Pictures of edited codes with the detail of a photograph."""
+        one = self.found[number]
+        return draw_detailed(self.generator, self.branch, one.target, one.codes, codes)
+
+    def lines(self) -> Iterator[str]:
+        """What an edit and back leaves of the detail."""
+        z_dim = self.generator.config.z_dim
+        z = torch.randn(len(self.found), z_dim, generator=torch.Generator().manual_seed(0))
+        again, back = [], []
+        for k, (one, w) in enumerate(zip(self.found, self.generator.codes(z).w, strict=True)):
+            edited = Codes(w=one.codes.w.lerp(w[None], EDITED))
+            there = self.draw(k, edited)
+            returned = draw_detailed(self.generator, self.branch, there, edited, one.codes)
+            again.append(_db(self.draw(k, one.codes), one.target))
+            back.append(_db(returned, one.target))
+        plain = fmean(one.psnr for one in self.found)
+        kept = (fmean(back) - plain) / (fmean(again) - plain)
+        yield ""
+        yield (
+            f"Consult: after an edit by {EDITED:.0%} towards another part and back, {kept:.0%} of "
+            f"the {fmean(again) - plain:.2f} dB are left that the branch brings."
+        )
+
+
+def _consulted_row(
+    label: str,
+    detail: Detail,
+    network: FeatureNetwork | None,
+    yardstick: EditReference,
+    seconds: float,
+) -> str:
+    found = detail.found
+    figures = editing(Codes.joined([one.codes for one in found]), yardstick, detail.draw)
+    images = [detail.draw(k, one.codes) for k, one in enumerate(found)]
+    return _edit_row(f"{label}, consult", found, images, network, figures, seconds)
 
 
 def _db(a: Tensor, b: Tensor) -> float:
     return psnr(a, b).item()
 
 
-def _edit_row(name: str, found: Sequence[Inversion], figures: dict, seconds: float) -> str:
+def _edit_row(
+    label: str,
+    found: Sequence[Inversion],
+    images: Sequence[Tensor],
+    network: FeatureNetwork | None,
+    figures: dict,
+    seconds: float,
+) -> str:
     standing = [one.standing.get("percentile", float("nan")) for one in found]
     shown = ("midpoint_realism", "midpoint_percentile", "direction_purity", "direction_monotone")
     cells = [_cell(figures.get(key)) for key in (*shown, "direction_outside")]
-    mean = fmean(one.psnr for one in found)
+    pairs = [(image, one.target) for image, one in zip(images, found, strict=True)]
+    mean = fmean(_db(a, b) for a, b in pairs)
+    far = "–"
+    if network is not None:
+        far = f"{fmean(perceptual_distance(network, a, b).item() for a, b in pairs):.3f}"
     return (
-        f"| {name} | {len(found)} | {mean:.2f} | {median(standing):.1f} | "
+        f"| {label} | {len(found)} | {mean:.2f} | {far} | {median(standing):.1f} | "
         f"{' | '.join(cells)} | {seconds:.1f} |"
     )
 
@@ -240,30 +309,68 @@ def direction_table(directions: Sequence[Direction]) -> Iterator[str]:
         yield f"| {one.name} | {one.attribute} | {one.accuracy:.0%} | {one.purity:.2f} |"
 
 
-def repair_lines(data: DefectFolder, model: Model, limit: int) -> Iterator[str]:
-    """Overlap of defects found by comparison with the reconstruction and the real masks."""
-    chosen = [one for kind in data.types for one in data.thirds(kind)[1]][:limit]
-    known = [load_native(one) for one in chosen]
-    if not known:
-        return
-    overlaps = []
-    for picture, mask in known:
-        (found,) = invert(model, [picture], InDomain())
-        overlaps.append(_found_overlap(found, mask))
+def finding_table(data: DefectFolder, model: Model) -> Iterator[str]:
+    """A line for each type, and for good photographs: what `repair` finds without a mask."""
+    yield "| photographs | n | nothing found | median IoU | pieces found | groups that are none |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for kind in (*data.types, "test/good"):
+        chosen = data.defects(kind) if kind in data.types else data.good("test")
+        known = [load_native(one) for one in chosen]
+        marked = [_found(model, picture) for picture, _ in known]
+        both = [(a, mask) for a, (_, mask) in zip(marked, known, strict=True)]
+        nothing = sum(not a.any() for a, _ in both)
+        overlaps = [(a & b).sum() / (a | b).sum() for a, b in both if b.any()]
+        pieces = [_met(piece, a) for a, b in both for piece in _pieces(b)]
+        wrong = sum(not (group & b).any() for a, b in both for group in _pieces(a))
+        yield (
+            f"| {kind} | {len(both)} | {nothing} | {_cell(middle(overlaps))} | "
+            f"{sum(pieces)} of {len(pieces)} | {wrong} |"
+        )
+
+
+def _found(model: Model, picture: Picture) -> Mask:
+    try:
+        return defect_of(model, picture)
+    except DataError:
+        return np.zeros(picture.shape[:2], bool)
+
+
+def _pieces(mask: Mask) -> list[Mask]:
+    """Connected pieces of a mask, without specks."""
+    least = round(PIECE_SHARE * mask.size)
+    return [piece for piece in components(mask, least=least) if piece.sum() >= least]
+
+
+def _met(piece: Mask, marked: Mask) -> bool:
+    return bool((piece & marked).sum() > MET_SHARE * piece.sum())
+
+
+def repair_table(bundle: Bundle, data: DefectFolder, limit: int) -> Iterator[str]:
+    """A line for each way to repair held-out defects under their real masks."""
+    chosen = [one for kind in data.types for one in data.thirds(kind)[1]]
+    known = [load_native(one) for one in chosen[:: max(1, len(chosen) // limit)][:limit]]
+    good, held = ([load_native(one)[0] for one in data.good(part)] for part in ("train", "test"))
+    detector = PatchDetector.of(good, held)
+    before = [detector.inside(picture, mask) for picture, mask in known]
+    yield "| way | defects | score inside, before | after | halved | s |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for way, fill in fillers(bundle).items():
+        began, after = time.monotonic(), []
+        for picture, mask in known:
+            hole = widened(mask, margin_of(*mask.shape))
+            after.append(detector.inside(fill(Hole(picture, hole), 0), mask))
+        seconds = (time.monotonic() - began) / len(known)
+        halved = fmean(b <= a / 2 for a, b in zip(before, after, strict=True))
+        yield (
+            f"| {way} | {len(known)} | {median(before):.2f} | {median(after):.2f} | {halved:.0%} "
+            f"| {seconds:.2f} |"
+        )
     yield ""
     yield (
-        f"Defects found by comparison with what the encoder's code draws ({len(overlaps)} held-out "
-        f"ones): median IoU with the real mask {middle(overlaps):.2f}; nothing found in "
-        f"{sum(iou == 0 for iou in overlaps)}."
+        "Score: mean distance of features inside the real mask to those of train/good (after "
+        "PatchCore), above the median of test/good. Halved: share of defects of whose score half "
+        "or less is left."
     )
-
-
-def _found_overlap(found: Inversion, mask: Mask) -> float:
-    try:
-        marked = find_defect(to_picture(found.target[0]), to_picture(found.image[0]), *mask.shape)
-    except DataError:
-        return 0.0
-    return float((marked & mask).sum() / (marked | mask).sum())
 
 
 def main(
@@ -280,7 +387,7 @@ def main(
     Args:
         data: Folder with photographs of good parts and real defects.
         bundle: Folder of a bundle with windows and an encoder, or the name of a shipped one.
-        holes_each: Holes for each good photograph.
+        holes_each: Holes for each good photograph; 0 leaves fillings out.
         photographs: Good photographs that are inverted; 0 leaves inversions out.
         defects: Real defects that are looked for; 0 leaves them out.
         out: File of the report.
@@ -297,24 +404,17 @@ def main(
         heading("Edits and fillings", f"scripts/bench editing --data DATA --bundle {bundle}"),
         f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The "
         "bundle's card says which of them its networks have seen.",
-        "",
-        "## Filling",
-        "",
-        *fill_table(found, list(holes(folder, holes_each)), sheet),
-        "",
-        "Seam: median step across the outline over the usual step beside it. Good: share without a "
-        "reason against it. Diversity: mean difference inside the hole between two fillings, in "
-        "levels of 255.",
-        "",
-        "## Directions",
-        "",
-        *direction_table(known),
     ]
+    if holes_each:
+        lines += ["", "## Filling", "", *fill_table(found, list(holes(folder, holes_each)), sheet)]
+        lines += ["", FILL_NOTE]
+    lines += ["", "## Directions", "", *direction_table(known)]
     if photographs:
         pictures = [load_native(one)[0] for one in folder.good("test")[:photographs]]
         lines += ["", "## Edits", "", *edit_table(found, model, pictures, known)]
     if defects:
-        lines += repair_lines(folder, model, defects)
+        lines += ["", "## Repair", "", *repair_table(found, folder, defects)]
+        lines += ["", "## Defects found", "", *finding_table(folder, model), "", FOUND_NOTE]
     write_atomically(out, ("\n".join(lines) + "\n").encode())
     print(f"{out} and {sheet} have them.")
 

@@ -6,12 +6,13 @@ A new method, kind or format starts with its name here; nothing here imports PyT
 from dataclasses import dataclass
 from typing import Literal
 
-Space = Literal["z", "w", "w+"]
+Space = Literal["z", "w", "w+", "f/w+"]
 InversionName = Literal["encode", "in-domain", "optimize", "project"]
 InversionChoice = Literal["auto", InversionName]
 SearchStart = Literal["encoder", "mean", "random"]
 Fidelity = Literal["codes", "consult"]
 ConsultTransform = Literal["residual", "gated"]
+FillMethod = Literal["windows", "codes"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
 PlacementName = Literal["window", "optimize", "paste"]

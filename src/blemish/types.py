@@ -13,7 +13,13 @@ from torch import Tensor
 
 from blemish.names import Space
 
-ROWS = ("w", "w_defect", "w_mask", "z")  # tensors of `Codes` with one entry for each item
+ROWS = (
+    "w",
+    "w_defect",
+    "w_mask",
+    "features",
+    "z",
+)  # tensors of `Codes` with one entry for each item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,8 @@ class Codes:
         w: One row for each layer of the backbone.
         w_defect: One row for each layer of the defect branch; None gives the good twin.
         w_mask: One row for each layer of the mask generator; None without one.
+        features: Change of the backbone's features at side r, added to what the rows draw there;
+            None without one.
         noise: Noise maps `n 1 r r` by layer name; other layers use their constants.
         space: Search space of the codes.
         z: Latents that `w` was mapped from, one for each item; None where they are not kept.
@@ -46,6 +54,7 @@ class Codes:
     w: Float[Tensor, "n layers d"]
     w_defect: Float[Tensor, "n defect_layers d"] | None = None
     w_mask: Float[Tensor, "n mask_layers d"] | None = None
+    features: Float[Tensor, "n c r r"] | None = None
     noise: dict[str, Tensor] | None = None
     space: Space = "w"
     z: Float[Tensor, "n z"] | None = None
@@ -67,6 +76,10 @@ class Codes:
     def detached(self) -> Self:
         """The same numbers without gradients."""
         return self._each(Tensor.detach)
+
+    def edited_space(self) -> Space:
+        """Space of these codes once their rows are edited."""
+        return "w+" if self.features is None else "f/w+"
 
     def rows(self) -> dict[str, Tensor]:
         """All tensors but the noise maps, by the names in `ROWS`."""

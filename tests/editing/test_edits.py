@@ -45,6 +45,23 @@ def test_interpolation_starts_and_ends_at_the_two_parts() -> None:
     torch.testing.assert_close(found.w.diff(dim=0), found.w.diff(dim=0)[:1].expand(4, -1, -1))
 
 
+def test_edits_keep_a_change_of_features() -> None:
+    b, change = some_codes(1), torch.randn(1, 16, 16, 16)
+    a = replace(some_codes(0), features=change, space="f/w+")
+    line = interpolated(a, b, 3)
+    assert line.space == "f/w+" and line.features is not None
+    torch.testing.assert_close(line.features, torch.cat([change, change / 2, 0 * change]))
+    rows = torch.ones(LAYERS).bool()
+    assert mixed(a, b, rows).features is change
+    assert mixed(b, a, rows).features is None
+    direction = Direction(
+        name="tone", rows=torch.ones(LAYERS, CONFIG.w_dim), attribute="tone", accuracy=1, purity=1
+    )
+    further = moved(a, direction, [-1, 1])
+    assert further.space == "f/w+" and further.features is not None
+    torch.testing.assert_close(further.features, change.expand(2, -1, -1, -1))
+
+
 def test_mixing_takes_the_chosen_rows_alone() -> None:
     a, b = some_codes(0), some_codes(1)
     chosen = parse_rows("0-1,4", LAYERS, {})

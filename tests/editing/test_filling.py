@@ -102,6 +102,17 @@ def test_a_defect_is_found_where_the_reconstruction_differs() -> None:
         find_defect(good, good, 256, 256)
 
 
+def test_all_groups_that_differ_are_found() -> None:
+    good = part(128, 128)
+    places = [(0.35, 0.45), (0.6, 0.6)]
+    marks = [spot(128, 128, at=at) for at in places]
+    marks[1] &= spot(128, 128, at=(0.64, 0.64))  # a smaller one
+    seen = good.copy()
+    seen[marks[0] | marks[1]] = (230, 30, 30)
+    found = find_defect(seen, good, 128, 128)
+    assert all((found & mark).sum() > 0.5 * mark.sum() for mark in marks)
+
+
 def test_repair_without_a_mask_compares_with_the_reconstruction(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

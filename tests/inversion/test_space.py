@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -36,7 +37,9 @@ def read_for(start: SearchStart, encoding: Encoding) -> Encoding | None:
 
 
 def shape_in(space: Space, layers: int) -> tuple[int, ...]:
-    return {"z": (CONFIG.z_dim,), "w": (CONFIG.w_dim,), "w+": (layers, CONFIG.w_dim)}[space]
+    if space in ("w+", "f/w+"):
+        return (layers, CONFIG.w_dim)
+    return {"z": (CONFIG.z_dim,), "w": (CONFIG.w_dim,)}[space]
 
 
 def test_the_unit_is_the_deviation_of_an_element(generator: Generator) -> None:
@@ -61,7 +64,7 @@ def test_rows_are_those_of_the_generator(generator: Generator, space: Space) -> 
     z = torch.randn(2, CONFIG.z_dim)
     with torch.no_grad():
         expected = generator.codes(z).w
-        code = {"z": z, "w": expected[:, 0], "w+": expected}[space]
+        code = {"z": z, "w": expected[:, 0]}.get(space, expected)
         found = code_rows(generator.mapping, code, CONFIG.layers, space)
     torch.testing.assert_close(found, expected)
 
@@ -75,7 +78,8 @@ def test_a_point_has_its_leaves(
     read = read_for(start, encoding)
     point = start_point(generator, space, start, read, rngs(3), defect=defect)
     assert point.code.shape == (3, *shape_in(space, CONFIG.layers))
-    assert len(point.leaves()) == (3 if defect else 1)
+    assert (point.features is not None) == (space == "f/w+")
+    assert len(point.leaves()) == (3 if defect else 1) + (space == "f/w+")
     assert all(leaf.is_leaf and leaf.requires_grad for leaf in point.leaves())
     assert (point.mask(binary=True) is not None) == defect
     codes = point.codes(generator)
@@ -150,3 +154,16 @@ def test_the_mean_is_the_mean_and_chance_is_not(generator: Generator) -> None:
     torch.testing.assert_close(mean, w_statistics(generator).mean.expand(3, -1))
     with torch.no_grad():
         torch.testing.assert_close(chance, generator.mapping(draws((CONFIG.z_dim,), rngs(3))))
+
+
+def test_a_change_of_features_moves_what_the_rows_draw(generator: Generator) -> None:
+    point = start_point(generator, "f/w+", "random", None, rngs(2), defect=False)
+    assert point.features is not None
+    codes = point.codes(generator)
+    with torch.no_grad():
+        plain = generator.draw(replace(codes, features=None)).image
+        torch.testing.assert_close(generator.draw(codes).image, plain)
+        point.features[1] += torch.randn_like(point.features[1])
+        moved = generator.draw(point.codes(generator)).image
+    torch.testing.assert_close(moved[0], plain[0])
+    assert not torch.allclose(moved[1], plain[1])

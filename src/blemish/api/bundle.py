@@ -1,6 +1,6 @@
 """A bundle, opened for work in Python."""
 
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +10,13 @@ from blemish.api.item import Item
 from blemish.checkpoint import Bundle
 from blemish.checkpoint import load_bundle as find
 from blemish.devices import choose_device
-from blemish.editing.fill import Filler, Filling
+from blemish.editing.fill import Filling
+from blemish.editing.fillers import open_filler
 from blemish.errors import OptionError
 from blemish.inversion.invert import Inversion, invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model, load_model
-from blemish.names import Device, InversionChoice, MaskKind, Space
+from blemish.names import Device, FillMethod, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
@@ -38,7 +39,7 @@ class OpenBundle:
         self.device: Literal["cpu", "cuda"] = choose_device(device)
         self._worker = lru_cache(WORKERS)(self._opened)
         self._model = cache(self._loaded)
-        self._filler = cache(lambda: Filler(self.files, self.device))
+        self._filler = cache(partial(open_filler, self.files, device=self.device))
 
     def __reduce__(self) -> tuple[type["OpenBundle"], tuple[Bundle, Device]]:
         """Processes of a data loader open it anew."""
@@ -125,7 +126,15 @@ class OpenBundle:
         """Edits of parts by their codes: interpolate, mix, move, transplant; see `edits.Edits`."""
         return Edits(self.files, self._model(), seed)
 
-    def fill(self, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0) -> list[Filling]:
+    def fill(
+        self,
+        photo: Photo,
+        hole: Photo,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        method: FillMethod = "windows",
+    ) -> list[Filling]:
         """Fill a hole of a photograph with good material, in several different ways.
 
         Args:
@@ -133,12 +142,13 @@ class OpenBundle:
             hole: Mask of the hole, of the photograph's size.
             count: Number of fillings; their seeds are consecutive.
             seed: Random seed of the first.
+            method: Filling method: the bundle's windows, or codes of the whole part.
 
         Raises:
             DataError: The photograph or the hole can't be used.
-            BundleError: The bundle has no windows, or they draw no good material.
+            BundleError: The bundle lacks the networks of the method.
         """
-        return fill_photograph(self._filler(), photo, hole, count=count, seed=seed)
+        return fill_photograph(self._filler(method), photo, hole, count=count, seed=seed)
 
     def repair(
         self,
@@ -147,6 +157,7 @@ class OpenBundle:
         *,
         grow: int | None = None,
         seed: int = 0,
+        method: FillMethod = "windows",
     ) -> Filling:
         """Replace a defect by good material.
 
@@ -156,13 +167,15 @@ class OpenBundle:
                 compared with its in-domain reconstruction.
             grow: Pixels around the mask that are replaced as well; by default 1/64 of the side.
             seed: Random seed.
+            method: Filling method: the bundle's windows, or codes of the whole part.
 
         Raises:
             DataError: The photograph or the mask can't be used, or no defect is found.
-            BundleError: The bundle has no windows, or they draw no good material.
+            BundleError: The bundle lacks the networks of the method.
         """
         model = self._model() if defect is None else None
-        return repair_photograph(self._filler(), model, photo, defect, grow=grow, seed=seed)
+        filler = self._filler(method)
+        return repair_photograph(filler, model, photo, defect, grow=grow, seed=seed)
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Publish it; see `checkpoint.Bundle.push_to_hub`."""

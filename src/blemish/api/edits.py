@@ -9,8 +9,9 @@ from jaxtyping import Bool
 
 from blemish.api.inputs import Photo, mask_of, original_of
 from blemish.checkpoint import Bundle
-from blemish.editing.directions import Direction, moved, read_directions
-from blemish.editing.fill import Filler, Filling, margin_of, refuse_hole, widened
+from blemish.editing.directions import Direction, direction_named, moved, read_directions
+from blemish.editing.fill import Filling, margin_of, refuse_hole, widened
+from blemish.editing.fillers import HoleFiller
 from blemish.editing.find import defect_of
 from blemish.editing.interpolate import interpolated
 from blemish.editing.result import Edit, edited
@@ -71,15 +72,9 @@ class Edits:
 
     def move(self, part: Part, direction: str, distances: Sequence[float]) -> Edit:
         """A part moved along a direction, one picture for each distance."""
-        known = self.directions()
-        if direction not in known:
-            raise OptionError(
-                got=f"the direction '{direction}'",
-                expected=f"one of {', '.join(known)}",
-                todo="Correct the name.",
-            )
+        along = direction_named(direction, self.directions())
         subject = self._subject(part)
-        codes = moved(subject.codes, known[direction], list(distances))
+        codes = moved(subject.codes, along, list(distances))
         facts = {"direction": direction, "distances": list(distances)}
         return edited("move", self.model, [subject], codes, **facts)
 
@@ -118,7 +113,7 @@ class Edits:
 
 
 def fill_photograph(
-    filler: Filler, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0
+    filler: HoleFiller, photo: Photo, hole: Photo, *, count: int = 1, seed: int = 0
 ) -> list[Filling]:
     """Fill a hole of a photograph with good material in several ways; see `OpenBundle.fill`."""
     refuse_seeds(seed, max(1, count))
@@ -128,7 +123,7 @@ def fill_photograph(
 
 
 def repair_photograph(
-    filler: Filler,
+    filler: HoleFiller,
     model: Model | None,
     photo: Photo,
     defect: Photo | None,

@@ -38,6 +38,7 @@ from blemish.cli import (
 )
 from blemish.cli.reading import reads
 from blemish.cli.train import consultation, directions, encoder, generator, masks, windows
+from blemish.cli.train import filling as filling_stage
 from blemish.errors import BlemishError, Terminated, UserError
 from blemish.version import __version__
 
@@ -53,6 +54,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "encoder": reads(encoder.encoder),
         "consultation": reads(consultation.consultation),
         "directions": directions.directions,
+        "filling": reads(filling_stage.filling),
     },
     "invert": reads(inversion.invert),
     "edit": {

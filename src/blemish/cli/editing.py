@@ -37,7 +37,8 @@ class EditSearch:
 
     Attributes:
         method: Inversion method; auto is in-domain if the bundle has an encoder, else project.
-        space: Search space; encode does not support z.
+        space: Search space; encode does not support z. f/w+ also changes features at 16², for parts
+            that lie as none of the training's did.
         search_steps: Maximum steps of the search.
         seconds: Time limit of the search, in seconds.
     """
@@ -275,7 +276,7 @@ def move(
         search: Inversion method of the photograph.
         run: Bundle, seed and output.
     """
-    from blemish.editing.directions import moved
+    from blemish.editing.directions import direction_named, moved
 
     if not distance or not all(isfinite(far) for far in distance):
         raise OptionError(
@@ -284,15 +285,9 @@ def move(
             todo="Correct the option.",
         )
     desk = run.opened(search)
-    known = desk.directions()
-    if direction not in known:
-        raise OptionError(
-            got=f"the direction '{direction}'",
-            expected=f"one of {', '.join(known)}",
-            todo="Correct the name, or run 'blemish edit directions'.",
-        )
+    along = direction_named(direction, desk.directions())
     (subject,) = desk.parts(part)
-    codes = moved(subject.codes, known[direction], list(distance))
+    codes = moved(subject.codes, along, list(distance))
     facts = {"direction": direction, "distances": list(distance)}
     desk.finish("move", [subject], codes, **facts)
 

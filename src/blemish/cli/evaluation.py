@@ -50,7 +50,7 @@ def inversion(
         foreign: Photographs of other objects, which should be refused: a folder of images, or a
             data set like --images, of which the good parts are used.
         methods: Inversion methods: encode, in-domain, optimize, project.
-        spaces: Search spaces: z, w, w+; encode does not support z.
+        spaces: Search spaces: z, w, w+, f/w+; encode does not support z.
         steps: Maximum steps of each search.
         samples: Number of the generator's own samples to invert, half of them with a defect.
         limit: Maximum number of photographs per group, spread evenly over it.

@@ -10,7 +10,7 @@ from tyro.conf import arg
 from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
-from blemish.names import Device
+from blemish.names import Device, FillMethod
 
 if TYPE_CHECKING:
     from blemish.editing.fill import Filling
@@ -26,13 +26,16 @@ class FillRun:
 
     Attributes:
         count: Number of different fillings; their seeds are consecutive.
-        bundle: Folder of a bundle with windows, or the name of a shipped one.
+        method: Filling method: windows draws at the photograph's own scale; codes draws the whole
+            part anew from codes, which can be edited, if the bundle has a filling network.
+        bundle: Folder of a bundle, or the name of a shipped one.
         seed: Random seed of the first filling.
         device: Device to compute on; auto uses CUDA if available.
         json: Print the figures as JSON.
     """
 
     count: int = 1
+    method: FillMethod = "windows"
     bundle: str = "hazelnut"
     seed: int = 0
     device: Device = "auto"
@@ -144,19 +147,19 @@ def _make(
 ) -> None:
     from blemish.checkpoint import find_bundle
     from blemish.devices import choose_device
-    from blemish.editing.fill import Filler
     from blemish.editing.filled import save_fillings
+    from blemish.editing.fillers import open_filler
     from blemish.files import ensure_writable
 
     bundle = find_bundle(run.bundle)
-    filler = Filler(bundle, choose_device(run.device))
+    filler = open_filler(bundle, run.method, choose_device(run.device))
     ensure_writable(out)
     fillings: list[Filling] = []
     with Progress("filling", run.count) as progress:
         for k in range(run.count):
             fillings.append(filler.fill(photograph, hole, run.seed + k))
             progress.step(k)
-    about = {"edit": verb, "image": str(image), **facts}
+    about = {"edit": verb, "method": run.method, "image": str(image), **facts}
     row = save_fillings(out, image.stem, photograph, fillings, bundle, about)
     if run.json:
         print_json(row)

@@ -42,7 +42,8 @@ class SearchFlags:
         method: encode only runs the encoder; in-domain starts there and keeps the code in the
             encoder's domain; optimize uses only the image; project is StyleGAN2's projector, which
             needs no encoder; auto is in-domain if the bundle has an encoder, else project.
-        space: Search space; encode does not support z.
+        space: Search space; encode does not support z. f/w+ also changes features at 16², for parts
+            that lie as none of the training's did.
         steps: Maximum steps of the search.
         seconds: Time limit per batch, in seconds.
         start: Start of optimize.

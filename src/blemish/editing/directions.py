@@ -7,11 +7,12 @@ attribute, measured on probes that are moved both ways, the direction of attribu
     d_i = \sum_j c_{ij} m_j,
     c_i = \arg\min_c \lVert E^T c - e_i \rVert^2 + \lambda \lVert c \rVert^2,
 
-which conditions it on all others (compare the projection of Shen et al., 2020, InterFaceGAN). A
-distance of 1 changes the attribute by about one deviation among fresh parts.
+which conditions it on all others (compare the projection of Shen et al., 2020, InterFaceGAN). The
+directions are conditioned once more on each other, by their own effects on fresh probes. A distance
+of 1 changes the attribute by about one deviation among fresh parts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,7 +92,8 @@ class Direction:
 def moved(codes: Codes, direction: Direction, distances: list[float]) -> Codes:
     """Codes of a single item moved along a direction, one for each distance."""
     rows = direction.rows.to(codes.w.device)
-    found = [replace(codes, w=codes.w + far * rows, space="w+") for far in distances]
+    space = codes.edited_space()
+    found = [replace(codes, w=codes.w + far * rows, space=space) for far in distances]
     return Codes.joined(found)
 
 
@@ -134,6 +136,21 @@ def read_directions(bundle: Bundle, rows: int, width: int) -> dict[str, Directio
     return {name: one for name, one in found.items() if one is not None}
 
 
+def direction_named(name: str, known: Mapping[str, Direction]) -> Direction:
+    """The direction of a name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if name in known:
+        return known[name]
+    raise OptionError(
+        got=f"the direction '{name}'",
+        expected=f"one of {', '.join(known)}",
+        todo="Correct the name, or run 'blemish edit directions'.",
+    )
+
+
 def _order(name: str) -> tuple[int, str]:
     return (ATTRIBUTES.index(name), "") if name in ATTRIBUTES else (len(ATTRIBUTES), name)
 
@@ -170,7 +187,7 @@ def learn_directions(
 def pictures_needed(generator: Generator, training: DirectionTraining) -> int:
     """Pictures that `learn_directions` draws."""
     moves = len(scales_of(generator.config)) * len(ATTRIBUTES)
-    of_attributes = training.probes * (moves + len(ATTRIBUTES))
+    of_attributes = training.probes * (moves + 2 * len(ATTRIBUTES))
     of_components = _fewer(training.probes) * 2 * training.components
     return training.samples + 2 * (of_attributes + of_components)
 
@@ -197,8 +214,8 @@ class _Learner:
     def learn(self) -> list[Direction]:
         moves, accuracies = self._moves()
         effects, fresh = self._effects(moves, self._probes()), self._probes()
-        wanted = torch.from_numpy(_conditioned(effects)).float()
-        rows = torch.einsum("ij,jld->ild", wanted, moves)
+        rows = _combined(effects, moves)
+        rows = _combined(self._effects(rows, self._probes()), rows)
         found = self._named(ATTRIBUTES, rows, fresh, accuracies)
         few, layers = fresh[: _fewer(len(fresh))], self.generator.config.layers
         for prefix, axes in self._components():
@@ -300,6 +317,14 @@ def purity(effects: Float[np.ndarray, " a"], attribute: int) -> float:
     """Change of an attribute over the sum of the changes of the others."""
     sizes = np.abs(effects)
     return float(sizes[attribute] / max(sizes.sum() - sizes[attribute], 1e-9))
+
+
+def _combined(
+    effects: Float[np.ndarray, "m a"], moves: Float[Tensor, "m layers d"]
+) -> Float[Tensor, "a layers d"]:
+    """The direction of each attribute, from moves and their effects."""
+    wanted = torch.from_numpy(_conditioned(effects)).float()
+    return torch.einsum("ij,jld->ild", wanted, moves)
 
 
 def _conditioned(effects: Float[np.ndarray, "m a"]) -> Float[np.ndarray, "a m"]:

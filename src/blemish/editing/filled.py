@@ -7,6 +7,7 @@ from typing import Any
 
 from blemish.checkpoint import Bundle, save_codes
 from blemish.data.closeup import close_up
+from blemish.editing.codefill import CodeFilling
 from blemish.editing.fill import Filling, erased, spread
 from blemish.files import write_atomically
 from blemish.originals import Original
@@ -27,6 +28,8 @@ def save_fillings(
 ) -> dict[str, Any]:
     """Write fillings of one hole into a folder, the figures last; returns the figures.
 
+    A filling by codes also gets a folder like those of `blemish invert`, to be edited.
+
     Args:
         out: Folder, which can be written to.
         stem: Name of the photograph without its suffix.
@@ -43,6 +46,8 @@ def save_fillings(
     names = [f"{stem}_{number:02d}.png" for number in range(len(fillings))]
     for name, one in zip(names, fillings, strict=True):
         one.picture.write(out / name)
+        if isinstance(one, CodeFilling):
+            one.inversion.save((out / name).with_suffix(""), bundle)
     photograph.write_mask(out / "hole.png", hole)
     save_codes(out / "codes.safetensors", Codes.joined([one.codes for one in fillings]))
     shown = [photograph.picture, erased(photograph.picture, hole)]

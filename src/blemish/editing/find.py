@@ -22,7 +22,8 @@ from blemish.inversion.model import Model
 from blemish.pictures import to_picture
 
 BLUR = 1 / 85  # of the side
-SEEN = 4.5  # robust deviations that a defect has somewhere off the rim
+SEEN = 5.0  # robust deviations that a defect has somewhere off the rim
+MORE = 3.5  # robust deviations of further groups, once one has been seen
 GROWN = 2.5  # robust deviations to which it is followed from there
 RIM = 1 / 32  # of the side, along the part's outline, where reconstructions are least exact
 LEAST_UNIT = 1.0  # colour distance that counts as a deviation at least
@@ -95,10 +96,15 @@ def strangeness_map(
 def _followed(
     strange: Float[np.ndarray, "r r"], part: Bool[np.ndarray, "r r"]
 ) -> Bool[np.ndarray, "r r"]:
-    """Pieces above the lower threshold that reach the higher one (hysteresis)."""
+    """Pieces above the lowest threshold that reach a higher one (hysteresis).
+
+    Paint rarely comes in one piece: where one is certain, others need less evidence.
+    """
     size = 2 * max(1, round(len(part) * RIM)) + 1
     inner = cv2.erode(part.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
     wide, certain = (strange > GROWN) & part, (strange > SEEN) & inner
+    if certain.any():
+        certain = (strange > MORE) & inner
     least = max(4, round(LEAST_SHARE * wide.size))
     pieces = [piece for piece in components(wide, least=least) if (piece & certain).any()]
     return np.any(pieces, axis=0) if pieces else np.zeros_like(wide)

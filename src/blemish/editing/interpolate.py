@@ -1,6 +1,10 @@
 """Interpolation: codes on the line between those of two parts."""
 
+from dataclasses import replace
+
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from blemish.types import Codes
 
@@ -27,4 +31,16 @@ def blend(a: Codes, b: Codes, time: float) -> Codes:
     noise = {
         name: (a.noise or {})[name].lerp((b.noise or {})[name], time) for name in sorted(shared)
     }
-    return Codes(w=a.w.lerp(b.w, time), noise=noise or None, space="w+")
+    features = blended_features(a, b, time)
+    found = Codes(w=a.w.lerp(b.w, time), features=features, noise=noise or None)
+    return replace(found, space=found.edited_space())
+
+
+def blended_features(a: Codes, b: Codes, time: float) -> Float[Tensor, "n c r r"] | None:
+    """Changes of features at a time in [0, 1]; a part without one has none of them."""
+    either = b.features if a.features is None else a.features
+    if either is None:
+        return None
+    first = torch.zeros_like(either) if a.features is None else a.features
+    second = torch.zeros_like(either) if b.features is None else b.features
+    return first.lerp(second, time)

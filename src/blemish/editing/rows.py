@@ -49,7 +49,8 @@ def parse_rows(text: str, layers: int, names: dict[str, Bool[Tensor, " layers"]]
 def mixed(a: Codes, b: Codes, rows: Bool[Tensor, " layers"]) -> Codes:
     """Codes of the first part with the chosen rows of the second (style mixing)."""
     chosen = rows.to(a.w.device)[:, None]
-    return Codes(w=b.w.where(chosen, a.w), noise=a.noise, space="w+")
+    rows = b.w.where(chosen, a.w)
+    return Codes(w=rows, features=a.features, noise=a.noise, space=a.edited_space())
 
 
 def _ends(word: str, text: str, layers: int, names: tuple[str, ...]) -> tuple[int, int]:

@@ -18,6 +18,8 @@ from blemish.inversion.space import Point
 from blemish.models.generator import Generator
 from blemish.types import Codes
 
+CHANGE_WEIGHT = 1  # of the mean squared change of features, in f/w+
+
 # Callback with the time in [0, 1], the unweighted terms and the image: at each step, and at time 1.
 Watch = Callable[[float, Terms, Tensor], None]
 
@@ -90,6 +92,8 @@ def descend(
         # The last evaluation is of the returned result, whose mask is binary.
         drawn = _draw(generator, point, shake(time), binary=time == 1)
         found = likeness.terms(drawn.image) | beside(drawn)
+        if point.features is not None:
+            found["change"] = point.features.square().mean(dim=(1, 2, 3))
         if point.noise:
             found["noise"] = noise_regularity(point.noise)
         if watch is not None:
@@ -99,6 +103,7 @@ def descend(
 
     after = (lambda: renormalise(point.noise)) if point.noise else None
     reduced = how.reduced(generator.config.resolution)
+    weights = {"change": CHANGE_WEIGHT, **weights}
     outcome = search(point.leaves(), terms, weights, how, reduced=reduced, after=after)
     with torch.no_grad():
         codes, mask = point.codes(generator).detached(), point.mask(binary=True)

@@ -20,7 +20,14 @@ from blemish.inversion.losses import squared_error
 from blemish.inversion.model import Model
 from blemish.inversion.reconstruction import ReconstructionLoss
 from blemish.inversion.search import Search
-from blemish.inversion.space import Point, WStatistics, draws, w_statistics, with_defect
+from blemish.inversion.space import (
+    Point,
+    WStatistics,
+    draws,
+    start_features,
+    w_statistics,
+    with_defect,
+)
 from blemish.limits import refuse_weights
 from blemish.models.generator import Generator
 from blemish.names import Space
@@ -78,7 +85,8 @@ class Projection:
         statistics = w_statistics(generator)
         code = _start(generator, likeness, self.space, statistics, rngs)
         noise = _noise_start(generator, rngs) if self.noise_weight else {}
-        point = Point(space=self.space, code=code, noise=noise)
+        features = start_features(generator, self.space, len(rngs))
+        point = Point(space=self.space, code=code, noise=noise, features=features)
         if defect:
             point = with_defect(point, generator, None, rngs)
         shake = _shaker(code, statistics, self.space, rngs)

@@ -4,6 +4,10 @@ With M the mapping network and L layers, a code becomes the rows that drive the 
 
     z :  w_l = M(z)        w :  w_l = w        w+ :  w_l = w_l,        l = 1 … L.
 
+In f/w+ the code is that of w+ and a change Δ of the generator's features at 16², for parts that lie
+as none of the training's did (after F/W+ of BDInvert; Kang et al., 2021). Because Δ is added to
+what the rows draw, an edit of the rows changes the features as in w+: f(w') + Δ.
+
 The defect's code is in the same space with its own mapping, which depends on the type. Its mask, if
 the branch takes one, is searched for as logits: soft during the search, binary at the end.
 """
@@ -25,6 +29,7 @@ Z_CANDIDATES = 4096
 FAINT = -2.0
 # A logit has farther to go than an element of w; at the same rate it would not get there.
 MASK_PACE = 10
+FEATURE_SIDE = 16  # of the features that f/w+ changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +51,9 @@ class Point:
 
     Attributes:
         space: Space of both codes.
-        code: Code in z (`n z`), in w (`n d`) or in w+ (`n layers d`).
+        code: Code in z (`n z`), in w (`n d`), or in w+ and f/w+ (`n layers d`).
         noise: Noise maps that are search variables.
+        features: Change of the generator's features, in f/w+; None in other spaces.
         defect: Code of the defect; None disables the branch.
         kind: Type of each item's defect; None if the branch knows no types.
         mask_leaf: Logits of the mask over `MASK_PACE`; None leaves the mask to the branch.
@@ -56,13 +62,14 @@ class Point:
     space: Space
     code: Float[Tensor, "n ..."]
     noise: dict[str, Tensor] = field(default_factory=dict)
+    features: Float[Tensor, "n c r r"] | None = None
     defect: Float[Tensor, "n ..."] | None = None
     kind: Int[Tensor, " n"] | None = None
     mask_leaf: Float[Tensor, "n 1 h w"] | None = None
 
     def leaves(self) -> list[Tensor]:
         """All search variables."""
-        parts = [self.code, self.defect, self.mask_leaf]
+        parts = [self.code, self.features, self.defect, self.mask_leaf]
         return [part for part in parts if part is not None] + [*self.noise.values()]
 
     def codes(self, generator: Generator, shake: Tensor | float = 0) -> Codes:
@@ -72,7 +79,13 @@ class Point:
         if self.defect is not None:
             mapping, layers = generator.defect_mapping, config.defect_layers
             w_defect = code_rows(mapping, self.defect, layers, self.space, self.kind)
-        return Codes(w=w, w_defect=w_defect, noise=self.noise or None, space=self.space)
+        return Codes(
+            w=w,
+            w_defect=w_defect,
+            features=self.features,
+            noise=self.noise or None,
+            space=self.space,
+        )
 
     def mask_logits(self) -> Float[Tensor, "n 1 h w"] | None:
         """Logits of the searched mask."""
@@ -86,6 +99,20 @@ class Point:
         return (logits >= 0).to(logits.dtype) if binary else logits.sigmoid()
 
 
+def has_rows(space: Space) -> bool:
+    """Whether codes of a space have a row for each layer."""
+    return space in ("w+", "f/w+")
+
+
+def start_features(generator: Generator, space: Space, n: int) -> Float[Tensor, "n c r r"] | None:
+    """Variables of the generator's features, which change nothing yet; None but in f/w+."""
+    if space != "f/w+":
+        return None
+    side = min(FEATURE_SIDE, generator.config.resolution)
+    shape = (n, generator.config.channels(side), side, side)
+    return torch.zeros(shape, device=generator.mapping.w_avg.device).requires_grad_()
+
+
 def code_rows(
     mapping: Callable[..., Tensor],
     code: Tensor,
@@ -97,12 +124,12 @@ def code_rows(
 
     Args:
         mapping: Mapping from latents, and types where there are some, to w.
-        code: Code in z (`n z`), in w (`n d`) or in w+ (`n layers d`).
+        code: Code in z (`n z`), in w (`n d`), or in w+ and f/w+ (`n layers d`).
         layers: Number of rows.
         space: Space of the code.
         kind: Type of each item's defect.
     """
-    if space == "w+":
+    if has_rows(space):
         return code
     w = mapping(code, kind) if space == "z" else code
     return w[:, None].expand(-1, layers, -1)
@@ -172,7 +199,11 @@ def start_point(
     """
     assert (encoding is not None) == (start == "encoder")
     code = _start_code(generator, space, start, encoding, rngs)
-    point = Point(space=space, code=code.clone().requires_grad_())
+    point = Point(
+        space=space,
+        code=code.clone().requires_grad_(),
+        features=start_features(generator, space, len(rngs)),
+    )
     return with_defect(point, generator, encoding, rngs, start) if defect else point
 
 
@@ -264,7 +295,7 @@ def _near(
         goal = code_rows(mapping, z, layers, "z", kind)
     if space == "z":
         return _nearest(mapping, goal.mean(dim=1), z_dim, kind, rngs)
-    return goal if space == "w+" else goal.mean(dim=1)
+    return goal if has_rows(space) else goal.mean(dim=1)
 
 
 def _nearest(

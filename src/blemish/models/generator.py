@@ -320,6 +320,8 @@ class Synthesis(nn.Module):
             x = block.conv1(x, rows[-2], noises(f"b{r}.conv1", block.conv1))
             if residual is not None:
                 x = x + residual.to(x.dtype)
+            if codes.features is not None and codes.features.shape[-1] == r:
+                x = x + codes.features.to(x.dtype)
             x = x if change is None else change(r, x)
             image = block.accumulate(x, rows[-1], image)
         assert image is not None

@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.editing.directions import Direction
+from blemish.editing.interpolate import blend
 from blemish.evaluation.figures import middle, monotone, percentiles, share
-from blemish.evaluation.inversion.moving import moving
+from blemish.evaluation.inversion.moving import DrawEdit, moving, plain_draw
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
 from blemish.inversion.invert import stand
@@ -83,28 +84,36 @@ def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def editing(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
-    """Question 3 for the codes of photographs of good parts."""
-    found = _mixed(codes, yardstick)
-    found |= moving(codes, yardstick.model.generator, yardstick.directions)
+def editing(codes: Codes, yardstick: EditReference, draw: DrawEdit | None = None) -> dict[str, Any]:
+    """Question 3 for the codes of photographs of good parts.
+
+    Args:
+        codes: Their codes.
+        yardstick: What edits are compared with.
+        draw: Pictures of edited codes; by default those of the codes alone.
+    """
+    draw = plain_draw(yardstick.model.generator) if draw is None else draw
+    found = _mixed(codes, yardstick, draw)
+    found |= moving(codes, draw, yardstick.directions)
     if yardstick.donors is None:
         return found
     return found | _moved(codes, yardstick) | _grown(codes, yardstick)
 
 
-def _mixed(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
+def _mixed(codes: Codes, yardstick: EditReference, draw: DrawEdit) -> dict[str, Any]:
     """Midpoints between neighbours."""
     model = yardstick.model
-    half = Codes(w=(codes.w[:-1] + codes.w[1:]) / 2, space=codes.space)
-    if len(half) == 0:
+    neighbours = [(codes[k : k + 1], codes[k + 1 : k + 2]) for k in range(len(codes) - 1)]
+    if not neighbours:
         return {"pairs": 0, "midpoint_realism": None, "midpoint_percentile": None}
     logits, standings = [], []
-    for w in half.w.split(BATCH):
-        logits.append(verdicts(model.critic, model.generator(Codes(w=w)).image))
-        standing = stand(model, Codes(w=w))
+    for k, (a, b) in enumerate(neighbours):
+        half = replace(blend(a, b, 0.5), noise=None)
+        logits.append(verdicts(model.critic, (draw(k, half) + draw(k + 1, half)) / 2))
+        standing = stand(model, half)
         standings += [] if standing is None else standing.percentile.tolist()
     return {
-        "pairs": len(half),
+        "pairs": len(neighbours),
         "midpoint_realism": middle(percentiles(torch.cat(logits), yardstick.logits)),
         "midpoint_percentile": middle(standings),
     }
@@ -181,7 +190,12 @@ def _pairs(codes: Codes, yardstick: EditReference) -> Iterator[_Pairs]:
         noise = {name: map[here] for name, map in (codes.noise or {}).items()}
         yield _Pairs(
             model=yardstick.model,
-            codes=Codes(w=codes.w[here], noise=noise or None, space=codes.space),
+            codes=Codes(
+                w=codes.w[here],
+                features=None if codes.features is None else codes.features[here],
+                noise=noise or None,
+                space=codes.space,
+            ),
             w_defect=donors.codes.w_defect[chosen],
             mask=donors.mask[chosen],
             centre=yardstick.centre,

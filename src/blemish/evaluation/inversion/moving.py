@@ -1,11 +1,12 @@
 """Question 3 for directions: what else changes when photographs' codes are moved along them?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.attributes import ATTRIBUTES, measured
@@ -18,17 +19,24 @@ from blemish.types import Codes
 DISTANCES = (-2.0, -1.0, 0.0, 1.0, 2.0)
 MOST = 8  # photographs that are moved
 Pictures = UInt8[np.ndarray, "steps h w 3"]
+# Pictures of edited codes, from the number of the photograph that they come from.
+DrawEdit = Callable[[int, Codes], Float[Tensor, "n 3 h w"]]
+
+
+def plain_draw(generator: Generator) -> DrawEdit:
+    """Pictures that the generator draws of the codes alone."""
+    return lambda _, codes: generator(codes).image
 
 
 @torch.no_grad()
-def moving(codes: Codes, generator: Generator, directions: Sequence[Direction]) -> dict[str, Any]:
+def moving(codes: Codes, draw: DrawEdit, directions: Sequence[Direction]) -> dict[str, Any]:
     """Figures of moves of good parts along the directions of attributes.
 
     The unit of an attribute is its deviation among the photographs as they are reconstructed.
 
     Args:
         codes: Codes of photographs of good parts.
-        generator: Generator of the codes.
+        draw: Pictures of edited codes.
         directions: Directions of the bundle; those of no attribute are left out.
 
     Returns:
@@ -39,7 +47,9 @@ def moving(codes: Codes, generator: Generator, directions: Sequence[Direction]) 
     chosen = [codes[k : k + 1] for k in range(min(MOST, len(codes)))]
     if not known or len(chosen) < 2:
         return {}
-    trials = {one.name: [_moved(part, generator, one) for part in chosen] for one in known}
+    trials = {
+        one.name: [_moved(k, part, draw, one) for k, part in enumerate(chosen)] for one in known
+    }
     values = {name: np.stack([measured(seen) for seen in found]) for name, found in trials.items()}
     unit = next(iter(values.values()))[:, DISTANCES.index(0)].std(axis=0).clip(min=1e-9)
     pure = {name: _purity(found / unit, name) for name, found in values.items()}
@@ -53,11 +63,9 @@ def moving(codes: Codes, generator: Generator, directions: Sequence[Direction]) 
     }
 
 
-def _moved(codes: Codes, generator: Generator, direction: Direction) -> Pictures:
+def _moved(number: int, codes: Codes, draw: DrawEdit, direction: Direction) -> Pictures:
     found = moved(codes, direction, list(DISTANCES))
-    return np.concatenate(
-        [to_picture(generator(found[k : k + 1]).image) for k in range(len(found))]
-    )
+    return np.concatenate([to_picture(draw(number, found[k : k + 1])) for k in range(len(found))])
 
 
 def _purity(values: Float[np.ndarray, "n steps a"], name: str) -> float:

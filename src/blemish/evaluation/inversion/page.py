@@ -181,7 +181,7 @@ def _strips(page: Page, shown: Sequence[Shown], out: Path) -> None:
     """An image for each group and space."""
     for group, space in dict.fromkeys((one.group, one.space) for one in shown):
         here = [one for one in shown if (one.group, one.space) == (group, space)]
-        file = out / f"{group.replace(' ', '-')}-{space.replace('+', '-plus')}.png"
+        file = out / f"{group.replace(' ', '-')}-{space.replace('/', '').replace('+', '-plus')}.png"
         write_picture(file, strip(here))
         methods = ", ".join(one.method for one in here)
         page.picture(
