@@ -6,7 +6,8 @@ A new method, kind or format starts with its name here; nothing here imports PyT
 from dataclasses import dataclass
 from typing import Literal
 
-Space = Literal["z", "w", "w+", "f/w+"]
+CodeSpace = Literal["z", "w", "w+"]
+Space = Literal[CodeSpace, "f/w+"]
 InversionName = Literal["encode", "in-domain", "optimize", "project"]
 InversionChoice = Literal["auto", InversionName]
 SearchStart = Literal["encoder", "mean", "random"]

@@ -17,6 +17,7 @@ from blemish.errors import OptionError
 from blemish.limits import refuse_search, refuse_weights_of
 from blemish.names import (
     PLACEMENT_METHODS,
+    CodeSpace,
     InversionChoice,
     MaskControl,
     MaskKind,
@@ -241,7 +242,7 @@ class SearchOptions:
     """
 
     mask_control: MaskControl = "condition"
-    defect_space: Space = "w"
+    defect_space: CodeSpace = "w"
     defect_steps: int = 200
     defect_learning_rate: float = 0.05
     mask_weight: float = 1

@@ -9,7 +9,7 @@ from torch import Tensor
 from blemish.errors import OptionError
 from blemish.inversion.losses import mask_error
 from blemish.models.generator import Generator
-from blemish.names import MaskControl, Space
+from blemish.names import CodeSpace, MaskControl
 from blemish.synthesis.options import SearchOptions
 from blemish.synthesis.placement.drawers import BranchDrawer
 from blemish.synthesis.placement.search import (
@@ -20,7 +20,7 @@ from blemish.synthesis.references.stitch import Stitched
 from blemish.types import Codes
 
 CONTROLS = get_args(MaskControl)
-SPACES = get_args(Space)
+SPACES = get_args(CodeSpace)
 
 
 def square(top: int, left: int, side: int = 5) -> Tensor:
@@ -69,7 +69,7 @@ def place(generator: Generator, twin: Codes, photograph: Tensor):
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("space", SPACES)
 def test_each_way_runs_in_each_space(
-    place, generator: Generator, twin: Codes, control: MaskControl, space: Space
+    place, generator: Generator, twin: Codes, control: MaskControl, space: CodeSpace
 ) -> None:
     placed = place(SearchOptions(mask_control=control, defect_space=space, defect_steps=8))
     assert placed.defective.shape == placed.twin.shape == (2, 3, 16, 16)
@@ -117,7 +117,7 @@ def test_each_way_of_searching_is_nearer_than_the_start(place) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_a_given_mask_says_where(place, space: Space) -> None:
+def test_a_given_mask_says_where(place, space: CodeSpace) -> None:
     how = SearchOptions(defect_space=space)
     places = [square(2, 2), square(9, 9)]
     placed = [place(how, mask=mask) for mask in places]

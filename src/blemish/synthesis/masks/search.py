@@ -14,7 +14,7 @@ from blemish.inversion.adam import Adam
 from blemish.inversion.space import code_of, code_rows
 from blemish.models.losses import overlap_error
 from blemish.models.mask_generator import MaskGenerator
-from blemish.names import Space
+from blemish.names import CodeSpace
 from blemish.types import Codes
 
 CHUNK = 32  # masks drawn at once
@@ -33,7 +33,7 @@ class MaskSearch:
         rate: Learning rate.
     """
 
-    space: Space = "w"
+    space: CodeSpace = "w"
     tried: int = 256
     starts: int = 4
     steps: int = 150

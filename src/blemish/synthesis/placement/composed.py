@@ -17,7 +17,7 @@ from blemish.data.masks import silhouette
 from blemish.inversion.space import code_of, code_rows, draws
 from blemish.models.generator import Drawing, Generator
 from blemish.models.window_generator import WindowInput
-from blemish.names import Space
+from blemish.names import CodeSpace
 from blemish.pictures import to_picture
 from blemish.synthesis.masks.learned import MaskModel, PartMap
 from blemish.synthesis.masks.search import closest
@@ -52,7 +52,7 @@ class PartMasks:
         self,
         mask: Float[Tensor, "1 1 h w"],
         kind: str,
-        space: Space,
+        space: CodeSpace,
         rngs: list[torch.Generator],
     ) -> Tensor:
         """The code whose mask is closest to a target, of random ones; one per random generator."""
@@ -62,7 +62,7 @@ class PartMasks:
         layers, kinds = self.generator.config.layers, self._kinds(kind, len(z))
         return code_of(self.generator.mapping, z, layers, space, kinds)
 
-    def rows(self, code: Tensor, kind: str, space: Space) -> Float[Tensor, "n layers d"]:
+    def rows(self, code: Tensor, kind: str, space: CodeSpace) -> Float[Tensor, "n layers d"]:
         """Rows that belong to a code."""
         layers, kinds = self.generator.config.layers, self._kinds(kind, len(code))
         return code_rows(self.generator.mapping, code, layers, space, kinds)
@@ -107,7 +107,7 @@ class ComposedDrawer:
         twin: Codes,
         mask: Float[Tensor, "1 1 h w"],
         kind: int,
-        space: Space,
+        space: CodeSpace,
         rngs: list[torch.Generator],
     ) -> SearchVariables:
         """See `drawers.Drawer`; the mask starts from the closest of random codes."""
@@ -121,7 +121,7 @@ class ComposedDrawer:
         )
         return SearchVariables(defect=code, mask=marks, w=twin.w.repeat(n, 1, 1), noise=noise)
 
-    def codes(self, leaves: SearchVariables, kind: int, space: Space) -> Codes:
+    def codes(self, leaves: SearchVariables, kind: int, space: CodeSpace) -> Codes:
         """See `drawers.Drawer`."""
         kinds = torch.full((len(leaves),), kind, device=leaves.defect.device)
         layers = self.windows.config.layers

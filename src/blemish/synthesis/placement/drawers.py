@@ -9,7 +9,7 @@ from torch import Tensor
 
 from blemish.inversion.space import code_of, code_rows, draws
 from blemish.models.generator import Drawing, Generator
-from blemish.names import Space
+from blemish.names import CodeSpace
 from blemish.types import Codes
 
 
@@ -47,7 +47,7 @@ class Drawer(Protocol):
         twin: Codes,
         mask: Float[Tensor, "1 1 h w"],
         kind: int,
-        space: Space,
+        space: CodeSpace,
         rngs: list[torch.Generator],
     ) -> SearchVariables:
         """Start of a search, one item per random generator.
@@ -61,7 +61,7 @@ class Drawer(Protocol):
         """
         ...
 
-    def codes(self, leaves: SearchVariables, kind: int, space: Space) -> Codes:
+    def codes(self, leaves: SearchVariables, kind: int, space: CodeSpace) -> Codes:
         """Input of `draw`, with gradients."""
         ...
 
@@ -100,7 +100,7 @@ class BranchDrawer:
         twin: Codes,
         mask: Float[Tensor, "1 1 h w"],
         kind: int,
-        space: Space,
+        space: CodeSpace,
         rngs: list[torch.Generator],
     ) -> SearchVariables:
         """See `Drawer`; the noise maps of the branch are variables as well."""
@@ -117,7 +117,7 @@ class BranchDrawer:
             code = code_of(generator.defect_mapping, z, layers, space, kinds)
         return SearchVariables(defect=code, mask=None, w=twin.w.repeat(n, 1, 1), noise=noise | kept)
 
-    def codes(self, leaves: SearchVariables, kind: int, space: Space) -> Codes:
+    def codes(self, leaves: SearchVariables, kind: int, space: CodeSpace) -> Codes:
         """See `Drawer`."""
         kinds = torch.full((len(leaves),), kind, device=leaves.defect.device)
         layers, mapping = self.generator.config.defect_layers, self.generator.defect_mapping
