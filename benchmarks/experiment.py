@@ -27,7 +27,7 @@ from blemish.evaluation.synthesis.realism import RealCloseUps
 from blemish.features import FeatureNetwork, load_features
 from blemish.files import write_atomically
 from blemish.models.load import shape_of
-from blemish.names import MaskControl, ReferenceName, Space
+from blemish.names import CodeSpace, MaskControl, ReferenceName
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.options import SynthesisOptions
@@ -45,12 +45,12 @@ class Way:
 
     Attributes:
         control: How the mask is met.
-        space: Space of the defect's codes.
+        space: CodeSpace of the defect's codes.
         reference: Target for the inside.
     """
 
     control: MaskControl
-    space: Space
+    space: CodeSpace
     reference: ReferenceName
 
 

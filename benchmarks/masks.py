@@ -28,7 +28,7 @@ from blemish.documents import parse_json
 from blemish.evaluation.synthesis.maskrealism import coverage, shape_distances, two_sample_auc
 from blemish.evaluation.synthesis.maskshape import mask_vector
 from blemish.files import write_atomically
-from blemish.names import Space
+from blemish.names import CodeSpace
 from blemish.pictures import grid, write_picture
 from blemish.synthesis.masks.learned import LEAST_PIXELS, MaskModel, PartMap, load_masks
 from blemish.synthesis.masks.search import MaskSearch, meet
@@ -36,7 +36,7 @@ from blemish.training.masks.batches import MaskBatches
 from blemish.training.masks.sources import is_whole, read_mask_sources
 
 Region = Bool[np.ndarray, "h w"]
-SPACES: tuple[Space, ...] = ("z", "w", "w+")
+SPACES: tuple[CodeSpace, ...] = ("z", "w", "w+")
 PER_REAL = 6  # synthetic masks for each real one
 LAID = 160  # pixels a side at which laid masks are measured
 SHOWN = 12  # masks of each type on the sheet
@@ -114,7 +114,7 @@ def figures(name: str, what: str, made: Sequence[Mask], real: Sequence[Mask]) ->
     )
 
 
-def met(model: MaskModel, kind: str, target: Mask, space: Space) -> float:
+def met(model: MaskModel, kind: str, target: Mask, space: CodeSpace) -> float:
     """Overlap of a real mask with the closest one of a search, on the photograph's pixels."""
     shown, index = PartMap.of(target.framed, model.generator.config.side), model.index(kind)
     wanted = shown.seen(target.mask)

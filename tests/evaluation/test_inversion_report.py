@@ -117,8 +117,8 @@ def test_the_page_needs_no_other_file(whole: tuple[dict[str, Any], Path]) -> Non
     assert not re.search(r"<(script|link|iframe)|url\(", text)
     sources = re.findall(r'src="([^,]+),', text)
     assert {*sources} == {"data:image/png;base64"}
-    pictures = 1 + len(METHOD_SPACES) * len(GROUPS)
-    assert len(sources) == pictures, "the plot, and each group by each method"
+    pictures = 1 + len(get_args(Space)) * len(GROUPS)
+    assert len(sources) == pictures, "the plot, and each group in each space"
 
 
 def test_the_page_answers_every_question(whole: tuple[dict[str, Any], Path]) -> None:

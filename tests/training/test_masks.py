@@ -16,7 +16,7 @@ from blemish.devices import make_fabric
 from blemish.errors import BundleError, DataError
 from blemish.models.layers import ToRGB
 from blemish.models.mask_generator import MaskConfig, MaskGenerator
-from blemish.names import Space
+from blemish.names import CodeSpace
 from blemish.synthesis.masks.learned import MaskModel, PartMap, load_masks
 from blemish.synthesis.masks.search import MaskSearch, meet, overlaps
 from blemish.training.loop import Schedule
@@ -201,7 +201,7 @@ def test_bundle_without_masks_says_how_to_get_them(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("space", ["z", "w", "w+"])
-def test_search_comes_nearer_to_a_mask_of_the_generator(model: MaskModel, space: Space) -> None:
+def test_search_comes_nearer_to_a_mask_of_the_generator(model: MaskModel, space: CodeSpace) -> None:
     generator, kind = model.generator, model.index("crack")
     shown = PartMap.of(disc(96, 48, 48, 36), generator.config.side)
     codes = generator.codes(torch.randn(1, 8, generator=torch.Generator().manual_seed(5)), kind)
