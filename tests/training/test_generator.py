@@ -222,7 +222,7 @@ def in_a_process(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script that can call this module's functions, as a file: processes start it anew."""
     folders = [str(folder) for folder in Path(__file__).parents[:2]]
-    head = f"import sys; sys.path[:0] = {folders}; import test_training as t"
+    head = f"import sys; sys.path[:0] = {folders}; import test_generator as t"
     file = tmp_path / "script.py"
     file.write_text(f"{head}\nfrom pathlib import Path\n{script}")
     command = [sys.executable, file, *map(str, arguments)]
