@@ -39,7 +39,7 @@ from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
 from blemish.synthesis.masks.learned import load_masks
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import read_order
+from blemish.synthesis.request import read_request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.windows.paint import NETWORK as WINDOWS
 from blemish.windows.paint import groups, load_windows, paint
@@ -118,11 +118,11 @@ def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     photograph = folder.good("test")[0].path
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
-        orders = [read_order(photograph, mask, kind, worker.types) for mask in masks[:5]]
+        requests = [read_request(photograph, mask, kind, worker.types) for mask in masks[:5]]
         with TemporaryDirectory() as place:
             made = [
-                synthesize(worker, [order], Dataset(Path(place)), count=1, seed=0)[0]
-                for order in orders
+                synthesize(worker, [request], Dataset(Path(place)), count=1, seed=0)[0]
+                for request in requests
             ]
         ious = [row["scores"]["iou_requested"] for row in made]
         name = f"IoU of what changed with the request, {kind}, {len(ious)} masks, median"

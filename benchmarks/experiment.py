@@ -31,7 +31,7 @@ from blemish.names import CodeSpace, MaskControl, ReferenceName
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, read_order
+from blemish.synthesis.request import Request, read_request
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
@@ -90,9 +90,9 @@ def main(
     torch.set_num_threads(1)
     found, folder = find_bundle(bundle), DefectFolder(data)
     worker = Synthesizer(found, SynthesisOptions(method="optimize"))
-    orders = _orders(worker, folder, defect, masks)
-    twins = [worker.invert(order) for order in orders]  # the same for all rows, not timed
-    pairs, judge = [*zip(orders, twins, strict=True)], _judge()
+    requests = _orders(worker, folder, defect, masks)
+    twins = [worker.invert(request) for request in requests]  # the same for all rows, not timed
+    pairs, judge = [*zip(requests, twins, strict=True)], _judge()
     real = None if judge is None else _real(judge, folder, defect)
     lines = [*HEADER]
     for way in WAYS:
@@ -101,7 +101,8 @@ def main(
         lines.append(_row(found, pairs, way, data, steps, judge, real))
         print(lines[-1], flush=True)
     about = (
-        f"Bundle `{found.path.name}`, {len(orders)} real masks of '{defect}' on other photographs, "
+        f"Bundle `{found.path.name}`, {len(requests)} real masks of '{defect}' on other "
+        "photographs, "
         f"one seed each, {steps} steps; medians, and the mean error outside the mask in [-1, 1]."
     )
     command = f"scripts/bench experiment {bundle} DATA --defect {defect} --masks {masks}"
@@ -110,12 +111,12 @@ def main(
 
 
 def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) -> list[Request]:
-    good, orders = folder.good("test"), []
+    good, requests = folder.good("test"), []
     defects = [p.mask_path for p in folder.defects(defect) if p.mask_path is not None]
     for index, mask in enumerate(defects[:: max(1, len(defects) // masks)][:masks]):
         photograph = good[index % len(good)].path
-        orders.append(read_order(photograph, mask, defect, worker.types))
-    return orders
+        requests.append(read_request(photograph, mask, defect, worker.types))
+    return requests
 
 
 def _judge() -> FeatureNetwork | None:
@@ -170,8 +171,8 @@ def _row(
 def _made(
     worker: Synthesizer, pairs: Sequence[tuple[Request, Codes | None]]
 ) -> Iterator[SyntheticItem]:
-    for seed, (order, twin) in enumerate(pairs):
-        yield worker.make(order, seed, twin=twin)
+    for seed, (request, twin) in enumerate(pairs):
+        yield worker.make(request, seed, twin=twin)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from blemish.pictures import grid, write_picture
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.demo import draw_scene
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, read_order
+from blemish.synthesis.request import Request, read_request
 from blemish.synthesis.synthesize import Synthesizer
 
 REPORT = Path(__file__).with_suffix(".md")
@@ -58,9 +58,9 @@ def main(
     with TemporaryDirectory() as place:
         for seed in range(masks):
             files = draw_scene(first.networks.generator, Path(place), seed)
-            order = read_order(*files, defect, first.types)
-            made = {name: worker.make(order, seed) for name, worker in workers.items()}
-            cells += _cells(order, made)
+            request = read_request(*files, defect, first.types)
+            made = {name: worker.make(request, seed) for name, worker in workers.items()}
+            cells += _cells(request, made)
             for name, item in made.items():
                 rows[name].append(item.facts["scores"])
     write_picture(PICTURE, grid(cells, 2 + len(names)))
@@ -86,9 +86,9 @@ def _worker(bundle: Bundle, name: ReferenceName, data: Path, steps: int) -> Synt
     )
 
 
-def _cells(order: Request, made: dict[ReferenceName, SyntheticItem]) -> list[np.ndarray]:
-    mask = np.repeat(order.requested[:, :, None] * np.uint8(255), 3, axis=2)
-    pictures = [order.picture, mask, *(item.picture.picture for item in made.values())]
+def _cells(request: Request, made: dict[ReferenceName, SyntheticItem]) -> list[np.ndarray]:
+    mask = np.repeat(request.requested[:, :, None] * np.uint8(255), 3, axis=2)
+    pictures = [request.picture, mask, *(item.picture.picture for item in made.values())]
     return [cv2.resize(p, (CELL, CELL), interpolation=cv2.INTER_AREA) for p in pictures]
 
 

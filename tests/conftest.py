@@ -47,13 +47,13 @@ def shared() -> Path:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A factory's folder in small: coloured ellipses, some with a crack or a print on them."""
     root = tmp_path_factory.mktemp("parts")
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for split, n in (("train", 6), ("test", 2)):
         for k in range(n):
-            _write(root / split / "good" / f"{k:03d}.png", _part(dice))
+            _write(root / split / "good" / f"{k:03d}.png", _part(rng))
     for kind, colour in (("crack", (20, 20, 20)), ("print", (230, 40, 60))):
         for k in range(6):
-            picture, mask = _part(dice), _spot(kind, dice)
+            picture, mask = _part(rng), _spot(kind, rng)
             picture[mask] = colour
             _write(root / "test" / kind / f"{k:03d}.png", picture)
             _write(root / "ground_truth" / kind / f"{k:03d}_mask.png", mask)
@@ -99,19 +99,19 @@ def model(generator: Generator, critic: Critic, encoder: Encoder) -> Model:
     )
 
 
-def _part(dice: np.random.Generator, side: int = 32) -> np.ndarray:
+def _part(rng: np.random.Generator, side: int = 32) -> np.ndarray:
     """An ellipse of some tone, turned a little, on a pale ground with a little noise."""
     picture = np.full((side, side, 3), 215, np.uint8)
-    tone = tuple(int(level) for level in dice.integers((110, 70, 30), (150, 100, 60)))
-    turn = float(dice.uniform(-20, 20))
+    tone = tuple(int(level) for level in rng.integers((110, 70, 30), (150, 100, 60)))
+    turn = float(rng.uniform(-20, 20))
     cv2.ellipse(picture, (side // 2, side // 2), (12, 9), turn, 0, 360, tone, cv2.FILLED)
-    return (picture + dice.normal(0, 3, picture.shape)).clip(0, 255).astype(np.uint8)
+    return (picture + rng.normal(0, 3, picture.shape)).clip(0, 255).astype(np.uint8)
 
 
-def _spot(kind: str, dice: np.random.Generator, side: int = 32) -> np.ndarray:
+def _spot(kind: str, rng: np.random.Generator, side: int = 32) -> np.ndarray:
     """A line or a disc near the middle of a part."""
     canvas = np.zeros((side, side), np.uint8)
-    x, y = (int(at) for at in dice.integers(side // 2 - 4, side // 2 + 4, 2))
+    x, y = (int(at) for at in rng.integers(side // 2 - 4, side // 2 + 4, 2))
     if kind == "crack":
         cv2.line(canvas, (x - 5, y - 2), (x + 5, y + 2), 1, 3)
     else:

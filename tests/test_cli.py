@@ -32,14 +32,14 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    dice, root = np.random.default_rng(0), tmp_path / "part"
+    rng, root = np.random.default_rng(0), tmp_path / "part"
     square = np.zeros((16, 16), bool)
     square[5:12, 5:12] = True
     places = [f"train/good/{k}" for k in range(4)] + ["test/good/0"]
     places += [f"test/{kind}/{k}" for kind in ("dent", "rust") for k in range(3)]
     for place in places:
         (root / place).parent.mkdir(parents=True, exist_ok=True)
-        write_picture(root / f"{place}.png", dice.integers(0, 256, (16, 16, 3), np.uint8))
+        write_picture(root / f"{place}.png", rng.integers(0, 256, (16, 16, 3), np.uint8))
         if "good" not in place:
             mask = root / f"{place.replace('test', 'ground_truth')}_mask.png"
             mask.parent.mkdir(parents=True, exist_ok=True)

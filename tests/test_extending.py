@@ -52,15 +52,15 @@ class Dummy:
     def prepare(self, kind):
         pass
 
-    def invert(self, order, *, tell=None):
+    def invert(self, request, *, on_progress=None):
         return None
 
-    def place(self, order, seed, strength, twin, *, tell=None):
-        picture = order.picture.copy()
-        picture[order.requested] = 7
-        changed = (picture != order.picture).any(axis=2)
+    def place(self, request, seed, strength, twin, *, on_progress=None):
+        picture = request.picture.copy()
+        picture[request.requested] = 7
+        changed = (picture != request.picture).any(axis=2)
         carried = Carried(picture=picture, changed=changed)
-        return PlacedDefect(carried=carried, drawn=order.requested)
+        return PlacedDefect(carried=carried, drawn=request.requested)
 """,
     "synthesis/references/dummy.py": """
 class Dark:

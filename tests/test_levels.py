@@ -76,10 +76,10 @@ def test_white_is_white_whatever_the_bits(shape: tuple[int, ...], white: int) ->
 
 @pytest.mark.parametrize("white", [255, 1023, 4095, 5000, 65535])
 def test_changed_levels_show_the_change_and_nothing_else(white: int) -> None:
-    dice = np.random.default_rng(0)
-    old = dice.integers(0, white + 1, (4000, 3)).astype(np.uint8 if white == 255 else np.uint16)
+    rng = np.random.default_rng(0)
+    old = rng.integers(0, white + 1, (4000, 3)).astype(np.uint8 if white == 255 else np.uint16)
     shown = picture_of(old[None], white)[0].astype(int)
-    wanted = np.where(dice.random(shown.shape) < 0.3, shown, dice.integers(0, 256, shown.shape))
+    wanted = np.where(rng.random(shown.shape) < 0.3, shown, rng.integers(0, 256, shown.shape))
     fresh = changed_levels(old, wanted - shown, white)
     assert np.array_equal(picture_of(fresh[None], white)[0], wanted)
     assert np.array_equal(fresh == old, wanted == shown)

@@ -28,11 +28,11 @@ def original(shape: tuple[int, ...], dtype: type, orientation: int = 1) -> Origi
 
 def changed(good: Original, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Another picture, slightly and wildly, and where."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     size = good.picture.shape[:2]
-    by = dice.choice([-255, -40, -1, 0, 1, 40, 255], (*size, 1 if good.grey else 3))
+    by = rng.choice([-255, -40, -1, 0, 1, 40, 255], (*size, 1 if good.grey else 3))
     fresh = (good.picture.astype(int) + by).clip(0, 255).astype(np.uint8)
-    return fresh, dice.random(size) < 0.7
+    return fresh, rng.random(size) < 0.7
 
 
 def upright_in_opencv(path: Path) -> np.ndarray:

@@ -76,11 +76,11 @@ def write_bundle(
 
 def part(height: int = 64, width: int = 64, *, seed: int = 0) -> np.ndarray:
     """A disc with some texture on a plain ground."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     inside = np.hypot((y - height / 2) / height, (x - width / 2) / width) < 0.4
-    colour = np.where(inside[:, :, None], dice.integers(90, 150, 3), (225, 220, 200))
-    texture = cv2.GaussianBlur(dice.normal(0, 20, (height, width, 1)), (0, 0), 2)[:, :, None]
+    colour = np.where(inside[:, :, None], rng.integers(90, 150, 3), (225, 220, 200))
+    texture = cv2.GaussianBlur(rng.normal(0, 20, (height, width, 1)), (0, 0), 2)[:, :, None]
     return (colour + inside[:, :, None] * texture).clip(0, 255).astype(np.uint8)
 
 

@@ -135,17 +135,17 @@ def tally(inside: Path, into: Path) -> Sabotage:
         write, counts = Path.write_bytes, [0, 0]
         handle = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
-        def tell() -> None:
+        def on_progress() -> None:
             os.pwrite(handle, f"{counts[0]:9d} {counts[1]:9d}".encode(), 0)
 
         def write_bytes(path: Path, data: bytes) -> int:
             counts[1] += data != b"blemish"
-            tell()
+            on_progress()
             return write(path, data)
 
         def count(found: list[int]) -> None:
             found[0] += 1
-            tell()
+            on_progress()
 
         Path.write_bytes = write_bytes  # type: ignore[method-assign]
         _on_change(inside, count, counts)

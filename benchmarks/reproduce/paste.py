@@ -53,8 +53,8 @@ def write_pasted(real: Path, out: Path, *, count: int, seed: int, size: int) -> 
     source = Pasted(protocol.learnt, protocol.good)
     for index in range(count):
         kind = source.kinds[index % len(source.kinds)]
-        dice = np.random.default_rng(np.random.SeedSequence([seed, index]))
-        picture, label = source.draw(kind, dice)
+        rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
+        picture, label = source.draw(kind, rng)
         _write(out / "test" / kind / f"{index:04d}.png", picture)
         _write(out / "ground_truth" / kind / f"{index:04d}_mask.png", label.astype(bool))
 

@@ -27,9 +27,9 @@ def test_a_speck_has_surroundings() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_bare_is_the_inside_alone(seed: int) -> None:
-    dice = np.random.default_rng(seed)
-    picture = dice.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-    other, mask = dice.integers(0, 256, (16, 16, 3)).astype(np.uint8), np.zeros((16, 16), bool)
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    other, mask = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8), np.zeros((16, 16), bool)
     mask[4:9, 5:11] = True
     other[mask] = picture[mask]
     found = bare(picture, mask)

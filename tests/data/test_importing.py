@@ -118,9 +118,9 @@ def test_run_lengths_of_coco(form: Callable, crowd: int, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("seed", range(20))
 def test_compressed_run_lengths_of_any_length(seed: int) -> None:
-    dice = np.random.default_rng(seed)
-    side = int(dice.integers(1, 300))
-    mask = np.repeat(dice.random((side, 1)) < 0.5, 200, axis=1) ^ (dice.random((side, 200)) < 0.01)
+    rng = np.random.default_rng(seed)
+    side = int(rng.integers(1, 300))
+    mask = np.repeat(rng.random((side, 1)) < 0.5, 200, axis=1) ^ (rng.random((side, 200)) < 0.01)
     assert decompressed(compressed(mask)["counts"]).tolist() == uncompressed(mask)["counts"]
 
 

@@ -25,8 +25,8 @@ NAMES = {
 
 def draw(path: Path, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    dice = np.random.default_rng([seed, *str(path).encode()])
-    write_picture(path, dice.integers(0, 256, (12, 12, 3), np.uint8))
+    rng = np.random.default_rng([seed, *str(path).encode()])
+    write_picture(path, rng.integers(0, 256, (12, 12, 3), np.uint8))
 
 
 def mark(path: Path) -> None:

@@ -127,10 +127,10 @@ def write_textured(
     root: Path, n: int, *, turn: Callable[[np.ndarray], np.ndarray], seed: int = 0
 ) -> Path:
     """Defects of one type that look like nothing else, turned with their pictures."""
-    dice, mask = np.random.default_rng(seed), np.zeros((41, 41), bool)
+    rng, mask = np.random.default_rng(seed), np.zeros((41, 41), bool)
     mask[14:27, 12:25] = True
     for k in range(n):
-        coarse = dice.integers(0, 256, (6, 6, 3), np.uint8)
+        coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
         picture = coarse.repeat(7, axis=0).repeat(7, axis=1)[:41, :41]
         for folder, array in (("test", picture), ("ground_truth", mask)):
             (root / folder / "crack").mkdir(parents=True, exist_ok=True)

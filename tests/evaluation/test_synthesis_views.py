@@ -118,10 +118,10 @@ def test_squares_turn_along_with_their_picture(longest: int) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_inside_nothing_is_left_of_the_outside(seed: int) -> None:
-    dice = np.random.default_rng(seed)
-    mask = box(60, 60, slice(20, 32), slice(20, 32)) & (dice.random((60, 60)) < 0.5)
+    rng = np.random.default_rng(seed)
+    mask = box(60, 60, slice(20, 32), slice(20, 32)) & (rng.random((60, 60)) < 0.5)
     mask[20, 20] = mask[31, 31] = True
-    one, two = (dice.integers(0, 256, (60, 60, 3), np.uint8) for _ in range(2))
+    one, two = (rng.integers(0, 256, (60, 60, 3), np.uint8) for _ in range(2))
     two[mask] = one[mask]
     seen, other = view(one, mask, 18), view(two, mask, 18)
     np.testing.assert_array_equal(seen.inside, other.inside)

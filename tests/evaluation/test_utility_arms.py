@@ -39,7 +39,7 @@ class Plain(DefectSource):
     def kinds(self) -> tuple[str, ...]:
         return self._kinds
 
-    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+    def draw(self, kind: str, rng: np.random.Generator) -> Pair:
         mask = np.zeros((SIZE, SIZE), np.uint8)
         mask[4:-4, 4:-4] = 1
         return np.full((SIZE, SIZE, 3), self.colour, np.uint8), mask
@@ -136,16 +136,16 @@ def test_what_is_tested_on_may_not_be_learnt_from(real: Protocol, tmp_path: Path
 
 
 def test_real_ones_are_drawn_as_they_are(real: Protocol) -> None:
-    source, dice = Real(real.learnt), np.random.default_rng(0)
-    seen = {source.draw("print", dice)[0].tobytes() for _ in range(20)}
+    source, rng = Real(real.learnt), np.random.default_rng(0)
+    seen = {source.draw("print", rng)[0].tobytes() for _ in range(20)}
     assert seen == {real.learnt.pictures[k].tobytes() for k in (2, 3)}
     assert source.kinds == real.types
 
 
 def test_made_ones_are_those_that_were_kept(tmp_path: Path) -> None:
     items = read_made(write_made(tmp_path)).items
-    source, dice = SyntheticSource(items, SIZE), np.random.default_rng(0)
-    drawn = [source.draw("paint", dice) for _ in range(20)]
+    source, rng = SyntheticSource(items, SIZE), np.random.default_rng(0)
+    drawn = [source.draw("paint", rng) for _ in range(20)]
     known = {fit_square(read_picture(item.image), SIZE).tobytes(): item for item in items["paint"]}
     assert {picture.tobytes() for picture, _ in drawn} == {*known}
     for picture, mask in drawn:
@@ -165,10 +165,10 @@ def test_of_a_large_set_little_is_held(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(LabelledDefect, "read", watched)
     for room in (2**28, 4 * SIZE**2):
         monkeypatch.setattr(sources, "CACHE_BYTES", room)
-        source, dice = SyntheticSource(items, SIZE), np.random.default_rng(1)
+        source, rng = SyntheticSource(items, SIZE), np.random.default_rng(1)
         read.clear()
         for kind in ("crack", "paint", "crack") * 10:
-            source.draw(kind, dice)
+            source.draw(kind, rng)
         if room == 2**28:
             assert len(read) == len({*read}) == 5, "each is read once"
         else:
@@ -204,8 +204,8 @@ def test_under_the_label_is_the_defect_and_far_from_it_the_part(real: Protocol) 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_moved_defects_lie_on_the_part(seed: int, real: Protocol) -> None:
-    part, dice = Pasted(real.learnt, real.good).parts[0], np.random.default_rng(seed)
-    picture, label = moved_onto(real.learnt.pictures[1], real.learnt.masks[1], part, dice)
+    part, rng = Pasted(real.learnt, real.good).parts[0], np.random.default_rng(seed)
+    picture, label = moved_onto(real.learnt.pictures[1], real.learnt.masks[1], part, rng)
     assert picture.shape == (SIZE, SIZE, 3) and label.any()
     assert not label[~part].any()
 
@@ -221,8 +221,8 @@ def test_a_defect_that_finds_no_part_stays_where_it_was(real: Protocol) -> None:
 
 @pytest.mark.parametrize("kind", ["crack", "print"])
 def test_pasted_ones_differ_from_each_other_and_show_the_type(kind: str, real: Protocol) -> None:
-    source, dice = Pasted(real.learnt, real.good), np.random.default_rng(0)
-    drawn = [source.draw(kind, dice) for _ in range(8)]
+    source, rng = Pasted(real.learnt, real.good), np.random.default_rng(0)
+    drawn = [source.draw(kind, rng) for _ in range(8)]
     assert len({mask.tobytes() for _, mask in drawn}) > 6
     colours = [picture[mask > 0].mean(axis=0) for picture, mask in drawn]
     expected = real.learnt.pictures[real.learnt.of(kind)][real.learnt.marked[real.learnt.of(kind)]]

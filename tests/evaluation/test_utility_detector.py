@@ -143,7 +143,9 @@ def test_the_same_seed_trains_the_same_detector(real: Protocol) -> None:
 
 def test_progress_is_told_step_by_step(real: Protocol) -> None:
     heard: list[int] = []
-    train_detector(fresh_detector(2, seed=0), of_real(real, 3), device=CPU, tell=heard.append)
+    train_detector(
+        fresh_detector(2, seed=0), of_real(real, 3), device=CPU, on_progress=heard.append
+    )
     assert heard == [1, 2, 3]
 
 

@@ -225,25 +225,25 @@ def oddities() -> Iterator[tuple[str, bytes]]:
 
 def mutations(whole: dict[str, bytes], count: int) -> Iterator[tuple[str, bytes]]:
     """Torn, flipped, doubled and shuffled copies of good files."""
-    dice = random.Random(0)
+    rng = random.Random(0)
     names = sorted(whole)
     for k in range(count):
         of = names[k % len(names)]
         data = bytearray(whole[of])
-        kind = dice.choice(["cut", "flip", "flips", "doubled", "zeros", "noise"])
-        at = dice.randrange(len(data))
+        kind = rng.choice(["cut", "flip", "flips", "doubled", "zeros", "noise"])
+        at = rng.randrange(len(data))
         if kind == "cut":
             del data[at:]
         elif kind == "flip":
-            data[at] ^= 1 << dice.randrange(8)
+            data[at] ^= 1 << rng.randrange(8)
         elif kind == "flips":
             for _ in range(20):
-                data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         elif kind == "doubled":
-            data[at:at] = data[at : at + dice.randrange(1, 200)]
+            data[at:at] = data[at : at + rng.randrange(1, 200)]
         else:
-            n = dice.randrange(1, 60)
-            data[at : at + n] = bytes(n) if kind == "zeros" else dice.randbytes(n)
+            n = rng.randrange(1, 60)
+            data[at : at + n] = bytes(n) if kind == "zeros" else rng.randbytes(n)
         yield f"{of} {kind} {k}", bytes(data)
 
 

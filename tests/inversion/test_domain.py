@@ -293,7 +293,7 @@ def test_progress_counts_samples(
     generator: Generator, n: int, batch: int, heard: list[int]
 ) -> None:
     told: list[int] = []
-    fit_domain(generator, n=n, batch=batch, tell=told.append)
+    fit_domain(generator, n=n, batch=batch, on_progress=told.append)
     assert told == heard
 
 

@@ -85,7 +85,9 @@ def test_after_and_tell_are_called_behind_each_step() -> None:
         heard.append("after")
 
     terms = bowl(point, torch.zeros(1, 1))
-    outcome = search([point], terms, {"far": 1}, Search(steps=20), after=hold, tell=heard.append)
+    outcome = search(
+        [point], terms, {"far": 1}, Search(steps=20), after=hold, on_progress=heard.append
+    )
     found = outcome.terms
     assert heard == [word for k in range(20) for word in ("after", k)]
     assert found["far"].item() == pytest.approx(0.81)
@@ -180,7 +182,12 @@ def test_who_has_stopped_is_not_pulled_either() -> None:
     terms = lambda _: {"far": point.square().sum(dim=1) * torch.tensor([0.0, 1.0]) + 1}  # noqa: E731
     point.data[0] = 3
     outcome = search(
-        [point], terms, {"far": 1}, Search(steps=12, patience=2), after=halve, tell=heard.append
+        [point],
+        terms,
+        {"far": 1},
+        Search(steps=12, patience=2),
+        after=halve,
+        on_progress=heard.append,
     )
     assert outcome.steps[0] == 2
     assert point[0].item() == 3 * 0.5**2

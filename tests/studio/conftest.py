@@ -34,8 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def add_directions(bundle: Bundle) -> None:
     """Random directions of parts and of looks."""
-    shape, dice = shape_of(bundle), torch.Generator().manual_seed(0)
-    rows = [torch.randn(shape.layers, shape.w_dim, generator=dice) for _ in range(3)]
+    shape, rng = shape_of(bundle), torch.Generator().manual_seed(0)
+    rows = [torch.randn(shape.layers, shape.w_dim, generator=rng) for _ in range(3)]
     named = zip(("tone", "size", "sefa-1"), ("tone", "size", "tone"), rows, strict=True)
     found = [
         Direction(name=name, rows=row, attribute=attribute, accuracy=1, purity=1)
@@ -43,7 +43,7 @@ def add_directions(bundle: Bundle) -> None:
     ]
     write_directions(bundle, found)
     wide = load_windows(bundle).generator.config.z_dim
-    looks = [LookDirection(name, torch.randn(wide, generator=dice), 1) for name in LOOKS]
+    looks = [LookDirection(name, torch.randn(wide, generator=rng), 1) for name in LOOKS]
     write_looks(bundle, dict.fromkeys(TYPES, looks))
 
 

@@ -211,9 +211,9 @@ def test_items_on_one_photograph_are_inverted_once(
     inverted: list[Path] = []
     invert = Synthesizer.invert
 
-    def counted(self: Synthesizer, order: Request) -> Codes | None:
-        inverted.append(order.normal)
-        return invert(self, order)
+    def counted(self: Synthesizer, request: Request) -> Codes | None:
+        inverted.append(request.normal)
+        return invert(self, request)
 
     monkeypatch.setattr(Synthesizer, "invert", counted)
     _bench.cache_clear()

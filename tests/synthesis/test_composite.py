@@ -36,8 +36,8 @@ def carried(
     """As by the conditioned branch, with some change under the mask and a little about it."""
     drawn = fit_mask(requested, SIDE).astype(np.float32)
     if change is None:
-        dice = np.random.default_rng(seed)
-        change = dice.normal(0, 80, (SIDE, SIDE, 3)).astype(np.float32) * (0.05 + drawn)[:, :, None]
+        rng = np.random.default_rng(seed)
+        change = rng.normal(0, 80, (SIDE, SIDE, 3)).astype(np.float32) * (0.05 + drawn)[:, :, None]
     return carry(picture, change, drawn, soft_cover(requested), requested, **options)
 
 

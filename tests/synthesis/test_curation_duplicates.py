@@ -84,8 +84,8 @@ def test_text_brings_it_back(size: tuple[int, int], at: tuple[float, float]) -> 
 
 
 def test_any_fingerprint_survives_as_text() -> None:
-    dice = np.random.default_rng(0)
-    good, other = (dice.integers(0, 256, (H, W, 3)).astype(np.uint8) for _ in range(2))
+    rng = np.random.default_rng(0)
+    good, other = (rng.integers(0, 256, (H, W, 3)).astype(np.uint8) for _ in range(2))
     mark = fingerprint(other, good)
     assert np.array_equal(from_text(to_text(mark)).cells, mark.cells)
     assert len(to_text(mark)) < 1000
@@ -180,13 +180,13 @@ def test_the_first_one_stays() -> None:
 
 def test_the_first_of_all_that_are_alike_is_found() -> None:
     """As a comparison with each earlier item finds it."""
-    dice = np.random.default_rng(0)
-    cells = dice.integers(-127, 128, (3, SIDE, SIDE, 3)).astype(np.int8)
+    rng = np.random.default_rng(0)
+    cells = rng.integers(-127, 128, (3, SIDE, SIDE, 3)).astype(np.int8)
     known, kept = Known(), list[tuple[str, Fingerprint]]()
     for k in range(300):
-        spread = int(dice.choice([0, 1, 2, 40, 5000]))
-        down, right = (int(at) for at in dice.integers(0, 3 * spread + 9, 2))
-        mark = Fingerprint(cells=cells[dice.integers(3)], place=(down, right, spread))
+        spread = int(rng.choice([0, 1, 2, 40, 5000]))
+        down, right = (int(at) for at in rng.integers(0, 3 * spread + 9, 2))
+        mark = Fingerprint(cells=cells[rng.integers(3)], place=(down, right, spread))
         like = (n for n, old in kept if _apart(mark, old) <= NEAR and _distance(mark, old) < ALIKE)
         due = next(like, None)
         assert known.like("a", mark, str(k)) == due

@@ -95,9 +95,9 @@ def test_limits_are_finite(values: list[float]) -> None:
 
 @pytest.mark.parametrize("n", [2, 4, 9])
 def test_the_next_of_many_seldom_lies_beyond(n: int) -> None:
-    dice = np.random.default_rng(n)
+    rng = np.random.default_rng(n)
     beyond = 0
-    for *values, following in dice.normal(5, 0.5, (2000, n + 1)).tolist():
+    for *values, following in rng.normal(5, 0.5, (2000, n + 1)).tolist():
         low, _ = _limits(values)
         beyond += following < low
     assert 5 <= beyond <= 40, "one in a hundred"
@@ -159,8 +159,8 @@ def test_as_much_beside_the_part_as_a_real_one(lowest: float, bound: float) -> N
 @pytest.mark.parametrize("held_out", [0, 1, 2, 5])
 @pytest.mark.parametrize("alike", [False, True])
 def test_bounds_are_finite_however_few(known: int, held_out: int, alike: bool) -> None:
-    dice = np.random.default_rng(0)
-    draw = [[seen(*(dice.normal(size=3) * (not alike)).tolist())] for _ in range(known + held_out)]
+    rng = np.random.default_rng(0)
+    draw = [[seen(*(rng.normal(size=3) * (not alike)).tolist())] for _ in range(known + held_out)]
     found = _measure(draw[:known], draw[known:])
     assert np.isfinite([*asdict(found.bounds).values()]).all()
     assert 0 < found.bounds.nearest <= found.bounds.furthest <= FURTHEST
@@ -171,7 +171,7 @@ def test_bounds_are_finite_however_few(known: int, held_out: int, alike: bool) -
 def test_a_bundle_learns_and_keeps(fresh: Bundle, folder: DefectFolder, everything: bool) -> None:
     before, digest = fresh.tensors("statistics"), fresh.digest
     heard: list[int] = []
-    found = learnt(fresh, folder, everything=everything, tell=heard.append)
+    found = learnt(fresh, folder, everything=everything, on_progress=heard.append)
     assert heard == [*range(1, 13)]
     assert {*found} == {*TYPES}
     for rule in found.values():

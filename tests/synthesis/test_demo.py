@@ -9,14 +9,14 @@ from blemish.errors import OutputError
 from blemish.models.generator import Generator
 from blemish.pictures import read_mask, read_picture
 from blemish.synthesis.demo import draw_demo_mask, draw_part, draw_scene
-from blemish.synthesis.request import read_order
+from blemish.synthesis.request import read_request
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scene_is_an_order(generator: Generator, tmp_path: Path, seed: int) -> None:
     normal, mask = draw_scene(generator, tmp_path / "deep" / "parts", seed)
-    order = read_order(normal, mask, "crack", TYPES)
-    assert order.picture.shape == (256, 256, 3)
+    request = read_request(normal, mask, "crack", TYPES)
+    assert request.picture.shape == (256, 256, 3)
     assert sorted(tmp_path.rglob("*.png")) == [normal, mask]
 
 

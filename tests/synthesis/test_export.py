@@ -104,7 +104,7 @@ def test_what_lists_pictures_comes_last(made: Path, tmp_path: Path, format: Expo
 
 def test_progress_ends_with_all(made: Path, tmp_path: Path, format: ExportFormat) -> None:
     told: list[float] = []
-    export(made, tmp_path / "out", format, tell=told.append)
+    export(made, tmp_path / "out", format, on_progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 1
 

@@ -37,7 +37,7 @@ def test_items_come_by_name(made: Path) -> None:
 
 def test_progress_is_told(made: Path) -> None:
     told: list[float] = []
-    read_items(made, tell=told.append)
+    read_items(made, on_progress=told.append)
     assert told == [k / 5 for k in range(1, 6)]
 
 

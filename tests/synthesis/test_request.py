@@ -15,7 +15,7 @@ from blemish.levels import as_stored
 from blemish.originals import Original
 from blemish.pictures import read_mask, write_picture
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, draw_together, read_order, read_orders
+from blemish.synthesis.request import Request, draw_together, read_request, read_requests
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -61,14 +61,14 @@ def test_each_fault_is_told(
     normal, mask = write_scene(tmp_path)
     spoil(normal, mask)
     with pytest.raises(kind, match=message):
-        read_order(normal, mask, "paint", TYPES)
+        read_request(normal, mask, "paint", TYPES)
 
 
 @pytest.mark.parametrize("kind", ["../../x", "/x", "a\\b", ".x"])
 def test_a_type_that_is_a_path_is_refused(kind: str, tmp_path: Path) -> None:
     """A bundle may know it: its types are a file's word."""
     with pytest.raises(OptionError, match="the defect type"):
-        read_order(*write_scene(tmp_path), kind, (kind,))
+        read_request(*write_scene(tmp_path), kind, (kind,))
 
 
 def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,10 +83,10 @@ def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return silhouette(picture)
 
     monkeypatch.setattr("blemish.synthesis.request.silhouette", counted)
-    orders = read_orders(normal, tmp_path / "masks", "paint", TYPES, "clip")
-    first = orders[0].part
-    assert all(order.part is first for order in orders)
-    assert np.array_equal(first.mask, silhouette(orders[0].picture))
+    requests = read_requests(normal, tmp_path / "masks", "paint", TYPES, "clip")
+    first = requests[0].part
+    assert all(request.part is first for request in requests)
+    assert np.array_equal(first.mask, silhouette(requests[0].picture))
     h, w = first.mask.shape
     for size in ((w, h), (w // 2, h // 2), (w // 2, h // 2)):
         first.at(size)
@@ -105,15 +105,15 @@ def test_an_unknown_type_names_the_known(
     kind: str, types: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=f"the defect type '{kind}'.*{expected}"):
-        read_order(*write_scene(tmp_path), kind, types)
+        read_request(*write_scene(tmp_path), kind, types)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (120, 90), (45, 200)])
 def test_a_sound_order_is_read_as_it_is(size: tuple[int, int], tmp_path: Path) -> None:
-    order = read_order(*write_scene(tmp_path, *size), "crack", TYPES)
-    assert np.array_equal(order.picture, part(*size))
-    assert np.array_equal(order.requested, spot(*size))
-    assert order.kind == "crack"
+    request = read_request(*write_scene(tmp_path, *size), "crack", TYPES)
+    assert np.array_equal(request.picture, part(*size))
+    assert np.array_equal(request.requested, spot(*size))
+    assert request.kind == "crack"
 
 
 def test_a_mask_may_leave_the_part_by_half(tmp_path: Path) -> None:
@@ -121,38 +121,38 @@ def test_a_mask_may_leave_the_part_by_half(tmp_path: Path) -> None:
     for at, fits in (((0.13, 0.5), True), ((0.07, 0.5), False)):
         write_picture(mask, spot(at=at))
         if fits:
-            read_order(normal, mask, "crack", TYPES)
+            read_request(normal, mask, "crack", TYPES)
         else:
             with pytest.raises(DataError, match="on the part"):
-                read_order(normal, mask, "crack", TYPES)
+                read_request(normal, mask, "crack", TYPES)
 
 
 def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
-    order = read_order(*write_scene(tmp_path), "crack", TYPES)
-    renamed = replace(order, normal=Path("other.png"), mask=Path("there.png"))
-    assert renamed.digest == order.digest
+    request = read_request(*write_scene(tmp_path), "crack", TYPES)
+    renamed = replace(request, normal=Path("other.png"), mask=Path("there.png"))
+    assert renamed.digest == request.digest
 
-    levels, requested = order.picture.copy(), order.requested.copy()
+    levels, requested = request.picture.copy(), request.requested.copy()
     levels[0, 0, 0] ^= 1
     requested[0, 0] ^= True
-    wide = Original(levels=order.picture.reshape(32, 128, 3))
+    wide = Original(levels=request.picture.reshape(32, 128, 3))
     others: list[Request] = [
-        replace(order, kind="paint"),
-        replace(order, strength=0.5),
-        replace(order, requested=requested),
-        replace(order, original=wide, requested=order.requested.reshape(32, 128)),
+        replace(request, kind="paint"),
+        replace(request, strength=0.5),
+        replace(request, requested=requested),
+        replace(request, original=wide, requested=request.requested.reshape(32, 128)),
         *(
-            replace(order, original=replace(order.original, **change))
+            replace(request, original=replace(request.original, **change))
             for change in (
                 {"levels": levels},
-                {"levels": order.picture.astype(np.uint16) * np.uint16(257)},
-                {"levels": order.picture[:, :, :1].repeat(4, axis=2)},
+                {"levels": request.picture.astype(np.uint16) * np.uint16(257)},
+                {"levels": request.picture[:, :, :1].repeat(4, axis=2)},
                 {"orientation": 3},
                 {"profile": b"x"},
             )
         ),
     ]
-    assert len({order.digest, *(other.digest for other in others)}) == 1 + len(others)
+    assert len({request.digest, *(other.digest for other in others)}) == 1 + len(others)
 
 
 STRANGE: dict[str, Original] = {
@@ -168,11 +168,11 @@ STRANGE: dict[str, Original] = {
 def test_a_photograph_of_any_kind_is_read_as_it_is(name: str, tmp_path: Path) -> None:
     _, mask = write_scene(tmp_path, 90, 64)
     STRANGE[name].write(tmp_path / "nut.png")
-    order = read_order(tmp_path / "nut.png", mask, "crack", TYPES)
-    assert np.array_equal(order.original.levels, STRANGE[name].levels)
-    assert order.original.orientation == STRANGE[name].orientation
-    assert np.array_equal(order.picture, STRANGE[name].picture)
-    assert np.array_equal(order.requested, spot(90, 64))
+    request = read_request(tmp_path / "nut.png", mask, "crack", TYPES)
+    assert np.array_equal(request.original.levels, STRANGE[name].levels)
+    assert request.original.orientation == STRANGE[name].orientation
+    assert np.array_equal(request.picture, STRANGE[name].picture)
+    assert np.array_equal(request.requested, spot(90, 64))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -190,10 +190,10 @@ def test_a_mask_may_be_drawn_over_a_photograph_on_its_side(
         write_picture(tmp_path / "mask.png", lies)
     if orientation in (2, 3, 4) and drawn != "as stored, with the tag":
         with pytest.raises(DataError, match="fits both as it is and turned"):
-            read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+            read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
         return
-    order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
-    assert np.array_equal(order.requested, seen)
+    request = read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    assert np.array_equal(request.requested, seen)
 
 
 def test_a_mask_over_a_square_photograph_needs_the_tag(tmp_path: Path) -> None:
@@ -201,34 +201,34 @@ def test_a_mask_over_a_square_photograph_needs_the_tag(tmp_path: Path) -> None:
     original.write(tmp_path / "nut.png")
     write_picture(tmp_path / "mask.png", seen)
     with pytest.raises(DataError, match="fits both as it is and turned"):
-        read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+        read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
     original.write_mask(tmp_path / "mask.png", seen)
-    order = read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
-    assert np.array_equal(order.requested, seen)
+    request = read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    assert np.array_equal(request.requested, seen)
 
 
 def test_a_type_in_another_normal_form_is_the_bundles(tmp_path: Path) -> None:
     composed, parted = (unicodedata.normalize(form, "균열") for form in ("NFC", "NFD"))
     normal, mask = write_scene(tmp_path)
-    assert read_order(normal, mask, parted, (composed,)).kind == composed
-    assert read_order(normal, mask, composed, (parted,)).kind == parted
+    assert read_request(normal, mask, parted, (composed,)).kind == composed
+    assert read_request(normal, mask, composed, (parted,)).kind == parted
 
 
 def test_what_white_is_counts_in_the_digest(tmp_path: Path) -> None:
-    order = read_order(*write_scene(tmp_path), "crack", TYPES)
-    levels = order.picture.astype(np.uint16) * np.uint16(16)
-    orders = [
-        replace(order, original=Original(levels=levels, white=white))
+    request = read_request(*write_scene(tmp_path), "crack", TYPES)
+    levels = request.picture.astype(np.uint16) * np.uint16(16)
+    requests = [
+        replace(request, original=Original(levels=levels, white=white))
         for white in (None, 65535, 4095)
     ]
-    assert orders[0].digest == orders[1].digest != orders[2].digest
+    assert requests[0].digest == requests[1].digest != requests[2].digest
 
 
 def test_an_oblong_photograph_is_said_aloud(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     normal, mask = write_scene(tmp_path, 64, 100)
-    read_order(normal, mask, "crack", TYPES)
+    read_request(normal, mask, "crack", TYPES)
     assert caplog.messages == [
         f"Note: {normal} is 100 × 64; the model sees it squeezed to a square."
     ]
@@ -241,7 +241,7 @@ def test_a_mask_of_the_turned_size_fits_no_upright_photograph(
     Original(levels=part(90, 64), orientation=orientation).write(tmp_path / "nut.png")
     write_picture(tmp_path / "mask.png", spot(64, 90))
     with pytest.raises(DataError, match="of 90 × 64 pixels for a photograph of 64 × 90"):
-        read_order(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+        read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
 
 
 @pytest.mark.parametrize("strength", [0, -0.5, 1.01, float("nan"), float("inf")])
@@ -250,7 +250,7 @@ def test_a_strength_out_of_range_is_refused(strength: float, way: str, tmp_path:
     normal, mask = write_scene(tmp_path)
     with pytest.raises(OptionError, match=f"the strength {strength}.*more than 0 and at most 1"):
         if way == "read":
-            read_order(normal, mask, "crack", TYPES, strength=float(strength))
+            read_request(normal, mask, "crack", TYPES, strength=float(strength))
         else:
             drawn(normal, tmp_path / "masks", strength=float(strength))
     assert not (tmp_path / "masks").exists()
@@ -259,13 +259,13 @@ def test_a_strength_out_of_range_is_refused(strength: float, way: str, tmp_path:
 @pytest.mark.parametrize("name", STRANGE)
 def test_a_drawn_mask_lies_as_the_photograph_does(name: str, tmp_path: Path) -> None:
     STRANGE[name].write(tmp_path / "nut.png")
-    order = drawn(tmp_path / "nut.png", tmp_path / "masks", strength=0.5)
-    found = decode(order.mask)
-    assert np.array_equal(read_mask(order.mask), order.requested)
+    request = drawn(tmp_path / "nut.png", tmp_path / "masks", strength=0.5)
+    found = decode(request.mask)
+    assert np.array_equal(read_mask(request.mask), request.requested)
     assert found.orientation == STRANGE[name].orientation
-    assert order.strength == 0.5
-    again = read_order(order.normal, order.mask, "crack", TYPES, strength=0.5)
-    assert again.digest == order.digest
+    assert request.strength == 0.5
+    again = read_request(request.normal, request.mask, "crack", TYPES, strength=0.5)
+    assert again.digest == request.digest
 
 
 def test_drawn_masks_that_lie_otherwise_have_files_of_their_own(tmp_path: Path) -> None:
@@ -279,11 +279,11 @@ def test_drawn_masks_that_lie_otherwise_have_files_of_their_own(tmp_path: Path) 
 def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
     normal, _ = write_scene(tmp_path)
     plan = SynthesisOptions(mask_kind="real", real=write_defects(tmp_path / "real"), area=0.05)
-    orders = [
+    requests = [
         draw_together(normal, plan, ["paint"], TYPES, seed=seed, folder=tmp_path / "drawn")
         for seed in (0, 0, 1)
     ]
-    assert len({order.digest for order in orders}) == 2, "a seed, a mask"
+    assert len({request.digest for request in requests}) == 2, "a seed, a mask"
     with pytest.raises(DataError, match="has no mask of a 'rust'"):
         draw_together(normal, plan, ["rust"], ("rust",), seed=0, folder=tmp_path / "drawn")
 

@@ -19,7 +19,7 @@ from blemish.seeds import seed_of
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.methods import PLACEMENT
-from blemish.synthesis.request import COMBINED, Request, read_order, read_together
+from blemish.synthesis.request import COMBINED, Request, read_request, read_together
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 PLACES = ((0.4, 0.4), (0.6, 0.6))
@@ -142,6 +142,6 @@ def test_masks_and_types_that_do_not_fit_are_refused(
 
 
 def test_request_of_one_defect_is_itself(place: Path) -> None:
-    order = read_order(place / "nut.png", place / "1.png", TYPES[0], TYPES)
+    order = read_request(place / "nut.png", place / "1.png", TYPES[0], TYPES)
     assert order.united is order
     assert [one.digest for one in order.defects] == [order.digest]

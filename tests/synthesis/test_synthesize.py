@@ -36,7 +36,7 @@ from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.drawn import SearchPlacement
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.references.stitch import StitchSource
-from blemish.synthesis.request import Request, read_order
+from blemish.synthesis.request import Request, read_request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 CONTROLS = get_args(MaskControl)
@@ -56,7 +56,7 @@ def taken(real: Path, reference: str) -> Path | None:
 
 @pytest.fixture(scope="session")
 def order(tmp_path_factory: pytest.TempPathFactory) -> Request:
-    return read_order(*write_scene(tmp_path_factory.mktemp("scene")), "paint", TYPES)
+    return read_request(*write_scene(tmp_path_factory.mktemp("scene")), "paint", TYPES)
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +126,7 @@ def test_a_long_search_changes_the_place(make: Make, bundle: Bundle) -> None:
 def test_any_size_will_do(
     make: Make, worker: Synthesizer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    order = read_order(*write_scene(tmp_path / "scene", *size), "crack", worker.types)
+    order = read_request(*write_scene(tmp_path / "scene", *size), "crack", worker.types)
     root, (row,) = make("made", 1, of=order)
     assert read_picture(root / row["files"]["image"]).shape == (*size, 3)
     assert read_mask(root / row["files"]["mask"]).shape == size
@@ -299,7 +299,7 @@ def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Request) -> N
 
 def test_progress_is_told(worker: Synthesizer, order: Request, tmp_path: Path) -> None:
     heard: list[str] = []
-    synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, tell=heard.append)
+    synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, on_progress=heard.append)
     assert heard[0] == "inverting, 0%"
     assert [words for words in heard if words.startswith("made")] == [
         f"made {worker.items.name(order, seed)}" for seed in (0, 1)

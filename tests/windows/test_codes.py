@@ -19,7 +19,7 @@ from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import read_order
+from blemish.synthesis.request import read_request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.windows.codes import LookReader, codes_like
 from blemish.windows.paint import WindowModel, load_windows, paint
@@ -131,8 +131,8 @@ def test_real_paints_keep_their_colours(shipped: Shipped, shared: Path) -> None:
 def test_items_keep_their_latents_and_codes(bundle: Bundle, place: Path) -> None:
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
     by = Synthesizer(bundle, options)
-    order = read_order(place / "nut.png", place / "where.png", TYPES[0], TYPES)
-    first, second = synthesize(by, [order], Dataset(place / "out"), count=2, seed=0)
+    request = read_request(place / "nut.png", place / "where.png", TYPES[0], TYPES)
+    first, second = synthesize(by, [request], Dataset(place / "out"), count=2, seed=0)
     assert by.method == "window"
     codes = load_codes(place / "out" / first["files"]["codes"])
     assert codes.z is not None
@@ -143,18 +143,18 @@ def test_items_keep_their_latents_and_codes(bundle: Bundle, place: Path) -> None
 
 
 def test_random_codes_are_their_seeds_and_keep_no_latents(bundle: Bundle, place: Path) -> None:
-    order = read_order(place / "nut.png", place / "where.png", TYPES[0], TYPES)
-    codes = Synthesizer(bundle, SynthesisOptions()).make(order, 0).codes
+    request = read_request(place / "nut.png", place / "where.png", TYPES[0], TYPES)
+    codes = Synthesizer(bundle, SynthesisOptions()).make(request, 0).codes
     assert codes is not None and codes.z is None
 
 
 def test_another_real_defect_gives_another_item(bundle: Bundle, place: Path) -> None:
-    order = read_order(place / "nut.png", place / "where.png", TYPES[0], TYPES)
+    request = read_request(place / "nut.png", place / "where.png", TYPES[0], TYPES)
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
-    before = Synthesizer(bundle, options).items.name(order, 0)
+    before = Synthesizer(bundle, options).items.name(request, 0)
     real = read_picture(place / "real.png")
     write_picture(place / "real.png", 255 - real)
-    assert Synthesizer(bundle, options).items.name(order, 0) != before
+    assert Synthesizer(bundle, options).items.name(request, 0) != before
 
 
 def test_recipe_takes_a_real_defect(bundle: Bundle, place: Path) -> None:

@@ -20,7 +20,7 @@ from blemish.names import Device, FillMethod, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Part, Request, drawn_on, order_on
+from blemish.synthesis.request import Part, Request, drawn_on, request_on
 from blemish.synthesis.synthesize import Synthesizer
 
 WORKERS = 4  # sets of options whose networks are kept
@@ -91,8 +91,8 @@ class OpenBundle:
         worker = self._worker(plan.without_masks(), plan.needs_bundle)
         kind = self._kind(defect, worker.types)
         worker.prepare(kind)
-        order = _order(photo, mask, kind, worker, plan, seed, strength)
-        return Item(worker.make(order, seed))
+        request = _order(photo, mask, kind, worker, plan, seed, strength)
+        return Item(worker.make(request, seed))
 
     def invert(
         self,
@@ -245,7 +245,7 @@ def _order(
         off_part = None
     else:
         requested, off_part = mask_of(mask, original, kind), plan.off_part
-    return order_on(
+    return request_on(
         original,
         requested,
         kind,

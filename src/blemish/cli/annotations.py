@@ -60,7 +60,7 @@ def import_annotations(
             classes=named,
             line_width=line_width,
             method=None if boxes == "fill" else _method(bundle),
-            tell=progress.part,
+            on_progress=progress.part,
         )
     if json:
         print_json({"out": str(out), **_found(done)})

@@ -63,7 +63,7 @@ def export(
             bundle=bundle,
             classes=None if classes is None else [name.strip() for name in classes.split(",")],
             doubtful=include_doubtful,
-            tell=progress.part,
+            on_progress=progress.part,
         )
     found = done.summary()
     pushed = {} if push is None else {"pushed": push_set(out, push, private=private)}

@@ -52,7 +52,7 @@ def import_model(
     with Progress("computing statistics of the codes", SAMPLES) as progress:
 
         def learn(generator: "Generator") -> dict[str, "Tensor"]:
-            return fit_domain(generator, None, n=SAMPLES, tell=progress.part).tensors()
+            return fit_domain(generator, None, n=SAMPLES, on_progress=progress.part).tensors()
 
         write_bundle(foreign, out, learn=learn)
     for note in foreign.notes:

@@ -76,16 +76,16 @@ def synthesize(
     worker = Synthesizer(found, options, device=choose_device(device))
     known = {"types": worker.types, "strength": strength}
     given = {"off_part": options.off_part, "regions": options, **known}
-    orders = _read(normal, mask, defect, **given) if mask else []
+    requests = _read(normal, mask, defect, **given) if mask else []
     for kind in defect:
         worker.prepare(kind)
     if not mask:
         learned = worker.networks.masks if options.mask_kind == "learned" else None
         place = {"seed": seed, "folder": out / "drawn", "learned": learned}
-        orders = [draw_together(normal, options, defect, **place, **known)]
+        requests = [draw_together(normal, options, defect, **place, **known)]
     dataset = Dataset(out)
     with carried_on(), alone(out), Progress("placing", count) as progress:
-        rows = make(worker, orders, dataset, count=count, seed=seed, tell=progress.say)
+        rows = make(worker, requests, dataset, count=count, seed=seed, on_progress=progress.say)
     if json:
         print_json(rows)
     else:
@@ -119,10 +119,10 @@ def _read(
     normal: Path, mask: tuple[Path, ...], defect: tuple[str, ...], **known: Any
 ) -> "list[Request]":
     """Requests under given masks: one for each mask of a folder, or one for all defects."""
-    from blemish.synthesis.request import read_orders, read_together
+    from blemish.synthesis.request import read_requests, read_together
 
     if len(mask) == len(defect) == 1:
-        return read_orders(normal, mask[0], defect[0], **known)
+        return read_requests(normal, mask[0], defect[0], **known)
     return [read_together(normal, mask, defect, **known)]
 
 
@@ -147,7 +147,7 @@ def demo(
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.demo import draw_scene
-    from blemish.synthesis.request import read_order
+    from blemish.synthesis.request import read_request
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
@@ -166,8 +166,10 @@ def demo(
             place = (out / "parts", seed + index, worker.networks.windows)
             mark = worker.items.mark(generated=True)
             files = draw_scene(worker.networks.generator, *place, masked=masked, mark=mark)
-            order = replace(read_order(*files, worker.types[0], worker.types), generated=True)
-            rows += make(worker, [order], dataset, count=count, seed=seed, tell=progress.say)
+            request = replace(read_request(*files, worker.types[0], worker.types), generated=True)
+            rows += make(
+                worker, [request], dataset, count=count, seed=seed, on_progress=progress.say
+            )
             progress.step((index + 1) * count - 1)
     took = time.monotonic() - began
     _report(out, bundle, rows, took)

@@ -37,7 +37,7 @@ PROBE_MOVE = 1.0  # distance of the probes, in deviations of codes or of the att
 RIDGE = 0.02
 MEASURED_SIDE = 128  # attributes are measured on pictures of at most this side
 BATCH = 16
-Tell = Callable[[int], None]
+OnProgress = Callable[[int], None]
 Attributes = Float[np.ndarray, "n a"]
 
 
@@ -172,16 +172,16 @@ def _direction(name: str, tensors: dict[str, Tensor]) -> Direction | None:
 
 
 def learn_directions(
-    generator: Generator, training: DirectionTraining, tell: Tell = lambda _: None
+    generator: Generator, training: DirectionTraining, on_progress: OnProgress = lambda _: None
 ) -> list[Direction]:
     """Find directions by the generator's own samples.
 
     Args:
         generator: Frozen generator.
         training: Numbers of samples.
-        tell: Callback, called with the number of pictures so far; see `pictures_needed`.
+        on_progress: Callback, called with the number of pictures so far; see `pictures_needed`.
     """
-    return _Learner(generator, training, tell).learn()
+    return _Learner(generator, training, on_progress).learn()
 
 
 def pictures_needed(generator: Generator, training: DirectionTraining) -> int:
@@ -198,8 +198,10 @@ def _fewer(probes: int) -> int:
 
 
 class _Learner:
-    def __init__(self, generator: Generator, training: DirectionTraining, tell: Tell) -> None:
-        self.generator, self.training, self.tell = generator, training, tell
+    def __init__(
+        self, generator: Generator, training: DirectionTraining, on_progress: OnProgress
+    ) -> None:
+        self.generator, self.training, self.on_progress = generator, training, on_progress
         self.rng = torch.Generator().manual_seed(training.seed)
         self.drawn, self.side = 0, min(generator.config.resolution, MEASURED_SIDE)
         self.w, self.values = self._samples()
@@ -309,7 +311,7 @@ class _Learner:
                 measured(np.stack([fit_square(picture, self.side) for picture in pictures]))
             )
             self.drawn += len(some)
-            self.tell(self.drawn)
+            self.on_progress(self.drawn)
         return np.concatenate(found)
 
 

@@ -100,7 +100,7 @@ def learn_looks(
     *,
     samples: int = LOOK_SAMPLES,
     seed: int = 0,
-    tell: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> list[LookDirection]:
     """Directions of the latents of a type.
 
@@ -109,7 +109,7 @@ def learn_looks(
         kind: Type of the defects.
         samples: Drawings to learn from; a quarter of them is fresh, for the fit.
         seed: Random seed of the latents.
-        tell: Callback, called with the number of drawings so far.
+        on_progress: Callback, called with the number of drawings so far.
     """
     rng = torch.Generator().manual_seed(seed)
     canvas, mask = _canvas()
@@ -119,7 +119,7 @@ def learn_looks(
         drawn = laid(model, canvas, mask, model.codes_of(z, kind), seed)
         latents.append(z[0].double().numpy())
         values.append(look_values(drawn, mask))
-        tell(number + 1)
+        on_progress(number + 1)
     return _fitted(np.stack(latents), np.stack(values))
 
 

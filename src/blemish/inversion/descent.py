@@ -72,7 +72,7 @@ def descend(
     how: Search,
     *,
     beside: Callable[[StepOutput], Terms] = no_terms,
-    shake: Callable[[float], Tensor | float] = lambda _: 0,
+    perturb: Callable[[float], Tensor | float] = lambda _: 0,
     watch: Watch | None = None,
 ) -> Found:
     """Search from a point.
@@ -84,13 +84,13 @@ def descend(
         weights: Weight of each term.
         how: Steps and rates.
         beside: Further terms.
-        shake: Function that gives the noise on the part's code at a time in [0, 1].
+        perturb: Function that gives the noise on the part's code at a time in [0, 1].
         watch: Callback with the terms and the generated image.
     """
 
     def terms(time: float) -> Terms:
         # The last evaluation is of the returned result, whose mask is binary.
-        drawn = _draw(generator, point, shake(time), binary=time == 1)
+        drawn = _draw(generator, point, perturb(time), binary=time == 1)
         found = likeness.terms(drawn.image) | beside(drawn)
         if point.features is not None:
             found["change"] = point.features.square().mean(dim=(1, 2, 3))
@@ -116,7 +116,9 @@ def descend(
     )
 
 
-def _draw(generator: Generator, point: Point, shake: Tensor | float, *, binary: bool) -> StepOutput:
-    codes, mask = point.codes(generator, shake), point.mask(binary=binary)
+def _draw(
+    generator: Generator, point: Point, perturb: Tensor | float, *, binary: bool
+) -> StepOutput:
+    codes, mask = point.codes(generator, perturb), point.mask(binary=binary)
     image = generator.draw(codes, mask=mask).image
     return StepOutput(codes=codes, mask_logits=point.mask_logits(), image=image)

@@ -209,7 +209,7 @@ def fit_domain(
     seed: int = 0,
     mixing: float = 0.9,
     batch: int = 50,
-    tell: Step | None = None,
+    on_progress: Step | None = None,
 ) -> Domain:
     """Compute the domain of a generator's codes.
 
@@ -223,7 +223,7 @@ def fit_domain(
         seed: Random seed of the samples.
         mixing: Same as in `fresh_rows`.
         batch: Samples per batch; it changes only rounding.
-        tell: Callback after each batch, called with the number of samples so far.
+        on_progress: Callback after each batch, called with the number of samples so far.
     """
     assert n > 1
     rng = torch.Generator().manual_seed(seed)
@@ -233,8 +233,8 @@ def fit_domain(
         if encoder is not None:
             cycle = cycle_distance(w, read_again(generator, encoder, w), domain.deviation)
         found.append(_distances(domain, w, cycle))
-        if tell is not None:
-            tell(min(n, len(found) * batch))
+        if on_progress is not None:
+            on_progress(min(n, len(found) * batch))
     values = {name: torch.cat([part[name] for part in found]) for name in found[0]}
     return replace(domain, tables=_calibrate(values))
 

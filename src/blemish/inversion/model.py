@@ -68,7 +68,7 @@ def learn_domain(
     device: torch.device | str = "cpu",
     *,
     samples: int = SAMPLES,
-    tell: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> None:
     """Compute the domain of a bundle's codes and store it in its statistics.
 
@@ -76,11 +76,11 @@ def learn_domain(
         bundle: Bundle with a generator, and optionally an encoder.
         device: Device to compute on.
         samples: Number of fresh samples.
-        tell: Callback, called with the number of samples so far.
+        on_progress: Callback, called with the number of samples so far.
     """
     generator = load_generator(bundle, device)
     encoder = load_encoder(bundle, device) if bundle.has("encoder") else None
-    _keep(bundle, fit_domain(generator, encoder, n=samples, tell=tell).tensors())
+    _keep(bundle, fit_domain(generator, encoder, n=samples, on_progress=on_progress).tensors())
 
 
 def forget_domain(bundle: Bundle) -> None:

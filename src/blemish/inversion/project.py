@@ -89,9 +89,9 @@ class Projection:
         point = Point(space=self.space, code=code, noise=noise, features=features)
         if defect:
             point = with_defect(point, generator, None, rngs)
-        shake = _shaker(code, statistics, self.space, rngs)
+        perturb = _shaker(code, statistics, self.space, rngs)
         return descend(
-            generator, point, likeness, self.weights(), self.search, shake=shake, watch=watch
+            generator, point, likeness, self.weights(), self.search, perturb=perturb, watch=watch
         )
 
 
@@ -143,10 +143,10 @@ def _shaker(
     deviation = torch.ones([]) if space == "z" else statistics.deviation
     scale = SHAKE * deviation.to(code.device)
 
-    def shake(time: float) -> Tensor:
+    def perturb(time: float) -> Tensor:
         strength = max(0.0, 1 - time / SHAKEN_UNTIL) ** 2
         if strength == 0:
             return torch.zeros_like(code)
         return draws(tuple(code.shape[1:]), rngs).to(code.device) * (scale * strength)
 
-    return shake
+    return perturb

@@ -139,7 +139,7 @@ def search(
     *,
     reduced: bool = False,
     after: Callable[[], None] | None = None,
-    tell: Step | None = None,
+    on_progress: Step | None = None,
 ) -> Outcome:
     """Minimise a loss over parameters.
 
@@ -151,7 +151,7 @@ def search(
         how: Steps, rates and stopping rules.
         reduced: Compute the steps in bfloat16.
         after: Callback after each step that projects parameters onto their valid set.
-        tell: Callback after each step, called with its number.
+        on_progress: Callback after each step, called with its number.
 
     Returns:
         The terms at the end, and the outcome of each item.
@@ -177,8 +177,8 @@ def search(
         if after is not None:
             after()
         _hold(parameters, kept, items.moving)
-        if tell is not None:
-            tell(step)
+        if on_progress is not None:
+            on_progress(step)
     with torch.no_grad():
         found = terms(1.0)
     end = _weighed(found, weights)

@@ -72,10 +72,10 @@ class Point:
         parts = [self.code, self.features, self.defect, self.mask_leaf]
         return [part for part in parts if part is not None] + [*self.noise.values()]
 
-    def codes(self, generator: Generator, shake: Tensor | float = 0) -> Codes:
-        """Input of the generator, with gradients; `shake` is added to the part's code."""
+    def codes(self, generator: Generator, perturb: Tensor | float = 0) -> Codes:
+        """Input of the generator, with gradients; `perturb` is added to the part's code."""
         config, w_defect = generator.config, None
-        w = code_rows(generator.mapping, self.code + shake, config.layers, self.space)
+        w = code_rows(generator.mapping, self.code + perturb, config.layers, self.space)
         if self.defect is not None:
             mapping, layers = generator.defect_mapping, config.defect_layers
             w_defect = code_rows(mapping, self.defect, layers, self.space, self.kind)

@@ -131,17 +131,17 @@ class Editing:
 
     def _edited(self, wish: PartEdit, pause: Pause = lambda: None) -> Edit:
         subjects = [self._found(wish.bundle, part) for part in wish.parts]
-        tell = self._teller(pause)
-        return self.parts(wish.bundle).edit(wish, subjects, lambda time, *_: tell(time))
+        on_progress = self._teller(pause)
+        return self.parts(wish.bundle).edit(wish, subjects, lambda time, *_: on_progress(time))
 
     def _teller(self, pause: Pause) -> Callable[[float], None]:
         """Callback that notes how far a search is, and lets other work in."""
 
-        def tell(share: float) -> None:
+        def on_progress(share: float) -> None:
             pause()
             self.share = share
 
-        return tell
+        return on_progress
 
     def _found(self, name: str, part: str) -> EditSubject:
         found = self._subject(name, part)

@@ -13,7 +13,7 @@ from blemish.inversion.model import Model
 from blemish.inversion.saved import load_inversion
 from blemish.studio.photographs import Opened
 
-Tell = Callable[[float], None]
+OnProgress = Callable[[float], None]
 
 
 class Inversions:
@@ -41,18 +41,18 @@ class Inversions:
             )
         return None
 
-    def search(self, bundle: Bundle, model: Model, opened: Opened, tell: Tell) -> None:
+    def search(self, bundle: Bundle, model: Model, opened: Opened, on_progress: OnProgress) -> None:
         """Invert a photograph as `blemish edit` does.
 
         Args:
             bundle: Bundle of the model.
             model: Networks of the bundle.
             opened: Photograph.
-            tell: Callback for each step, called with the time from 0 to 1.
+            on_progress: Callback for each step, called with the time from 0 to 1.
         """
         method = chosen_method(model.encoder is not None, space="w+")
         picture = opened.original.picture
-        (found,) = invert(model, [picture], method, watch=lambda time, *_: tell(time))
+        (found,) = invert(model, [picture], method, watch=lambda time, *_: on_progress(time))
         found.save(self._folder(bundle, opened), bundle)
 
     def _folder(self, bundle: Bundle, opened: Opened) -> Path:

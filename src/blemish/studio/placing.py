@@ -24,7 +24,7 @@ from blemish.studio.views import changed_crop
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, drawn_on, order_on, together
+from blemish.synthesis.request import Request, drawn_on, request_on, together
 from blemish.synthesis.several import Laid
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -93,7 +93,7 @@ class DraftPlacer:
         kinds += ["real"] if self.real is not None else []
         return {"name": name, "methods": {k: v for k, v in methods.items() if v}, "masks": kinds}
 
-    def order(self, opened: Opened, draft: Draft, masks: Sequence[Path] = ()) -> Request:
+    def request(self, opened: Opened, draft: Draft, masks: Sequence[Path] = ()) -> Request:
         """The request of a draft.
 
         Args:
@@ -111,8 +111,8 @@ class DraftPlacer:
             )
         types = self.synthesizer(draft.bundle, draft.method).types
         files = masks or [UNSAVED] * len(draft.defects)
-        orders = [
-            order_on(
+        requests = [
+            request_on(
                 opened.original,
                 one.mask.mask(*opened.size),
                 one.type,
@@ -124,32 +124,32 @@ class DraftPlacer:
             )
             for one, file in zip(draft.defects, files, strict=True)
         ]
-        return together(orders)
+        return together(requests)
 
     def show(self, opened: Opened, draft: Draft) -> dict[str, Any]:
         """What the page shows of an item: the changed crop, the label's outline and the scores.
 
         Raises:
-            UserError: As in `order`.
+            UserError: As in `request`.
         """
         start = time.perf_counter()
         worker = self.synthesizer(draft.bundle, draft.method)
-        order = self.order(opened, draft)
-        for one in order.defects:
+        request = self.request(opened, draft)
+        for one in request.defects:
             worker.prepare(one.kind)
-        laid = worker.lay(order, draft.seed)
+        laid = worker.lay(request, draft.seed)
         found = _shown(opened, laid)
         foreign = bool(worker.networks.is_foreign(opened.original.picture, opened.digest))
         took = round(time.perf_counter() - start, 3)
         return {**found, "seed": draft.seed, "out_of_domain": foreign, "seconds": took}
 
     def make(self, opened: Opened, draft: Draft, masks: Sequence[Path]) -> SyntheticItem:
-        """The whole item; `masks` as in `order`."""
+        """The whole item; `masks` as in `request`."""
         worker = self.synthesizer(draft.bundle, draft.method)
-        order = self.order(opened, draft, masks)
-        for one in order.defects:
+        request = self.request(opened, draft, masks)
+        for one in request.defects:
             worker.prepare(one.kind)
-        return worker.make(order, draft.seed)
+        return worker.make(request, draft.seed)
 
     def draw(self, opened: Opened, wish: MaskWish) -> Bool[np.ndarray, "h w"]:
         """A mask drawn on a photograph's part.
@@ -227,7 +227,7 @@ def _shown(opened: Opened, laid: Sequence[Laid]) -> dict[str, Any]:
     return {
         **changed_crop(opened.original.picture, laid[-1].made.carried.picture, where),
         "reasons": reasons if where.any() else ["nothing changed"],
-        "defects": [{"type": one.order.kind, "scores": _scores(one)} for one in laid],
+        "defects": [{"type": one.request.kind, "scores": _scores(one)} for one in laid],
     }
 
 

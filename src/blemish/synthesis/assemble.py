@@ -48,11 +48,11 @@ class ItemAssembler:
         self.method: PlacementName = method
         self.placement, self.networks = placement, networks
 
-    def name(self, order: Request, seed: int) -> str:
+    def name(self, request: Request, seed: int) -> str:
         """Name of an item: the same request, options, bundle and seed give the same name."""
         digest = None if self.bundle is None else self.bundle.digest
-        asked = json.dumps([order.digest, self.record(), digest, seed])
-        return f"{plain_stem(order.normal)}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
+        asked = json.dumps([request.digest, self.record(), digest, seed])
+        return f"{plain_stem(request.normal)}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}"
 
     def mark(self, *, generated: bool) -> str:
         """XMP packet of its pictures; empty if none is wanted.
@@ -74,65 +74,67 @@ class ItemAssembler:
         known = record_of(self.options) | {"way": self.method} | self.placement.record()
         return json.loads(json.dumps(known, default=str))
 
-    def item(self, order: Request, seed: int, laid: list[Laid]) -> SyntheticItem:
+    def item(self, request: Request, seed: int, laid: list[Laid]) -> SyntheticItem:
         """The item of a request.
 
         Args:
-            order: Request.
+            request: Request.
             seed: Random seed that the defects were placed with.
             laid: Its defects, at least one.
         """
-        made, united = as_one(order.original, laid), order.united
+        made, united = as_one(request.original, laid), request.united
         known, judged = measures_of(united, made), {}
         if len(laid) == 1:
             known, judged = laid[0].measured, laid[0].judged
-        several = len({one.order.kind for one in laid}) > 1
-        photograph = photograph_digest(order.picture)
+        several = len({one.request.kind for one in laid}) > 1
+        photograph = photograph_digest(request.picture)
         return SyntheticItem(
-            name=self.name(order, seed),
-            kind=order.item_kind,
-            picture=replace(laid[-1].photograph, mark=self.mark(generated=order.generated)),
+            name=self.name(request, seed),
+            kind=request.item_kind,
+            picture=replace(laid[-1].photograph, mark=self.mark(generated=request.generated)),
             changed=made.carried.changed,
-            twin=self._twin(order),
+            twin=self._twin(request),
             requested=united.requested,
             codes=made.codes,
             classes=classes_of(laid, self.placement.types) if several else None,
             reasons=tuple(dict.fromkeys(reason for one in laid for reason in one.reasons)),
             facts={
                 "seed": seed,
-                "strength": order.strength,
-                "normal": str(order.normal),
-                "requested": str(order.mask),
+                "strength": request.strength,
+                "normal": str(request.normal),
+                "requested": str(request.mask),
                 "photograph": photograph,
-                "fingerprint": to_text(fingerprint(made.carried.picture, order.picture)),
+                "fingerprint": to_text(fingerprint(made.carried.picture, request.picture)),
                 "bundle": _origin(self.bundle),
                 "options": self.record(),
-                "scores": known | self._domain(order, photograph) | judged,
+                "scores": known | self._domain(request, photograph) | judged,
                 **({"defects": [one.facts() for one in laid]} if len(laid) > 1 else {}),
                 **({"classes": _numbered(self.placement.types)} if several else {}),
             },
         )
 
-    def _twin(self, order: Request) -> Original:
+    def _twin(self, request: Request) -> Original:
         """The photograph, marked if the bundle drew it."""
-        if not order.generated:
-            return order.original
-        return replace(order.original, mark=self.mark(generated=True))
+        if not request.generated:
+            return request.original
+        return replace(request.original, mark=self.mark(generated=True))
 
-    def _domain(self, order: Request, photograph: str) -> dict[str, bool]:
+    def _domain(self, request: Request, photograph: str) -> dict[str, bool]:
         """Whether the photograph shows something else than the part; empty where nobody knows.
 
         Args:
-            order: Request.
+            request: Request.
             photograph: Digest of its photograph, which is judged once.
         """
-        foreign = None if order.generated else self.networks.is_foreign(order.picture, photograph)
+        foreign = (
+            None if request.generated else self.networks.is_foreign(request.picture, photograph)
+        )
         if foreign is None:
             return {}
         if foreign:
             note(
-                f"{order.normal} is out of domain: it shows something else than the part that the "
-                "bundle has learnt. Its items say so in the manifest (scores, out_of_domain)."
+                f"{request.normal} is out of domain: it shows something else than the part that "
+                "the bundle has learnt. Its items say so in the manifest (scores, out_of_domain)."
             )
         return {"out_of_domain": foreign}
 

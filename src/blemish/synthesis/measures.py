@@ -8,27 +8,27 @@ from blemish.synthesis.placement.task import PlacedDefect
 from blemish.synthesis.request import Request
 
 
-def measures_of(order: Request, made: PlacedDefect) -> dict[str, float | int]:
+def measures_of(request: Request, made: PlacedDefect) -> dict[str, float | int]:
     """Intersections over union in 0..1, area as a fraction of the picture, lengths in pixels."""
     carried, drawn = made.carried, made.drawn
     return {
-        "iou_requested": round(_iou(carried.changed, order.requested), 4),
+        "iou_requested": round(_iou(carried.changed, request.requested), 4),
         "iou_generator_mask": round(_iou(carried.changed, drawn), 4),
-        "iou_generator_requested": round(_iou(drawn, order.requested), 4),
+        "iou_generator_requested": round(_iou(drawn, request.requested), 4),
         "area": round(float(carried.changed.mean()), 6),
-        "reach_px": reach_px(*order.requested.shape),
-        "pixels_changed_beyond_reach": _changed_beyond_reach(order, carried),
+        "reach_px": reach_px(*request.requested.shape),
+        "pixels_changed_beyond_reach": _changed_beyond_reach(request, carried),
     }
 
 
-def _changed_beyond_reach(order: Request, carried: Carried) -> int:
+def _changed_beyond_reach(request: Request, carried: Carried) -> int:
     """Pixels that differ from the photograph further from the requested mask than the reach."""
-    unequal = carried.picture != order.picture
+    unequal = carried.picture != request.picture
     differs = unequal[..., 0] | unequal[..., 1] | unequal[..., 2]  # `any` takes four times as long
     # Distances to the mask are needed only in the box that holds the mask and what differs.
-    x, y, w, h = cv2.boundingRect((differs | order.requested).astype(np.uint8))
+    x, y, w, h = cv2.boundingRect((differs | request.requested).astype(np.uint8))
     box = slice(y, y + h), slice(x, x + w)
-    reached = within(order.requested[box], reach_px(*order.requested.shape))
+    reached = within(request.requested[box], reach_px(*request.requested.shape))
     return int((differs[box] & ~reached).sum())
 
 

@@ -136,7 +136,7 @@ class Request:
         return total.hexdigest()
 
 
-def read_order(
+def read_request(
     normal: Path,
     mask: Path,
     kind: str,
@@ -166,11 +166,11 @@ def read_order(
         OptionError: The bundle does not know the type, or the strength is out of range.
     """
     kind = _known(kind, types)
-    (order,) = _orders(normal, [mask], kind, off_part, strength, regions)
-    return order
+    (request,) = _orders(normal, [mask], kind, off_part, strength, regions)
+    return request
 
 
-def read_orders(
+def read_requests(
     normal: Path,
     masks: Path,
     kind: str,
@@ -180,10 +180,10 @@ def read_orders(
     strength: float = 1.0,
     regions: RegionOptions = EVERYWHERE,
 ) -> list[Request]:
-    """Call `read_order` for a mask, or for each mask of a folder, by name.
+    """Call `read_request` for a mask, or for each mask of a folder, by name.
 
     Raises:
-        DataError: Same as in `read_order`, or the folder has no image.
+        DataError: Same as in `read_request`, or the folder has no image.
     """
     kind = _known(kind, types)
     files = pictures_in(masks) if masks.is_dir() else [masks]
@@ -213,26 +213,26 @@ def read_together(
         masks: A mask for each type; or several for one type; or one whose classes are the types.
         kinds: Types of the defects, in the order in which they are laid.
         types: Types that the bundle knows.
-        off_part: Same as in `read_order`.
-        strength: Same as in `read_order`.
+        off_part: Same as in `read_request`.
+        strength: Same as in `read_request`.
         regions: Region in which the mask must lie; see `regions`.
 
     Raises:
-        DataError: Same as in `read_order`.
-        OptionError: Same as in `read_order`, or masks and types don't fit each other.
+        DataError: Same as in `read_request`.
+        OptionError: Same as in `read_request`, or masks and types don't fit each other.
     """
     _refuse_unpaired(masks, kinds)
     n = max(len(masks), len(kinds))
     pairs = [(masks[k % len(masks)], kinds[k % len(kinds)]) for k in range(n)]
     known = {"strength": strength, "regions": regions}
     return together(
-        [read_order(normal, mask, kind, types, off_part, **known) for mask, kind in pairs]
+        [read_request(normal, mask, kind, types, off_part, **known) for mask, kind in pairs]
     )
 
 
-def together(orders: Sequence[Request]) -> Request:
+def together(requests: Sequence[Request]) -> Request:
     """One request for several defects on the same photograph, laid in this order."""
-    first, *rest = orders
+    first, *rest = requests
     shared = {"original": first.original, "part": first.part}
     return replace(first, also=tuple(replace(one, **shared) for one in rest))
 
@@ -289,7 +289,7 @@ def draw_together(
     return together(drawn)
 
 
-def order_on(
+def request_on(
     original: Original,
     requested: Bool[np.ndarray, "h w"],
     kind: str,
@@ -309,7 +309,7 @@ def order_on(
         requested: Mask, upright.
         kind: Type of the defect.
         types: Types that the bundle knows.
-        off_part: Treatment of what is beside the part; see `read_order`.
+        off_part: Treatment of what is beside the part; see `read_request`.
         strength: Fraction of the model's change to apply, in (0, 1].
         regions: Region in which the mask must lie; see `regions`.
         normal: Name of the photograph.

@@ -20,7 +20,7 @@ class Laid:
     """One defect on its photograph.
 
     Attributes:
-        order: Request, on the photograph with the earlier defects.
+        request: Request, on the photograph with the earlier defects.
         seed: Random seed.
         made: Result of the placement method.
         reasons: Reasons against training on it.
@@ -28,7 +28,7 @@ class Laid:
         judged: Scores of curation.
     """
 
-    order: Request
+    request: Request
     seed: int
     made: PlacedDefect
     reasons: tuple[str, ...]
@@ -39,14 +39,14 @@ class Laid:
     def photograph(self) -> Original:
         """The photograph with this defect and the earlier ones."""
         carried = self.made.carried
-        return self.order.original.with_change(carried.picture, carried.changed)
+        return self.request.original.with_change(carried.picture, carried.changed)
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of it: type, place and seed; the box is x, y, width and height."""
         return {
-            "type": self.order.kind,
+            "type": self.request.kind,
             "seed": self.seed,
-            "requested": str(self.order.mask),
+            "requested": str(self.request.mask),
             "box": list(cv2.boundingRect(self.made.carried.changed.astype(np.uint8))),
             "scores": self.measured | self.judged,
         }
@@ -77,5 +77,5 @@ def classes_of(laid: Sequence[Laid], types: tuple[str, ...]) -> UInt8[np.ndarray
     """Number of the type of the last defect at each pixel, from 1 in the order of `types`."""
     classes = np.zeros(laid[0].made.carried.changed.shape, np.uint8)
     for one in laid:
-        classes[one.made.carried.changed] = types.index(one.order.kind) + 1
+        classes[one.made.carried.changed] = types.index(one.request.kind) + 1
     return classes

@@ -73,89 +73,103 @@ class Synthesizer:
 
     @one_thread()
     def invert(
-        self, order: Request, *, tell: Callable[[float], None] | None = None
+        self, request: Request, *, on_progress: Callable[[float], None] | None = None
     ) -> Codes | None:
         """Step A: codes of the part, shared by all items on it; see `PlacementMethod.invert`."""
-        return self.way.invert(order, tell=tell)
+        return self.way.invert(request, on_progress=on_progress)
 
     @one_thread()
     def make(
-        self, order: Request, seed: int, *, twin: Codes | None = None, tell: Step | None = None
+        self,
+        request: Request,
+        seed: int,
+        *,
+        twin: Codes | None = None,
+        on_progress: Step | None = None,
     ) -> SyntheticItem:
         """Make one item, with all defects of the request.
 
         Args:
-            order: Request.
+            request: Request.
             seed: Random seed; another seed gives another defect.
             twin: Result of `invert` for this photograph, to avoid inverting it again.
-            tell: Callback after each step of a search, called with its number.
+            on_progress: Callback after each step of a search, called with its number.
         """
-        return self.items.item(order, seed, self.lay(order, seed, twin=twin, tell=tell))
+        return self.items.item(
+            request, seed, self.lay(request, seed, twin=twin, on_progress=on_progress)
+        )
 
     @one_thread()
     def lay(
-        self, order: Request, seed: int, *, twin: Codes | None = None, tell: Step | None = None
+        self,
+        request: Request,
+        seed: int,
+        *,
+        twin: Codes | None = None,
+        on_progress: Step | None = None,
     ) -> list[Laid]:
         """The defects of an item, each on the photograph with the earlier ones.
 
         This is all that is needed to show an item. Arguments as in `make`.
         """
         if twin is None:
-            twin = self.invert(order)
+            twin = self.invert(request)
         laid: list[Laid] = []
-        for number, one in enumerate(order.defects):
-            under = laid[-1].photograph if laid else order.original
-            request = replace(one, original=under)
-            laid.append(self._laid(request, seed_of(seed, number), twin, tell))
+        for number, one in enumerate(request.defects):
+            under = laid[-1].photograph if laid else request.original
+            alone = replace(one, original=under)
+            laid.append(self._laid(alone, seed_of(seed, number), twin, on_progress))
         return laid
 
-    def _laid(self, order: Request, seed: int, twin: Codes | None, tell: Step | None) -> Laid:
+    def _laid(
+        self, request: Request, seed: int, twin: Codes | None, on_progress: Step | None
+    ) -> Laid:
         """One defect on a photograph, and what curation finds."""
         rng = np.random.default_rng(seed)
-        strength = order.strength * faded(order.requested, self.options.uneven, rng)
-        made = self.way.place(order, seed, strength, twin, tell=tell)
-        reasons, judged = self._judge(order, made.carried, strength)
-        known = measures_of(order, made) | made.terms
+        strength = request.strength * faded(request.requested, self.options.uneven, rng)
+        made = self.way.place(request, seed, strength, twin, on_progress=on_progress)
+        reasons, judged = self._judge(request, made.carried, strength)
+        known = measures_of(request, made) | made.terms
         return Laid(
-            order=order, seed=seed, made=made, reasons=reasons, measured=known, judged=judged
+            request=request, seed=seed, made=made, reasons=reasons, measured=known, judged=judged
         )
 
     def _judge(
-        self, order: Request, carried: Carried, strength: Float[np.ndarray, "h w"]
+        self, request: Request, carried: Carried, strength: Float[np.ndarray, "h w"]
     ) -> tuple[tuple[str, ...], dict[str, float]]:
         """Reasons against the item, and its scores; empty if the bundle has no curation bounds."""
         if self.curator is None:
             return (), {}
         found = self.curator.judge(
-            order.kind,
+            request.kind,
             carried.picture,
-            order.picture,
+            request.picture,
             carried.changed,
-            order.requested,
+            request.requested,
             strength=strength,
-            part=order.part.at(shrunk_size(order.picture)),
+            part=request.part.at(shrunk_size(request.picture)),
         )
         return found.reasons, found.scores
 
 
 def synthesize(
     synthesizer: Synthesizer,
-    orders: Sequence[Request],
+    requests: Sequence[Request],
     dataset: Dataset,
     *,
     count: int,
     seed: int,
-    tell: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Make items for seeds `seed … seed + count - 1` and add those that are missing.
 
     Args:
         synthesizer: Synthesizer of a bundle.
-        orders: Requests, all on one photograph; seeds use them in turn.
+        requests: Requests, all on one photograph; seeds use them in turn.
         dataset: Data set for the items.
         count: Number of items.
         seed: Random seed of the first item.
-        tell: Callback for progress messages.
+        on_progress: Callback for progress messages.
 
     Returns:
         The manifest's rows of these items, made now or before.
@@ -168,14 +182,18 @@ def synthesize(
     known = {row["name"]: row for row in dataset.rows()}
     twin, rows = None, []
     for s in range(seed, seed + count):
-        order = orders[s % len(orders)]
-        name = synthesizer.items.name(order, s)
+        request = requests[s % len(requests)]
+        name = synthesizer.items.name(request, s)
         if name not in known:
             if twin is None:
-                twin = synthesizer.invert(order, tell=lambda done: tell(f"inverting, {done:.0%}"))
-            made = synthesizer.make(order, s, twin=twin, tell=lambda k: tell(f"placing, step {k}"))
+                twin = synthesizer.invert(
+                    request, on_progress=lambda done: on_progress(f"inverting, {done:.0%}")
+                )
+            made = synthesizer.make(
+                request, s, twin=twin, on_progress=lambda k: on_progress(f"placing, step {k}")
+            )
             known[name] = add_item(dataset, made)
-            tell(f"made {name}")
+            on_progress(f"made {name}")
         rows.append(known[name])
     dataset.contact_sheet()
     return rows

@@ -17,7 +17,7 @@ from blemish.synthesis.export.export import export
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.placement.task import PlacedDefect, PlacementMethod
-from blemish.synthesis.request import Request, read_order
+from blemish.synthesis.request import Request, read_request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 
@@ -35,17 +35,17 @@ class Flat:
     def prepare(self, kind: str) -> None:
         pass
 
-    def invert(self, order: Request, **_: object) -> None:
+    def invert(self, request: Request, **_: object) -> None:
         return None
 
     def place(
-        self, order: Request, seed: int, strength: np.ndarray, twin: None, **_: object
+        self, request: Request, seed: int, strength: np.ndarray, twin: None, **_: object
     ) -> PlacedDefect:
-        picture = order.picture.copy()
-        picture[order.requested] = 7
-        changed = (picture != order.picture).any(axis=2)
+        picture = request.picture.copy()
+        picture[request.requested] = 7
+        changed = (picture != request.picture).any(axis=2)
         return PlacedDefect(
-            carried=Carried(picture=picture, changed=changed), drawn=order.requested
+            carried=Carried(picture=picture, changed=changed), drawn=request.requested
         )
 
 
@@ -61,8 +61,8 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
     assert isinstance(Flat(), PlacementMethod)
     assert not options.needs_bundle
     worker = Synthesizer(None, options)
-    order = read_order(*write_scene(tmp_path), "dent", worker.types)
-    (row,) = synthesize(worker, [order], Dataset(tmp_path / "made"), count=1, seed=3)
+    request = read_request(*write_scene(tmp_path), "dent", worker.types)
+    (row,) = synthesize(worker, [request], Dataset(tmp_path / "made"), count=1, seed=3)
     assert (row["bundle"], row["outcome"]) == (None, "kept")
     assert {*row["files"]} == {"image", "mask", "twin", "requested"}
     assert (row["options"]["way"], row["options"]["colour"]) == ("optimize", 7)

@@ -203,7 +203,7 @@ def test_the_twin_s_own_noise_is_kept(place, generator: Generator, twin: Codes) 
 
 def test_the_search_tells_each_step(place) -> None:
     heard: list[int] = []
-    place(SearchOptions(mask_control="codes", defect_steps=8), tell=heard.append)
+    place(SearchOptions(mask_control="codes", defect_steps=8), on_progress=heard.append)
     assert heard == [*range(8), 0, 1], "the fit, then a quarter of it for the polish"
 
 

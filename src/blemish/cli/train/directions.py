@@ -90,7 +90,7 @@ def _looks(bundle: "Bundle", seed: int) -> "dict[str, list[LookDirection]]":
                 kind,
                 samples=LOOK_SAMPLES,
                 seed=seed,
-                tell=lambda done, before=before: progress.part(before + done),
+                on_progress=lambda done, before=before: progress.part(before + done),
             )
     return found
 

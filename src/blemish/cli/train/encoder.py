@@ -125,7 +125,7 @@ def encoder(
             placements=moved,
             everything=everything,
             coarse=coarse,
-            tell=progress.part,
+            on_progress=progress.part,
         )
         carry_out(work, run, mine, state, "encoder", data, "--bundle", bundle, done=done)
 

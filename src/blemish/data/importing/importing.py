@@ -91,7 +91,7 @@ def import_annotations(
     classes: Mapping[str, str] | None = None,
     line_width: int = 3,
     method: ProposalMethod | None = None,
-    tell: Callable[[float], None] = lambda _: None,
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> Imported:
     """Write photographs and masks from annotations.
 
@@ -102,7 +102,7 @@ def import_annotations(
         classes: Types of classes, for those that are not called like their type.
         line_width: Width of lines in pixels, for formats whose lines have none.
         method: Proposal of masks inside boxes; None fills the boxes.
-        tell: Callback, called with the finished fraction of the work.
+        on_progress: Callback, called with the finished fraction of the work.
 
     Raises:
         DataError: The source is missing, or something in it is broken.
@@ -118,12 +118,12 @@ def import_annotations(
         labels += [label for one in annotated for label in one.unplaced]
         types = kinds_by(labels, classes or {})
         placed = _placed(annotated, types)
-        plan = _planned(placed, types, method, lambda done: tell(0.8 * done))
+        plan = _planned(placed, types, method, lambda done: on_progress(0.8 * done))
         asked = {"format": found, "files": [*plan.files]}
         with marked(out, asked, "import"):
             for index, (path, content) in enumerate(plan.files.items(), 1):
                 _write(out / path, content)
-                tell(0.8 + 0.2 * index / len(plan.files))
+                on_progress(0.8 + 0.2 * index / len(plan.files))
     return Imported(
         format=found,
         good=sum(not one.kinds for one in placed),
@@ -171,7 +171,7 @@ def _planned(
     placed: Sequence[NamedPhotograph],
     types: Mapping[str, str],
     method: ProposalMethod | None,
-    tell: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> _Plan:
     plan = _Plan()
     good = [one for one in placed if not one.kinds]
@@ -183,7 +183,7 @@ def _planned(
             plan.files[path] = content
             if proposed is not None:
                 plan.proposed[path] = proposed
-        tell(index / (len(placed) - len(good)))
+        on_progress(index / (len(placed) - len(good)))
     if plan.proposed and method is not None:
         plan.files[RECORD] = record(plan.proposed, method.words)
     return plan

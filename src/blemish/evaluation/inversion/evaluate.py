@@ -14,7 +14,7 @@ from blemish.evaluation.inversion.arbitrary import Trials, outcomes, recovery, r
 from blemish.evaluation.inversion.editing import EditReference, editing
 from blemish.evaluation.inversion.measures import SurveyNetworks, in_domain, mask_overlaps, meaning
 from blemish.evaluation.inversion.subjects import Group, Subjects
-from blemish.evaluation.inversion.trial import MethodTrial, Tell, attempt
+from blemish.evaluation.inversion.trial import MethodTrial, OnProgress, attempt
 from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.inversion.space import WStatistics, w_statistics
@@ -66,7 +66,7 @@ def evaluate_inversion(
     seed: int = 0,
     batch: int = 8,
     directions: Sequence[Direction] = (),
-    tell: Tell = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Findings:
     """Run every method on every group.
 
@@ -78,7 +78,7 @@ def evaluate_inversion(
         seed: Random seed of the searches.
         batch: Subjects per search batch; it changes only rounding.
         directions: Directions of the bundle's codes.
-        tell: Callback, called with the number of finished subjects over all methods.
+        on_progress: Callback, called with the number of finished subjects over all methods.
 
     Raises:
         BundleError: The bundle lacks what a method needs.
@@ -89,8 +89,10 @@ def evaluate_inversion(
     for how in methods:
         trials: dict[Group, MethodTrial] = {}
         for group in groups:
-            heard = _from(done, tell)
-            trials[group.group] = attempt(model, how, group, seed=seed, batch=batch, tell=heard)
+            heard = _from(done, on_progress)
+            trials[group.group] = attempt(
+                model, how, group, seed=seed, batch=batch, on_progress=heard
+            )
             done += len(group)
         findings.rows.append(_row(how, trials, sights, yardstick, statistics))
         findings.shown.extend(_show(how, trial) for trial in trials.values())
@@ -160,5 +162,5 @@ def _show(how: InversionMethod, trial: MethodTrial) -> Shown:
     )
 
 
-def _from(done: int, tell: Tell) -> Tell:
-    return lambda part: tell(done + part)
+def _from(done: int, on_progress: OnProgress) -> OnProgress:
+    return lambda part: on_progress(done + part)

@@ -27,7 +27,7 @@ from blemish.evaluation.inversion.subjects import (
     own_samples,
     source_of,
 )
-from blemish.evaluation.inversion.trial import Tell
+from blemish.evaluation.inversion.trial import OnProgress
 from blemish.evaluation.provenance import hardware, today
 from blemish.features import load_features
 from blemish.files import ensure_writable, write_atomically
@@ -110,14 +110,17 @@ class Survey:
         return sum(map(len, self.groups))
 
     def put(
-        self, methods: Sequence[InversionMethod], out: Path, tell: Tell = lambda _: None
+        self,
+        methods: Sequence[InversionMethod],
+        out: Path,
+        on_progress: OnProgress = lambda _: None,
     ) -> dict[str, Any]:
         """Run the evaluation; write `report.html` with its images, and `report.json` last.
 
         Args:
             methods: Methods with their space and options.
             out: Output folder, created if missing.
-            tell: Callback, called with the number of finished subjects over all methods.
+            on_progress: Callback, called with the number of finished subjects over all methods.
 
         Returns:
             Content of the JSON file.
@@ -136,7 +139,7 @@ class Survey:
             seed=plan.seed,
             batch=plan.batch,
             directions=_directions(self.bundle, self.model),
-            tell=tell,
+            on_progress=on_progress,
         )
         report = presentable(self._facts(findings))
         write_inversion_page(report, findings.shown, out)

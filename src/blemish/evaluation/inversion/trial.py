@@ -15,7 +15,7 @@ from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.types import Codes
 
-Tell = Callable[[float], None]  # called with the number of finished subjects
+OnProgress = Callable[[float], None]  # called with the number of finished subjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def attempt(
     *,
     seed: int = 0,
     batch: int = 8,
-    tell: Tell = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> MethodTrial:
     """Run a method on a group.
 
@@ -81,18 +81,18 @@ def attempt(
         subjects: Subjects, on the model's device.
         seed: Random seed of the search, the same for each subject.
         batch: Subjects per search batch; it changes only rounding.
-        tell: Callback, called with the number of finished subjects.
+        on_progress: Callback, called with the number of finished subjects.
     """
     began, inversions, masks = monotonic(), [], []
     strange = strangeness(model, subjects.pictures) or []
     for first in range(0, len(subjects), batch):
         target = subjects.image[first : first + batch]
         rngs = [torch.Generator().manual_seed(seed) for _ in target]
-        watch = _watch(tell, first, len(target))
+        watch = _watch(on_progress, first, len(target))
         found = how.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
         inversions += judge(model, target, found, method_name(how), strange[first:][:batch] or None)
         masks += _masks(model, found) if subjects.defect else []
-        tell(first + len(target))
+        on_progress(first + len(target))
     return MethodTrial(
         subjects=subjects,
         inversions=inversions,
@@ -107,5 +107,7 @@ def _masks(model: Model, found: Found) -> list[Tensor]:
     return [found.mask if found.mask is not None else model.generator(found.codes).mask]
 
 
-def _watch(tell: Tell, first: int, size: int) -> Callable[[float, object, object], None]:
-    return lambda time, _terms, _image: tell(first + time * size)
+def _watch(
+    on_progress: OnProgress, first: int, size: int
+) -> Callable[[float, object, object], None]:
+    return lambda time, _terms, _image: on_progress(first + time * size)

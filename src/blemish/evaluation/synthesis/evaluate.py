@@ -36,7 +36,7 @@ from blemish.pictures import to_tensor
 SIDE = 128
 NEIGHBOURS = 3
 LOOKS = ("whole", "around", "inside")
-Tell = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,9 @@ class _Watched:
     masks: list[MaskView] = field(default_factory=list)
     near: list[CloseUps] = field(default_factory=list)
 
-    def of(self, items: Sequence[LabelledDefect], tell: Tell, done: int) -> Iterator[DefectView]:
+    def of(
+        self, items: Sequence[LabelledDefect], on_progress: OnProgress, done: int
+    ) -> Iterator[DefectView]:
         for number, item in enumerate(items, 1):
             picture, mask = item.read()
             self.drifts.append(drift_of(item, picture, mask))
@@ -159,7 +161,7 @@ class _Watched:
             self.masks.append(view_of(item, picture, mask))
             self.near.append(close_ups([(picture, mask)]))
             yield view(picture, mask, SIDE)
-            tell(done + number)
+            on_progress(done + number)
 
 
 def compare(
@@ -168,7 +170,7 @@ def compare(
     real: dict[str, list[LabelledDefect]],
     *,
     everything: bool = False,
-    tell: Tell = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> list[Subject]:
     """Measure all items of the types with real defects.
 
@@ -178,7 +180,7 @@ def compare(
         real: Real defects of another folder.
         everything: The bundle was trained on all real ones: items are compared with all of them,
             and may be copies of any.
-        tell: Callback, called with the number of finished items.
+        on_progress: Callback, called with the number of finished items.
 
     Raises:
         DataError: A file can't be read.
@@ -190,8 +192,8 @@ def compare(
         known = real[kind]
         cut = len(known) if everything else max(1, len(known) // 3)
         watched, ignored = _Watched(), _Watched()
-        views = view_features(eyes, watched.of(items, tell, done), SIDE)
-        others = view_features(eyes, ignored.of(known, tell, done + len(items)), SIDE)
+        views = view_features(eyes, watched.of(items, on_progress, done), SIDE)
+        others = view_features(eyes, ignored.of(known, on_progress, done + len(items)), SIDE)
         done += len(items) + len(known)
         distances, neighbours = _nearest(views, others)
         subjects.append(

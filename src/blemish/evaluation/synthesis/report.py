@@ -13,7 +13,7 @@ from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.synthesis.beside import close_up_rows
-from blemish.evaluation.synthesis.evaluate import SIDE, Subject, Tell, compare
+from blemish.evaluation.synthesis.evaluate import SIDE, OnProgress, Subject, compare
 from blemish.evaluation.synthesis.items import (
     LabelledDefect,
     SyntheticSet,
@@ -72,12 +72,12 @@ class ComparisonInputs:
         kinds = [kind for kind in self.made.items if kind in self.real]
         return sum(len(self.made.items[kind]) + len(self.real[kind]) for kind in kinds)
 
-    def run(self, out: Path, tell: Tell = lambda _: None) -> dict[str, Any]:
+    def run(self, out: Path, on_progress: OnProgress = lambda _: None) -> dict[str, Any]:
         """Compare, and write `report.html` with its images and `report.json`, which comes last.
 
         Args:
             out: Output folder, created if missing.
-            tell: Callback, called with the number of finished images.
+            on_progress: Callback, called with the number of finished images.
 
         Returns:
             Content of the JSON file.
@@ -88,7 +88,9 @@ class ComparisonInputs:
         """
         ensure_writable(out)
         everything = self.plan.everything
-        subjects = compare(self.eyes, self.made, self.real, everything=everything, tell=tell)
+        subjects = compare(
+            self.eyes, self.made, self.real, everything=everything, on_progress=on_progress
+        )
         figures = {subject.kind: self._figures(subject) for subject in subjects}
         report = presentable(self._facts() | {"types": figures})
         write_synthesis_page(report, subjects, out)

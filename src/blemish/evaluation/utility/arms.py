@@ -110,26 +110,26 @@ class Batches:
 
     def at(self, index: int) -> TrainingBatch:
         """Batch of a step."""
-        good_dice, dice, moves = self._randomness(index)
-        chosen = good_dice.integers(len(self.real.good), size=self.batch - self.batch // 2)
+        good_rng, defect_rng, moves = self._randomness(index)
+        chosen = good_rng.integers(len(self.real.good), size=self.batch - self.batch // 2)
         good = [(self.real.good.pictures[k], self.real.good.masks[k]) for k in chosen]
-        drawn = [self._defect(index, slot, dice) for slot in range(self.batch // 2)]
+        drawn = [self._defect(index, slot, defect_rng) for slot in range(self.batch // 2)]
         kinds = [GOOD_KIND] * len(good) + [kind for kind, _ in drawn]
         return _moved([*good, *(pair for _, pair in drawn)], kinds, moves)
 
-    def _defect(self, index: int, slot: int, dice: np.random.Generator) -> tuple[int, Pair]:
+    def _defect(self, index: int, slot: int, defect_rng: np.random.Generator) -> tuple[int, Pair]:
         sources = self.arm.sources
         source = sources[(index * (self.batch // 2) + slot) % len(sources)]
-        kind = str(dice.choice(source.kinds))
-        return self.real.types.index(kind), source.draw(kind, dice)
+        kind = str(defect_rng.choice(source.kinds))
+        return self.real.types.index(kind), source.draw(kind, defect_rng)
 
     def _randomness(
         self, index: int
     ) -> tuple[np.random.Generator, np.random.Generator, torch.Generator]:
-        good, defects, moves = np.random.SeedSequence([self.seed, index]).spawn(3)
-        state = int(moves.generate_state(1, np.uint64)[0] >> np.uint64(1))
-        rng = torch.Generator().manual_seed(state)
-        return np.random.default_rng(good), np.random.default_rng(defects), rng
+        good, defects, shifts = np.random.SeedSequence([self.seed, index]).spawn(3)
+        state = int(shifts.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        moves = torch.Generator().manual_seed(state)
+        return np.random.default_rng(good), np.random.default_rng(defects), moves
 
 
 def _moved(pairs: Sequence[Pair], kinds: Sequence[int], moves: torch.Generator) -> TrainingBatch:

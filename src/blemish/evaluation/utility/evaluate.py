@@ -32,7 +32,7 @@ from blemish.evaluation.utility.training import maps_of, train_detector, types_o
 from blemish.files import alone
 
 SHOWN = 8
-Tell = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,14 @@ class UtilityData:
     foreign: tuple[str, ...] = ()
 
     def put(
-        self, out: Path, device: torch.device, tell: Tell = lambda _: None
+        self, out: Path, device: torch.device, on_progress: OnProgress = lambda _: None
     ) -> list[TrainingOutcome]:
         """Train and test every arm with every seed, except finished ones in `out`.
 
         Args:
             out: Output folder; each finished training is saved there.
             device: Device to compute on.
-            tell: Callback, called with the number of finished steps of all.
+            on_progress: Callback, called with the number of finished steps of all.
 
         Raises:
             DataError: A synthetic item can't be read.
@@ -72,19 +72,23 @@ class UtilityData:
         with alone(kept.folder):
             for k, (arm, seed) in enumerate(product(arms, range(plan.seeds))):
                 if known := kept.load(arm.name, seed):
-                    tell((k + 1) * plan.steps)
+                    on_progress((k + 1) * plan.steps)
                 else:
-                    step = partial(_further, tell, k * plan.steps)
+                    step = partial(_further, on_progress, k * plan.steps)
                     known = self._outcome(arm, seed, device, step)
                     kept.save(known)
                 found.append(known)
         return found
 
-    def _outcome(self, arm: Arm, seed: int, device: torch.device, tell: Tell) -> TrainingOutcome:
+    def _outcome(
+        self, arm: Arm, seed: int, device: torch.device, on_progress: OnProgress
+    ) -> TrainingOutcome:
         plan, real = self.plan, self.real
         detector = fresh_detector(len(real.types), seed=seed).to(device)
         batches = Batches(arm=arm, real=real, steps=plan.steps, batch=plan.batch, seed=seed)
-        train_detector(detector, batches, device=device, precision=plan.precision, tell=tell)
+        train_detector(
+            detector, batches, device=device, precision=plan.precision, on_progress=on_progress
+        )
         figures, maps = detector_figures(detector, real, device)
         likely = (1 / (1 + np.exp(-maps[self.shown()]))).astype(np.float32)
         return TrainingOutcome(arm=arm.name, seed=seed, figures=figures, maps=likely)
@@ -97,8 +101,8 @@ class UtilityData:
         return sorted(some[:SHOWN])
 
 
-def _further(tell: Tell, before: int, done: int) -> None:
-    tell(before + done)
+def _further(on_progress: OnProgress, before: int, done: int) -> None:
+    on_progress(before + done)
 
 
 def prepare_utility(plan: UtilityOptions) -> UtilityData:

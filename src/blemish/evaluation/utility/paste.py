@@ -59,10 +59,10 @@ class Pasted(DefectSource):
         """Silhouette of the part on each good photograph."""
         return np.stack([silhouette(picture) for picture in self.good.pictures])
 
-    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
-        source, place = dice.choice(self.defects.of(kind)), dice.integers(len(self.good))
+    def draw(self, kind: str, rng: np.random.Generator) -> Pair:
+        source, place = rng.choice(self.defects.of(kind)), rng.integers(len(self.good))
         cut = self.defects.pictures[source], self.defects.masks[source]
-        defect, label = moved_onto(*cut, self.parts[place], dice)
+        defect, label = moved_onto(*cut, self.parts[place], rng)
         return feathered_paste(self.good.pictures[place], defect, label), label
 
 
@@ -70,7 +70,7 @@ def moved_onto(
     picture: UInt8[np.ndarray, "s s 3"],
     mask: UInt8[np.ndarray, "s s"],
     part: Bool[np.ndarray, "s s"],
-    dice: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Pair:
     """Photograph, moved randomly so that its defect is on a part.
 
@@ -78,10 +78,10 @@ def moved_onto(
         The photograph and the defect's mask there, not empty; unmoved if no try was on the
         part.
     """
-    rng = torch.Generator().manual_seed(int(dice.integers(2**62)))
+    moves = torch.Generator().manual_seed(int(rng.integers(2**62)))
     stack = torch.cat([to_tensor(picture), mask_to_tensor(mask)])[None]
     for _ in range(TRIES):
-        moved = augment_stack(stack, MOVES, generator=rng)[0]
+        moved = augment_stack(stack, MOVES, generator=moves)[0]
         shape = (moved[3] > 0.5).numpy()
         label = shape & part
         if label.sum() > LEAST_SHARE * shape.sum():

@@ -12,7 +12,7 @@ from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
 from blemish.evaluation.utility.arms import about_batches
 from blemish.evaluation.utility.detector import fresh_detector
-from blemish.evaluation.utility.evaluate import Tell, UtilityData, arm_summaries
+from blemish.evaluation.utility.evaluate import OnProgress, UtilityData, arm_summaries
 from blemish.evaluation.utility.page import write_utility_page
 from blemish.evaluation.utility.plan import BASELINES
 from blemish.evaluation.utility.training import about_training
@@ -22,7 +22,7 @@ SEEDS_WANTED = 3
 
 
 def report(
-    trial: UtilityData, out: Path, device: torch.device, tell: Tell = lambda _: None
+    trial: UtilityData, out: Path, device: torch.device, on_progress: OnProgress = lambda _: None
 ) -> dict[str, Any]:
     """Run a trial, and write `report.html` with its image and `report.json`, which comes last.
 
@@ -30,7 +30,7 @@ def report(
         trial: Result of `prepare_utility`.
         out: Output folder, created if missing.
         device: Device to compute on.
-        tell: Callback, called with the number of finished steps of `trial.plan.total`.
+        on_progress: Callback, called with the number of finished steps of `trial.plan.total`.
 
     Returns:
         Content of the JSON file.
@@ -41,7 +41,7 @@ def report(
         TrainingError: A detector diverged.
     """
     ensure_writable(out)
-    outcomes = trial.put(out, device, tell)
+    outcomes = trial.put(out, device, on_progress)
     arms = arm_summaries(outcomes)
     found = presentable({**_facts(trial, device), "answer": _answer(arms), "arms": arms})
     write_utility_page(found, trial.real.tested, trial.shown(), outcomes, out)

@@ -31,7 +31,7 @@ class DefectSource(ABC):
         """Its types, sorted."""
 
     @abstractmethod
-    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+    def draw(self, kind: str, rng: np.random.Generator) -> Pair:
         """Random image with a defect of a type, and its mask of 0 and 1."""
 
 
@@ -45,8 +45,8 @@ class Real(DefectSource):
     def kinds(self) -> tuple[str, ...]:
         return tuple(sorted({*self.photographs.kinds}))
 
-    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
-        index = dice.choice(self.photographs.of(kind))
+    def draw(self, kind: str, rng: np.random.Generator) -> Pair:
+        index = rng.choice(self.photographs.of(kind))
         return self.photographs.pictures[index], self.photographs.masks[index]
 
 
@@ -71,9 +71,9 @@ class SyntheticSource(DefectSource):
     def kinds(self) -> tuple[str, ...]:
         return tuple(sorted(self.items))
 
-    def draw(self, kind: str, dice: np.random.Generator) -> Pair:
+    def draw(self, kind: str, rng: np.random.Generator) -> Pair:
         """Same as for every source; an unreadable file raises a DataError."""
-        return self._read(kind, int(dice.integers(len(self.items[kind]))))
+        return self._read(kind, int(rng.integers(len(self.items[kind]))))
 
     def files(self) -> Iterator[Path]:
         """Files of all items, images and masks."""

@@ -39,7 +39,7 @@ def train_detector(
     *,
     device: torch.device,
     precision: Precision = "32-true",
-    tell: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Train both networks in place, by AdamW with a rate that rises and falls once.
 
@@ -48,7 +48,7 @@ def train_detector(
         batches: Batches, one for each step.
         device: Device to compute on.
         precision: Number format inside the networks.
-        tell: Callback, called with the number of finished steps.
+        on_progress: Callback, called with the number of finished steps.
 
     Raises:
         TrainingError: The loss is no longer finite.
@@ -68,7 +68,7 @@ def train_detector(
         loss.backward()
         descent.step()
         pace.step()
-        tell(index)
+        on_progress(index)
     detector.train(False)
 
 

@@ -76,12 +76,12 @@ class Workplace:
         """An item in memory; a mask that is drawn for it, and a generated part, are written."""
         bench = self._bench(task)
         generated = isinstance(task.photograph, DrawnPart)
-        order = replace(self._order(task, bench.synthesizer), generated=generated)
-        made = bench.synthesizer.make(order, task.seed, twin=bench.twin(order, task.normal))
+        request = replace(self._order(task, bench.synthesizer), generated=generated)
+        made = bench.synthesizer.make(request, task.seed, twin=bench.twin(request, task.normal))
         facts = {**made.facts, **task.facts()}
-        facts["requested"] = task.mask or f"drawn/{order.mask.name}"
+        facts["requested"] = task.mask or f"drawn/{request.mask.name}"
         if "defects" in facts:
-            facts["defects"] = _defects(facts["defects"], order, task)
+            facts["defects"] = _defects(facts["defects"], request, task)
         facts["options"] = {**made.facts["options"], "real": task.real, **task.files}
         return replace(made, name=task.name, facts=facts)
 
@@ -143,9 +143,9 @@ def _twin_name(item: SyntheticItem, task: Task) -> str:
     return f"{key_of(plain_stem(Path(task.normal)))}_{digest}"
 
 
-def _defects(facts: list[dict[str, Any]], order: Request, task: Task) -> list[dict[str, Any]]:
+def _defects(facts: list[dict[str, Any]], request: Request, task: Task) -> list[dict[str, Any]]:
     """Facts of each defect, with its mask by the name that it has on every machine."""
-    drawn = (f"drawn/{one.mask.name}" for one in order.defects)
+    drawn = (f"drawn/{one.mask.name}" for one in request.defects)
     names = task.masks or tuple(drawn)
     return [{**one, "requested": name} for one, name in zip(facts, names, strict=True)]
 
@@ -174,9 +174,9 @@ class _Bench:
         self.codes: _Recent[Codes | None] = _Recent()
         self.names: _Recent[str] = _Recent()
 
-    def twin(self, order: Request, name: str) -> Codes | None:
+    def twin(self, request: Request, name: str) -> Codes | None:
         """The codes of a photograph, searched for unless they are cached under this name."""
-        return self.codes.get(name, lambda: self.synthesizer.invert(order))
+        return self.codes.get(name, lambda: self.synthesizer.invert(request))
 
 
 _bench = lru_cache(maxsize=BENCHES)(_Bench)

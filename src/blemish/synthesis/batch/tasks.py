@@ -101,10 +101,10 @@ def task_of(recipe: Recipe, index: int) -> Task:
     """
     place, number = recipe.locate(index)
     group = recipe.groups[place]
-    dice = _dice(recipe.seed, _ITEMS, index)
-    seed, mask_seed = (int(seed) for seed in dice.integers(SEEDS, size=2))
+    rng = _dice(recipe.seed, _ITEMS, index)
+    seed, mask_seed = (int(seed) for seed in rng.integers(SEEDS, size=2))
     low, high = group.strengths
-    strength = max(low, round(low + (high - low) * dice.random(), 4))
+    strength = max(low, round(low + (high - low) * rng.random(), 4))
     return Task(
         index=index,
         kind=group.kinds[0] if len({*group.kinds}) == 1 else COMBINED,
@@ -115,7 +115,7 @@ def task_of(recipe: Recipe, index: int) -> Task:
         real=None if group.real is None else group.real.as_posix(),
         files={option: file.as_posix() for option, file in group.files.items()},
         photograph=_photograph(recipe, place, number),
-        masks=tuple(masks[dice.integers(len(masks))] for masks in group.mask_sets),
+        masks=tuple(masks[rng.integers(len(masks))] for masks in group.mask_sets),
         mask_seed=mask_seed,
         strength=strength,
         seed=seed,

@@ -90,7 +90,7 @@ def learn_curation(
     *,
     device: str = "cpu",
     everything: bool = False,
-    tell: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Measure the real defects and store the bounds in the bundle's statistics.
 
@@ -100,7 +100,7 @@ def learn_curation(
         types: Types of the bundle's defects.
         device: Device to compute on.
         everything: The bundle was trained on all of them, not on the first third by name.
-        tell: Callback, called with the number of photographs so far.
+        on_progress: Callback, called with the number of photographs so far.
 
     Raises:
         DataError: A type has no photograph, or one can't be read or has no mask of its size.
@@ -112,7 +112,7 @@ def learn_curation(
         sightings = []
         for photograph in photographs:
             sightings.append(_look(critic, photograph))
-            tell(done := done + 1)
+            on_progress(done := done + 1)
         known = len(photographs) if everything else max(1, len(photographs) // 3)
         if not any(sightings[:known]):
             raise _nothing(folder, kind)

@@ -96,7 +96,7 @@ def export(
     classes: Sequence[str] | None = None,
     doubtful: bool = False,
     today: date | None = None,
-    tell: Callable[[float], None] = lambda _: None,
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> Exported:
     """Write a data set in another tool's format, with its card.
 
@@ -111,7 +111,7 @@ def export(
             names if it is not available.
         doubtful: Export items that curation refused, too, if their images were kept.
         today: Date on the card.
-        tell: Callback, called with the finished fraction of the work.
+        on_progress: Callback, called with the finished fraction of the work.
 
     Raises:
         DataError: The folder was not written by Blemish, or has no item that can be exported.
@@ -121,7 +121,7 @@ def export(
         OutputError: `out` is not empty or can't be written to.
     """
     refuse_full(out)
-    items = read_items(root, doubtful=doubtful, tell=lambda done: tell(done / 2))
+    items = read_items(root, doubtful=doubtful, on_progress=lambda done: on_progress(done / 2))
     made_by = origins(items, bundle)
     known = [kind for origin in made_by for kind in origin.types]
     items = hold_out(numbered(items, classes, known), share)
@@ -141,7 +141,7 @@ def export(
     with marked(out, asked):
         for index, (path, content) in enumerate(files, 1):
             _write(out / path, content, turned)
-            tell(0.5 + index / len(files) / 2)
+            on_progress(0.5 + index / len(files) / 2)
     by_name = classes is None and not known
     return Exported(items=items, files=tuple(path for path, _ in files), by_name=by_name)
 

@@ -90,7 +90,7 @@ class Items:
 
 
 def read_items(
-    root: Path, *, doubtful: bool = False, tell: Callable[[float], None] = lambda _: None
+    root: Path, *, doubtful: bool = False, on_progress: Callable[[float], None] = lambda _: None
 ) -> Items:
     """Read and check a folder of `blemish synthesize`.
 
@@ -101,7 +101,7 @@ def read_items(
     Args:
         root: Folder of the items.
         doubtful: Include items that curation refused, if they have an image.
-        tell: Callback after each item, called with the finished fraction.
+        on_progress: Callback after each item, called with the finished fraction.
 
     Raises:
         DataError: The folder or its manifest is missing, a line is damaged, or no item can be
@@ -117,7 +117,7 @@ def read_items(
             items.append(_item(root, row))
         except DataError as error:
             unfit[row["name"]] = error.got
-        tell(index / len(given))
+        on_progress(index / len(given))
     if not items:
         first = next(iter(unfit.values()))
         raise _not_made(f"{root}, without an item that can be exported; the first: {first}")

@@ -38,13 +38,15 @@ from blemish.windows.paint import load_windows
 class CodeSearch(Protocol):
     """Method from a photograph and a mask to the codes of a defect, and the generated images."""
 
-    def place(self, job: PlacementTask, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+    def place(
+        self, task: PlacementTask, twin: Codes | None, *, on_progress: Step | None = None
+    ) -> Placed:
         """Place one defect.
 
         Args:
-            job: Description of the defect.
+            task: Description of the defect.
             twin: The part's codes, a single item without a defect; None without inversion.
-            tell: Callback after each step of a search, called with its number.
+            on_progress: Callback after each step of a search, called with its number.
         """
         ...
 
@@ -109,7 +111,7 @@ class SearchPlacement:
             self.reference.prepare(kind)
 
     def invert(
-        self, order: Request, *, tell: Callable[[float], None] | None = None
+        self, request: Request, *, on_progress: Callable[[float], None] | None = None
     ) -> Codes | None:
         """Step A; see `task.PlacementMethod`.
 
@@ -118,39 +120,39 @@ class SearchPlacement:
         """
         if not self.inverts:
             return None
-        target = self._seen(order.picture)
+        target = self._seen(request.picture)
         if self.kept is not None:
-            return _codes_of(self.kept, target, order)
+            return _codes_of(self.kept, target, request)
         rng = torch.Generator().manual_seed(0)
-        watch = None if tell is None else lambda time, *_: tell(time)
+        watch = None if on_progress is None else lambda time, *_: on_progress(time)
         return self.method.find(self.model, target, rngs=[rng], watch=watch).codes.good()
 
     def place(
         self,
-        order: Request,
+        request: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
-        tell: Step | None = None,
+        on_progress: Step | None = None,
     ) -> PlacedDefect:
         """Same as in `task.PlacementMethod`."""
-        photograph = self._seen(order.picture)
-        mask = mask_to_tensor(fit_mask(order.requested, self._side))[None].to(self.device)
-        _note_vanishing(order, int(mask.sum()))
+        photograph = self._seen(request.picture)
+        mask = mask_to_tensor(fit_mask(request.requested, self._side))[None].to(self.device)
+        _note_vanishing(request, int(mask.sum()))
         reference = None
         if self.reference is not None:
-            reference = self.reference.choose(order.kind, photograph, mask, seed)
-        job = PlacementTask(
+            reference = self.reference.choose(request.kind, photograph, mask, seed)
+        task = PlacementTask(
             photograph=photograph,
             mask=mask,
-            kind=self.types.index(order.kind),
+            kind=self.types.index(request.kind),
             seed=seed,
             reference=reference,
-            zoom=max(order.requested.shape) / self._side,
+            zoom=max(request.requested.shape) / self._side,
         )
-        placed = self.placer.place(job, twin, tell=tell)
-        carried, drawn = self._carry(order, placed, mask, strength)
+        placed = self.placer.place(task, twin, on_progress=on_progress)
+        carried, drawn = self._carry(request, placed, mask, strength)
         terms = {name: round(values[0].item(), 5) for name, values in placed.terms.items()}
         return PlacedDefect(carried=carried, drawn=drawn, codes=placed.codes, terms=terms)
 
@@ -164,45 +166,45 @@ class SearchPlacement:
 
     def _carry(
         self,
-        order: Request,
+        request: Request,
         placed: Placed,
         mask: Tensor,
         strength: Float[np.ndarray, "h w"],
     ) -> tuple[Carried, Bool[np.ndarray, "h w"]]:
         """Step D, and the generator's own mask at the photograph's size."""
-        h, w = order.requested.shape
+        h, w = request.requested.shape
         change = (placed.defective - placed.twin)[0].permute(1, 2, 0).cpu().numpy() * 127.5
         own = placed.mask_logits[0, 0].sigmoid().cpu().numpy()
         own_cover = enlarged_cover(own, h, w)
         if self.options.mask_control == "condition":
-            drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(order.requested)
+            drawn, cover = mask[0, 0].cpu().numpy(), soft_cover(request.requested)
         else:
             drawn, cover = own, own_cover
         carried = carry(
-            order.picture,
+            request.picture,
             change,
             drawn,
             cover,
-            order.requested,
+            request.requested,
             strength=strength,
-            grey=order.original.grey,
+            grey=request.original.grey,
         )
         return carried, own_cover > 0.5
 
 
-def _note_vanishing(order: Request, pixels: int) -> None:
+def _note_vanishing(request: Request, pixels: int) -> None:
     if pixels < LEAST_MARKED:
         note(
-            f"{order.mask} has {pixels} pixels at the model's resolution, fewer than "
+            f"{request.mask} has {pixels} pixels at the model's resolution, fewer than "
             f"{LEAST_MARKED}; the model hardly sees it."
         )
 
 
-def _codes_of(kept: SavedInversion, target: Tensor, order: Request) -> Codes:
+def _codes_of(kept: SavedInversion, target: Tensor, request: Request) -> Codes:
     """Codes from an earlier inversion, if they belong to this photograph."""
     if not torch.equal(kept.photograph.to(target.device), target):
         raise OptionError(
-            got=f"{order.normal} with codes of another photograph",
+            got=f"{request.normal} with codes of another photograph",
             expected="the photograph that was inverted",
             todo="Use that photograph, or invert this one.",
         )

@@ -35,26 +35,28 @@ class OptimizePlacement:
             self.windows = load_windows(bundle, str(model.device))
             self.masks = _masks_for(bundle, options)
 
-    def place(self, job: PlacementTask, twin: Codes | None, *, tell: Step | None = None) -> Placed:
+    def place(
+        self, task: PlacementTask, twin: Codes | None, *, on_progress: Step | None = None
+    ) -> Placed:
         """Same as in `drawn.CodeSearch`."""
         assert twin is not None
         return place_defects(
-            self._drawer(job),
+            self._drawer(task),
             twin,
-            job.photograph,
-            job.mask,
-            job.kind,
+            task.photograph,
+            task.mask,
+            task.kind,
             self.search,
-            rngs=[torch.Generator().manual_seed(job.seed)],
-            reference=job.reference,
-            tell=tell,
+            rngs=[torch.Generator().manual_seed(task.seed)],
+            reference=task.reference,
+            on_progress=on_progress,
         )
 
-    def _drawer(self, job: PlacementTask) -> Drawer:
+    def _drawer(self, task: PlacementTask) -> Drawer:
         if self.windows is None:
             return BranchDrawer(self.generator)
-        masks = None if self.masks is None else PartMasks(self.masks, job.photograph)
-        return ComposedDrawer(self.generator, self.windows, masks, job.zoom)
+        masks = None if self.masks is None else PartMasks(self.masks, task.photograph)
+        return ComposedDrawer(self.generator, self.windows, masks, task.zoom)
 
 
 def _masks_for(bundle: Bundle, options: SearchOptions) -> MaskModel | None:

@@ -57,29 +57,29 @@ class PastePlacement:
         self.cutouts(kind)
 
     def invert(
-        self, order: Request, *, tell: Callable[[float], None] | None = None
+        self, request: Request, *, on_progress: Callable[[float], None] | None = None
     ) -> Codes | None:
         """None: nothing is inverted."""
         return None
 
     def place(
         self,
-        order: Request,
+        request: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
-        tell: Step | None = None,
+        on_progress: Step | None = None,
     ) -> PlacedDefect:
         """See `task.PlacementMethod`."""
         carried = paste(
-            order.picture,
-            order.requested,
-            unshadowed_silhouette(order.picture),
-            self.cutouts(order.kind),
+            request.picture,
+            request.requested,
+            unshadowed_silhouette(request.picture),
+            self.cutouts(request.kind),
             seed,
             strength=strength,
-            grey=order.original.grey,
+            grey=request.original.grey,
         )
         return PlacedDefect(carried=carried, drawn=carried.changed)
 

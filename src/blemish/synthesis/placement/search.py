@@ -97,7 +97,7 @@ class _Hunt:
             found["noise"] = noise_regularity(self.leaves.noise)
         return found
 
-    def search(self, how: Search, *, part: bool, tell: Step | None) -> Terms:
+    def search(self, how: Search, *, part: bool, on_progress: Step | None) -> Terms:
         """Search the defect's code, and the part's rows if requested."""
         branch = {n: map for n, map in self.leaves.noise.items() if n.startswith("res_")}
         free = list(branch.values()) if self.how.mask_control == "noise" else []
@@ -109,7 +109,9 @@ class _Hunt:
         for leaf in leaves:
             leaf.requires_grad_()
         reduced, weights = how.reduced(self.drawer.resolution), _weights(self.how)
-        found = search(leaves, self.terms, weights, how, reduced=reduced, after=after, tell=tell)
+        found = search(
+            leaves, self.terms, weights, how, reduced=reduced, after=after, on_progress=on_progress
+        )
         return found.terms
 
     @torch.no_grad()
@@ -137,7 +139,7 @@ def place_defects(
     *,
     rngs: list[torch.Generator],
     reference: Reference | None = None,
-    tell: Step | None = None,
+    on_progress: Step | None = None,
 ) -> Placed:
     """Run steps B and C: one defect per random generator, all on one part.
 
@@ -150,14 +152,14 @@ def place_defects(
         how: Options.
         rngs: One random generator per item.
         reference: Reference for the defect's appearance; None leaves it to the branch.
-        tell: Callback after each step, called with its number.
+        on_progress: Callback after each step, called with its number.
     """
     leaves = drawer.start(twin, mask, kind, how.defect_space, rngs)
     hunt = _Hunt(drawer, leaves, (photograph, mask), kind, how, reference)
     terms: Terms = {}
     if how.defect_steps and (how.mask_control != "condition" or reference is not None):
-        hunt.search(_long(how), part=False, tell=tell)
-        terms = hunt.search(_short(how), part=True, tell=tell)
+        hunt.search(_long(how), part=False, on_progress=on_progress)
+        terms = hunt.search(_short(how), part=True, on_progress=on_progress)
     return hunt.placed(twin, terms)
 
 

@@ -77,32 +77,32 @@ class PlacementMethod(Protocol):
         ...
 
     def invert(
-        self, order: Request, *, tell: Callable[[float], None] | None = None
+        self, request: Request, *, on_progress: Callable[[float], None] | None = None
     ) -> Codes | None:
         """Codes of the part, shared by all items on it; None if not needed.
 
         Args:
-            order: Request with the photograph.
-            tell: Callback after each step, called with the finished fraction of the search.
+            request: Request with the photograph.
+            on_progress: Callback after each step, called with the finished fraction of the search.
         """
         ...
 
     def place(
         self,
-        order: Request,
+        request: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
-        tell: Step | None = None,
+        on_progress: Step | None = None,
     ) -> PlacedDefect:
         """Place one defect.
 
         Args:
-            order: Request.
+            request: Request.
             seed: Random seed.
             strength: Strength of the change at each pixel, in [0, 1].
             twin: Result of `invert` for this photograph.
-            tell: Callback after each step of a search, called with its number.
+            on_progress: Callback after each step of a search, called with its number.
         """
         ...

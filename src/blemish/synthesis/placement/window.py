@@ -75,26 +75,26 @@ class WindowPlacement:
             self.latents(kind)
 
     def invert(
-        self, order: Request, *, tell: Callable[[float], None] | None = None
+        self, request: Request, *, on_progress: Callable[[float], None] | None = None
     ) -> Codes | None:
         """None: nothing is inverted."""
         return None
 
     def place(
         self,
-        order: Request,
+        request: Request,
         seed: int,
         strength: Float[np.ndarray, "h w"],
         twin: Codes | None,
         *,
-        tell: Step | None = None,
+        on_progress: Step | None = None,
     ) -> PlacedDefect:
         """See `task.PlacementMethod`."""
         rng = torch.Generator().manual_seed(seed)
-        generator, picture, mask = self.model.generator, order.picture, order.requested
-        codes = self._codes(order.kind, mask, rng)
+        generator, picture, mask = self.model.generator, request.picture, request.requested
+        codes = self._codes(request.kind, mask, rng)
         painted = paint(generator, picture, mask, codes, rng, strength=strength)
-        carried = _carried(picture, painted, mask, grey=order.original.grey)
+        carried = _carried(picture, painted, mask, grey=request.original.grey)
         return PlacedDefect(carried=carried, drawn=carried.changed, codes=codes)
 
     def _codes(self, kind: str, mask: Bool[np.ndarray, "h w"], rng: torch.Generator) -> Codes:

@@ -189,7 +189,7 @@ def train_encoder(
     everything: bool = False,
     samples: int = SAMPLES,
     coarse: Bundle | None = None,
-    tell: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Ending:
     """Train an encoder for a bundle, and compute the domain of its codes.
 
@@ -205,7 +205,7 @@ def train_encoder(
         everything: Train on `test/good` and on all defects, not on the first third by name.
         samples: Number of fresh samples of the generator for the domain.
         coarse: Bundle of half the side whose encoder to start from; see `inversion.grow`.
-        tell: Callback, called with the number of these so far.
+        on_progress: Callback, called with the number of these so far.
 
     Returns:
         Why and where it ended.
@@ -241,5 +241,5 @@ def train_encoder(
     )
     if fabric.is_global_zero:
         learn_object(bundle, data, first_third=not everything, everything=everything)
-        learn_domain(bundle, fabric.device, samples=samples, tell=tell)
+        learn_domain(bundle, fabric.device, samples=samples, on_progress=on_progress)
     return ending
