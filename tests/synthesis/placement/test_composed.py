@@ -14,7 +14,7 @@ from blemish.checkpoint import Bundle, load_codes
 from blemish.inversion.losses import mask_error
 from blemish.manifest import read_rows
 from blemish.models.load import load_generator
-from blemish.names import Space
+from blemish.names import CodeSpace
 from blemish.pictures import fit_square, mask_to_tensor, to_tensor
 from blemish.synthesis.masks.learned import load_masks
 from blemish.synthesis.options import SearchOptions
@@ -24,7 +24,7 @@ from blemish.synthesis.placement.search import Placed, place_defects
 from blemish.types import Codes
 from blemish.windows.paint import load_windows
 
-SPACES = get_args(Space)
+SPACES = get_args(CodeSpace)
 SIDE = 32
 SHAPE = replace(CONFIG, resolution=SIDE, defect=None)
 
@@ -70,7 +70,7 @@ def test_both_kinds_of_networks_are_drawers(drawer: ComposedDrawer) -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_codes_come_nearer_to_a_mask(
-    drawer: ComposedDrawer, photograph: Tensor, mask: Tensor, space: Space
+    drawer: ComposedDrawer, photograph: Tensor, mask: Tensor, space: CodeSpace
 ) -> None:
     far = []
     for steps in (0, 10):
