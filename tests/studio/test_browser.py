@@ -180,6 +180,8 @@ def test_a_hole_is_filled_in_several_ways_and_one_is_kept(
     page, (_, out) = watched.page, server
     page.get_by_role("tab", name="Edit").click()
     page.get_by_role("button", name="Repair", exact=True).click()
+    page.get_by_text("Paint over the defect").wait_for(timeout=PATIENCE)
+    page.wait_for_load_state("networkidle")  # a photograph that opens later takes the mask away
     blank = _pixels(page)
     watched.paint()
     watched.shown()
