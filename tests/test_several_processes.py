@@ -67,7 +67,8 @@ loop._run, loop.Stop.cause = end_and_keep, cause
 lone, common, idle = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
 loss = common.sum() + (lone.sum() if fabric.global_rank else 0)
 every = [lone, common, idle]
-loop.optimiser_step(fabric, loss, every, torch.optim.Adam(every, lr=0.1), torch.optim.SGD(every, lr=1.0))
+optimisers = torch.optim.Adam(every, lr=0.1), torch.optim.SGD(every, lr=1.0)
+loop.optimiser_step(fabric, loss, every, *optimisers)
 known = {"lone": lone.grad, "common": common.grad}
 checkpoint.save_tensors(out / f"gradients-{fabric.global_rank}.safetensors", known)
 assert idle.grad is None
