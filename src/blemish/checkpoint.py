@@ -149,6 +149,22 @@ class Bundle:
         write_atomically(self.path / "config.json", (text + "\n").encode())
         self.__dict__.pop("digest", None)
 
+    def record(
+        self, name: str, shape: Mapping[str, Any], training: Mapping[str, Any], nimg: int
+    ) -> None:
+        """Note a trained network in `config.json`, which may not exist yet.
+
+        Args:
+            name: Name of the network.
+            shape: Options of its shape.
+            training: Options of its training.
+            nimg: Images that the training has shown it.
+        """
+        config = self.config if (self.path / "config.json").exists() else {}
+        about = {name: shape, f"{name}_nimg": nimg}
+        trained = {**config.get("training", {}), name: training}
+        self.write_config({**config, **about, "training": trained})
+
     def write(self, name: str, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
         """Replace `name.safetensors`; half precision halves its size."""
         save_tensors(self.path / f"{name}.safetensors", tensors, half=half)

@@ -47,7 +47,7 @@ def recall(run: Run, folder: Path, **mine: Any) -> tuple[Run, dict[str, Any]]:
     return replace(run, **shared), rest
 
 
-def kept(run: Run, mine: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(run: Run, mine: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, for the state of a training."""
     both = {**mine, **{k: getattr(run, k) for k in _SHARED}, **_read_as()}
     return {k: v for k, v in both.items() if not _is_open(v)}
@@ -112,15 +112,15 @@ def carry_out(
         done: What the training made.
         flag: The command needs --resume to go on.
     """
-    with resumable(folder, *command, flag=flag):
+    with _resumable(folder, *command, flag=flag):
         fabric = run.launch()
-        how = {"resume": run.resume, "minutes": run.minutes, "options": kept(run, mine)}
+        how = {"resume": run.resume, "minutes": run.minutes, "options": _kept(run, mine)}
         ending = work(fabric, **how)
-    tell_ending(fabric, ending, folder, *command, done=done, flag=flag)
+    _tell_ending(fabric, ending, folder, *command, done=done, flag=flag)
 
 
 @contextmanager
-def resumable(folder: Path, *command: object, flag: bool = True) -> Iterator[None]:
+def _resumable(folder: Path, *command: object, flag: bool = True) -> Iterator[None]:
     """On Ctrl-C and SIGTERM, say how to go on.
 
     Args:
@@ -134,7 +134,7 @@ def resumable(folder: Path, *command: object, flag: bool = True) -> Iterator[Non
         raise type(error)(_way_on(folder, command, str(error), flag=flag)) from None
 
 
-def tell_ending(
+def _tell_ending(
     fabric: "Fabric",
     ending: "Ending",
     folder: Path,

@@ -1,7 +1,7 @@
 """Holes filled with good material by codes, in several ways, that can be edited afterwards.
 
 The bundle's filling network reads the erased photograph at the generator's resolution, mixes random
-rows into its codes and draws them with what is known of the photograph (`filling_network`). The
+rows into its codes and draws them with what is known of the photograph (`models.filling`). The
 drawing is enlarged to the photograph's scale, and its tone corrected inside the hole (`membrane`).
 Outside the hole every level of the file stays as it is.
 """

@@ -72,7 +72,7 @@ class Worker:
         """Do long work, which ends early where a later request comes.
 
         Args:
-            lane: As in `latest`.
+            lane: Kind of request; see `latest`.
             work: Function to call; it calls its argument between steps, where short work is let in.
 
         Raises:

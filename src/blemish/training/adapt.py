@@ -24,6 +24,22 @@ def follow(average: nn.Module, module: nn.Module, *, decay: float) -> None:
         mean.copy_(value)
 
 
+def follow_after(
+    average: nn.Module, module: nn.Module, index: int, *, batch: int, ema_kimg: float
+) -> None:
+    """Update a weight average after a step.
+
+    Args:
+        average: Average of the weights.
+        module: The weights.
+        index: The step.
+        batch: Images per step.
+        ema_kimg: Half-life of the average; it is shorter at the start.
+    """
+    decay = ema_decay(index * batch, batch=batch, half_life_nimg=ema_kimg * 1000, ramp=0.05)
+    follow(average, module, decay=decay)
+
+
 def ema_decay(nimg: int, *, batch: int, half_life_nimg: float, ramp: float) -> float:
     """Decay per step for a half-life in images, shorter at the start (Karras et al., 2020b)."""
     half_life = max(min(half_life_nimg, nimg * ramp), 1e-8)

@@ -12,7 +12,7 @@ from blemish.models.critic import Critic
 from blemish.models.layers import gaussian_blur
 from blemish.models.logits import mean_logit, over_heads
 from blemish.models.losses import r1_penalty
-from blemish.training.adapt import AdaptiveAugmentation, ema_decay, follow
+from blemish.training.adapt import AdaptiveAugmentation, follow_after
 from blemish.training.loop import Parameters, Schedule, gather_values, optimiser_step
 
 
@@ -53,9 +53,8 @@ class AdversarialOptions:
 
     def follow(self, average: nn.Module, module: nn.Module, index: int) -> None:
         """Update the weight average after step `index`."""
-        batch, half_life = self.schedule.batch, self.ema_kimg * 1000
-        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
-        follow(average, module, decay=decay)
+        batch = self.schedule.batch
+        follow_after(average, module, index, batch=batch, ema_kimg=self.ema_kimg)
 
 
 class CriticTrainer:

@@ -28,7 +28,7 @@ from blemish.models.generator import Generator
 from blemish.models.load import load_critic, load_generator
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import grid, to_picture
-from blemish.training.adapt import average_of, ema_decay, follow
+from blemish.training.adapt import average_of, follow_after
 from blemish.training.encoder.batches import EncoderBatches, read_source
 from blemish.training.encoder.perceptual import PerceptualLoss
 from blemish.training.loop import Options, Schedule, optimiser_step, run
@@ -137,9 +137,8 @@ class ConsultStage:
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
         optimiser_step(self.fabric, loss, self.parameters, self.adam)
-        half_life = self.training.ema_kimg * 1000
-        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
-        follow(self.average, self.branch, decay=decay)
+        kimg = self.training.ema_kimg
+        follow_after(self.average, self.branch, index, batch=batch, ema_kimg=kimg)
         return {name: term.mean().item() for name, term in terms.items()}
 
     @torch.no_grad()
@@ -178,9 +177,7 @@ class ConsultStage:
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
         bundle.write(NETWORK, self.average.state_dict(), half=True)
-        trained = {**bundle.config.get("training", {}), NETWORK: asdict(self.training)}
-        about = {NETWORK: asdict(self.branch.config), f"{NETWORK}_nimg": nimg}
-        bundle.write_config({**bundle.config, **about, "training": trained})
+        bundle.record(NETWORK, asdict(self.branch.config), asdict(self.training), nimg)
 
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:

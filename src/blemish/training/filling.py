@@ -239,9 +239,7 @@ class FillingStage:
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)
         bundle.write(NETWORK, self.average.state_dict(), half=True)
-        trained = {**bundle.config.get("training", {}), NETWORK: asdict(self.training)}
-        about = {NETWORK: asdict(self.network.config), f"{NETWORK}_nimg": nimg}
-        bundle.write_config({**bundle.config, **about, "training": trained})
+        bundle.record(NETWORK, asdict(self.network.config), asdict(self.training), nimg)
 
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:

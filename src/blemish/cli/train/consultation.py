@@ -1,10 +1,11 @@
 """`blemish train consultation`."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.training_options import (
     BundleNames,
     Flat,
@@ -55,19 +56,13 @@ def consultation(
     if run.dry_run:
         about = {"branch": config, "training": training, "everything": mine["everything"]}
         return show(run, data=data, bundle=bundle, **about)
-    command = ("consultation", data, "--bundle", bundle)
-    with resumable(state, *command):
-        fabric = run.launch()
-        ending = train_consultation(
-            DefectFolder(data),
-            found,
-            config,
-            training,
-            fabric,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            everything=mine["everything"],
-        )
+    work = partial(
+        train_consultation,
+        DefectFolder(data),
+        found,
+        config,
+        training,
+        everything=mine["everything"],
+    )
     done = f"{bundle} keeps the detail of photographs: --fidelity consult."
-    tell_ending(fabric, ending, state, *command, done=done)
+    carry_out(work, run, mine, state, "consultation", data, "--bundle", bundle, done=done)

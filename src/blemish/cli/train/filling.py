@@ -1,10 +1,11 @@
 """`blemish train filling`."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import kept, recall, resumable, tell_ending
+from blemish.cli.resuming import carry_out, recall
 from blemish.cli.training_options import (
     BundleNames,
     Flat,
@@ -46,19 +47,13 @@ def filling(
     if run.dry_run:
         about = {"network": config, "training": training, "everything": mine["everything"]}
         return show(run, data=data, bundle=bundle, **about)
-    command = ("filling", data, "--bundle", bundle)
-    with resumable(state, *command):
-        fabric = run.launch()
-        ending = train_filling(
-            DefectFolder(data),
-            found,
-            config,
-            training,
-            fabric,
-            resume=run.resume,
-            minutes=run.minutes,
-            options=kept(run, mine),
-            everything=mine["everything"],
-        )
+    work = partial(
+        train_filling,
+        DefectFolder(data),
+        found,
+        config,
+        training,
+        everything=mine["everything"],
+    )
     done = f"{bundle} fills holes by codes: blemish fill --method codes."
-    tell_ending(fabric, ending, state, *command, done=done)
+    carry_out(work, run, mine, state, "filling", data, "--bundle", bundle, done=done)

@@ -22,7 +22,7 @@ from blemish.models.losses import kl_to_normal, overlap_error, r1_penalty
 from blemish.models.mask_generator import MaskConfig, MaskGenerator
 from blemish.pictures import grid
 from blemish.synthesis.masks.learned import NETWORK
-from blemish.training.adapt import average_of, ema_decay, follow
+from blemish.training.adapt import average_of, follow_after
 from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.masks.batches import MaskBatch, MaskBatches, Pool
 from blemish.training.masks.critic import MaskCritic, MaskEncoder
@@ -118,9 +118,8 @@ class MaskStage:
         real = self.pool.draw(batch // self.fabric.world_size, rng).to(self.fabric.device)
         warm = index < self.training.warm_steps
         values = self._learn(real, rng, index, warm=warm)
-        half_life = self.training.ema_kimg * 1000
-        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
-        follow(self.average, self.generator, decay=decay)
+        kimg = self.training.ema_kimg
+        follow_after(self.average, self.generator, index, batch=batch, ema_kimg=kimg)
         return values
 
     def _learn(
@@ -182,10 +181,7 @@ class MaskStage:
         bundle = Bundle(out)
         Bundle(folder).write(f"masks-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write(NETWORK, self.average.state_dict())
-        config = bundle.config if (bundle.path / "config.json").exists() else {}
-        about = {"masks": asdict(self.config), "masks_nimg": nimg}
-        trained = {**config.get("training", {}), "masks": asdict(self.training)}
-        bundle.write_config({**config, **about, "training": trained})
+        bundle.record(NETWORK, asdict(self.config), asdict(self.training), nimg)
 
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:

@@ -25,7 +25,7 @@ from blemish.models.losses import kl_to_normal
 from blemish.models.window_generator import GOOD, WindowConfig, WindowGenerator, dilated
 from blemish.pictures import grid, to_picture
 from blemish.recognition import learn_object
-from blemish.training.adapt import Module, average_of, ema_decay, follow
+from blemish.training.adapt import Module, average_of, follow_after
 from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.training.warmstart import sample_latent
@@ -123,10 +123,9 @@ class WindowStage:
         warm = index < self.training.warm_steps
         tasks = self._tasks(real, dice, warm=warm, coarse=coarse)
         values = self._learn(real, tasks, rng, warm)
-        batch, half_life = self.training.schedule.batch, self.training.ema_kimg * 1000
-        decay = ema_decay(index * batch, batch=batch, half_life_nimg=half_life, ramp=0.05)
-        follow(self.average, self.generator, decay=decay)
-        follow(self.average_encoder, self.encoder, decay=decay)
+        pace = {"batch": self.training.schedule.batch, "ema_kimg": self.training.ema_kimg}
+        follow_after(self.average, self.generator, index, **pace)
+        follow_after(self.average_encoder, self.encoder, index, **pace)
         return values
 
     def _tasks(
@@ -260,10 +259,7 @@ class WindowStage:
         bundle.write("windows_encoder", self.average_encoder.state_dict())
         known = bundle.tensors("statistics") if bundle.has("statistics") else {}
         bundle.write("statistics", {**known, **self._real_codes()})
-        config = bundle.config if (bundle.path / "config.json").exists() else {}
-        about = {"windows": asdict(self.config), "windows_nimg": nimg}
-        trained = {**config.get("training", {}), "windows": asdict(self.training)}
-        bundle.write_config({**config, **about, "training": trained})
+        bundle.record("windows", asdict(self.config), asdict(self.training), nimg)
 
     @torch.no_grad()
     def _real_codes(self) -> dict[str, Tensor]:
