@@ -39,6 +39,7 @@ from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
 from blemish.synthesis.masks.learned import load_masks
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.part import GoodPart
 from blemish.synthesis.request import read_request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -115,10 +116,10 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
 def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
     """Overlap of the changed pixels with the request, for real masks on other photographs."""
     worker, found = Synthesizer(bundle, SynthesisOptions(method="window")), {}
-    photograph = folder.good("test")[0].path
+    part = GoodPart.read(folder.good("test")[0].path)
     for kind in worker.types:
         masks = [p.mask_path for p in folder.defects(kind) if p.mask_path is not None]
-        requests = [read_request(photograph, mask, kind, worker.types) for mask in masks[:5]]
+        requests = [read_request(part, mask, kind, worker.types) for mask in masks[:5]]
         with TemporaryDirectory() as place:
             made = [
                 synthesize(worker, [request], Dataset(Path(place)), count=1, seed=0)[0]

@@ -21,6 +21,7 @@ import tyro
 from benchmarks._hardware import heading
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.folder import DefectFolder
+from blemish.data.pairs import read_mask
 from blemish.errors import BundleError
 from blemish.evaluation.synthesis.closeups import close_ups
 from blemish.evaluation.synthesis.realism import RealCloseUps
@@ -28,9 +29,10 @@ from blemish.features import FeatureNetwork, load_features
 from blemish.files import write_atomically
 from blemish.models.load import shape_of
 from blemish.names import CodeSpace, MaskControl, ReferenceName
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.part import GoodPart
 from blemish.synthesis.request import Request, read_request
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
@@ -114,8 +116,8 @@ def _orders(worker: Synthesizer, folder: DefectFolder, defect: str, masks: int) 
     good, requests = folder.good("test"), []
     defects = [p.mask_path for p in folder.defects(defect) if p.mask_path is not None]
     for index, mask in enumerate(defects[:: max(1, len(defects) // masks)][:masks]):
-        photograph = good[index % len(good)].path
-        requests.append(read_request(photograph, mask, defect, worker.types))
+        part = GoodPart.read(good[index % len(good)].path)
+        requests.append(read_request(part, mask, defect, worker.types))
     return requests
 
 

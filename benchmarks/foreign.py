@@ -21,7 +21,8 @@ from benchmarks._hardware import heading
 from benchmarks._near_objects import CHANGES, coins, cut_out, placed, surfaced
 from blemish.checkpoint import find_bundle
 from blemish.data.augment import augment_stack
-from blemish.data.folder import DefectFolder, pictures_in
+from blemish.data.folder import DefectFolder
+from blemish.data.listing import pictures_in
 from blemish.errors import DataError
 from blemish.evaluation.figures import auroc, share
 from blemish.files import write_atomically

@@ -25,6 +25,7 @@ from blemish.pictures import grid, write_picture
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.demo import draw_scene
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.part import GoodPart
 from blemish.synthesis.request import Request, read_request
 from blemish.synthesis.synthesize import Synthesizer
 
@@ -57,8 +58,8 @@ def main(
     rows, cells = {name: [] for name in names}, []
     with TemporaryDirectory() as place:
         for seed in range(masks):
-            files = draw_scene(first.networks.generator, Path(place), seed)
-            request = read_request(*files, defect, first.types)
+            normal, mask = draw_scene(first.networks.generator, Path(place), seed)
+            request = read_request(GoodPart.read(normal), mask, defect, first.types)
             made = {name: worker.make(request, seed) for name, worker in workers.items()}
             cells += _cells(request, made)
             for name, item in made.items():

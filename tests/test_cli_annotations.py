@@ -10,8 +10,9 @@ from same import files_in
 from tiny import add_windows, write_bundle
 
 from blemish.data import check
+from blemish.data.pairs import read_mask
 from blemish.manifest import read_rows
-from blemish.pictures import read_mask, write_picture
+from blemish.pictures import write_picture
 
 
 @pytest.fixture

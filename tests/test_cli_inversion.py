@@ -22,8 +22,9 @@ from commands import (
 from tiny import CONFIG, part, write_bundle
 
 from blemish.checkpoint import Bundle, load_codes
+from blemish.data.pairs import read_mask
 from blemish.inversion.saved import load_inversion
-from blemish.pictures import fit_square, read_mask, read_picture, write_picture
+from blemish.pictures import fit_square, read_picture, write_picture
 
 INVERT = "invert --image nut.png --bundle bundle --device cpu --out out"
 SHORT = f"{INVERT} --steps 2"

@@ -7,7 +7,7 @@ from tiny import add_masks, write_bundle, write_parts, write_scene
 
 from blemish.checkpoint import Bundle
 from blemish.cli import main
-from blemish.pictures import read_mask
+from blemish.data.pairs import read_mask
 
 
 @pytest.fixture(scope="module")

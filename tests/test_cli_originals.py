@@ -13,8 +13,9 @@ from PIL import Image
 from tiny import part, spot, write_bundle
 
 from blemish.data import check
+from blemish.data.pairs import read_mask
 from blemish.originals import Original
-from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.pictures import read_picture, write_picture
 from blemish.synthesis.composite import within_reach
 
 ORIENTATION = 0x0112

@@ -13,8 +13,9 @@ from commands import assert_refused, exit_code, in_this_process
 from tiny import part, spot, write_bundle, write_parts
 
 from blemish.data import check
+from blemish.data.pairs import read_mask
 from blemish.originals import Original
-from blemish.pictures import read_mask, write_picture
+from blemish.pictures import write_picture
 
 SIZE = (64, 64)
 LINE = "synthesize --normal {name} --mask mask.png --defect paint --bundle bundle --device cpu"

@@ -23,8 +23,9 @@ from blemish.checkpoint import Bundle, load_codes
 from blemish.cli import main
 from blemish.data import check
 from blemish.data.masks import silhouette
+from blemish.data.pairs import read_mask
 from blemish.files import LOCK, alone
-from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.pictures import read_picture, write_picture
 from blemish.synthesis.batch.record import keep_record
 
 

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from blemish import decode as decoding
+from blemish.data.pairs import read_mask
 from blemish.decode import PictureHeader, decode, header
 from blemish.errors import DataError
 from blemish.originals import Original, read_original
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.reading import Reading, read_as
 from blemish.regular import IrregularFileError, open_regular, read_regular
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from blemish.decode import decode
-from blemish.levels import alpha_of, as_stored, changed_levels, colours_of, picture_of, upright
-from blemish.pictures import read_mask, read_picture
+from blemish.data.pairs import read_mask
+from blemish.decode import Decoded, decode
+from blemish.levels import as_stored, changed_levels, colours_of, picture_of, upright
+from blemish.pictures import read_picture
 
 SHAPES = [(5, 7), (5, 7, 2), (5, 7, 3), (5, 7, 4)]
 DTYPES = [np.uint8, np.uint16]
@@ -93,7 +94,7 @@ def test_alpha_is_no_colour(shape: tuple[int, ...], dtype: type) -> None:
     if shape[2:] in ((2,), (4,)):
         clear[..., -1] = 0
     assert np.array_equal(picture_of(clear), picture_of(levels))
-    assert (alpha_of(levels) is None) == (shape[2:] in ((), (3,)))
+    assert (Decoded(levels=levels).alpha is None) == (shape[2:] in ((), (3,)))
     assert colours_of(levels).shape == (5, 7, 3 if shape[2:] in ((3,), (4,)) else 1)
 
 

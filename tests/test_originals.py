@@ -8,10 +8,11 @@ import pytest
 from PIL import Image, ImageOps
 from test_levels import DTYPES, GREY, SHAPES, SRGB, noise, write_deep
 
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OutputError
 from blemish.levels import as_stored
 from blemish.originals import Original, read_original
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 
 MODES = [(shape, dtype) for shape in SHAPES for dtype in DTYPES]
 NAMES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}

@@ -9,13 +9,13 @@ import torch
 from PIL import Image, ImageFile
 
 from blemish import decode
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError
 from blemish.pictures import (
     fit_mask,
     fit_square,
     grid,
     mask_to_tensor,
-    read_mask,
     read_picture,
     to_mask,
     to_picture,

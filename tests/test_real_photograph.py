@@ -10,7 +10,8 @@ import pytest
 
 from blemish.checkpoint import EMBEDDED, embedded_bundles, find_bundle
 from blemish.cli import main
-from blemish.pictures import read_mask, read_picture
+from blemish.data.pairs import read_mask
+from blemish.pictures import read_picture
 from blemish.synthesis.composite import within_reach
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ from blemish.recognition import learn
 from blemish.recognition.embedding import SIDE
 from blemish.recognition.learn import fit_object
 from blemish.recognition.statistics import ObjectStatistics
+from blemish.synthesis.part import GoodPart
+from blemish.synthesis.request import Request, read_request
 from blemish.training.generator import GeneratorTraining
 
 TYPES = ("crack", "paint")
@@ -97,6 +100,11 @@ def write_scene(folder: Path, height: int = 64, width: int = 64) -> tuple[Path, 
     write_picture(normal, part(height, width))
     write_picture(mask, spot(height, width))
     return normal, mask
+
+
+def request_of(normal: Path, mask: Path, kind: str, types: tuple[str, ...], **more: Any) -> Request:
+    """The request for a defect on a photograph; more as in `read_request`."""
+    return read_request(GoodPart.read(normal), mask, kind, types, **more)
 
 
 def write_recipe(

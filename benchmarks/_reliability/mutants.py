@@ -27,9 +27,10 @@ from benchmarks._hardware import highest_mib
 from benchmarks._reliability.children import normal
 from benchmarks._reliability.scene import Scene, synthesis, training
 from blemish.cli import main
+from blemish.data.pairs import read_mask
 from blemish.errors import UserError
 from blemish.interop import read_foreign, write_bundle
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 
 MOST_SECONDS = 10
 MOST_BYTES = 3 * 2**30

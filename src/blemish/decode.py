@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import UInt, UInt8, UInt16
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from blemish.errors import DataError
@@ -27,10 +27,6 @@ PIXEL_LIMIT = 64_000_000
 BYTE_LIMIT = 2**29  # 64 million pixels of four channels of 16 bits
 DARK = 4095  # a photograph of 16 bits with no higher level is taken for one of a 12-bit camera
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
-)
 KNOWN = "a PNG, JPEG, BMP, TIFF, WebP, GIF or PGM image"
 
 # Pillow's other readers are left out: some of them start programs.
@@ -67,6 +63,17 @@ class Decoded:
     step: int = 1
     indices: UInt8[np.ndarray, "h w"] | None = None
 
+    @property
+    def colours(self) -> UInt[np.ndarray, "h w colours"]:
+        """Channels without alpha, one or three."""
+        return colours_of(self.levels)
+
+    @property
+    def alpha(self) -> UInt[np.ndarray, "h w"] | None:
+        """Alpha channel; None without one."""
+        has_alpha = self.levels.ndim == 3 and self.levels.shape[2] in (2, 4)
+        return self.levels[:, :, -1] if has_alpha else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureHeader:
@@ -83,6 +90,36 @@ class PictureHeader:
     orientation: int
 
 
+class UnfitPictureError(Exception):
+    """What is wrong with a file, before its name is known; `in_file` adds that."""
+
+    def __init__(self, got: str, expected: str, todo: str) -> None:
+        super().__init__(got)
+        self.got, self.expected, self.todo = got, expected, todo
+
+
+@contextmanager
+def in_file(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a file into a `DataError` that names it."""
+    try:
+        yield
+    except UnfitPictureError as error:
+        got = f"{path}{error.got}"
+        raise DataError(got=got, expected=error.expected, todo=error.todo) from error
+
+
+def decode_photograph(path: Path) -> Decoded:
+    """Read a photograph as its file holds it.
+
+    Raises:
+        DataError: As in `decode`; or it has 16 bits and is black without `Reading.levels`.
+    """
+    with _opened(path) as (file, image):
+        found = _decoded(file, image)
+        refuse_dark(found)
+        return found
+
+
 def decode(path: Path) -> Decoded:
     """Read a picture or a mask as its file holds it.
 
@@ -94,7 +131,28 @@ def decode(path: Path) -> Decoded:
             channel, or levels above those that the command was given.
     """
     with _opened(path) as (file, image):
-        return _decoded(path, file, image)
+        return _decoded(file, image)
+
+
+def refuse_dark(found: Decoded) -> None:
+    """Refuse 16 bits with so low levels that the camera must have had fewer bits.
+
+    Raises:
+        UnfitPictureError: They are.
+    """
+    if found.dark:
+        highest = int(found.levels.max())
+        white = usual_white(highest)
+        raise UnfitPictureError(
+            f" of 16 bits with levels up to {highest} only, which is nearly black",
+            "levels up to 65535, or to be told the highest level of the camera",
+            f"Add --levels {white}, or levels = {white} to a recipe.",
+        )
+
+
+def usual_white(highest: int) -> int:
+    """The highest level of the camera, of 10 bits or more, that most likely gave this one."""
+    return 2 ** max(highest.bit_length(), 10) - 1
 
 
 def header(path: Path) -> PictureHeader:
@@ -110,24 +168,25 @@ def header(path: Path) -> PictureHeader:
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, Image.Image]]:
     # Of a name, Pillow would map the file into memory and garble a grey TIFF on its side.
     with (
-        _translated(path),
+        in_file(path),
+        _translated(),
         open_regular(path, BYTE_LIMIT) as file,
         _strictly(),
         _quiet_libtiff(file),
         Image.open(file, formats=_FORMATS) as image,
     ):
-        _refuse_large(path, image.width * image.height)
+        _refuse_large(image.width * image.height)
         yield file, image
 
 
-def _decoded(path: Path, file: BinaryIO, image: Image.Image) -> Decoded:
+def _decoded(file: BinaryIO, image: Image.Image) -> Decoded:
     # In this order: loading takes away the raw mode, and a TIFF's orientation.
     raw, orientation = _raw_mode(image), _orientation(image)
     turned = ImageOps.exif_transpose(image)
-    levels = _levels(path, turned, image.format)
+    levels = _levels(turned, image.format)
     if raw[-4:] in (";16B", ";16L", ";16N") and raw[:-4] in _DEEP:
         levels = _deep(file, image.format == "PNG", orientation)[:, :, _DEEP[raw[:-4]]]
-    said, highest = _white(path, levels, _declared(file, image, raw)), int(levels.max())
+    said, highest = _white(levels, _declared(file, image, raw)), int(levels.max())
     return Decoded(
         levels=levels,
         orientation=orientation,
@@ -155,14 +214,12 @@ def _raw_mode(image: Image.Image) -> str:
     return str(args[0] if isinstance(args, tuple) else args)
 
 
-def _levels(path: Path, image: Image.Image, kind: str | None) -> Levels:
+def _levels(image: Image.Image, kind: str | None) -> Levels:
     # Some releases of Pillow open a 16-bit PNG in its 32-bit mode, and all of them a PGM.
     holds_16_bits = image.mode == "I" and kind in ("PNG", "PPM")
     if image.mode in ("I", "F") and not holds_16_bits:
-        raise DataError(
-            got=f"{path} with 32 bits a pixel",
-            expected="8 or 16 bits a channel",
-            todo="Export it with 8 or 16 bits.",
+        raise UnfitPictureError(
+            " with 32 bits a pixel", "8 or 16 bits a channel", "Export it with 8 or 16 bits."
         )
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
@@ -190,7 +247,7 @@ def _rises(image: Image.Image) -> bool:
     return bool((colours == colours[:, :1]).all() and (np.diff(colours[:, 0]) > 0).all())
 
 
-def _white(path: Path, levels: Levels, declared: int | None) -> int | None:
+def _white(levels: Levels, declared: int | None) -> int | None:
     """The white level that the command was given, or else the file's own; None without either."""
     if levels.dtype != np.uint16:
         return None
@@ -198,10 +255,10 @@ def _white(path: Path, levels: Levels, declared: int | None) -> int | None:
     if given is None:
         return declared if declared is not None and highest <= declared else None
     if highest > given:
-        raise DataError(
-            got=f"{path} with levels up to {highest}",
-            expected=f"none above {given}, the highest level that was given",
-            todo=f"Give a higher one, such as {FULL}, or none.",
+        raise UnfitPictureError(
+            f" with levels up to {highest}",
+            f"none above {given}, the highest level that was given",
+            f"Give a higher one, such as {FULL}, or none.",
         )
     return given
 
@@ -241,41 +298,43 @@ def _profile(image: Image.Image, levels: Levels) -> bytes:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn every error of a decoder into a `DataError` that names the file."""
+def _translated() -> Iterator[None]:
+    """Turn every error of a decoder into one about the file."""
     try:
         yield
-    except DataError:
-        raise
-    except Image.DecompressionBombError:
-        raise _oversize(path, "far too many") from None
-    except FileNotFoundError:
-        raise _complaint(f"{path}, which does not exist", "Check the name.") from None
-    except IsADirectoryError:
-        raise _complaint(f"{path}, which is a folder", "Name one file in it.") from None
-    except IrregularFileError as error:
-        raise _complaint(f"{path}, which {error}", "Name an image file.") from None
-    except UnidentifiedImageError:
-        raise _complaint(f"{path}, which is not an image", "Export it again.") from None
     except Exception as error:  # Pillow lets most of Python's errors out of a malformed file.
-        raise _complaint(f"{path}, which can't be read: {error}", "Export it again.") from error
+        raise _unfit(error) from error
 
 
-def _refuse_large(path: Path, pixels: int) -> None:
+def _unfit(error: Exception) -> UnfitPictureError:
+    match error:
+        case UnfitPictureError():
+            return error
+        case Image.DecompressionBombError():
+            return _oversize("far too many")
+        case FileNotFoundError():
+            return UnfitPictureError(", which does not exist", KNOWN, "Check the name.")
+        case IsADirectoryError():
+            return UnfitPictureError(", which is a folder", KNOWN, "Name one file in it.")
+        case IrregularFileError():
+            return UnfitPictureError(f", which {error}", KNOWN, "Name an image file.")
+        case UnidentifiedImageError():
+            return UnfitPictureError(", which is not an image", KNOWN, "Export it again.")
+        case _:
+            return UnfitPictureError(f", which can't be read: {error}", KNOWN, "Export it again.")
+
+
+def _refuse_large(pixels: int) -> None:
     if pixels > PIXEL_LIMIT:
-        raise _oversize(path, f"{pixels:,}")
+        raise _oversize(f"{pixels:,}")
 
 
-def _oversize(path: Path, pixels: str) -> DataError:
-    return DataError(
-        got=f"{path} with {pixels} pixels",
-        expected=f"at most {PIXEL_LIMIT:,}",
-        todo="Crop it to the part, or export it smaller.",
+def _oversize(pixels: str) -> UnfitPictureError:
+    return UnfitPictureError(
+        f" with {pixels} pixels",
+        f"at most {PIXEL_LIMIT:,}",
+        "Crop it to the part, or export it smaller.",
     )
-
-
-def _complaint(got: str, todo: str) -> DataError:
-    return DataError(got=got, expected=KNOWN, todo=todo)
 
 
 @contextmanager

@@ -50,12 +50,6 @@ def colours_of(levels: Levels) -> UInt[np.ndarray, "h w colours"]:
     return channels[:, :, : 1 if channels.shape[2] < 3 else 3]
 
 
-def alpha_of(levels: Levels) -> UInt[np.ndarray, "h w"] | None:
-    """A view of the alpha channel; None without one."""
-    has_alpha = levels.ndim == 3 and levels.shape[2] in (2, 4)
-    return levels[:, :, -1] if has_alpha else None
-
-
 def upright(
     stored: Shaped[np.ndarray, "rows columns *channels"], orientation: int
 ) -> Shaped[np.ndarray, "h w *channels"]:
@@ -76,12 +70,6 @@ def as_stored(
 ) -> Shaped[np.ndarray, "rows columns *channels"]:
     """Inverse of `upright`."""
     return upright(levels, {6: 8, 8: 6}.get(orientation, orientation))  # the rest are self-inverse
-
-
-def counts_of(values: UInt[np.ndarray, "h w"]) -> dict[int, int]:
-    """How many pixels have each level that occurs, lowest level first."""
-    counts = np.bincount(values.ravel())
-    return {int(level): int(counts[level]) for level in np.nonzero(counts)[0]}
 
 
 def _in_8_bits(levels: Levels, white: int) -> UInt8[np.ndarray, "h w *channels"]:

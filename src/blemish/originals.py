@@ -26,11 +26,10 @@ from typing import Self
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from blemish.decode import PictureHeader, decode
+from blemish.decode import PictureHeader, decode_photograph
 from blemish.files import write_atomically
 from blemish.levels import Levels, as_stored, changed_levels, colours_of, picture_of
 from blemish.marks import with_mark
-from blemish.pictures import refuse_dark
 
 _COMPRESSION = 3
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -138,10 +137,9 @@ def read_original(path: Path) -> Original:
     """Read a photograph.
 
     Raises:
-        DataError: As in `pictures.read_picture`.
+        DataError: As in `decode.decode_photograph`.
     """
-    found = decode(path)
-    refuse_dark(path, found)
+    found = decode_photograph(path)
     return Original(
         levels=found.levels,
         orientation=found.orientation,

@@ -15,11 +15,10 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from blemish.decode import Decoded, decode
+from blemish.decode import decode_photograph
 from blemish.errors import DataError
 from blemish.files import write_atomically
 from blemish.levels import picture_of
-from blemish.mask_levels import marks_of
 from blemish.notes import note
 
 LEAST_SIDE = 32
@@ -35,37 +34,10 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     detectors do that read the same file. Of several pages the first is used.
 
     Raises:
-        DataError: As in `decode.decode`; or it has 16 bits and is black without `Reading.levels`.
+        DataError: As in `decode.decode_photograph`.
     """
-    found = decode(path)
-    refuse_dark(path, found)
+    found = decode_photograph(path)
     return picture_of(found.levels, found.white)
-
-
-def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
-    """Reads a mask for itself, upright as its own EXIF says; see `pairs` for that of a photograph.
-
-    Raises:
-        DataError: As in `decode.decode`; or it has more levels than two.
-    """
-    return marks_of(path, decode(path)).mask
-
-
-def refuse_dark(path: Path, found: Decoded) -> None:
-    """Raise a DataError if 16 bits hold so low levels that the camera must have had fewer bits."""
-    if found.dark:
-        highest = int(found.levels.max())
-        white = usual_white(highest)
-        raise DataError(
-            got=f"{path} of 16 bits with levels up to {highest} only, which is nearly black",
-            expected="levels up to 65535, or to be told the highest level of the camera",
-            todo=f"Add --levels {white}, or levels = {white} to a recipe.",
-        )
-
-
-def usual_white(highest: int) -> int:
-    """The highest level of the camera, of 10 bits or more, that most likely gave this one."""
-    return 2 ** max(highest.bit_length(), 10) - 1
 
 
 def note_oblong(path: Path, width: int, height: int) -> None:

@@ -14,9 +14,10 @@ from blemish.api.bundle import OpenBundle, load
 from blemish.api.inputs import Photo
 from blemish.api.item import Item
 from blemish.api.recipes import FailedItem, RecipeItems
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OptionError
 from blemish.names import Device
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.export.items import read_items
 

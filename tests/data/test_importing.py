@@ -33,10 +33,10 @@ from blemish.data import check
 from blemish.data.folder import DefectFolder
 from blemish.data.importing.coco import decompressed
 from blemish.data.importing.importing import Imported, import_annotations
+from blemish.data.pairs import read_mask, read_mask_for
 from blemish.data.unfinished import MARK
 from blemish.errors import DataError, OptionError, OutputError, UserError
-from blemish.pairs import read_mask_for
-from blemish.pictures import png, read_mask, read_picture
+from blemish.pictures import png, read_picture
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from commands import assert_refused, exit_code
 from tiny import TYPES, part, spot, write_bundle, write_defects
 
 from blemish.checkpoint import load_codes
-from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.data.pairs import read_mask
+from blemish.pictures import read_picture, write_picture
 
 EDIT = "--bundle bundle --device cpu --out out"
 SHORT = f"{EDIT} --search-steps 2"

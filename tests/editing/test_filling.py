@@ -10,13 +10,14 @@ from commands import assert_refused, exit_code
 from tiny import part, spot, write_bundle
 
 from blemish.checkpoint import Bundle
+from blemish.data.pairs import read_mask
 from blemish.editing.fill import Filler, erased, spread, widened
 from blemish.editing.find import find_defect
 from blemish.editing.membrane import levelled, membrane
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.originals import Original, read_original
-from blemish.pictures import read_mask, write_picture
+from blemish.pictures import write_picture
 
 FILL = "fill --image nut.png --mask spot.png --bundle bundle --device cpu --out out"
 REPAIR = FILL.replace("fill", "repair", 1)

@@ -10,6 +10,7 @@ import torch
 from made import write_made
 
 from blemish.data.folder import DefectFolder
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError
 from blemish.evaluation.synthesis.items import LabelledDefect, read_made
 from blemish.evaluation.utility import sources
@@ -23,7 +24,7 @@ from blemish.evaluation.utility.protocol import (
     refuse_leaks,
 )
 from blemish.evaluation.utility.sources import DefectSource, Pair, Real, SyntheticSource
-from blemish.pictures import fit_mask, fit_square, read_mask, read_picture, write_picture
+from blemish.pictures import fit_mask, fit_square, read_picture, write_picture
 
 SIZE = 32
 GREEN, RED = (0, 250, 0), (250, 0, 0)

@@ -17,7 +17,7 @@ from interop.standins import (
     snapshot_of,
     write_snapshot,
 )
-from tiny import write_scene
+from tiny import request_of, write_scene
 
 from blemish.checkpoint import find_bundle
 from blemish.cli.import_model import import_model
@@ -27,7 +27,6 @@ from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.models.load import load_critic, load_generator
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import read_request
 from blemish.synthesis.synthesize import Synthesizer
 
 
@@ -115,7 +114,7 @@ def test_a_branch_of_dfmgan_places_its_defect(defective: Path, tmp_path: Path) -
     import_model(defective, tmp_path / "bundle", types="crack")
     approach = SynthesisOptions(invert="project", steps=2, mask_control="noise", defect_steps=4)
     worker = Synthesizer(find_bundle(tmp_path / "bundle"), approach)
-    order = read_request(*write_scene(tmp_path / "scene"), "crack", worker.types)
+    order = request_of(*write_scene(tmp_path / "scene"), "crack", worker.types)
     item = worker.make(order, 0)
     assert item.kind == "crack" and item.picture.picture.shape == order.picture.shape
     with pytest.raises(BundleError, match="takes no mask"):

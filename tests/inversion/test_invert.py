@@ -10,6 +10,7 @@ import torch
 from tiny import CONFIG, part
 
 from blemish.checkpoint import Bundle, load_codes, save_codes, save_tensors
+from blemish.data.pairs import read_mask
 from blemish.errors import BundleError, DataError, OutputError
 from blemish.inversion.domain import cycle_distance
 from blemish.inversion.encode import Encode
@@ -31,7 +32,7 @@ from blemish.inversion.project import Projection
 from blemish.inversion.search import Search
 from blemish.inversion.trajectory import Trajectory
 from blemish.names import InversionName, Space
-from blemish.pictures import fit_square, read_mask, read_picture, to_picture, write_picture
+from blemish.pictures import fit_square, read_picture, to_picture, write_picture
 from blemish.types import Codes
 
 QUICK = Search(steps=3)

@@ -15,8 +15,8 @@ from same import files_in
 from studio_page import Opening, Page
 from tiny import part, spot
 
+from blemish.data.pairs import read_mask_for
 from blemish.originals import read_original
-from blemish.pairs import read_mask_for
 from blemish.studio.painted import painted
 
 FILE = {"content-type": "application/octet-stream"}

@@ -9,8 +9,9 @@ from same import files_in
 from tiny import write_recipe
 
 from blemish.data import check
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OutputError
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.batch.batch import BatchFolder, Row
 from blemish.synthesis.batch.items import Failed, Workplace, _bench
 from blemish.synthesis.batch.recipe import Recipe, read_recipe

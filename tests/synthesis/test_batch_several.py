@@ -8,9 +8,10 @@ import pytest
 from commands import in_this_process
 from tiny import part, spot, write_bundle
 
+from blemish.data.pairs import read_mask
 from blemish.errors import OptionError
 from blemish.names import StoreName
-from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.pictures import read_picture, write_picture
 from blemish.stores.reading import stored_file
 from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.recipe import read_recipe

@@ -14,10 +14,11 @@ from tiny import part, spot
 
 from blemish.checkpoint import load_codes
 from blemish.data import DefectFolder, check
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OutputError
 from blemish.files import append_line
 from blemish.originals import Original, read_original
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.batch.summary import write_report
 from blemish.synthesis.dataset import SHEET_ROWS, SHEET_SIDE, Dataset, SyntheticItem
 from blemish.types import Codes

@@ -2,20 +2,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import TYPES, part
+from tiny import TYPES, part, request_of
 
 from blemish.data.masks import silhouette
+from blemish.data.pairs import read_mask
 from blemish.errors import OutputError
 from blemish.models.generator import Generator
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.demo import draw_demo_mask, draw_part, draw_scene
-from blemish.synthesis.request import read_request
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scene_is_an_order(generator: Generator, tmp_path: Path, seed: int) -> None:
     normal, mask = draw_scene(generator, tmp_path / "deep" / "parts", seed)
-    request = read_request(normal, mask, "crack", TYPES)
+    request = request_of(normal, mask, "crack", TYPES)
     assert request.picture.shape == (256, 256, 3)
     assert sorted(tmp_path.rglob("*.png")) == [normal, mask]
 

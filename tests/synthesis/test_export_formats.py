@@ -20,9 +20,10 @@ from tiny import part
 
 from blemish.data import DefectFolder, check
 from blemish.data.folder import GOOD
+from blemish.data.pairs import read_mask
 from blemish.names import ExportFormat
 from blemish.originals import Original, read_original
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.export.export import FORMATS, export
 from blemish.synthesis.export.outlines import connected_pieces
 

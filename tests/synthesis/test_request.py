@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TYPES, part, spot, write_defects, write_scene
+from tiny import TYPES, part, request_of, spot, write_defects, write_scene
 
 from blemish.data.masks import silhouette
+from blemish.data.pairs import read_mask
 from blemish.decode import decode
 from blemish.errors import DataError, OptionError, UserError
 from blemish.levels import as_stored
 from blemish.originals import Original
-from blemish.pictures import read_mask, write_picture
+from blemish.pictures import write_picture
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, draw_together, read_request, read_requests
+from blemish.synthesis.part import GoodPart
+from blemish.synthesis.request import Request, draw_request, read_requests
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -61,14 +63,14 @@ def test_each_fault_is_told(
     normal, mask = write_scene(tmp_path)
     spoil(normal, mask)
     with pytest.raises(kind, match=message):
-        read_request(normal, mask, "paint", TYPES)
+        request_of(normal, mask, "paint", TYPES)
 
 
 @pytest.mark.parametrize("kind", ["../../x", "/x", "a\\b", ".x"])
 def test_a_type_that_is_a_path_is_refused(kind: str, tmp_path: Path) -> None:
     """A bundle may know it: its types are a file's word."""
     with pytest.raises(OptionError, match="the defect type"):
-        read_request(*write_scene(tmp_path), kind, (kind,))
+        request_of(*write_scene(tmp_path), kind, (kind,))
 
 
 def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +84,14 @@ def test_the_part_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         asked.append(picture.shape)
         return silhouette(picture)
 
-    monkeypatch.setattr("blemish.synthesis.request.silhouette", counted)
-    requests = read_requests(normal, tmp_path / "masks", "paint", TYPES, "clip")
+    monkeypatch.setattr("blemish.synthesis.part.silhouette", counted)
+    requests = read_requests(
+        GoodPart.read(normal),
+        [tmp_path / "masks"],
+        ["paint"],
+        TYPES,
+        SynthesisOptions(off_part="clip"),
+    )
     first = requests[0].part
     assert all(request.part is first for request in requests)
     assert np.array_equal(first.mask, silhouette(requests[0].picture))
@@ -105,12 +113,12 @@ def test_an_unknown_type_names_the_known(
     kind: str, types: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=f"the defect type '{kind}'.*{expected}"):
-        read_request(*write_scene(tmp_path), kind, types)
+        request_of(*write_scene(tmp_path), kind, types)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (120, 90), (45, 200)])
 def test_a_sound_order_is_read_as_it_is(size: tuple[int, int], tmp_path: Path) -> None:
-    request = read_request(*write_scene(tmp_path, *size), "crack", TYPES)
+    request = request_of(*write_scene(tmp_path, *size), "crack", TYPES)
     assert np.array_equal(request.picture, part(*size))
     assert np.array_equal(request.requested, spot(*size))
     assert request.kind == "crack"
@@ -121,15 +129,17 @@ def test_a_mask_may_leave_the_part_by_half(tmp_path: Path) -> None:
     for at, fits in (((0.13, 0.5), True), ((0.07, 0.5), False)):
         write_picture(mask, spot(at=at))
         if fits:
-            read_request(normal, mask, "crack", TYPES)
+            request_of(normal, mask, "crack", TYPES)
         else:
             with pytest.raises(DataError, match="on the part"):
-                read_request(normal, mask, "crack", TYPES)
+                request_of(normal, mask, "crack", TYPES)
 
 
 def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
-    request = read_request(*write_scene(tmp_path), "crack", TYPES)
-    renamed = replace(request, normal=Path("other.png"), mask=Path("there.png"))
+    request = request_of(*write_scene(tmp_path), "crack", TYPES)
+    renamed = replace(
+        request, part=GoodPart(Path("other.png"), request.original), mask=Path("there.png")
+    )
     assert renamed.digest == request.digest
 
     levels, requested = request.picture.copy(), request.requested.copy()
@@ -168,7 +178,7 @@ STRANGE: dict[str, Original] = {
 def test_a_photograph_of_any_kind_is_read_as_it_is(name: str, tmp_path: Path) -> None:
     _, mask = write_scene(tmp_path, 90, 64)
     STRANGE[name].write(tmp_path / "nut.png")
-    request = read_request(tmp_path / "nut.png", mask, "crack", TYPES)
+    request = request_of(tmp_path / "nut.png", mask, "crack", TYPES)
     assert np.array_equal(request.original.levels, STRANGE[name].levels)
     assert request.original.orientation == STRANGE[name].orientation
     assert np.array_equal(request.picture, STRANGE[name].picture)
@@ -190,9 +200,9 @@ def test_a_mask_may_be_drawn_over_a_photograph_on_its_side(
         write_picture(tmp_path / "mask.png", lies)
     if orientation in (2, 3, 4) and drawn != "as stored, with the tag":
         with pytest.raises(DataError, match="fits both as it is and turned"):
-            read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+            request_of(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
         return
-    request = read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    request = request_of(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
     assert np.array_equal(request.requested, seen)
 
 
@@ -201,21 +211,21 @@ def test_a_mask_over_a_square_photograph_needs_the_tag(tmp_path: Path) -> None:
     original.write(tmp_path / "nut.png")
     write_picture(tmp_path / "mask.png", seen)
     with pytest.raises(DataError, match="fits both as it is and turned"):
-        read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+        request_of(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
     original.write_mask(tmp_path / "mask.png", seen)
-    request = read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+    request = request_of(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
     assert np.array_equal(request.requested, seen)
 
 
 def test_a_type_in_another_normal_form_is_the_bundles(tmp_path: Path) -> None:
     composed, parted = (unicodedata.normalize(form, "균열") for form in ("NFC", "NFD"))
     normal, mask = write_scene(tmp_path)
-    assert read_request(normal, mask, parted, (composed,)).kind == composed
-    assert read_request(normal, mask, composed, (parted,)).kind == parted
+    assert request_of(normal, mask, parted, (composed,)).kind == composed
+    assert request_of(normal, mask, composed, (parted,)).kind == parted
 
 
 def test_what_white_is_counts_in_the_digest(tmp_path: Path) -> None:
-    request = read_request(*write_scene(tmp_path), "crack", TYPES)
+    request = request_of(*write_scene(tmp_path), "crack", TYPES)
     levels = request.picture.astype(np.uint16) * np.uint16(16)
     requests = [
         replace(request, original=Original(levels=levels, white=white))
@@ -228,7 +238,7 @@ def test_an_oblong_photograph_is_said_aloud(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     normal, mask = write_scene(tmp_path, 64, 100)
-    read_request(normal, mask, "crack", TYPES)
+    request_of(normal, mask, "crack", TYPES)
     assert caplog.messages == [
         f"Note: {normal} is 100 × 64; the model sees it squeezed to a square."
     ]
@@ -241,7 +251,7 @@ def test_a_mask_of_the_turned_size_fits_no_upright_photograph(
     Original(levels=part(90, 64), orientation=orientation).write(tmp_path / "nut.png")
     write_picture(tmp_path / "mask.png", spot(64, 90))
     with pytest.raises(DataError, match="of 90 × 64 pixels for a photograph of 64 × 90"):
-        read_request(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
+        request_of(tmp_path / "nut.png", tmp_path / "mask.png", "crack", TYPES)
 
 
 @pytest.mark.parametrize("strength", [0, -0.5, 1.01, float("nan"), float("inf")])
@@ -250,7 +260,7 @@ def test_a_strength_out_of_range_is_refused(strength: float, way: str, tmp_path:
     normal, mask = write_scene(tmp_path)
     with pytest.raises(OptionError, match=f"the strength {strength}.*more than 0 and at most 1"):
         if way == "read":
-            read_request(normal, mask, "crack", TYPES, strength=float(strength))
+            request_of(normal, mask, "crack", TYPES, strength=float(strength))
         else:
             drawn(normal, tmp_path / "masks", strength=float(strength))
     assert not (tmp_path / "masks").exists()
@@ -264,7 +274,7 @@ def test_a_drawn_mask_lies_as_the_photograph_does(name: str, tmp_path: Path) -> 
     assert np.array_equal(read_mask(request.mask), request.requested)
     assert found.orientation == STRANGE[name].orientation
     assert request.strength == 0.5
-    again = read_request(request.normal, request.mask, "crack", TYPES, strength=0.5)
+    again = request_of(request.normal, request.mask, "crack", TYPES, strength=0.5)
     assert again.digest == request.digest
 
 
@@ -280,14 +290,20 @@ def test_real_masks_are_drawn_from_their_folder(tmp_path: Path) -> None:
     normal, _ = write_scene(tmp_path)
     plan = SynthesisOptions(mask_kind="real", real=write_defects(tmp_path / "real"), area=0.05)
     requests = [
-        draw_together(normal, plan, ["paint"], TYPES, seed=seed, folder=tmp_path / "drawn")
+        draw_request(
+            GoodPart.read(normal), plan, ["paint"], TYPES, seed=seed, folder=tmp_path / "drawn"
+        )
         for seed in (0, 0, 1)
     ]
     assert len({request.digest for request in requests}) == 2, "a seed, a mask"
     with pytest.raises(DataError, match="has no mask of a 'rust'"):
-        draw_together(normal, plan, ["rust"], ("rust",), seed=0, folder=tmp_path / "drawn")
+        draw_request(
+            GoodPart.read(normal), plan, ["rust"], ("rust",), seed=0, folder=tmp_path / "drawn"
+        )
 
 
 def drawn(normal: Path, folder: Path, **options: Any) -> Request:
     plan = SynthesisOptions(mask_kind="blob")
-    return draw_together(normal, plan, ["crack"], TYPES, seed=0, folder=folder, **options)
+    return draw_request(
+        GoodPart.read(normal), plan, ["crack"], TYPES, seed=0, folder=folder, **options
+    )

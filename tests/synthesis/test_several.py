@@ -6,20 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from same import files_in
-from tiny import TYPES, part, spot, write_bundle, write_defects
+from tiny import TYPES, part, request_of, spot, write_bundle, write_defects
 
 from blemish.checkpoint import Bundle, load_codes
 from blemish.data import check
+from blemish.data.pairs import read_mask, read_mask_for
 from blemish.errors import OptionError
 from blemish.names import PLACEMENT_METHODS, PlacementName
-from blemish.pairs import read_mask_for
-from blemish.pictures import read_mask, read_picture, write_picture
+from blemish.pictures import read_picture, write_picture
 from blemish.reading import Reading, read_as
 from blemish.seeds import seed_of
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.part import GoodPart
 from blemish.synthesis.placement.methods import PLACEMENT
-from blemish.synthesis.request import COMBINED, Request, read_request, read_together
+from blemish.synthesis.request import COMBINED, Request, read_requests
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 PLACES = ((0.4, 0.4), (0.6, 0.6))
@@ -54,7 +55,8 @@ def worker(bundle: Bundle, way: PlacementName, place: Path) -> Synthesizer:
 
 def both(place: Path) -> Request:
     masks = [place / f"{number}.png" for number in (1, 2)]
-    return read_together(place / "nut.png", masks, TYPES, TYPES)
+    (request,) = read_requests(GoodPart.read(place / "nut.png"), masks, TYPES, TYPES)
+    return request
 
 
 @pytest.mark.parametrize("way", PLACEMENT)
@@ -94,9 +96,9 @@ def test_first_defect_is_as_if_it_were_alone(bundle: Bundle, place: Path) -> Non
 
 def test_masks_of_one_type_keep_the_type(bundle: Bundle, place: Path, tmp_path: Path) -> None:
     masks = [place / f"{number}.png" for number in (1, 2)]
-    order = read_together(place / "nut.png", masks, TYPES[:1], TYPES)
+    requests = read_requests(GoodPart.read(place / "nut.png"), masks, TYPES[:1], TYPES)
     by = worker(bundle, "window", place)
-    (row,) = synthesize(by, [order], Dataset(tmp_path), count=1, seed=0)
+    (row,) = synthesize(by, requests, Dataset(tmp_path), count=1, seed=0)
     assert row["type"] == TYPES[0]
     assert len(row["defects"]) == 2
     assert "classes" not in row and "classes" not in row["files"]
@@ -106,7 +108,8 @@ def test_masks_of_one_type_keep_the_type(bundle: Bundle, place: Path, tmp_path: 
 def test_classes_of_one_mask_are_the_masks_of_their_types(place: Path) -> None:
     spelled = f"1={TYPES[0]},2={TYPES[1]}"
     with read_as(Reading(classes=spelled)):
-        order = read_together(place / "nut.png", [place / "classes.png"], TYPES, TYPES)
+        part = GoodPart.read(place / "nut.png")
+        (order,) = read_requests(part, [place / "classes.png"], TYPES, TYPES)
     for one, expected in zip(order.defects, both(place).defects, strict=True):
         assert one.kind == expected.kind
         assert np.array_equal(one.requested, expected.requested)
@@ -138,10 +141,11 @@ def test_masks_and_types_that_do_not_fit_are_refused(
     place: Path, masks: list[str], kinds: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(OptionError, match=message):
-        read_together(place / "nut.png", [place / name for name in masks], kinds, TYPES)
+        part = GoodPart.read(place / "nut.png")
+        read_requests(part, [place / name for name in masks], kinds, TYPES)
 
 
 def test_request_of_one_defect_is_itself(place: Path) -> None:
-    order = read_request(place / "nut.png", place / "1.png", TYPES[0], TYPES)
+    order = request_of(place / "nut.png", place / "1.png", TYPES[0], TYPES)
     assert order.united is order
     assert [one.digest for one in order.defects] == [order.digest]

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import part, spot, write_bundle
+from tiny import part, request_of, spot, write_bundle
 
+from blemish.data.pairs import read_mask
 from blemish.errors import OptionError
-from blemish.pictures import fit_mask, read_mask, read_picture, write_picture
+from blemish.pictures import fit_mask, read_picture, write_picture
 from blemish.synthesis.composite import carry, soft_cover
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import read_request
 from blemish.synthesis.strength import faded
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
@@ -112,7 +112,7 @@ def test_an_item_fades_by_its_seed_and_keeps_its_label(tmp_path: Path) -> None:
     found, seed = {}, fading_away(spot(96, 96))
     for uneven in (0.0, 1.0):
         worker = Synthesizer(bundle, SynthesisOptions(uneven=uneven, method="window"))
-        request = read_request(tmp_path / "good.png", tmp_path / "mask.png", "crack", worker.types)
+        request = request_of(tmp_path / "good.png", tmp_path / "mask.png", "crack", worker.types)
         root = tmp_path / f"made{uneven}"
         (row,) = synthesize(worker, [request], Dataset(root), count=1, seed=seed)
         assert row["options"]["uneven"] == uneven

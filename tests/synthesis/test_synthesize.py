@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from same import files_in
-from tiny import CONFIG, TYPES, part, spot, write_bundle, write_defects, write_scene
+from tiny import CONFIG, TYPES, part, request_of, spot, write_bundle, write_defects, write_scene
 
 from blemish.checkpoint import Bundle, load_codes
 from blemish.data import DefectFolder, check
+from blemish.data.pairs import read_mask
 from blemish.errors import BundleError, DataError, OptionError, UserError
 from blemish.models.generator import DefectConfig, Generator
 from blemish.names import (
@@ -23,20 +24,15 @@ from blemish.names import (
     ReferenceName,
 )
 from blemish.originals import Original
-from blemish.pictures import (
-    fit_mask,
-    mask_to_tensor,
-    read_mask,
-    read_picture,
-    write_picture,
-)
+from blemish.pictures import fit_mask, mask_to_tensor, read_picture, write_picture
 from blemish.synthesis.composite import within_reach
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
+from blemish.synthesis.part import GoodPart
 from blemish.synthesis.placement.drawn import SearchPlacement
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.references.stitch import StitchSource
-from blemish.synthesis.request import Request, read_request
+from blemish.synthesis.request import Request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 CONTROLS = get_args(MaskControl)
@@ -56,7 +52,7 @@ def taken(real: Path, reference: str) -> Path | None:
 
 @pytest.fixture(scope="session")
 def order(tmp_path_factory: pytest.TempPathFactory) -> Request:
-    return read_request(*write_scene(tmp_path_factory.mktemp("scene")), "paint", TYPES)
+    return request_of(*write_scene(tmp_path_factory.mktemp("scene")), "paint", TYPES)
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +122,7 @@ def test_a_long_search_changes_the_place(make: Make, bundle: Bundle) -> None:
 def test_any_size_will_do(
     make: Make, worker: Synthesizer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    order = read_request(*write_scene(tmp_path / "scene", *size), "crack", worker.types)
+    order = request_of(*write_scene(tmp_path / "scene", *size), "crack", worker.types)
     root, (row,) = make("made", 1, of=order)
     assert read_picture(root / row["files"]["image"]).shape == (*size, 3)
     assert read_mask(root / row["files"]["mask"]).shape == size
@@ -254,7 +250,9 @@ def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Reques
     name = worker.items.name(order, 0)
     assert name.startswith("nut_")
     assert Synthesizer(bundle, approach()).items.name(order, 0) == name
-    elsewhere = replace(order, normal=Path("/other/nut.png"), mask=Path("x.png"))
+    elsewhere = replace(
+        order, part=GoodPart(Path("/other/nut.png"), order.original), mask=Path("x.png")
+    )
     assert worker.items.name(elsewhere, 0) == name
     requested = np.roll(order.requested, 2, axis=0)
     others = [
@@ -271,7 +269,9 @@ def test_names_are_by_content(worker: Synthesizer, bundle: Bundle, order: Reques
 def test_any_file_name_gives_a_name_that_can_be_read(
     make: Make, worker: Synthesizer, order: Request, stem: str
 ) -> None:
-    root, (row,) = make("made", 1, of=replace(order, normal=Path(f"{stem}.png")))
+    root, (row,) = make(
+        "made", 1, of=replace(order, part=GoodPart(Path(f"{stem}.png"), order.original))
+    )
     assert len(DefectFolder(root).photographs) == 1
     assert len(row["name"]) < 60
 

@@ -190,11 +190,6 @@ def test_type_that_was_not_learnt_is_refused(model: MaskModel) -> None:
         model.draw(disc(64, 32, 32, 20), "rust", torch.Generator())
 
 
-def test_photograph_without_a_part_is_refused(model: MaskModel) -> None:
-    with pytest.raises(DataError, match="no part"):
-        model.draw(np.zeros((64, 64), bool), "crack", torch.Generator())
-
-
 def test_bundle_without_masks_says_how_to_get_them(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="train masks"):
         load_masks(bundle)

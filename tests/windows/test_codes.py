@@ -6,20 +6,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny import TYPES, part, spot, write_bundle
+from tiny import TYPES, part, request_of, spot, write_bundle
 
 from blemish.checkpoint import Bundle, find_bundle, load_codes
 from blemish.data import DefectFolder
+from blemish.data.pairs import read_mask_for
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.models.load import load_generator
-from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture, write_picture
 from blemish.synthesis.batch.batch import BatchFolder
 from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import read_request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 from blemish.windows.codes import LookReader, codes_like
 from blemish.windows.paint import WindowModel, load_windows, paint
@@ -131,7 +130,7 @@ def test_real_paints_keep_their_colours(shipped: Shipped, shared: Path) -> None:
 def test_items_keep_their_latents_and_codes(bundle: Bundle, place: Path) -> None:
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
     by = Synthesizer(bundle, options)
-    request = read_request(place / "nut.png", place / "where.png", TYPES[0], TYPES)
+    request = request_of(place / "nut.png", place / "where.png", TYPES[0], TYPES)
     first, second = synthesize(by, [request], Dataset(place / "out"), count=2, seed=0)
     assert by.method == "window"
     codes = load_codes(place / "out" / first["files"]["codes"])
@@ -143,13 +142,13 @@ def test_items_keep_their_latents_and_codes(bundle: Bundle, place: Path) -> None
 
 
 def test_random_codes_are_their_seeds_and_keep_no_latents(bundle: Bundle, place: Path) -> None:
-    request = read_request(place / "nut.png", place / "where.png", TYPES[0], TYPES)
+    request = request_of(place / "nut.png", place / "where.png", TYPES[0], TYPES)
     codes = Synthesizer(bundle, SynthesisOptions()).make(request, 0).codes
     assert codes is not None and codes.z is None
 
 
 def test_another_real_defect_gives_another_item(bundle: Bundle, place: Path) -> None:
-    request = read_request(place / "nut.png", place / "where.png", TYPES[0], TYPES)
+    request = request_of(place / "nut.png", place / "where.png", TYPES[0], TYPES)
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
     before = Synthesizer(bundle, options).items.name(request, 0)
     real = read_picture(place / "real.png")

@@ -1,5 +1,6 @@
 """A bundle, opened for work in Python."""
 
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,8 @@ from blemish.names import Device, FillMethod, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Part, Request, drawn_on, request_on
+from blemish.synthesis.part import GoodPart
+from blemish.synthesis.request import Request, drawn_on, request_under
 from blemish.synthesis.synthesize import Synthesizer
 
 WORKERS = 4  # sets of options whose networks are kept
@@ -234,28 +236,19 @@ def _order(
     mask: Photo | None,
     kind: str,
     worker: Synthesizer,
-    plan: SynthesisOptions,
+    options: SynthesisOptions,
     seed: int,
     strength: float,
 ) -> Request:
-    original = original_of(photo)
+    part = GoodPart(_named(photo, MEMORY), original_of(photo))
     if mask is None:
-        learned = worker.networks.masks if plan.mask_kind == "learned" else None
-        requested = drawn_on(Part(original.picture), plan, kind, seed, learned)
-        off_part = None
+        learned = worker.networks.masks if options.mask_kind == "learned" else None
+        requested = drawn_on(part, options, kind, seed, learned)
+        options = replace(options, off_part=None)
     else:
-        requested, off_part = mask_of(mask, original, kind), plan.off_part
-    return request_on(
-        original,
-        requested,
-        kind,
-        worker.types,
-        off_part,
-        strength=strength,
-        regions=plan,
-        normal=_named(photo, MEMORY),
-        mask=_named(mask, MASK_IN_MEMORY),
-    )
+        requested = mask_of(mask, part.original, kind)
+    name = _named(mask, MASK_IN_MEMORY)
+    return request_under(part, name, requested, kind, worker.types, options, strength=strength)
 
 
 def _named(photo: Photo | None, unnamed: Path) -> Path:

@@ -9,12 +9,12 @@ from jaxtyping import Bool
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from blemish.decode import DARK, Decoded
+from blemish.data.mask_levels import marks_of
+from blemish.data.pairs import read_mask_for
+from blemish.decode import DARK, Decoded, in_file
 from blemish.errors import DataError
 from blemish.levels import Levels
-from blemish.mask_levels import marks_of
 from blemish.originals import Original, read_original
-from blemish.pairs import read_mask_for
 
 Photo = str | Path | Image.Image | np.ndarray | Tensor
 MEMORY = Path("picture in memory")
@@ -60,7 +60,8 @@ def mask_of(mask: Photo, photo: Original, kind: str) -> Bool[np.ndarray, "h w"]:
         return read_mask_for(photo.header, Path(mask), kind)
     if isinstance(mask, np.ndarray | Tensor) and mask.dtype in (np.bool_, torch.bool):
         mask = np.asarray(mask).astype(np.uint8) * np.uint8(255)
-    found = marks_of(MASK_IN_MEMORY, Decoded(levels=_levels(mask, MASK_IN_MEMORY)), kind).mask
+    with in_file(MASK_IN_MEMORY):
+        found = marks_of(Decoded(levels=_levels(mask, MASK_IN_MEMORY)), kind).mask
     if found.shape != photo.levels.shape[:2]:
         h, w = photo.levels.shape[:2]
         raise DataError(

@@ -101,11 +101,11 @@ def defect(
         json: Print the figures as JSON.
     """
     from blemish.checkpoint import find_bundle
+    from blemish.data.pairs import read_mask_for
     from blemish.devices import choose_device, one_thread
     from blemish.editing.laid import save_laid
     from blemish.editing.looks import laid
     from blemish.originals import read_original
-    from blemish.pairs import read_mask_for
     from blemish.seeds import refuse_seeds
     from blemish.windows.codes import LookReader
     from blemish.windows.paint import load_windows
@@ -144,7 +144,7 @@ def defect(
 
 
 def _look(reader: Any, photograph: Path, mask: Path, kind: str) -> "Latents":
-    from blemish.pairs import read_mask_for
+    from blemish.data.pairs import read_mask_for
     from blemish.pictures import read_picture
 
     return reader.latents(read_picture(photograph), read_mask_for(photograph, mask, kind))

@@ -66,9 +66,9 @@ def fill(image: Path, mask: Path, out: Path = Path("filled"), run: FlatFill = Fi
         out: Folder for the pictures, the codes, a strip of close-ups and figures.
         run: Number of fillings, bundle and seed.
     """
+    from blemish.data.pairs import read_mask_for
     from blemish.editing.fill import refuse_hole
     from blemish.originals import read_original
-    from blemish.pairs import read_mask_for
 
     run.check()
     photograph = read_original(image)
@@ -99,9 +99,9 @@ def repair(
             and figures.
         run: Number of repairs, bundle and seed.
     """
+    from blemish.data.pairs import read_mask_for
     from blemish.editing.fill import margin_of, refuse_hole, widened
     from blemish.originals import read_original
-    from blemish.pairs import read_mask_for
 
     run.check()
     photograph = read_original(image)

@@ -194,7 +194,7 @@ def _detail(
 
 def _files(images: tuple[Path, ...]) -> tuple[list[Path], bool]:
     """The photograph files, and whether more than one was requested."""
-    from blemish.data.folder import pictures_in
+    from blemish.data.listing import pictures_in
 
     files = [file for image in images for file in (pictures_in(image) or [image])]
     return files, len(images) != 1 or images[0].is_dir()

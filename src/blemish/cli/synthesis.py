@@ -19,7 +19,6 @@ from blemish.synthesis.removed import refuse_removed
 if TYPE_CHECKING:
     import numpy as np
 
-    from blemish.synthesis.request import Request
     from blemish.synthesis.synthesize import Synthesizer
 
 Masks = Annotated[
@@ -64,7 +63,8 @@ def synthesize(
     from blemish.files import alone
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
-    from blemish.synthesis.request import draw_together
+    from blemish.synthesis.part import GoodPart
+    from blemish.synthesis.request import draw_request, read_requests
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
 
@@ -74,15 +74,15 @@ def synthesize(
     options.check_masks(bool(mask))
     found = find_bundle(bundle) if options.needs_bundle else None
     worker = Synthesizer(found, options, device=choose_device(device))
-    known = {"types": worker.types, "strength": strength}
-    given = {"off_part": options.off_part, "regions": options, **known}
-    requests = _read(normal, mask, defect, **given) if mask else []
     for kind in defect:
         worker.prepare(kind)
-    if not mask:
+    part, known = GoodPart.read(normal), {"types": worker.types, "strength": strength}
+    if mask:
+        requests = read_requests(part, mask, defect, options=options, **known)
+    else:
         learned = worker.networks.masks if options.mask_kind == "learned" else None
         place = {"seed": seed, "folder": out / "drawn", "learned": learned}
-        requests = [draw_together(normal, options, defect, **place, **known)]
+        requests = [draw_request(part, options, defect, **place, **known)]
     dataset = Dataset(out)
     with carried_on(), alone(out), Progress("placing", count) as progress:
         rows = make(worker, requests, dataset, count=count, seed=seed, on_progress=progress.say)
@@ -115,17 +115,6 @@ def _refuse_typeless(defect: tuple[str, ...]) -> None:
         )
 
 
-def _read(
-    normal: Path, mask: tuple[Path, ...], defect: tuple[str, ...], **known: Any
-) -> "list[Request]":
-    """Requests under given masks: one for each mask of a folder, or one for all defects."""
-    from blemish.synthesis.request import read_requests, read_together
-
-    if len(mask) == len(defect) == 1:
-        return read_requests(normal, mask[0], defect[0], **known)
-    return [read_together(normal, mask, defect, **known)]
-
-
 def demo(
     out: Path = Path("blemish-demo"),
     bundle: str = "hazelnut",
@@ -147,6 +136,7 @@ def demo(
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.demo import draw_scene
+    from blemish.synthesis.part import GoodPart
     from blemish.synthesis.request import read_request
     from blemish.synthesis.synthesize import Synthesizer
     from blemish.synthesis.synthesize import synthesize as make
@@ -165,10 +155,15 @@ def demo(
         for index in range(parts):
             place = (out / "parts", seed + index, worker.networks.windows)
             mark = worker.items.mark(generated=True)
-            files = draw_scene(worker.networks.generator, *place, masked=masked, mark=mark)
-            request = replace(read_request(*files, worker.types[0], worker.types), generated=True)
+            normal, mask = draw_scene(worker.networks.generator, *place, masked=masked, mark=mark)
+            request = read_request(GoodPart.read(normal), mask, worker.types[0], worker.types)
             rows += make(
-                worker, [request], dataset, count=count, seed=seed, on_progress=progress.say
+                worker,
+                [replace(request, generated=True)],
+                dataset,
+                count=count,
+                seed=seed,
+                on_progress=progress.say,
             )
             progress.step((index + 1) * count - 1)
     took = time.monotonic() - began
@@ -180,6 +175,7 @@ def demo(
 
 def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int], np.ndarray]":
     """Masks by the bundle's mask generator if it knows the type, else strokes and blobs."""
+    from blemish.data.shadow import unshadowed_silhouette
     from blemish.synthesis.demo import draw_demo_mask
     from blemish.synthesis.masks.draw import learned_mask
     from blemish.synthesis.masks.learned import NETWORK
@@ -187,7 +183,7 @@ def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int
     masks = worker.networks.masks if worker.bundle and worker.bundle.has(NETWORK) else None
     if masks is None or kind not in masks.types:
         return draw_demo_mask
-    return lambda picture, seed: learned_mask(masks, picture, kind, seed)
+    return lambda picture, seed: learned_mask(masks, unshadowed_silhouette(picture), kind, seed)
 
 
 def _line(out: Path, row: dict[str, Any]) -> str:

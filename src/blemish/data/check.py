@@ -10,19 +10,13 @@ from typing import Any
 from rich.table import Table
 
 from blemish.data.examine import Complaint, ExaminedPhotograph, examine_photograph, named, text_of
-from blemish.data.folder import (
-    DefectFolder,
-    Photograph,
-    Split,
-    Track,
-    folders_in,
-    pictures_in,
-)
+from blemish.data.folder import DefectFolder, Photograph, Split, Track
 from blemish.data.leftovers import Leftover, leftovers
+from blemish.data.listing import folders_in, pictures_in
 from blemish.data.names import GOOD, kind_of, pattern_of
+from blemish.data.pairs import files_of
 from blemish.data.proposed import RECORD, proposed_in
 from blemish.errors import DataError
-from blemish.pairs import files_of
 
 RESOLUTION = 64
 MOST_NAMED = 3

@@ -9,13 +9,20 @@ import numpy as np
 from jaxtyping import Bool
 
 from blemish.data.folder import LEAST_MARKED, Photograph
+from blemish.data.mask_levels import Marks
 from blemish.data.names import GOOD
-from blemish.decode import Decoded, PictureHeader, decode, header
+from blemish.data.pairs import files_of, read_marks_for
+from blemish.decode import (
+    Decoded,
+    PictureHeader,
+    decode,
+    header,
+    in_file,
+    refuse_dark,
+    usual_white,
+)
 from blemish.errors import DataError
-from blemish.levels import colours_of
-from blemish.mask_levels import Marks
-from blemish.pairs import files_of, read_marks_for
-from blemish.pictures import fit_mask, is_oblong, refuse_dark, usual_white
+from blemish.pictures import fit_mask, is_oblong
 
 DIM = 16383  # the highest level of a 14-bit camera; a photograph of 16 bits may be that dark
 MOST_MARKED = 0.75
@@ -82,7 +89,8 @@ def examine_photograph(photograph: Photograph, resolution: int) -> ExaminedPhoto
 
 def _faults_of(path: Path, found: Decoded) -> Iterator[str]:
     try:
-        refuse_dark(path, found)
+        with in_file(path):
+            refuse_dark(found)
     except DataError as error:
         yield text_of(path, error)
 
@@ -162,7 +170,7 @@ def _got(path: Path, error: DataError) -> str:
 
 def _digest(found: Decoded) -> bytes:
     """Hash of the colours at the file's own depth, so that a difference below 8 bits counts."""
-    colours = np.broadcast_to(colours_of(found.levels), (*found.levels.shape[:2], 3))
+    colours = np.broadcast_to(found.colours, (*found.levels.shape[:2], 3))
     digest = hashlib.blake2b(f"{colours.shape} {colours.dtype}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(colours).data)
     return digest.digest()

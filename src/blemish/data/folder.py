@@ -5,11 +5,10 @@ root/test/good/*.png                      good photographs, held out for tests; 
 root/test/<type>/<name>.png               defective photographs; also read from `train/<type>/`
 root/ground_truth/<type>/<name>_mask.png  their masks; `names` lists other names that are read
 
-Any suffix of `decode.SUFFIXES` is accepted, in upper or lower case; hidden files are ignored.
+`listing` says which files are images; hidden files are ignored.
 `leftovers` finds the images that are not read.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +17,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from blemish.data.listing import folders_in, pictures_in
 from blemish.data.names import GOOD, Masks, kind_of, normal
-from blemish.decode import SUFFIXES
+from blemish.data.pairs import read_kinds, read_mask_for
 from blemish.errors import DataError, OptionError
 from blemish.notes import note
-from blemish.pairs import files_of, read_kinds, read_mask_for
 from blemish.pictures import (
     OBLONG,
     fit_mask,
@@ -84,11 +83,12 @@ class DefectFolder:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         _refuse_missing(self.root)
-        found = [*_photographs(self.root, "train"), *_photographs(self.root, "test")]
+        listed = [*_photographs(self.root, "train"), *_photographs(self.root, "test")]
+        if not listed:
+            raise _no_photographs(self.root)
+        found = [one for photograph in listed for one in _by_class(photograph)]
         self.photographs = tuple(sorted(found, key=lambda found: (found.path, found.kind)))
         self.types = tuple(sorted({photograph.kind for photograph in found} - {GOOD}))
-        if not found:
-            raise _no_photographs(self.root)
 
     def good(self, split: Split | None = None) -> tuple[Photograph, ...]:
         """Photographs of good parts, of one split or of both."""
@@ -178,26 +178,6 @@ def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "
     return Sample(image=to_tensor(pictures), mask=mask_to_tensor(masks))
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """Image files of a folder by name, without hidden ones; empty if the folder is missing."""
-    return [folder / name for name in picture_names(folder)]
-
-
-def picture_names(folder: Path) -> list[str]:
-    """Names of the files of `pictures_in`, a million of them in seconds."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if _is_picture(entry))
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """Folders in a folder by name, without hidden ones; empty if the folder is missing."""
-    if not folder.is_dir():
-        return []
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
-
-
 def load_native(
     photograph: Photograph,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
@@ -236,8 +216,7 @@ def _note_vanishing(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, 
 
 def _photographs(root: Path, split: Split) -> list[Photograph]:
     kinds = folders_in(root / split)
-    found = [found for kind in kinds for found in _photographs_of(root, split, kind)]
-    return [own for photograph in found for own in _by_class(photograph)]
+    return [found for kind in kinds for found in _photographs_of(root, split, kind)]
 
 
 def _photographs_of(root: Path, split: Split, folder: Path) -> list[Photograph]:
@@ -254,7 +233,7 @@ def masks_in(root: Path, kind: str) -> Iterator[Path]:
     for folder in folders_in(root / "ground_truth"):
         if normal(folder.name) == normal(kind):
             yield from pictures_in(folder)
-            yield from (inner for inner in folders_in(folder) if files_of(inner) != [inner])
+            yield from (inner for inner in folders_in(folder) if pictures_in(inner))
 
 
 def _by_class(photograph: Photograph) -> list[Photograph]:
@@ -266,11 +245,6 @@ def _by_class(photograph: Photograph) -> list[Photograph]:
     except DataError:  # is raised again when the mask is read
         kinds = ()
     return [replace(photograph, kind=kind) for kind in kinds] or [photograph]
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    hidden = entry.name.startswith(".")
-    return entry.name.lower().endswith(SUFFIXES) and not hidden and entry.is_file()
 
 
 def _refuse_missing(root: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blemish.data.folder import DefectFolder
-from blemish.decode import SUFFIXES
-from blemish.pairs import files_of
+from blemish.data.listing import SUFFIXES
+from blemish.data.pairs import files_of
 
 SPLITS, MASKS = ("train", "test"), "ground_truth"
 

@@ -17,7 +17,8 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     filled.
 
     Returns:
-        All true if nothing stands out from the border, as when the part fills the image.
+        A silhouette that is not empty; all true if nothing stands out from the border, as when the
+        part fills the image.
     """
     far = _distance_to_border(lab(picture) * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32))
     if np.percentile(far, 99) < 8:

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OptionError
-from blemish.pictures import fit_mask, read_mask
+from blemish.pictures import fit_mask
 
 
 def box_region(text: str, side: int) -> Bool[Tensor, "h w"]:

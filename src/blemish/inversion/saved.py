@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blemish.checkpoint import Bundle, load_codes
+from blemish.data.pairs import read_mask
 from blemish.documents import read_json
 from blemish.errors import BundleError, DataError
 from blemish.models.load import shape_of
-from blemish.pictures import mask_to_tensor, read_mask, read_picture, to_tensor
+from blemish.pictures import mask_to_tensor, read_picture, to_tensor
 from blemish.types import Codes
 
 

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from blemish.checkpoint import Bundle
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError
 from blemish.files import alone, ensure_writable, write_atomically
 from blemish.manifest import Row, file_of, read_rows, to_line
 from blemish.originals import Original
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.studio.drafts import Draft
 from blemish.studio.photographs import Opened
 from blemish.studio.placing import DraftPlacer, command_of

@@ -8,16 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-from blemish.data.folder import pictures_in
-from blemish.decode import SUFFIXES, header
+from blemish.data.listing import SUFFIXES, pictures_in
+from blemish.decode import header
 from blemish.errors import DataError, OptionError
 from blemish.files import ensure_writable, replacing, write_atomically
-from blemish.originals import read_original
-from blemish.pictures import read_picture, refuse_small
+from blemish.pictures import read_picture
 from blemish.studio.views import PREVIEW_SIDE, THUMBNAIL, jpeg, reduced
 from blemish.synthesis.assemble import photograph_digest
 from blemish.synthesis.naming import plain_stem
-from blemish.synthesis.request import Part
+from blemish.synthesis.part import GoodPart
 
 KEPT_OPEN = 3  # photographs; one of 64 million pixels takes half a gigabyte
 KEPT_SMALL = 512
@@ -32,9 +31,8 @@ class Opened:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.original = path, read_original(path)
-        refuse_small(path, self.original.picture)
-        self.part = Part(self.original.picture)
+        self.part = GoodPart.read(path)
+        self.path, self.original = path, self.part.original
 
     @property
     def size(self) -> tuple[int, int]:

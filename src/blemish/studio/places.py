@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.data.folder import folders_in, pictures_in
+from blemish.data.listing import folders_in, pictures_in
 from blemish.errors import DataError
 from blemish.files import check_path
 

@@ -24,7 +24,7 @@ from blemish.studio.views import changed_crop
 from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, drawn_on, request_on, together
+from blemish.synthesis.request import Request, drawn_on, request_under, together
 from blemish.synthesis.several import Laid
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.windows.paint import NETWORK as WINDOWS
@@ -112,15 +112,13 @@ class DraftPlacer:
         types = self.synthesizer(draft.bundle, draft.method).types
         files = masks or [UNSAVED] * len(draft.defects)
         requests = [
-            request_on(
-                opened.original,
+            request_under(
+                opened.part,
+                file,
                 one.mask.mask(*opened.size),
                 one.type,
                 types,
                 strength=draft.strength,
-                normal=opened.path,
-                mask=file,
-                part=opened.part,
             )
             for one, file in zip(draft.defects, files, strict=True)
         ]

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from blemish.checkpoint import Bundle, embedded_bundles, find_bundle
-from blemish.data.folder import DefectFolder, folders_in
+from blemish.data.folder import DefectFolder
+from blemish.data.listing import folders_in
 from blemish.errors import DataError
 from blemish.studio.collection import Collection
 from blemish.studio.drafts import Session

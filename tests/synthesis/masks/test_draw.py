@@ -10,9 +10,10 @@ import pytest
 from tiny import write_defects
 
 from blemish.data.masks import components
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OptionError, UserError
 from blemish.names import MaskKind, OffPart
-from blemish.pictures import read_mask, write_picture
+from blemish.pictures import write_picture
 from blemish.synthesis.composite import reach_px
 from blemish.synthesis.masks.draw import (
     choose_real,
@@ -272,7 +273,7 @@ def test_a_line_is_clipped_to(kind: MaskKind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_part_there_is_no_mask(kind: MaskKind) -> None:
-    with pytest.raises(DataError, match="no part"):
+    with pytest.raises(OptionError, match="a part of 0 pixels"):
         draw(MaskOptions(mask_kind=kind), np.zeros((64, 64), bool), 0)
 
 

@@ -11,14 +11,21 @@ from tiny import part, spot, write_bundle
 
 import blemish
 from blemish.api.bundle import OpenBundle
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OptionError
-from blemish.pictures import read_mask, write_picture
+from blemish.originals import Original
+from blemish.pictures import write_picture
 from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.masks.pose import PosedPart, carrying
 from blemish.synthesis.options import MaskOptions, SynthesisOptions
-from blemish.synthesis.request import Part, drawn_on
+from blemish.synthesis.part import GoodPart
+from blemish.synthesis.request import drawn_on
 
 H, W = 160, 160
+
+
+def _part(picture: np.ndarray) -> GoodPart:
+    return GoodPart(Path("wing.png"), Original(levels=picture))
 
 
 def wing(turn: float = 0, middle: tuple[float, float] = (80, 80), scale: float = 1) -> np.ndarray:
@@ -39,7 +46,7 @@ def east() -> np.ndarray:
 
 
 def drawn(picture: np.ndarray, seed: int, **options: Any) -> np.ndarray:
-    return drawn_on(Part(picture), SynthesisOptions(**options), "crack", seed)
+    return drawn_on(_part(picture), SynthesisOptions(**options), "crack", seed)
 
 
 @pytest.fixture
@@ -55,7 +62,7 @@ def test_a_drawn_mask_lies_in_its_region(kind: Any, region: Any, place: Path) ->
     given = place / region if region == "map.png" else region
     options = {"mask_kind": kind, "region": given, "area": 0.01}
     masks = [drawn(wing(), seed, **options) for seed in range(4)]
-    whole = Part(wing()).mask
+    whole = _part(wing()).mask
     depth = cv2.distanceTransform(np.pad(whole, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     box = np.zeros_like(whole)
     box[40:120, 80:128] = True
@@ -86,7 +93,7 @@ def test_a_map_turns_with_the_part(
 
 def test_carrying_is_the_move_between_two_photographs() -> None:
     first, second = wing(), wing(40, (84, 77), 1.05)
-    posed = [PosedPart(picture, Part(picture).mask) for picture in (first, second)]
+    posed = [PosedPart(picture, _part(picture).mask) for picture in (first, second)]
     matrix = carrying(*posed)
     true = cv2.getRotationMatrix2D((80, 80), -40, 1.05)
     true[:, 2] += (4, -3)

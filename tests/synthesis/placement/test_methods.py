@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import write_scene
+from tiny import request_of, write_scene
 
 from blemish.errors import BundleError, OptionError
 from blemish.names import PLACEMENT_METHODS, MethodTraits
@@ -17,7 +17,7 @@ from blemish.synthesis.export.export import export
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.placement.task import PlacedDefect, PlacementMethod
-from blemish.synthesis.request import Request, read_request
+from blemish.synthesis.request import Request
 from blemish.synthesis.synthesize import Synthesizer, synthesize
 
 
@@ -61,7 +61,7 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
     assert isinstance(Flat(), PlacementMethod)
     assert not options.needs_bundle
     worker = Synthesizer(None, options)
-    request = read_request(*write_scene(tmp_path), "dent", worker.types)
+    request = request_of(*write_scene(tmp_path), "dent", worker.types)
     (row,) = synthesize(worker, [request], Dataset(tmp_path / "made"), count=1, seed=3)
     assert (row["bundle"], row["outcome"]) == (None, "kept")
     assert {*row["files"]} == {"image", "mask", "twin", "requested"}

@@ -6,8 +6,9 @@ import pytest
 
 from blemish.data.colour import lab
 from blemish.data.folder import DefectFolder
+from blemish.data.pairs import read_mask
 from blemish.data.shadow import unshadowed_silhouette
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.composite import Carried, within_reach
 from blemish.synthesis.real.cutouts import Cutout, cut_out, cutouts_in
 from blemish.synthesis.real.paste import paste

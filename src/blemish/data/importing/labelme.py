@@ -22,7 +22,6 @@ from blemish.decode import decode
 from blemish.documents import read_json
 from blemish.errors import DataError
 from blemish.files import check_name
-from blemish.levels import colours_of
 
 TOOL = "LabelMe"
 _POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "mask": 2}
@@ -129,8 +128,8 @@ def _area(shape: Mapping[str, Any], kind: str, line_width: int, scratch: Path) -
 def _stamp(text: str, at: Points, scratch: Path) -> Area:
     """A mask in a picture of its own, whose upper left pixel the first point names."""
     try:
-        levels = decode(_unpacked(scratch, _from_base64(text), ".mask")).levels
+        colours = decode(_unpacked(scratch, _from_base64(text), ".mask")).colours
     except DataError:
         raise ValueError("its mask is not an image") from None
     left, top = (int(n) for n in np.rint(at[0]))
-    return runs_of(colours_of(levels).max(axis=2) > 0, left, top)
+    return runs_of(colours.max(axis=2) > 0, left, top)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from blemish.decode import SUFFIXES
+from blemish.data.listing import SUFFIXES
 from blemish.errors import DataError
 from blemish.files import check_name
 

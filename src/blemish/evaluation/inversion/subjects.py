@@ -17,14 +17,8 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
-from blemish.data.folder import (
-    GOOD,
-    DefectFolder,
-    Photograph,
-    as_sample,
-    load_pictures,
-    pictures_in,
-)
+from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load_pictures
+from blemish.data.listing import pictures_in
 from blemish.data.stitch import read_defects
 from blemish.models.generator import Generator
 from blemish.models.load import trained_symmetries

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.data.colour import NOTICEABLE, lab
+from blemish.data.pairs import read_mask
 from blemish.evaluation.figures import middle
 from blemish.evaluation.synthesis.items import LabelledDefect
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

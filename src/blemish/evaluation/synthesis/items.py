@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.data.folder import DefectFolder
+from blemish.data.pairs import read_mask_for
 from blemish.errors import DataError
 from blemish.manifest import MANIFEST, Row, read_rows
-from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture
 from blemish.stores.reading import stored_file
 

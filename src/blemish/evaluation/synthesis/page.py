@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from blemish.data.pairs import read_mask
 from blemish.evaluation.report import Page
 from blemish.evaluation.synthesis.evaluate import Subject
 from blemish.evaluation.synthesis.realism import METRICS
-from blemish.pictures import fit_square, grid, read_mask, read_picture, write_picture
+from blemish.pictures import fit_square, grid, read_picture, write_picture
 
 Report = dict[str, Any]
 SHOWN = 12

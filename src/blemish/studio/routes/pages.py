@@ -8,7 +8,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from blemish.data.folder import folders_in
+from blemish.data.listing import folders_in
 from blemish.studio.answers import json_answer, studio_of
 from blemish.studio.security import cookie_name
 from blemish.version import __version__

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from blemish.data.pairs import read_mask_for
 from blemish.errors import DataError
 from blemish.files import ensure_writable
 from blemish.originals import Original
-from blemish.pairs import read_mask_for
 from blemish.studio.answers import (
     json_answer,
     picture,

@@ -24,7 +24,8 @@ from blemish.synthesis.dataset import Dataset, SyntheticItem
 from blemish.synthesis.demo import draw_part, write_part
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.request import Request, draw_together, read_together
+from blemish.synthesis.part import GoodPart
+from blemish.synthesis.request import Request, draw_request, read_requests
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.types import Codes
 
@@ -96,21 +97,15 @@ class Workplace:
         return self._bench(task).names.get(key, lambda: _twin_name(item, task))
 
     def _order(self, task: Task, synthesizer: Synthesizer) -> Request:
-        normal, types = self._photograph(task, synthesizer), synthesizer.types
+        part, options = GoodPart.read(self._photograph(task, synthesizer)), task.options
+        known = {"types": synthesizer.types, "strength": task.strength}
         if task.masks:
-            masks, off_part = [task.here / mask for mask in task.masks], task.options.off_part
-            known = {"strength": task.strength, "regions": task.options}
-            return read_together(normal, masks, task.kinds, types, off_part, **known)
-        return draw_together(
-            normal,
-            task.options,
-            task.kinds,
-            types,
-            seed=task.mask_seed,
-            folder=self.root / "drawn",
-            strength=task.strength,
-            learned=synthesizer.networks.masks if task.options.mask_kind == "learned" else None,
-        )
+            masks = [task.here / mask for mask in task.masks]
+            (request,) = read_requests(part, masks, task.kinds, options=options, **known)
+            return request
+        learned = synthesizer.networks.masks if options.mask_kind == "learned" else None
+        place = {"seed": task.mask_seed, "folder": self.root / "drawn", "learned": learned}
+        return draw_request(part, options, task.kinds, **place, **known)
 
     def _photograph(self, task: Task, synthesizer: Synthesizer) -> Path:
         """The photograph's file; the first process that needs a generated part writes it."""

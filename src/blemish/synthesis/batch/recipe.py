@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.checkpoint import Bundle, find_bundle
-from blemish.data.folder import picture_names
+from blemish.data.listing import picture_names
 from blemish.data.names import normal
 from blemish.decode import BYTE_LIMIT
 from blemish.errors import DataError, OptionError

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from blemish.data.pairs import read_mask
 from blemish.decode import decode
-from blemish.pictures import png, read_mask
+from blemish.pictures import png
 from blemish.synthesis.export.items import Content, ExportItem, Items, Split
 from blemish.synthesis.request import COMBINED
 

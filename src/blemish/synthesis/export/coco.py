@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool
 from pycocotools import mask as runs
 
-from blemish.pictures import read_mask
+from blemish.data.pairs import read_mask
 from blemish.synthesis.export.items import Content, ExportItem, Items, Split
 from blemish.synthesis.export.outlines import connected_pieces
 

@@ -14,12 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from blemish.data.pairs import read_mask
 from blemish.decode import header
 from blemish.errors import DataError, OptionError
 from blemish.files import check_name
 from blemish.manifest import MANIFEST, NOTHING_CHANGED, Row, read_rows
 from blemish.originals import read_original
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.stores.reading import stored_file
 
 Split = Literal["train", "val"]

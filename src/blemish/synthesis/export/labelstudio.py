@@ -21,7 +21,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from jaxtyping import Int
 
-from blemish.pictures import read_mask
+from blemish.data.pairs import read_mask
 from blemish.synthesis.export.items import Content, ExportItem, Items, Split
 from blemish.synthesis.export.outlines import connected_pieces, polygon
 

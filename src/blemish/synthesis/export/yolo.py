@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from blemish.pictures import read_mask
+from blemish.data.pairs import read_mask
 from blemish.synthesis.export.items import Content, ExportItem, Items
 from blemish.synthesis.export.outlines import connected_pieces, polygon
 

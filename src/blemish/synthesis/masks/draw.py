@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components
-from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import DataError, OptionError
 from blemish.names import MaskKind, OffPart
 from blemish.synthesis.composite import within_reach
@@ -63,7 +62,6 @@ def draw_mask(
         anchors: Points of which one is the centre of the shape, in pixels.
 
     Raises:
-        DataError: The image shows no part.
         OptionError: The part or the region has no room for such a mask, or there is no real mask.
     """
     assert plan.mask_kind is not None, "nothing is drawn"
@@ -92,7 +90,6 @@ def _laid_again(
     region: Bool[np.ndarray, "h w"] | None,
 ) -> Bool[np.ndarray, "h w"]:
     """First of several tries with enough of the mask on the part, and in the region."""
-    _refuse_partless(part)
     mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
     for _ in range(TRIES):
@@ -105,7 +102,7 @@ def _laid_again(
 
 def learned_mask(
     model: MaskModel,
-    picture: UInt8[np.ndarray, "h w 3"],
+    part: Bool[np.ndarray, "h w"],
     kind: str,
     seed: int,
     off_part: OffPart | None = None,
@@ -113,12 +110,11 @@ def learned_mask(
 ) -> Bool[np.ndarray, "h w"]:
     """Draw a mask by a mask generator, in its own size and place.
 
-    It may lie beyond the part by the margin of real masks unless `off_part` says otherwise. The
-    part is looked for without its shadow, as in training.
+    It may lie beyond the part by the margin of real masks unless `off_part` says otherwise.
 
     Args:
         model: Mask generator.
-        picture: Photograph of the good part.
+        part: Silhouette of the part without its shadow, as in training.
         kind: Type of the defect.
         seed: Random seed.
         off_part: Cut off what is beside the part, or refuse a mask that leaves it; see
@@ -128,10 +124,10 @@ def learned_mask(
 
     Raises:
         BundleError: The generator has not learnt the type.
-        DataError: The photograph shows no part on which a mask is found.
+        DataError: No mask is found on the part.
         OptionError: No mask lies in the region.
     """
-    part, rng = unshadowed_silhouette(picture), torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     mask = model.draw(part, kind, rng)
     if region is not None:
         mask = _in_region(model, part, kind, rng, region, mask)
@@ -278,7 +274,6 @@ def _target(
     rng: np.random.Generator,
 ) -> float:
     """Area in pixels, if there is room for it."""
-    _refuse_partless(part)
     target = float(rng.uniform(*plan.areas) * part.sum())
     if target < LEAST_PIXELS:
         raise _no_place(plan, f"a part of {part.sum()} pixels, which gives {target:.1f}")
@@ -287,15 +282,6 @@ def _target(
             plan, f"{room.sum()} pixels of the part in the box or region, which is too few"
         )
     return target
-
-
-def _refuse_partless(part: Bool[np.ndarray, "h w"]) -> None:
-    if not part.any():
-        raise DataError(
-            got="a photograph in which no part was found",
-            expected="a part that stands out from its background",
-            todo="Photograph it on a plain background.",
-        )
 
 
 def _no_place(plan: MaskOptions, where: str) -> OptionError:

@@ -37,17 +37,7 @@ class PartMap:
 
     @classmethod
     def of(cls, part: Region, side: int) -> "PartMap":
-        """The map of a part.
-
-        Raises:
-            DataError: There is no part.
-        """
-        if not part.any():
-            raise DataError(
-                got="a photograph in which no part was found",
-                expected="a part that stands out from its background",
-                todo="Photograph it on a plain background.",
-            )
+        """The map of a part, from its silhouette."""
         frame = frame_of(part)
         depth = torch.from_numpy(signed_distance(frame.cut(part, side)))
         return cls(frame, part.shape, depth[None, None])
@@ -103,7 +93,7 @@ class MaskModel:
 
         Raises:
             BundleError: The generator has not learnt the type.
-            DataError: There is no part, or no code of several marks anything on it.
+            DataError: No code of several marks anything on the part.
         """
         index, shown = self.index(kind), PartMap.of(part, self.generator.config.side)
         for _ in range(TRIES):

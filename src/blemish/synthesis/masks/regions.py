@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from blemish.data.masks import silhouette
+from blemish.data.pairs import read_mask
 from blemish.errors import DataError
 from blemish.names import OffPart
-from blemish.pictures import read_mask, read_picture
+from blemish.pictures import read_picture
 from blemish.synthesis.composite import within_reach
 from blemish.synthesis.masks.place import inside_box, ruled
 from blemish.synthesis.masks.pose import PosedPart, carrying
@@ -65,7 +66,7 @@ def anchors_on(
     points = [(x * w, y * h) for x, y in options.anchor]
     if options.region_of is None:
         return points
-    matrix = carrying(_part_of(options.region_of), _posed(picture, part))
+    matrix = carrying(_part_of(options.region_of), PosedPart(picture, part))
     moved = [matrix @ (x - 0.5, y - 0.5, 1) + 0.5 for x, y in points]
     return [(float(x), float(y)) for x, y in moved]
 
@@ -92,7 +93,7 @@ def _marked(options: RegionOptions, picture: UInt8[np.ndarray, "h w 3"], part: R
     if options.region_of is None:
         return _on(options, part)
     source = _part_of(options.region_of)
-    matrix = carrying(source, _posed(picture, part))
+    matrix = carrying(source, PosedPart(picture, part))
     levels = _on(options, source.part).astype(np.float32)
     return cv2.warpAffine(levels, matrix, part.shape[::-1]) > 0.5
 
@@ -124,19 +125,7 @@ def _part_of(photograph: Path) -> PosedPart:
 @lru_cache(KNOWN)
 def _read(photograph: Path, _changed: int, _size: int) -> PosedPart:
     picture = read_picture(photograph)
-    return _posed(picture, silhouette(picture), str(photograph))
-
-
-def _posed(
-    picture: UInt8[np.ndarray, "h w 3"], part: Region, name: str = "a photograph"
-) -> PosedPart:
-    if not part.any():
-        raise DataError(
-            got=f"{name} in which no part was found",
-            expected="a part that stands out from its background",
-            todo="Photograph it on a plain background.",
-        )
-    return PosedPart(picture, part)
+    return PosedPart(picture, silhouette(picture))
 
 
 def _named(options: RegionOptions) -> str:

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.data.pairs import read_mask_for
 from blemish.errors import BundleError
 from blemish.inversion.search import Step
-from blemish.pairs import read_mask_for
 from blemish.pictures import read_picture
 from blemish.synthesis.composite import LUMINANCE, Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions

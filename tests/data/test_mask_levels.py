@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blemish.data.mask_levels import kinds_in, marks_of
+from blemish.data.pairs import read_mask
 from blemish.decode import decode
 from blemish.errors import DataError, OptionError
-from blemish.mask_levels import kinds_in, marks_of
-from blemish.pictures import read_mask
 from blemish.reading import Reading, read_as
 
 SIDE = 48
@@ -124,7 +124,7 @@ def test_pillow_gives_levels_of_2_bits_as_the_test_expects(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", TWO_LEVELS)
 def test_only_what_could_be_meant_otherwise_has_a_note(tmp_path: Path, name: str) -> None:
     TWO_LEVELS[name](tmp_path / "mask.png")
-    notes = marks_of(tmp_path / "mask.png", decode(tmp_path / "mask.png")).notes
+    notes = marks_of(decode(tmp_path / "mask.png")).notes
     words = ("don't care", "alpha", "darker")
     assert bool(notes) == any(word in name for word in words)
     assert all(any(word in note for word in words) for note in notes)
@@ -173,14 +173,14 @@ def test_classes_have_the_type_that_is_given(tmp_path: Path) -> None:
     path, (left, right) = tmp_path / "mask.png", halves()
     classes(path, 100, 200)
     with read_as(Reading(classes="100=crack, 200=colour")):
-        assert np.array_equal(marks_of(path, decode(path), "crack").mask, left)
-        assert np.array_equal(marks_of(path, decode(path), "colour").mask, right)
+        assert np.array_equal(marks_of(decode(path), "crack").mask, left)
+        assert np.array_equal(marks_of(decode(path), "colour").mask, right)
         assert np.array_equal(read_mask(path), truth())
-        assert kinds_in(path, decode(path)) == ("colour", "crack")
+        assert kinds_in(decode(path)) == ("colour", "crack")
     with read_as(Reading(classes="100=crack,200=good")):
         assert np.array_equal(read_mask(path), left)
-        assert kinds_in(path, decode(path)) == ("crack",)
-    assert not kinds_in(path, decode(path))
+        assert kinds_in(decode(path)) == ("crack",)
+    assert not kinds_in(decode(path))
 
 
 def test_a_class_without_a_type_is_refused(tmp_path: Path) -> None:

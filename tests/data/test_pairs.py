@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blemish.data.pairs import files_of, read_mask_for
 from blemish.decode import PictureHeader
 from blemish.errors import DataError
 from blemish.levels import as_stored
-from blemish.pairs import files_of, read_mask_for
 
 OBLONG, SQUARE = (12, 18), (16, 16)
 

@@ -10,15 +10,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt
 
-from blemish.decode import Decoded
-from blemish.errors import DataError
-from blemish.levels import alpha_of, colours_of, counts_of
+from blemish.decode import Decoded, UnfitPictureError
 from blemish.reading import current
 
 SMALL = 32  # class numbers beside which 255 is no class
@@ -43,42 +40,47 @@ class Marks:
     notes: tuple[str, ...] = ()
 
 
-def marks_of(path: Path, decoded: Decoded, kind: str | None = None) -> Marks:
+def marks_of(decoded: Decoded, kind: str | None = None) -> Marks:
     """The mask in a file.
 
     Args:
-        path: The file, for messages.
         decoded: The file.
         kind: Defect type whose classes are marked; None marks those of all types.
 
     Raises:
-        DataError: It has more levels than two, and nothing says what they mean.
+        UnfitPictureError: It has more levels than two, and nothing says what they mean.
     """
-    values, source = _values(path, decoded)
-    levels, kinds = [*counts_of(values)], current().kinds
+    values, source = _values(decoded)
+    levels, kinds = _levels_in(values), current().kinds
     unsure = _careless(levels, kinds)
     notes = () if unsure is None else (f"level {unsure} means 'don't care': background",)
     binary = {*levels} <= {0, 255} - {*kinds}
     if kinds and not binary and (kind is None or kind in kinds.values()):
-        mask = _of_classes(path, values, levels, unsure, kind, kinds)
+        mask = _of_classes(values, levels, unsure, kind, kinds)
         return Marks(mask=mask, notes=(*source, *notes))
     classes = [level for level in levels if level != unsure]
     if len(classes) <= 2:
         return Marks(mask=values == max(classes[-1], 1), notes=(*source, *notes))
     if unsure is not None or not _is_soft(values, levels, decoded):
-        raise _several(path, classes)
+        raise _several(classes)
     return Marks(mask=values > (levels[0] + levels[-1]) // 2, notes=source)
 
 
-def kinds_in(path: Path, decoded: Decoded) -> tuple[str, ...]:
+def kinds_in(decoded: Decoded) -> tuple[str, ...]:
     """The types of the classes that occur in a mask, sorted; none without `Reading.classes`."""
-    levels, kinds = counts_of(_values(path, decoded)[0]), current().kinds
+    values, _ = _values(decoded)
+    levels, kinds = _levels_in(values), current().kinds
     return tuple(sorted({kinds[level] for level in levels if level in kinds} - {BACKGROUND}))
 
 
-def _values(path: Path, decoded: Decoded) -> tuple[Values, tuple[str, ...]]:
+def _levels_in(values: Values) -> list[int]:
+    """Levels that occur, lowest first."""
+    return np.flatnonzero(np.bincount(values.ravel())).tolist()
+
+
+def _values(decoded: Decoded) -> tuple[Values, tuple[str, ...]]:
     """One number a pixel, as the file has it, and a note if that is not the obvious one."""
-    colours, alpha = colours_of(decoded.levels), alpha_of(decoded.levels)
+    colours, alpha = decoded.colours, decoded.alpha
     if decoded.indices is not None:
         return decoded.indices, _notes_of_palette(decoded.indices, colours)
     constant = (colours == colours[:1, :1]).all()
@@ -86,7 +88,7 @@ def _values(path: Path, decoded: Decoded) -> tuple[Values, tuple[str, ...]]:
         return np.ascontiguousarray(alpha), ("read from its alpha channel",)
     brightest = colours.max(axis=2)
     if colours.shape[2] == 3 and (colours != colours[:, :, :1]).any():
-        _refuse_colours(path, colours, brightest)
+        _refuse_colours(colours, brightest)
     return brightest // decoded.step, ()
 
 
@@ -109,7 +111,6 @@ def _careless(levels: list[int], kinds: Mapping[int, str]) -> int | None:
 
 
 def _of_classes(
-    path: Path,
     values: Values,
     levels: list[int],
     unsure: int | None,
@@ -118,7 +119,7 @@ def _of_classes(
 ) -> Bool[np.ndarray, "h w"]:
     unknown = {*levels} - {*kinds, 0, unsure}
     if unknown:
-        raise _unmapped(path, sorted(unknown))
+        raise _unmapped(sorted(unknown))
     wanted = {kind} if kind is not None else {*kinds.values()} - {BACKGROUND}
     return np.isin(values, [level for level in levels if kinds.get(level) in wanted])
 
@@ -155,14 +156,14 @@ def _near(mask: Bool[np.ndarray, "h w"], few: bool) -> Bool[np.ndarray, "h w"]:
     return cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
-def _refuse_colours(path: Path, colours: UInt[np.ndarray, "h w 3"], brightest: Values) -> None:
+def _refuse_colours(colours: UInt[np.ndarray, "h w 3"], brightest: Values) -> None:
     """Two bright colours, such as red and green, or red on white, are two classes."""
     bright = brightest > int(brightest.max()) // 2
     hues = (colours > (brightest // 2)[:, :, None]) @ np.array([4, 2, 1])
     counts = np.bincount(hues[bright], minlength=8)
     if (counts > counts.sum() // 100).sum() > 1:
         names = [_colour(colours[bright & (hues == hue)]) for hue in np.argsort(-counts)[:3]]
-        raise _several(path, [name for name in names if name])
+        raise _several([name for name in names if name])
 
 
 def _colour(pixels: UInt[np.ndarray, "n 3"]) -> str:
@@ -172,23 +173,23 @@ def _colour(pixels: UInt[np.ndarray, "n 3"]) -> str:
     return "#" + "".join(f"{level:02x}" for level in shown)
 
 
-def _several(path: Path, levels: Iterable[int | str]) -> DataError:
+def _several(levels: Iterable[int | str]) -> UnfitPictureError:
     if all(isinstance(level, int) for level in levels):
         todo = "Say with --classes which level is which type, as in --classes 1=crack,2=colour."
     else:
         todo = "Save one colour for the defect on black, or a picture of class numbers."
-    return DataError(
-        got=f"{path}, a mask of several levels: {_listed([*levels])}",
-        expected="two levels, of which the brighter marks the defect",
-        todo=todo,
+    return UnfitPictureError(
+        f", a mask of several levels: {_listed([*levels])}",
+        "two levels, of which the brighter marks the defect",
+        todo,
     )
 
 
-def _unmapped(path: Path, levels: list[int]) -> DataError:
-    return DataError(
-        got=f"{path}, a mask with levels that --classes leaves out: {_listed(levels)}",
-        expected="a type for each level but 0",
-        todo=f"Add them to --classes, with the type '{BACKGROUND}' for those that are no defect.",
+def _unmapped(levels: list[int]) -> UnfitPictureError:
+    return UnfitPictureError(
+        f", a mask with levels that --classes leaves out: {_listed(levels)}",
+        "a type for each level but 0",
+        f"Add them to --classes, with the type '{BACKGROUND}' for those that are no defect.",
     )
 
 

@@ -11,10 +11,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from blemish.decode import SUFFIXES, PictureHeader, decode, header
+from blemish.data.listing import pictures_in
+from blemish.data.mask_levels import Marks, kinds_in, marks_of
+from blemish.decode import PictureHeader, decode, header, in_file
 from blemish.errors import DataError
 from blemish.levels import upright
-from blemish.mask_levels import Marks, kinds_in, marks_of
+
+
+def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
+    """Read a mask for itself, upright as its own EXIF orientation.
+
+    Raises:
+        DataError: As in `decode.decode`; or it has more levels than two.
+    """
+    with in_file(path):
+        return marks_of(decode(path)).mask
 
 
 def read_mask_for(
@@ -44,20 +55,23 @@ def read_marks_for(photograph: Path | PictureHeader, mask: Path, kind: str | Non
 
 def read_kinds(mask: Path) -> tuple[str, ...]:
     """The types of the classes that occur in a mask; see `mask_levels.kinds_in`."""
-    return tuple(sorted({kind for file in files_of(mask) for kind in kinds_in(file, decode(file))}))
+    found: set[str] = set()
+    for file in files_of(mask):
+        with in_file(file):
+            decoded = decode(file)
+            found.update(kinds_in(decoded))
+    return tuple(sorted(found))
 
 
 def files_of(mask: Path) -> list[Path]:
     """The files of a mask: itself, or the pictures in a folder by name."""
-    if not mask.is_dir():
-        return [mask]
-    inside = [path for path in sorted(mask.iterdir()) if path.suffix.lower() in SUFFIXES]
-    return [path for path in inside if path.name[0] != "." and path.is_file()] or [mask]
+    return pictures_in(mask) or [mask]
 
 
 def _read_one(photograph: PictureHeader, path: Path, kind: str | None) -> Marks:
     found = decode(path)
-    marks = marks_of(path, found, kind)
+    with in_file(path):
+        marks = marks_of(found, kind)
     mask = _lying(photograph, path, marks.mask, found.orientation)
     _refuse_size(photograph, path, mask)
     return Marks(mask=mask, notes=marks.notes)
