@@ -12,7 +12,8 @@ import httpx
 from commands import ONE_THREAD
 from studio_page import Opening, Page
 
-from blemish.studio.jobs import BackgroundJob, Jobs
+from blemish.studio.job import BackgroundJob
+from blemish.studio.jobs import Jobs
 
 PATIENCE = 180
 
@@ -76,7 +77,7 @@ def test_a_job_that_ended_while_no_server_was_there_has_its_state(tmp_path: Path
     known = Jobs(tmp_path)
     (tmp_path / "jobs").mkdir()
     for id, code in (("train-1", "0"), ("train-2", "2"), ("train-3", None)):
-        known._store(BackgroundJob(id=id, kind="train", title=id, arguments=()))
+        known.records.store(BackgroundJob(id=id, kind="train", title=id, arguments=()))
         if code is not None:
             (tmp_path / "jobs" / f"{id}.code").write_text(code)
     found = {id: job.state for id, job in Jobs(tmp_path).known.items()}

@@ -42,6 +42,16 @@ class ChildFiles:
         """File of the process's number."""
         return self.folder / f"{self.id}.pid"
 
+    @property
+    def log(self) -> Path:
+        """File of what the process prints on stderr."""
+        return self.folder / f"{self.id}.log"
+
+    @property
+    def output(self) -> Path:
+        """File of what the process prints on stdout."""
+        return self.folder / f"{self.id}.out"
+
     def command(self) -> list[str]:
         """Command that runs a `blemish` command, whose arguments follow."""
         return [sys.executable, "-m", "blemish.studio.child", str(self.folder), self.id]

@@ -6,60 +6,20 @@ the next one, which shows and stops it as its own (`child`).
 """
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
 
-from blemish.documents import dataclass_from, read_json
 from blemish.errors import DataError, OptionError
-from blemish.files import ensure_writable, write_atomically
-from blemish.studio.child import ChildFiles
-from blemish.tracking import read_statistics
+from blemish.files import ensure_writable
+from blemish.studio.job import RESUMABLE, BackgroundJob, JobRecords, Kind, State
 
-Kind = Literal["run", "export", "report", "check", "train"]
-State = Literal["running", "finished", "failed", "stopped"]
-RESUMABLE = ("run", "train")
 STOPPED = (None, 130, 143, -2, -15, -9)  # exit codes of what was stopped or killed
 PATIENCE = 30  # seconds between SIGTERM and SIGKILL when the studio ends
-LOG_BYTES = 8000
-LAST = 400  # characters of a log that tell why a job failed
 MOST_JOBS = 500
-POINTS = 200  # of a curve
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackgroundJob:
-    """A command.
-
-    Attributes:
-        id: Its name.
-        kind: What it does.
-        title: Name for the page.
-        arguments: Arguments of `blemish`.
-        folder: Folder that it writes to, relative to the studio's; empty if there is none.
-        total: Amount of work: items of a run, minutes of a training; 0 if unknown.
-        state: What became of it.
-        code: Exit code, once it has ended.
-        began: Time of its last start, in seconds since 1970.
-        seconds: Time that it took up to its last end.
-    """
-
-    id: str
-    kind: Kind
-    title: str
-    arguments: tuple[str, ...]
-    folder: str = ""
-    total: float = 0
-    state: State = "running"
-    code: int | None = None
-    began: float = field(default_factory=time.time)
-    seconds: float = 0
 
 
 class Jobs:
@@ -70,11 +30,11 @@ class Jobs:
     """
 
     def __init__(self, out: Path) -> None:
-        self.out, self.folder = out, out / "jobs"
+        self.records = JobRecords(out)
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.starting = set[str]()
         self.watchers: dict[str, asyncio.Task[None]] = {}
-        self.known = {job.id: job for job in self._stored()}
+        self.known = {job.id: job for job in self.records.stored()}
         self.settle()
 
     async def start(
@@ -96,7 +56,7 @@ class Jobs:
             raise OptionError(
                 got=f"more than {MOST_JOBS} jobs",
                 expected="fewer",
-                todo=f"Remove old files from {self.folder}, and start the studio again.",
+                todo=f"Remove old files from {self.records.folder}, and start the studio again.",
             )
         ids = (f"{kind}-{k}" for k in count(1))
         id = next(one for one in ids if one not in self.known)
@@ -125,7 +85,7 @@ class Jobs:
         """Ask a job to stop; it leaves whole files, can be resumed, and may take some seconds."""
         job, process = self.find(id), self.processes.get(id)
         if process is None and job.state == "running":
-            self._files(id).stop()
+            self.records.files(id).stop()
         elif process is not None and process.returncode is None:
             process.terminate()
         return job
@@ -142,10 +102,10 @@ class Jobs:
     def settle(self) -> None:
         """Note which processes of an earlier server have ended meanwhile."""
         for job in [*self.known.values()]:
-            files = self._files(job.id)
+            files = self.records.files(job.id)
             ours = job.id in self.processes or job.id in self.starting
             if job.state == "running" and not ours and not files.is_alive():
-                self._store(_ended(job, files.code(), _time_of(files.code_file, job.began)))
+                self._note(_ended(job, files.code(), _time_of(files.code_file, job.began)))
 
     def find(self, id: str) -> BackgroundJob:
         """A job.
@@ -160,55 +120,12 @@ class Jobs:
             )
         return self.known[id]
 
-    def about(self, job: BackgroundJob) -> dict[str, Any]:
-        """State and progress of a job, as the page shows them."""
-        spent = job.seconds + (time.time() - job.began if job.state == "running" else 0)
-        done = self._done(job, spent)
-        known = {key: getattr(job, key) for key in ("id", "kind", "title", "state", "folder")}
-        return {
-            **known,
-            "command": ["blemish", *job.arguments],
-            "total": job.total,
-            "done": job.total if job.state == "finished" else min(done, job.total),
-            "seconds": round(spent),
-            "message": self.log(job)[-LAST:].strip() if job.state == "failed" else "",
-            "resumable": job.kind in RESUMABLE and job.state in ("stopped", "failed"),
-        }
-
-    def log(self, job: BackgroundJob) -> str:
-        """End of what a job has printed."""
-        file = self._log(job.id)
-        if not file.is_file():
-            return ""
-        with file.open("rb") as log:
-            log.seek(max(0, file.stat().st_size - LOG_BYTES))
-            return log.read().decode(errors="replace")
-
-    def output(self, job: BackgroundJob) -> str:
-        """All that a job has printed on stdout."""
-        file = self.folder / f"{job.id}.out"
-        return file.read_text(errors="replace") if file.is_file() else ""
-
-    def curves(self, job: BackgroundJob) -> dict[str, dict[str, list[float]]]:
-        """Statistics of a training by stage and name, thinned out; `kimg` is the axis."""
-        folder = self.out / job.folder / "training"
-        if job.kind != "train":
-            return {}
-        files = sorted(folder.glob("*/stats.jsonl"))
-        return {file.parent.name: _columns(read_statistics(file)) for file in files}
-
-    def sample(self, job: BackgroundJob) -> Path | None:
-        """Newest grid of samples of a training."""
-        found = [*(self.out / job.folder / "training").glob("*/*.png")] if job.folder else []
-        grids = [path for path in found if path.name != "curves.png"]
-        return max(grids, key=lambda path: path.stat().st_mtime, default=None)
-
     async def _launch(self, job: BackgroundJob) -> BackgroundJob:
         self._refuse_second(job)
-        ensure_writable(self.folder)
-        self._files(job.id).clear()
+        ensure_writable(self.records.folder)
+        self.records.files(job.id).clear()
         self.starting.add(job.id)
-        self._store(job)
+        self._note(job)
         try:
             process = self.processes[job.id] = await self._begun(job)
         finally:
@@ -217,9 +134,10 @@ class Jobs:
         return job
 
     async def _begun(self, job: BackgroundJob) -> asyncio.subprocess.Process:
-        with self._log(job.id).open("ab") as log, self._out(job.id).open("wb") as out:
+        files = self.records.files(job.id)
+        with files.log.open("ab") as log, files.output.open("wb") as out:
             return await asyncio.create_subprocess_exec(
-                *(*self._files(job.id).command(), *_left(job)),
+                *(*files.command(), *_left(job)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -228,7 +146,7 @@ class Jobs:
 
     async def _watch(self, job: BackgroundJob, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
-        self._store(_ended(job, code, time.time()))
+        self._note(_ended(job, code, time.time()))
         del self.processes[job.id]
 
     def _refuse_second(self, job: BackgroundJob) -> None:
@@ -241,38 +159,9 @@ class Jobs:
                 todo="Wait for it, or stop it.",
             )
 
-    def _done(self, job: BackgroundJob, spent: float) -> float:
-        if job.kind == "train":
-            return spent / 60
-        if job.kind != "run":
-            return 0
-        manifest = self.out / job.folder / "manifest.jsonl"
-        if not manifest.is_file():
-            return 0
-        with manifest.open("rb") as file:
-            return sum(1 for _ in file)
-
-    def _store(self, job: BackgroundJob) -> None:
+    def _note(self, job: BackgroundJob) -> None:
         self.known[job.id] = job
-        write_atomically(self.folder / f"{job.id}.json", json.dumps(asdict(job)).encode())
-
-    def _stored(self) -> list[BackgroundJob]:
-        found = []
-        for file in sorted(self.folder.glob("*.json")):
-            with suppress(ValueError, DataError):  # a damaged record is left where it is
-                found.append(
-                    dataclass_from(BackgroundJob, read_json(file, "a job of the studio"), file.name)
-                )
-        return found
-
-    def _files(self, id: str) -> ChildFiles:
-        return ChildFiles(self.folder, id)
-
-    def _log(self, id: str) -> Path:
-        return self.folder / f"{id}.log"
-
-    def _out(self, id: str) -> Path:
-        return self.folder / f"{id}.out"
+        self.records.store(job)
 
 
 def _ended(job: BackgroundJob, code: int | None, end: float) -> BackgroundJob:
@@ -298,10 +187,3 @@ def _left(job: BackgroundJob) -> list[str]:
 
 def _time_of(file: Path, usual: float) -> float:
     return file.stat().st_mtime if file.is_file() else usual
-
-
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    step = max(1, len(rows) // POINTS)
-    thin = rows[::step]
-    names = [name for name in (thin[-1] if thin else {}) if name != "step"]
-    return {name: [row.get(name) for row in thin] for name in names}  # type: ignore[misc]

@@ -1,5 +1,7 @@
-"""Training state beside the weights: averages, and the strength of augmentation."""
+"""Training state beside the weights: averages, frozen parameters, strength of augmentation."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import TypeVar
 
@@ -13,6 +15,18 @@ Module = TypeVar("Module", bound=nn.Module)
 def average_of(module: Module) -> Module:
     """Frozen copy that `follow` updates."""
     return deepcopy(module).eval().requires_grad_(False)
+
+
+@contextmanager
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Keep gradients off parameters that are otherwise learnt, as when they judge."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from blemish.models.critic import Critic
 from blemish.models.layers import gaussian_blur
 from blemish.models.logits import mean_logit, over_heads
 from blemish.models.losses import r1_penalty
-from blemish.training.adapt import AdaptiveAugmentation, follow_after
+from blemish.training.adapt import AdaptiveAugmentation, follow_after, frozen
 from blemish.training.loop import Parameters, Schedule, gather_values, optimiser_step
 
 
@@ -121,13 +121,9 @@ class CriticTrainer:
         self, fake: Float[Tensor, "n c h w"], rng: torch.Generator
     ) -> Float[Tensor, " n"]:
         """Generator loss; gradients flow to the generated images, not to the critic's weights."""
-        self.critic.requires_grad_(False)
         seen = self._augmented(fake, rng)
-        with self.fabric.autocast():
-            loss = self.rules.losses.of_generator(self.critic.judge(seen))
-        for parameter in self.parameters:
-            parameter.requires_grad_(True)
-        return loss
+        with frozen(self.parameters), self.fabric.autocast():
+            return self.rules.losses.of_generator(self.critic.judge(seen))
 
     def _augmented(
         self, stack: Float[Tensor, "n c h w"], rng: torch.Generator

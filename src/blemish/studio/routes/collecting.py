@@ -85,7 +85,7 @@ async def run(request: Request) -> Response:
     folder = f"runs/{name}"
     command = run_command(file, out / folder)
     job = await studio.jobs.start("run", name, command, folder=folder, total=wish.count)
-    return json_answer(studio.jobs.about(job))
+    return json_answer(studio.jobs.records.about(job))
 
 
 def _recipe(request: Request, wish: RecipeWish) -> str:

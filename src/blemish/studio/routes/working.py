@@ -36,25 +36,25 @@ async def jobs(request: Request) -> Response:
     found = studio_of(request).jobs
     found.settle()
     known = sorted(found.known.values(), key=lambda job: -job.began)
-    return json_answer([found.about(job) for job in known])
+    return json_answer([found.records.about(job) for job in known])
 
 
 async def job(request: Request) -> Response:
     """A job with its log and its curves."""
     found = studio_of(request).jobs
-    one = found.find(request.path_params["id"])
-    curves = await run_in_threadpool(found.curves, one)
-    sample = await run_in_threadpool(found.sample, one)
+    one, records = found.find(request.path_params["id"]), found.records
+    curves = await run_in_threadpool(records.curves, one)
+    sample = await run_in_threadpool(records.sample, one)
     shown = None if sample is None else f"{sample.parent.name}/{sample.stem}"
     return json_answer(
-        {**found.about(one), "log": found.log(one), "curves": curves, "sample": shown}
+        {**records.about(one), "log": records.log(one), "curves": curves, "sample": shown}
     )
 
 
 async def checked(request: Request) -> Response:
     """What a check of data has found; None while it runs."""
     found = studio_of(request).jobs
-    text = found.output(found.find(request.path_params["id"]))
+    text = found.records.output(found.find(request.path_params["id"]))
     try:
         return json_answer({"check": parse_json(text)})
     except ValueError:
@@ -64,7 +64,7 @@ async def checked(request: Request) -> Response:
 async def sample(request: Request) -> Response:
     """Newest grid of samples of a training."""
     found = studio_of(request).jobs
-    path = await run_in_threadpool(found.sample, found.find(request.path_params["id"]))
+    path = await run_in_threadpool(found.records.sample, found.find(request.path_params["id"]))
     if path is None:
         raise DataError(got="no samples yet", expected="a training that has some", todo="Wait.")
     return FileResponse(path, media_type="image/png")
@@ -73,13 +73,13 @@ async def sample(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Stop a job."""
     found = studio_of(request).jobs
-    return json_answer(found.about(found.stop(request.path_params["id"])))
+    return json_answer(found.records.about(found.stop(request.path_params["id"])))
 
 
 async def resume(request: Request) -> Response:
     """Carry on a job."""
     found = studio_of(request).jobs
-    return json_answer(found.about(await found.resume(request.path_params["id"])))
+    return json_answer(found.records.about(await found.resume(request.path_params["id"])))
 
 
 async def export(request: Request) -> Response:
@@ -91,7 +91,7 @@ async def export(request: Request) -> Response:
     folder = f"exports/{name}"
     command = export_command(source, studio.places.out / folder, wish)
     started = await studio.jobs.start("export", name, command, folder=folder)
-    return json_answer(studio.jobs.about(started))
+    return json_answer(studio.jobs.records.about(started))
 
 
 async def report(request: Request) -> Response:
@@ -107,9 +107,8 @@ async def report(request: Request) -> Response:
     name = free_name(studio.places.out / "reports", set_stem(wish.set))
     folder = f"reports/{name}"
     command = report_command(studio.real, source, studio.places.out / folder)
-    return json_answer(
-        studio.jobs.about(await studio.jobs.start("report", name, command, folder=folder))
-    )
+    started = await studio.jobs.start("report", name, command, folder=folder)
+    return json_answer(studio.jobs.records.about(started))
 
 
 async def check(request: Request) -> Response:
@@ -117,7 +116,8 @@ async def check(request: Request) -> Response:
     studio, wish = studio_of(request), await read_wish(request, FolderWish)
     data = studio.places.of_data(wish.path)
     command = check_command(data)
-    return json_answer(studio.jobs.about(await studio.jobs.start("check", data.name, command)))
+    started = await studio.jobs.start("check", data.name, command)
+    return json_answer(studio.jobs.records.about(started))
 
 
 async def train(request: Request) -> Response:
@@ -126,7 +126,7 @@ async def train(request: Request) -> Response:
     data, folder = studio.places.of_data(wish.data), f"bundles/{wish.name}"
     start = partial(studio.jobs.start, "train", wish.name, folder=folder, total=wish.minutes)
     started = await start(train_command(data, studio.places.out / folder, wish))
-    return json_answer(studio.jobs.about(started))
+    return json_answer(studio.jobs.records.about(started))
 
 
 ROUTES = [

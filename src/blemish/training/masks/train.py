@@ -22,7 +22,7 @@ from blemish.models.losses import kl_to_normal, overlap_error, r1_penalty
 from blemish.models.mask_generator import MaskConfig, MaskGenerator
 from blemish.pictures import grid
 from blemish.synthesis.masks.learned import NETWORK
-from blemish.training.adapt import average_of, follow_after
+from blemish.training.adapt import average_of, follow_after, frozen
 from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.masks.batches import MaskBatch, MaskBatches, Pool
 from blemish.training.masks.critic import MaskCritic, MaskEncoder
@@ -169,13 +169,8 @@ class MaskStage:
         return {"critic": loss.item(), "sign_real": on_real.sign().mean().item()}
 
     def _judged(self, real: MaskBatch, made: Tensor) -> Tensor:
-        for parameter in self.judging:
-            parameter.requires_grad_(False)
-        with self.fabric.autocast():
-            loss = F.softplus(-self.critic(made, real.part, real.kind).float())
-        for parameter in self.judging:
-            parameter.requires_grad_(True)
-        return loss
+        with frozen(self.judging), self.fabric.autocast():
+            return F.softplus(-self.critic(made, real.part, real.kind).float())
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)

@@ -19,10 +19,15 @@ from torch import Tensor, nn
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
 from blemish.efficientnet import channels_last
-from blemish.models.logits import HINGE, over_heads
-from blemish.models.look_encoder import LookEncoder, look_of, mix_latents
+from blemish.models.look_encoder import LookEncoder, mix_latents
 from blemish.models.losses import kl_to_normal
-from blemish.models.window_generator import GOOD, WindowConfig, WindowGenerator, dilated
+from blemish.models.window_generator import (
+    GOOD,
+    WindowConfig,
+    WindowGenerator,
+    WindowInput,
+    dilated,
+)
 from blemish.pictures import grid, to_picture
 from blemish.recognition import learn_object
 from blemish.training.adapt import Module, average_of, follow_after
@@ -31,6 +36,7 @@ from blemish.training.stopping import Ending
 from blemish.training.warmstart import sample_latent
 from blemish.training.windows.batches import RealWindows, Tasks, WindowBatches
 from blemish.training.windows.critic import WindowCritic
+from blemish.training.windows.judging import WindowCriticTrainer
 from blemish.windows.sources import Sources, read_sources
 
 
@@ -66,6 +72,18 @@ class WindowTraining:
     kl_weight: float = 1e-2
     tint: float = 0.03
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each term of the generator's loss."""
+        return {
+            "generator": 1.0,
+            "coarse": self.coarse_weight,
+            "pixel": self.pixel_weight,
+            "look": self.look_weight,
+            "code": self.code_weight,
+            "kl": self.kl_weight,
+        }
+
     def adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
         """The optimiser of either side."""
         return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), eps=1e-8)
@@ -80,22 +98,24 @@ class WindowStage:
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             self.generator = _on(fabric, WindowGenerator(config))
-            self.critic = _on(fabric, WindowCritic(len(config.types)))
+            critic = _on(fabric, WindowCritic(len(config.types)))
             self.encoder = LookEncoder(config.z_dim).to(fabric.device)
         self.average, self.average_encoder = average_of(self.generator), average_of(self.encoder)
         self.config, self.training, self.fabric = config, training, fabric
         self.batches = WindowBatches(sources)
         self.learning = [*self.generator.parameters(), *self.encoder.parameters()]
-        self.judging = [p for p in self.critic.parameters() if p.requires_grad]
-        self.generator_adam = training.adam(self.learning, training.generator_rate)
-        self.critic_adam = training.adam(self.judging, training.critic_rate)
+        self.adam = training.adam(self.learning, training.generator_rate)
+        judging = [p for p in critic.parameters() if p.requires_grad]
+        critic_adam = training.adam(judging, training.critic_rate)
+        self.judge = WindowCriticTrainer(critic, critic_adam, fabric, training.tint)
 
     def state(self) -> nn.ModuleDict:
-        names = ("generator", "average", "encoder", "average_encoder", "critic")
-        return nn.ModuleDict({name: getattr(self, name) for name in names})
+        names = ("generator", "average", "encoder", "average_encoder")
+        own = {name: getattr(self, name) for name in names}
+        return nn.ModuleDict({**own, "critic": self.judge.critic})
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"generator": self.generator_adam, "critic": self.critic_adam}
+        return {"generator": self.adam, "critic": self.judge.adam}
 
     def data(self) -> list[Tensor]:
         return self.batches.sources_as_tensors()
@@ -141,35 +161,27 @@ class WindowStage:
         self, real: RealWindows, tasks: Tasks, rng: torch.Generator, warm: bool
     ) -> dict[str, float]:
         """One step of the critic, one of the generator."""
-        seen, plain_real, mixed_real = self._seen(real.window.image, rng, grad=False)
-        look_real = look_of(seen, plain_real, real.window.mask)
+        seen_real = self.judge.tinted(real.window.image, rng, grad=False)
+        look_real = seen_real.look(real.window.mask)
         z, mean, log_variance = self._latents(look_real, real.kind, tasks, rng)
         with self.fabric.autocast():
             codes = self.generator.codes(z, real.kind)
             drawing = self.generator.draw(tasks.window, codes, rng)
-        seen, plain, mixed = self._seen(drawing.image.float(), rng, grad=True)
-        values = {} if warm else self._learn_critic(real, tasks, mixed_real, mixed)
-        terms = self._reconstruction(real, tasks, drawing.image.float())
-        terms |= self._looks(tasks, look_of(seen, plain, tasks.window.mask), look_real, z)
+        image, mask = drawing.image.float(), tasks.window.mask
+        seen, values = self.judge.tinted(image, rng, grad=True), {}
+        if not warm:
+            real_pair = seen_real.mixed, real.window.mask
+            values = self.judge.learn(*real_pair, seen.mixed, mask, real.kind)
+        terms = reconstruction(image[: tasks.own], real.window)
+        terms |= self._looks(tasks, seen.look(mask), look_real, z)
         terms["kl"] = kl_to_normal(mean, log_variance)
         if not warm:
-            terms["generator"] = self._judged(mixed, tasks, real.kind)
-        weights = self._weights()
+            terms["generator"] = self.judge.generator_loss(seen.mixed, mask, real.kind)
+        weights = self.training.weights
         terms = {k: v for k, v in terms.items() if len(v)}
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
-        optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
+        optimiser_step(self.fabric, loss, self.learning, self.adam)
         return values | {k: v.mean().item() for k, v in terms.items()}
-
-    def _weights(self) -> dict[str, float]:
-        t = self.training
-        return {
-            "generator": 1.0,
-            "coarse": t.coarse_weight,
-            "pixel": t.pixel_weight,
-            "look": t.look_weight,
-            "code": t.code_weight,
-            "kl": t.kl_weight,
-        }
 
     def _latents(
         self,
@@ -188,40 +200,6 @@ class WindowStage:
         z = torch.cat([known[:copied], mixed[copied:mixes], noise[mixes:]])
         return z, mean[:copied], log_variance[:copied]
 
-    def _learn_critic(
-        self, real: RealWindows, tasks: Tasks, mixed_real: list[Tensor], mixed: list[Tensor]
-    ) -> dict[str, float]:
-        fake = [x.detach() for x in mixed]
-        with self.fabric.autocast():
-            on_real = self.critic(mixed_real, real.window.mask, real.kind)
-            on_fake = self.critic(fake, tasks.window.mask, real.kind)
-        loss = HINGE.of_critic(on_real, on_fake).mean()
-        optimiser_step(self.fabric, loss, self.judging, self.critic_adam)
-        sign = over_heads(on_real, torch.sign).mean()
-        return {"critic": loss.item(), "sign_real": sign.item()}
-
-    def _judged(
-        self, mixed: list[Tensor], tasks: Tasks, kind: Int[Tensor, " n"]
-    ) -> Float[Tensor, " n"]:
-        for parameter in self.judging:
-            parameter.requires_grad_(False)
-        with self.fabric.autocast():
-            loss = HINGE.of_generator(self.critic(mixed, tasks.window.mask, kind))
-        for parameter in self.judging:
-            parameter.requires_grad_(True)
-        return loss
-
-    def _reconstruction(
-        self, real: RealWindows, tasks: Tasks, image: Float[Tensor, "n 3 h w"]
-    ) -> dict[str, Tensor]:
-        """Distance to the real window where a window is reconstructed, inside the mask."""
-        own = tasks.own
-        inside = dilated(real.window.mask[:own], 2)
-        far = (image[:own] - real.window.image[:own]) * inside
-        size = inside.mean(dim=(1, 2, 3)).clamp(min=1e-4)
-        coarse = F.avg_pool2d(far, 4).abs().mean(dim=(1, 2, 3)) / size
-        return {"coarse": coarse, "pixel": far.abs().mean(dim=(1, 2, 3)) / size}
-
     def _looks(self, tasks: Tasks, look: Tensor, look_real: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Copies have the look of their originals; random codes are found in what they drew."""
         copied, standard = tasks.copied, self.encoder.standardised
@@ -232,21 +210,9 @@ class WindowStage:
             "code": 1 - F.cosine_similarity(found, z[copied:]),
         }
 
-    def _seen(
-        self, image: Float[Tensor, "n 3 h w"], rng: torch.Generator, *, grad: bool
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Windows as the critic sees them, faintly tinted; their plain and their mixed maps."""
-        tint = torch.rand(len(image), 3, 1, 1, generator=rng).to(image.device) * 2 - 1
-        image = image + tint * self.training.tint
-        with torch.set_grad_enabled(grad), self.fabric.autocast():
-            mixed, plain = self.critic.maps(image)
-        return image, plain, mixed
-
     def _look(self, real: RealWindows) -> Float[Tensor, "n s"]:
-        real = self._to(real)
-        with self.fabric.autocast():
-            _, plain = self.critic.maps(real.window.image)
-        return look_of(real.window.image, plain, real.window.mask)
+        window = self._to(real).window
+        return self.judge.seen(window.image).look(window.mask)
 
     def _to(self, real: RealWindows) -> RealWindows:
         device = self.fabric.device
@@ -275,6 +241,16 @@ class WindowStage:
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """Columns of a good window with its hole, three defects by random codes, a real one."""
         return window_grid(self.average, self.batches)
+
+
+def reconstruction(image: Float[Tensor, "n 3 h w"], real: WindowInput) -> dict[str, Tensor]:
+    """Distances to the first real windows inside their masks, coarse and pixel by pixel."""
+    n = len(image)
+    inside = dilated(real.mask[:n], 2)
+    far = (image - real.image[:n]) * inside
+    size = inside.mean(dim=(1, 2, 3)).clamp(min=1e-4)
+    coarse = F.avg_pool2d(far, 4).abs().mean(dim=(1, 2, 3)) / size
+    return {"coarse": coarse, "pixel": far.abs().mean(dim=(1, 2, 3)) / size}
 
 
 @torch.no_grad()
