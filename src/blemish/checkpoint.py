@@ -80,6 +80,36 @@ class Bundle:
         """Whether the bundle has the network or the statistics of that name."""
         return (self.path / f"{name}.safetensors").is_file()
 
+    @property
+    def embedded(self) -> bool:
+        """Whether it is part of Blemish, so that nothing may be trained in it."""
+        return self.path.resolve().is_relative_to(EMBEDDED.resolve())
+
+    def require(self, name: str, what: str, stage: str, *, otherwise: str = "") -> None:
+        """Raise an error unless the bundle has a network.
+
+        Args:
+            name: Name of the network.
+            what: What it is, with its article.
+            stage: Arguments of the `blemish train` command that trains it.
+            otherwise: What else helps, after a comma.
+
+        Raises:
+            BundleError: It is missing; the message says how to train it.
+        """
+        if not self.has(name):
+            raise BundleError(
+                got=f"{self.path}, a bundle without {what}",
+                expected=f"a bundle with {name}.safetensors",
+                todo=f"{self.advice(stage)}{otherwise}.",
+            )
+
+    def advice(self, stage: str) -> str:
+        """How to train a stage of this bundle, for a message; a shipped one is copied first."""
+        if self.embedded:
+            return f"Copy {self.path} to BUNDLE and run 'blemish train {stage} --bundle BUNDLE'"
+        return f"Run 'blemish train {stage} --bundle {self.path}'"
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Tensors of `name.safetensors`, in float32."""
         return load_tensors(self.path / f"{name}.safetensors")[0]

@@ -9,17 +9,14 @@ from jaxtyping import Bool
 
 from blemish.api.inputs import Photo, mask_of, original_of
 from blemish.checkpoint import Bundle
-from blemish.editing.directions import Direction, direction_named, moved, read_directions
+from blemish.editing.directions import Direction
 from blemish.editing.fill import Filling, margin_of, refuse_hole, widened
 from blemish.editing.fillers import HoleFiller
 from blemish.editing.find import defect_of
-from blemish.editing.interpolate import interpolated
-from blemish.editing.result import Edit, edited
-from blemish.editing.rows import mixed, parse_rows, scales_of
+from blemish.editing.parts import PartEdits
+from blemish.editing.result import Edit
 from blemish.editing.subjects import SEED, EditSubject, drawn, of_inversion
-from blemish.editing.transplant import diffuse_region
-from blemish.errors import DataError, OptionError
-from blemish.inversion.indomain import InDomain
+from blemish.errors import DataError
 from blemish.inversion.invert import Inversion, invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model
@@ -43,23 +40,15 @@ class Edits:
 
     def __init__(self, files: Bundle, model: Model, seed: int = 0) -> None:
         refuse_seeds(seed)
-        self.files, self.model, self.seed = files, model, seed
+        self.edits = PartEdits(bundle=files, model=model, seed=seed)
 
     def interpolate(self, a: Part, b: Part, steps: int = 7) -> Edit:
         """Parts on the line between the codes of two parts, both included."""
-        if steps < 2:
-            raise OptionError(got=f"{steps} steps", expected="2 or more", todo="Take more.")
-        first, second = self._subject(a), self._subject(b)
-        codes = interpolated(first.codes, second.codes, steps)
-        return edited("interpolate", self.model, [first, second], codes, steps=steps)
+        return self.edits.interpolate(self._subject(a), self._subject(b), steps)
 
     def mix(self, a: Part, b: Part, rows: str = "fine") -> Edit:
         """The first part with some rows of the second part's code; see `rows.parse_rows`."""
-        config = self.model.generator.config
-        chosen = parse_rows(rows, config.layers, scales_of(config))
-        first, second = self._subject(a), self._subject(b)
-        codes = mixed(first.codes, second.codes, chosen)
-        return edited("mix", self.model, [first, second], codes, rows=rows)
+        return self.edits.mix(self._subject(a), self._subject(b), rows)
 
     def directions(self) -> dict[str, Direction]:
         """Directions of the bundle by name.
@@ -67,16 +56,11 @@ class Edits:
         Raises:
             BundleError: It has none.
         """
-        config = self.model.generator.config
-        return read_directions(self.files, config.layers, config.w_dim)
+        return self.edits.directions()
 
     def move(self, part: Part, direction: str, distances: Sequence[float]) -> Edit:
         """A part moved along a direction, one picture for each distance."""
-        along = direction_named(direction, self.directions())
-        subject = self._subject(part)
-        codes = moved(subject.codes, along, list(distances))
-        facts = {"direction": direction, "distances": list(distances)}
-        return edited("move", self.model, [subject], codes, **facts)
+        return self.edits.move(self._subject(part), direction, distances)
 
     def transplant(self, a: Part, b: Part, region: Bool[np.ndarray, "h w"]) -> Edit:
         """A region of the second part on the first, in domain.
@@ -89,26 +73,24 @@ class Edits:
         Raises:
             BundleError: The bundle has no encoder.
         """
-        first, second = self._subject(a), self._subject(b)
-        inside = torch.from_numpy(fit_mask(region, self.model.generator.config.resolution))
+        inside = torch.from_numpy(fit_mask(region, self.edits.model.generator.config.resolution))
         if not inside.any():
             raise DataError(
                 got="an empty region", expected="one marked pixel or more", todo="Mark the region."
             )
-        method, seed = InDomain(), self.seed
-        found = diffuse_region(self.model, first.target, second.target, inside, method, seed=seed)
-        return edited("transplant", self.model, [first, second], found.codes)
+        return self.edits.transplant(self._subject(a), self._subject(b), inside)
 
     def _subject(self, part: Part) -> EditSubject:
+        model = self.edits.model
         if isinstance(part, EditSubject):
             return part
         if isinstance(part, str) and part.startswith(SEED):
-            return drawn(part, self.model)
+            return drawn(part, model)
         if isinstance(part, Inversion):
             return of_inversion("inversion", part)
-        method = chosen_method(self.model.encoder is not None)
+        method = chosen_method(model.encoder is not None)
         picture = original_of(part).picture
-        (found,) = invert(self.model, [picture], method, seed=self.seed)
+        (found,) = invert(model, [picture], method, seed=self.edits.seed)
         return of_inversion(str(part) if isinstance(part, str | Path) else "photograph", found)
 
 

@@ -1,7 +1,7 @@
 """`blemish edit`: parts changed by their codes."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,15 +15,12 @@ from blemish.errors import OptionError
 from blemish.names import Device, Fidelity, InversionChoice, Space
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from blemish.checkpoint import Bundle
-    from blemish.editing.directions import Direction
-    from blemish.editing.result import KeptDetail
+    from blemish.editing.parts import PartEdits
+    from blemish.editing.result import Edit, KeptDetail
     from blemish.editing.subjects import EditSubject
     from blemish.inversion.methods import InversionMethod
     from blemish.inversion.model import Model
-    from blemish.types import Codes
 
 PartName = Annotated[str, Positional, arg(metavar="PART")]
 Box = Annotated[str | None, arg(metavar="L,T,R,B", help_behavior_hint="(default: none)")]
@@ -81,7 +78,7 @@ class EditRun:
     device: Device = "auto"
     json: Json = False
 
-    def opened(self, search: EditSearch) -> "Desk":
+    def opened(self, search: EditSearch) -> "OpenedRun":
         """The bundle, ready for edits.
 
         Raises:
@@ -90,13 +87,16 @@ class EditRun:
         """
         from blemish.checkpoint import find_bundle
         from blemish.devices import choose_device
+        from blemish.editing.parts import PartEdits
         from blemish.inversion.model import load_model
         from blemish.seeds import refuse_seeds
 
         refuse_seeds(self.seed)
         found, device = find_bundle(self.bundle), choose_device(self.device)
         method, model = search.how().chosen(found), load_model(found, device)
-        return Desk(self, found, model, method, self._detail(found, model))
+        detail = self._detail(found, model)
+        edits = PartEdits(bundle=found, model=model, seed=self.seed, detail=detail)
+        return OpenedRun(self, edits, method)
 
     def _detail(self, bundle: "Bundle", model: "Model") -> "KeptDetail | None":
         from blemish.editing.regions import mask_region
@@ -122,22 +122,18 @@ FlatRun = Annotated[EditRun, arg(name="")]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class OpenedRun:
     """A bundle with the options of a run.
 
     Attributes:
         run: Options.
-        bundle: The bundle.
-        model: Its networks.
+        edits: The bundle, ready for edits.
         method: Inversion method of photographs.
-        detail: Detail that edits keep; None draws the codes alone.
     """
 
     run: EditRun
-    bundle: "Bundle"
-    model: "Model"
+    edits: "PartEdits"
     method: "InversionMethod"
-    detail: "KeptDetail | None"
 
     def parts(self, *names: str) -> "list[EditSubject]":
         """Parts with their codes; the output folder must be writable."""
@@ -150,54 +146,18 @@ class Desk:
             def watch(time: float, _terms: Any, _image: Any) -> None:
                 progress.part(time)
 
-            seed = self.run.seed
-            return find_subjects(
-                names, self.bundle, self.model, self.method, seed=seed, watch=watch
-            )
+            known = self.edits.bundle, self.edits.model, self.method
+            return find_subjects(names, *known, seed=self.run.seed, watch=watch)
 
-    def without(self, region: "Tensor") -> "Desk":
-        """The same, with the detail in a region left out."""
-        if self.detail is None:
-            return self
-        outside = (~region)[None, None].float().to(self.model.device)
-        keep = outside if self.detail.keep is None else self.detail.keep * outside
-        return replace(self, detail=replace(self.detail, keep=keep))
-
-    def directions(self) -> "dict[str, Direction]":
-        """Directions of the bundle, by name."""
-        from blemish.editing.directions import read_directions
-
-        config = self.model.generator.config
-        return read_directions(self.bundle, config.layers, config.w_dim)
-
-    def finish(
-        self,
-        verb: str,
-        subjects: "list[EditSubject]",
-        codes: "Codes",
-        shares: tuple[float, ...] | None = None,
-        **facts: Any,
-    ) -> None:
-        """Draw the result, write it, and print its figures.
-
-        Args:
-            verb: Name of the edit.
-            subjects: Parts that were edited.
-            codes: Codes of the results.
-            shares: Share of the second part's detail in each result.
-            **facts: Options of the edit.
-        """
-        from blemish.editing.result import edited
-
-        detail = None if self.detail is None else replace(self.detail, shares=shares)
-        edit = edited(verb, self.model, subjects, codes, detail, **facts)
-        row = edit.save(self.run.out, self.bundle)
+    def finish(self, edit: "Edit") -> None:
+        """Write an edit, and print its figures."""
+        row = edit.save(self.run.out, self.edits.bundle)
         if self.run.json:
             print_json(row)
             return
-        standing = row["in_domain_percentiles"]
-        if standing is not None:
-            print(f"in-domain percentiles: {', '.join(f'{p:.1f}' for p in standing)}")
+        percentiles = row["in_domain_percentiles"]
+        if percentiles is not None:
+            print(f"in-domain percentiles: {', '.join(f'{p:.1f}' for p in percentiles)}")
         print(f"{self.run.out} has the pictures, codes and figures.", file=sys.stderr)
 
 
@@ -218,17 +178,13 @@ def interpolate(
         search: Inversion method of the photographs.
         run: Bundle, seed and output.
     """
-    from blemish.editing.interpolate import interpolated
-
     if not 2 <= steps <= MOST_STEPS:
         raise OptionError(
             got=f"--steps {steps}", expected=f"2 to {MOST_STEPS}", todo="Correct the option."
         )
-    desk = run.opened(search)
-    first, second = desk.parts(a, b)
-    codes = interpolated(first.codes, second.codes, steps)
-    shares = tuple(k / (steps - 1) for k in range(steps))
-    desk.finish("interpolate", [first, second], codes, shares, steps=steps)
+    opened = run.opened(search)
+    first, second = opened.parts(a, b)
+    opened.finish(opened.edits.interpolate(first, second, steps))
 
 
 def mix(
@@ -249,14 +205,10 @@ def mix(
         search: Inversion method of the photographs.
         run: Bundle, seed and output.
     """
-    from blemish.editing.rows import mixed, parse_rows, scales_of
-
-    desk = run.opened(search)
-    config = desk.model.generator.config
-    chosen = parse_rows(rows, config.layers, scales_of(config))
-    first, second = desk.parts(a, b)
-    codes = mixed(first.codes, second.codes, chosen)
-    desk.finish("mix", [first, second], codes, rows=rows)
+    opened = run.opened(search)
+    opened.edits.rows(rows)  # a mistake shows before the search
+    first, second = opened.parts(a, b)
+    opened.finish(opened.edits.mix(first, second, rows))
 
 
 def move(
@@ -276,20 +228,16 @@ def move(
         search: Inversion method of the photograph.
         run: Bundle, seed and output.
     """
-    from blemish.editing.directions import direction_named, moved
-
     if not distance or not all(isfinite(far) for far in distance):
         raise OptionError(
             got=f"--distance {' '.join(map(str, distance))}".strip(),
             expected="one finite number or more",
             todo="Correct the option.",
         )
-    desk = run.opened(search)
-    along = direction_named(direction, desk.directions())
-    (subject,) = desk.parts(part)
-    codes = moved(subject.codes, along, list(distance))
-    facts = {"direction": direction, "distances": list(distance)}
-    desk.finish("move", [subject], codes, **facts)
+    opened = run.opened(search)
+    opened.edits.direction(direction)  # a mistake shows before the search
+    (subject,) = opened.parts(part)
+    opened.finish(opened.edits.move(subject, direction, distance))
 
 
 def transplant(
@@ -312,14 +260,13 @@ def transplant(
         run: Bundle, seed and output.
     """
     from blemish.editing.regions import box_region, mask_region
-    from blemish.editing.transplant import diffuse_region
     from blemish.inversion.indomain import InDomain
 
-    desk = run.opened(search)
-    side, method = desk.model.generator.config.resolution, desk.method
+    opened = run.opened(search)
+    side, method = opened.edits.model.generator.config.resolution, opened.method
     if not isinstance(method, InDomain):
         raise OptionError(
-            got=f"--method {search.method} to transplant a region with {desk.bundle.path.name}",
+            got=f"--method {search.method} to transplant a region with {run.bundle}",
             expected="in-domain, with a bundle that has an encoder",
             todo="Leave the option out, or train an encoder.",
         )
@@ -330,10 +277,8 @@ def transplant(
             todo="Say with one of them which region to bring.",
         )
     region = box_region(box, side) if box is not None else mask_region(mask or Path(), side)
-    first, second = desk.parts(a, b)
-    found = diffuse_region(desk.model, first.target, second.target, region, method, seed=run.seed)
-    facts = {"region_share": float(region.float().mean()), "steps": int(found.steps[0])}
-    desk.without(region).finish("transplant", [first, second], found.codes, **facts)
+    first, second = opened.parts(a, b)
+    opened.finish(opened.edits.transplant(first, second, region, method))
 
 
 def list_directions(
@@ -351,10 +296,10 @@ def list_directions(
     """
     from blemish.editing.strips import write_strips
 
-    desk = run.opened(search)
-    known = desk.directions()
-    (subject,) = desk.parts(part)
-    rows = write_strips(run.out, desk.model, subject, known.values())
+    opened = run.opened(search)
+    known = opened.edits.directions()
+    (subject,) = opened.parts(part)
+    rows = write_strips(run.out, opened.edits.model, subject, known.values())
     if run.json:
         print_json(rows)
         return

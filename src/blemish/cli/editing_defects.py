@@ -159,6 +159,7 @@ def _plans(
     place: "np.ndarray",
 ) -> "Iterator[tuple[Codes, np.ndarray, dict[str, Any]]]":
     """Codes, mask and step of each picture."""
+    from blemish.editing.directions import direction_named
     from blemish.editing.lookfile import read_looks
     from blemish.editing.looks import between, mixed_look, scaled
     from blemish.editing.rows import parse_rows
@@ -178,9 +179,7 @@ def _plans(
             yield codes_like(model, look, kind, place), place, {"time": time}
     elif change.direction is not None:
         known = read_looks(bundle, kind)
-        if change.direction not in known:
-            raise _no_direction(change.direction, known, bundle)
-        vector = known[change.direction].vector
+        vector = direction_named(change.direction, known, bundle).vector
         for far in change.distance:
             look = looks[0] + far * vector
             yield codes_like(model, look, kind, place), place, {"distance": far}
@@ -188,13 +187,3 @@ def _plans(
         for by in change.size or (1.0,):
             where = place if by == 1 else scaled(place, by)
             yield codes_like(model, looks[0], kind, where), where, {"size": by}
-
-
-def _no_direction(name: str, known: Any, bundle: "Bundle") -> OptionError:
-    return OptionError(
-        got=f"the direction '{name}'",
-        expected=f"one of {', '.join(known)}" if known else "a bundle that knows directions",
-        todo="Correct the name."
-        if known
-        else f"Run 'blemish train directions --bundle {bundle.path}'.",
-    )

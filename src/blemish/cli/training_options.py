@@ -131,10 +131,10 @@ def trainable(path: Path) -> "Bundle":
     Raises:
         BundleError: The folder has no bundle, or a shipped one.
     """
-    from blemish.checkpoint import EMBEDDED, find_bundle
+    from blemish.checkpoint import find_bundle
 
     bundle = find_bundle(path)
-    if bundle.path.resolve().is_relative_to(EMBEDDED.resolve()):
+    if bundle.embedded:
         raise BundleError(
             got=f"{path}, a bundle that is part of Blemish",
             expected="a bundle of your own",

@@ -2,9 +2,18 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 
 NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
+
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+def luminance(colours: Num[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 1"]:
+    """Luminance of pictures or of changes of them, to the precision of their levels."""
+    weights = _LUMINANCE if colours.dtype == np.uint8 else _LUMINANCE.astype(np.float32)
+    return (colours @ weights)[..., None]
 
 
 def lab(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:

@@ -19,7 +19,6 @@ from blemish.devices import one_thread
 from blemish.editing.fill import Filling, erased, greyed, refuse_hole
 from blemish.editing.membrane import levelled
 from blemish.editing.seam import judge_filling
-from blemish.errors import BundleError
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge
 from blemish.inversion.model import Model, load_model
@@ -57,13 +56,8 @@ class CodeFiller:
 
     def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
         self.network = load_filling(bundle, device)
+        bundle.require("encoder", "an encoder", "encoder DATA")
         self.model: Model = load_model(bundle, device)
-        if self.model.encoder is None:
-            raise BundleError(
-                got=f"{bundle.path}, a bundle without an encoder",
-                expected="one with a trained encoder, which reads the erased photograph",
-                todo=f"Run 'blemish train encoder DATA --bundle {bundle.path}'.",
-            )
 
     @one_thread()
     def fill(self, photograph: Original, hole: Mask, seed: int = 0) -> CodeFilling:

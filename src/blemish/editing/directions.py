@@ -14,6 +14,7 @@ of 1 changes the attribute by about one deviation among fresh parts.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ RIDGE = 0.02
 MEASURED_SIDE = 128  # attributes are measured on pictures of at most this side
 BATCH = 16
 OnProgress = Callable[[int], None]
+Named = TypeVar("Named")
 Attributes = Float[np.ndarray, "n a"]
 
 
@@ -118,12 +120,7 @@ def read_directions(bundle: Bundle, rows: int, width: int) -> dict[str, Directio
     Raises:
         BundleError: It has none, or they do not fit its generator.
     """
-    if not bundle.has(NETWORK):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without directions",
-            expected=f"a bundle with {NETWORK}.safetensors",
-            todo=f"Run 'blemish train directions --bundle {bundle.path}'.",
-        )
+    bundle.require(NETWORK, "directions", "directions")
     tensors = {k: v for k, v in bundle.tensors(NETWORK).items() if "/" not in k}  # not of looks
     names = sorted({name.rpartition(".")[0] for name in tensors}, key=_order)
     found = {name: _direction(name, tensors) for name in names}
@@ -131,13 +128,18 @@ def read_directions(bundle: Bundle, rows: int, width: int) -> dict[str, Directio
         raise BundleError(
             got=f"{bundle.path / NETWORK}.safetensors, directions of another generator",
             expected=f"rows of [{rows}, {width}] with their figures",
-            todo=f"Run 'blemish train directions --bundle {bundle.path}' again.",
+            todo=f"{bundle.advice('directions')} again.",
         )
     return {name: one for name, one in found.items() if one is not None}
 
 
-def direction_named(name: str, known: Mapping[str, Direction]) -> Direction:
+def direction_named(name: str, known: Mapping[str, Named], bundle: Bundle) -> Named:
     """The direction of a name.
+
+    Args:
+        name: Name.
+        known: Directions by name: of parts, or of looks.
+        bundle: Bundle to which they belong.
 
     Raises:
         OptionError: There is none.
@@ -145,9 +147,9 @@ def direction_named(name: str, known: Mapping[str, Direction]) -> Direction:
     if name in known:
         return known[name]
     raise OptionError(
-        got=f"the direction '{name}'",
-        expected=f"one of {', '.join(known)}",
-        todo="Correct the name, or run 'blemish edit directions'.",
+        got=f"the direction '{name[:40]}'",
+        expected=f"one of {', '.join(known)}" if known else "a bundle that knows directions",
+        todo="Correct the name." if known else f"{bundle.advice('directions')}.",
     )
 
 

@@ -16,21 +16,21 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import Bundle
+from blemish.data.colour import luminance
 from blemish.devices import one_thread
 from blemish.editing.membrane import levelled
 from blemish.editing.seam import FillScores, judge_filling
-from blemish.errors import BundleError, DataError
+from blemish.errors import DataError
 from blemish.models.window_generator import GOOD
 from blemish.originals import Original
 from blemish.types import Codes
-from blemish.windows.paint import WindowModel, groups, load_windows, paint
+from blemish.windows.paint import WindowModel, groups, load_good_windows, paint
 
 ERASED_AROUND = 16  # pixels around a hole that its erasing may read
 ERASED_RADIUS = 3
 RIM = 6  # window pixels around a hole that are drawn as well
 MARGIN_SHARE = 1 / 64  # of the longer side: margin around a defect's mask
 MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
-LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
@@ -67,13 +67,7 @@ class Filler:
     """
 
     def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
-        self.model: WindowModel = load_windows(bundle, device)
-        if GOOD not in self.model.generator.config.types:
-            raise BundleError(
-                got=f"{bundle.path}, whose windows draw defects alone",
-                expected="windows that draw the type good, too",
-                todo=f"Train them again with 'blemish train windows DATA --bundle {bundle.path}'.",
-            )
+        self.model: WindowModel = load_good_windows(bundle, device)
 
     @one_thread()
     def fill(self, photograph: Original, hole: Mask, seed: int = 0) -> Filling:
@@ -118,9 +112,8 @@ def refuse_hole(hole: Mask) -> None:
 
 
 def greyed(picture: Picture) -> Picture:
-    """A picture without colours (ITU-R BT.601)."""
-    levels = np.rint(picture @ LUMINANCE).astype(np.uint8)
-    return np.repeat(levels[:, :, None], 3, axis=2)
+    """A picture without colours."""
+    return np.repeat(np.rint(luminance(picture)).astype(np.uint8), 3, axis=2)
 
 
 def erased(picture: Picture, hole: Mask) -> Picture:

@@ -21,10 +21,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError
 from blemish.inversion.invert import Inversion
 from blemish.models.generator import Generator, GeneratorConfig
-from blemish.models.load import shape_of
+from blemish.models.load import load_network, shape_of
 from blemish.names import ConsultTransform
 from blemish.types import Codes
 
@@ -236,14 +235,7 @@ def load_consultation(bundle: Bundle, device: torch.device | str = "cpu") -> Con
     Raises:
         BundleError: The bundle has none, or it does not fit.
     """
-    if not bundle.has(NETWORK):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without a consultation branch",
-            expected=f"a bundle with {NETWORK}.safetensors",
-            todo=f"Run 'blemish train consultation DATA --bundle {bundle.path}', or leave out "
-            "--fidelity consult.",
-        )
-    config = bundle.shape_of(ConsultConfig, NETWORK, "a consultation branch")
-    branch = Consultation(shape_of(bundle), config)
-    bundle.load_into(branch, NETWORK)
-    return branch.to(device).eval().requires_grad_(False)
+    what, otherwise = "a consultation branch", ", or leave out --fidelity consult"
+    bundle.require(NETWORK, what, "consultation DATA", otherwise=otherwise)
+    shape, config = shape_of(bundle), bundle.shape_of(ConsultConfig, NETWORK, what)
+    return load_network(bundle, NETWORK, lambda: Consultation(shape, config), device)

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError
 from blemish.models.generator import GeneratorConfig
 from blemish.models.load import load_network, shape_of
 
@@ -143,13 +142,8 @@ def load_encoder(bundle: Bundle, device: torch.device | str = "cpu") -> Encoder:
     Raises:
         BundleError: The bundle has none, or one that does not fit.
     """
-    if not bundle.has("encoder"):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without an encoder",
-            expected="one with a trained encoder",
-            todo=f"Run 'blemish train encoder DATA --bundle {bundle.path}', or choose the method "
-            "project, which needs no encoder.",
-        )
+    otherwise = ", or choose the method project, which needs no encoder"
+    bundle.require("encoder", "an encoder", "encoder DATA", otherwise=otherwise)
     config = shape_of(bundle)
     return load_network(bundle, "encoder", lambda: Encoder(config), device)
 

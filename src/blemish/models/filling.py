@@ -19,10 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError
 from blemish.models.encoder import Encoder
 from blemish.models.generator import Generator, GeneratorConfig
-from blemish.models.load import shape_of
+from blemish.models.load import load_network, shape_of
 from blemish.types import Codes
 
 NETWORK = "filling"
@@ -232,14 +231,7 @@ def load_filling(bundle: Bundle, device: torch.device | str = "cpu") -> FillingN
     Raises:
         BundleError: The bundle has none, or it does not fit.
     """
-    if not bundle.has(NETWORK):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without a filling network",
-            expected=f"a bundle with {NETWORK}.safetensors",
-            todo=f"Run 'blemish train filling DATA --bundle {bundle.path}', or choose the method "
-            "windows.",
-        )
-    config = bundle.shape_of(FillingConfig, NETWORK, "a filling network")
-    network = FillingNetwork(shape_of(bundle), config)
-    bundle.load_into(network, NETWORK)
-    return network.to(device).eval().requires_grad_(False)
+    otherwise = ", or choose the method windows"
+    bundle.require(NETWORK, "a filling network", "filling DATA", otherwise=otherwise)
+    shape, config = shape_of(bundle), bundle.shape_of(FillingConfig, NETWORK, "a filling network")
+    return load_network(bundle, NETWORK, lambda: FillingNetwork(shape, config), device)

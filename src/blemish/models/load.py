@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from blemish.checkpoint import EMBEDDED, Bundle
+from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.documents import dataclass_from, limit
 from blemish.errors import BundleError, OptionError
@@ -114,7 +114,7 @@ def load_network(
     Raises:
         BundleError: The weights are missing, torn, or of other names and shapes.
     """
-    if not bundle.path.is_relative_to(EMBEDDED):
+    if not bundle.embedded:
         with torch.device("meta"):
             bundle.check_fits(make(), name)
     network = make()

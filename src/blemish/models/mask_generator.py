@@ -29,8 +29,8 @@ from blemish.models.layers import (
     normalise,
     upsample,
 )
-from blemish.models.window_generator import StyledConv
-from blemish.types import Codes, Space
+from blemish.models.window_generator import StyledConv, TypedGenerator
+from blemish.types import Codes
 
 BASE = 8  # side of the coarsest features
 STEEP = 4.0  # logits per pixel at the part's outline
@@ -89,7 +89,7 @@ class MaskMapping(nn.Module):
         return self.linear(x) + self.fc1(self.fc0(torch.cat([x, kinds], dim=1)))
 
 
-class MaskGenerator(nn.Module):
+class MaskGenerator(TypedGenerator):
     """(part, code) → logits of the mask."""
 
     resample_filter: Tensor
@@ -97,7 +97,7 @@ class MaskGenerator(nn.Module):
 
     def __init__(self, config: MaskConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.layers = config, config.layers
         self.mapping = MaskMapping(config)
         widths, style = config.channels, config.w_dim
         self.base = FullyConnected(config.w_dim, widths[0] * BASE**2, activation=True)
@@ -111,22 +111,6 @@ class MaskGenerator(nn.Module):
         self.tofield = nn.ModuleList(ToRGB(b, 4, w_dim=style) for b in widths)
         self.register_buffer("resample_filter", binomial_filter())
         self.register_buffer("margin", torch.zeros(len(config.types)))
-
-    def codes(
-        self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"], *, space: Space = "z"
-    ) -> Codes:
-        """Codes of latents.
-
-        Args:
-            z: Standard normal.
-            kind: Index into `config.types`.
-            space: Space that the codes name as their own.
-        """
-        return Codes(w=self.rows(self.mapping(z, kind)), space=space)
-
-    def rows(self, w: Float[Tensor, "n d"]) -> Float[Tensor, "n layers d"]:
-        """The same code for every layer."""
-        return w[:, None].expand(-1, self.config.layers, -1)
 
     def draw(
         self, part: Float[Tensor, "n 1 s s"], codes: Codes, kind: Int[Tensor, " n"]

@@ -160,14 +160,37 @@ class Context(nn.Module):
         return features, self.code(torch.cat([pooled, window.zoom[:, None]], dim=1))
 
 
-class WindowGenerator(nn.Module):
+class TypedGenerator(nn.Module):
+    """Generator with a code for each layer, mapped from a latent and a type."""
+
+    mapping: nn.Module
+    layers: int
+
+    def codes(
+        self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"], *, space: Space = "z"
+    ) -> Codes:
+        """Codes of latents.
+
+        Args:
+            z: Standard normal.
+            kind: Index of the type.
+            space: Space that the codes name as their own.
+        """
+        return Codes(w=self.rows(self.mapping(z, kind)), space=space)
+
+    def rows(self, w: Float[Tensor, "n d"]) -> Float[Tensor, "n layers d"]:
+        """The same code for every layer."""
+        return w[:, None].expand(-1, self.layers, -1)
+
+
+class WindowGenerator(TypedGenerator):
     """(window, mask, zoom, code) → the window with a defect."""
 
     resample_filter: Tensor
 
     def __init__(self, config: WindowConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.layers = config, config.layers
         self.mapping = Mapping(
             z_dim=config.z_dim,
             w_dim=config.w_dim,
@@ -184,22 +207,6 @@ class WindowGenerator(nn.Module):
         self.conv1 = nn.ModuleList(StyledConv(b, b, style_dim=style_dim) for b in widths)
         self.torgb = nn.ModuleList(ToRGB(b, 4, w_dim=style_dim) for b in widths)
         self.register_buffer("resample_filter", binomial_filter())
-
-    def codes(
-        self, z: Float[Tensor, "n z"], kind: Int[Tensor, " n"], *, space: Space = "z"
-    ) -> Codes:
-        """Defect codes of latents.
-
-        Args:
-            z: Standard normal.
-            kind: Index into `config.types`.
-            space: Space that the codes name as their own.
-        """
-        return Codes(w=self.rows(self.mapping(z, kind)), space=space)
-
-    def rows(self, w: Float[Tensor, "n d"]) -> Float[Tensor, "n layers d"]:
-        """The same code for every layer."""
-        return w[:, None].expand(-1, self.config.layers, -1)
 
     def draw(
         self, window: WindowInput, codes: Codes, rng: torch.Generator | None = None

@@ -1,30 +1,23 @@
 """Parts changed by their codes, with the steps and the bytes of `blemish edit`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from jaxtyping import Bool
-from torch import Tensor
-
 from blemish.checkpoint import Bundle
 from blemish.documents import limit
 from blemish.editing.directions import NETWORK as DIRECTIONS
-from blemish.editing.directions import Direction, moved, read_directions
-from blemish.editing.interpolate import interpolated
+from blemish.editing.directions import Direction, direction_named, moved, read_directions
+from blemish.editing.parts import PartEdits
 from blemish.editing.regions import box_region
-from blemish.editing.result import Edit, KeptDetail, edited
-from blemish.editing.rows import mixed, parse_rows, scales_of
+from blemish.editing.result import Edit, KeptDetail
+from blemish.editing.rows import scales_of
 from blemish.editing.subjects import EditSubject
-from blemish.editing.transplant import diffuse_region
-from blemish.errors import OptionError
 from blemish.inversion.consult import NETWORK as CONSULTATION
 from blemish.inversion.consult import Consultation, load_consultation
 from blemish.inversion.descent import Watch
-from blemish.inversion.indomain import InDomain
 from blemish.inversion.model import Model, load_model
-from blemish.types import Codes
 
 FURTHEST = 10  # distance along a direction
 MOST_STEPS = 24
@@ -83,23 +76,6 @@ class PartEdit:
         return (self.a,) if self.verb == "move" else (self.a, self.b)
 
 
-@dataclass(frozen=True)
-class Planned:
-    """Codes of an edit.
-
-    Attributes:
-        codes: Codes of the results.
-        facts: Options of the edit, as `blemish edit` writes them.
-        shares: Share of the second part's detail in each result; None keeps the first part's.
-        region: Place where detail is left out; None keeps it everywhere.
-    """
-
-    codes: Codes
-    facts: dict[str, Any]
-    shares: tuple[float, ...] | None = None
-    region: Bool[Tensor, "h w"] | None = None
-
-
 class PartEditor:
     """Generator of a bundle, ready for edits.
 
@@ -156,77 +132,26 @@ class PartEditor:
         Raises:
             UserError: A direction, a row or a region is unknown, or the bundle lacks what it needs.
         """
-        planned = PLANS[wish.verb](self, wish, subjects, watch)
-        detail = self._detail(planned) if wish.detail else None
-        return edited(wish.verb, self.model, subjects, planned.codes, detail, **planned.facts)
+        detail = KeptDetail(branch=self.branch) if wish.detail else None
+        edits = PartEdits(bundle=self.bundle, model=self.model, detail=detail)
+        if wish.verb == "move":
+            return self._moved(edits, wish.moves, subjects[0])
+        first, second = subjects
+        if wish.verb == "mix":
+            return edits.mix(first, second, wish.rows)
+        if wish.verb == "interpolate":
+            return edits.interpolate(first, second, wish.steps)
+        region = box_region(wish.box, self.model.generator.config.resolution)
+        return edits.transplant(first, second, region, watch=watch)
 
-    def _detail(self, planned: Planned) -> KeptDetail:
-        keep = None
-        if planned.region is not None:
-            keep = (~planned.region)[None, None].float().to(self.model.device)
-        return KeptDetail(branch=self.branch, keep=keep, shares=planned.shares)
-
-
-Subjects = Sequence[EditSubject]
-Plan = Callable[[PartEditor, PartEdit, Subjects, Watch | None], Planned]
-
-
-def _moved(editor: PartEditor, wish: PartEdit, subjects: Subjects, _: Watch | None) -> Planned:
-    moves = [move for move in wish.moves if move.distance] or [*wish.moves[:1]]
-    codes = subjects[0].codes
-    for move in moves:
-        direction = known_direction(move.direction, editor.directions, editor.bundle)
-        codes = moved(codes, direction, [move.distance])
-    if len(moves) == 1:
-        only = moves[0]
-        return Planned(codes, {"direction": only.direction, "distances": [float(only.distance)]})
-    return Planned(codes, {"moves": {move.direction: float(move.distance) for move in moves}})
-
-
-def _mixed(editor: PartEditor, wish: PartEdit, subjects: Subjects, _: Watch | None) -> Planned:
-    config = editor.model.generator.config
-    rows = parse_rows(wish.rows, config.layers, scales_of(config))
-    return Planned(mixed(subjects[0].codes, subjects[1].codes, rows), {"rows": wish.rows})
-
-
-def _interpolated(
-    editor: PartEditor, wish: PartEdit, subjects: Subjects, _: Watch | None
-) -> Planned:
-    codes = interpolated(subjects[0].codes, subjects[1].codes, wish.steps)
-    shares = tuple(k / (wish.steps - 1) for k in range(wish.steps))
-    return Planned(codes, {"steps": wish.steps}, shares)
-
-
-def _transplanted(
-    editor: PartEditor, wish: PartEdit, subjects: Subjects, watch: Watch | None
-) -> Planned:
-    region = box_region(wish.box, editor.model.generator.config.resolution)
-    first, second = (subject.target for subject in subjects)
-    found = diffuse_region(editor.model, first, second, region, InDomain(), watch=watch)
-    facts = {"region_share": float(region.float().mean()), "steps": int(found.steps[0])}
-    return Planned(found.codes, facts, region=region)
-
-
-PLANS: dict[str, Plan] = {
-    "move": _moved,
-    "mix": _mixed,
-    "interpolate": _interpolated,
-    "transplant": _transplanted,
-}
-
-
-def known_direction(name: str, known: dict[str, Any], bundle: Bundle) -> Any:
-    """A direction by its name.
-
-    Raises:
-        OptionError: There is none of that name.
-    """
-    if name in known:
-        return known[name]
-    raise OptionError(
-        got=f"the direction '{name[:40]}'",
-        expected=f"one of {', '.join(known)}" if known else "a bundle that knows directions",
-        todo="Choose another."
-        if known
-        else f"Run 'blemish train directions --bundle {bundle.path}'.",
-    )
+    def _moved(self, edits: PartEdits, wished: Sequence[Move], part: EditSubject) -> Edit:
+        """A part moved along one direction, or along several in turn."""
+        moves = [move for move in wished if move.distance] or [*wished[:1]]
+        if len(moves) == 1:
+            return edits.move(part, moves[0].direction, [moves[0].distance])
+        codes = part.codes
+        for move in moves:
+            direction = direction_named(move.direction, self.directions, self.bundle)
+            codes = moved(codes, direction, [move.distance])
+        facts = {move.direction: float(move.distance) for move in moves}
+        return edits.drawn("move", [part], codes, moves=facts)

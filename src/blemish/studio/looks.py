@@ -14,6 +14,7 @@ from blemish.data.closeup import close_up
 from blemish.data.folder import DefectFolder, Photograph
 from blemish.devices import one_thread
 from blemish.documents import limit
+from blemish.editing.directions import direction_named
 from blemish.editing.fill import greyed
 from blemish.editing.laid import save_laid
 from blemish.editing.lookfile import read_looks
@@ -21,7 +22,7 @@ from blemish.editing.looks import between, laid, scaled
 from blemish.errors import DataError, OptionError
 from blemish.models.window_generator import GOOD
 from blemish.pictures import read_picture
-from blemish.studio.editor import Move, known_direction
+from blemish.studio.editor import Move
 from blemish.studio.painted import PaintedMask
 from blemish.studio.photographs import Opened
 from blemish.studio.views import THUMBNAIL, changed_crop, jpeg
@@ -160,7 +161,7 @@ class LookEditor:
             look = between(look, self._latents(wish.type, wish.to), wish.time)
         directions = read_looks(self.bundle, wish.type)
         for move in wish.moves:
-            direction = known_direction(move.direction, directions, self.bundle)
+            direction = direction_named(move.direction, directions, self.bundle)
             look = look + move.distance * direction.vector
         return look
 

@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from blemish.data.colour import luminance
+
 VISIBLE_LEVELS = 6
 LEAST_LEVELS = 1
 REACH_SHARE = 1 / 64
 EDGE_SHARE = 1 / 400
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def carry(
         cover: The same at the photograph's resolution.
         requested: Mask that the user requested; nothing changes beyond its reach.
         strength: Fraction of the change to apply, in [0, 1], constant or per pixel.
-        grey: Change the luminance only (ITU-R BT.601), so that a grey photograph stays grey.
+        grey: Change the luminance only, so that a grey photograph stays grey.
 
     Returns:
         The photograph with its defect. Pixels that would change by less than
@@ -78,7 +79,7 @@ def carry(
     h, w = picture.shape[:2]
     wide = cv2.resize(_continued(change, drawn), (w, h), interpolation=cv2.INTER_CUBIC)
     if grey:
-        wide = (wide @ LUMINANCE)[:, :, None]
+        wide = luminance(wide)
     step = np.broadcast_to((strength * cover)[:, :, None] * wide, picture.shape)
     return put_on(picture, step, within_reach(requested))
 

@@ -9,9 +9,8 @@ from jaxtyping import Bool, UInt8
 from blemish.checkpoint import Bundle
 from blemish.data.importing.importing import ProposalMethod
 from blemish.data.importing.propose import unlike
-from blemish.errors import BundleError
 from blemish.models.window_generator import GOOD
-from blemish.windows.paint import load_windows, paint
+from blemish.windows.paint import load_good_windows, paint
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
@@ -37,13 +36,7 @@ def repairer(bundle: Bundle) -> Callable[[Picture, Mask], Picture]:
     Raises:
         BundleError: The bundle has no windows, or they draw no good material.
     """
-    model = load_windows(bundle)
-    if GOOD not in model.generator.config.types:
-        raise BundleError(
-            got=f"{bundle.path}, whose windows draw defects alone",
-            expected="windows that draw the type good, too",
-            todo="Train the windows again, or leave --bundle out.",
-        )
+    model = load_good_windows(bundle)
 
     def repaired(picture: Picture, inside: Mask) -> Picture:
         rng = torch.Generator().manual_seed(0)

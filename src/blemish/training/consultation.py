@@ -23,14 +23,10 @@ from blemish.data.folder import DefectFolder
 from blemish.inversion.consult import BLOCK, NETWORK, Consultation, ConsultConfig, Plain, consult
 from blemish.inversion.losses import squared_error
 from blemish.limits import refuse_weights_of
-from blemish.models.encoder import Encoder, load_encoder
-from blemish.models.generator import Generator
-from blemish.models.load import load_critic, load_generator
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import grid, to_picture
 from blemish.training.adapt import average_of, follow_after
-from blemish.training.encoder.batches import EncoderBatches, read_source
-from blemish.training.encoder.perceptual import PerceptualLoss
+from blemish.training.frozen import FrozenNetworks
 from blemish.training.loop import Options, Schedule, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
@@ -91,19 +87,16 @@ class ConsultStage:
 
     def __init__(
         self,
-        generator: Generator,
-        encoder: Encoder,
-        sight: PerceptualLoss,
-        lessons: EncoderBatches,
+        frozen: FrozenNetworks,
         config: ConsultConfig,
         training: ConsultTraining,
         fabric: Fabric,
     ) -> None:
-        self.generator, self.encoder, self.sight = generator, encoder, sight
-        self.lessons, self.training, self.fabric = lessons, training, fabric
+        self.frozen, self.generator = frozen, frozen.generator
+        self.training, self.fabric = training, fabric
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
-            self.branch = Consultation(generator.config, config).to(fabric.device)
+            self.branch = Consultation(self.generator.config, config).to(fabric.device)
         self.average = average_of(self.branch)
         self.parameters = list(self.branch.parameters())
         self.adam = torch.optim.Adam(self.parameters, lr=training.rate, betas=(0.9, 0.99))
@@ -115,7 +108,7 @@ class ConsultStage:
         return {"branch": self.adam}
 
     def data(self) -> list[Tensor]:
-        return self.lessons.data()
+        return self.frozen.batches.data()
 
     def origin(self) -> dict[str, str]:
         return {"generator": digest_of(self.generator.state_dict().values())}
@@ -128,7 +121,7 @@ class ConsultStage:
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         batch = self.training.schedule.batch
-        seen = self.lessons.draw(batch // self.fabric.world_size, rng).image
+        seen = self.frozen.batches.draw(batch // self.fabric.world_size, rng).image
         with self.fabric.autocast():
             before = self._encoded(seen)
             terms = self._again(seen, before, rng)
@@ -143,7 +136,7 @@ class ConsultStage:
 
     @torch.no_grad()
     def _encoded(self, seen: Float[Tensor, "n 3 h w"]) -> Plain:
-        return Plain.of(self.generator, self.branch.side, Codes(w=self.encoder(seen).w))
+        return Plain.of(self.generator, self.branch.side, Codes(w=self.frozen.encoder(seen).w))
 
     def _again(
         self, seen: Float[Tensor, "n 3 h w"], before: Plain, rng: torch.Generator
@@ -154,7 +147,7 @@ class ConsultStage:
         again = consult(self.generator, self.branch, moved, before, before)
         terms = {
             "pixel": squared_error(again.image, seen),
-            "feature": self.sight.error(again.image, seen).float(),
+            "feature": self.frozen.likeness.error(again.image, seen).float(),
         }
         if self.branch.config.transform == "residual":
             wanted = F.pixel_unshuffle(lost, BLOCK)
@@ -182,7 +175,7 @@ class ConsultStage:
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """Rows of pictures, what their codes draw, and the same with the detail."""
-        seen = self.lessons.draw(8, torch.Generator().manual_seed(0)).image
+        seen = self.frozen.batches.draw(8, torch.Generator().manual_seed(0)).image
         plain = self._encoded(seen)
         lost = seen - plain.image
         again = consult(self.generator, self.average, lost, plain, plain).image
@@ -223,18 +216,16 @@ def train_consultation(
         BundleError: The bundle lacks its generator, critic or encoder.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
-    generator = load_generator(bundle, fabric.device)
-    side, symmetries = generator.config.resolution, training.symmetries
-    source = read_source(
-        data, (), side, symmetries=symmetries, placements=symmetries, everything=everything
+    frozen = FrozenNetworks.of(
+        bundle,
+        data,
+        fabric.device,
+        pairs=training.pairs,
+        symmetries=training.symmetries,
+        everything=everything,
     )
-    sight = PerceptualLoss.of(
-        "efficientnet-lite0", load_critic(bundle, fabric.device), fabric.device
-    )
-    lessons = EncoderBatches(generator, source, pairs=training.pairs, defects=0)
-    encoder = load_encoder(bundle, fabric.device)
     return run(
-        ConsultStage(generator, encoder, sight, lessons, config, training, fabric),
+        ConsultStage(frozen, config, training, fabric),
         training.schedule,
         fabric,
         bundle.path,

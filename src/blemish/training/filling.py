@@ -28,16 +28,14 @@ from blemish.errors import OptionError
 from blemish.inversion.domain import Domain
 from blemish.inversion.losses import squared_error
 from blemish.limits import refuse_weights_of
-from blemish.models.encoder import Encoder, load_encoder, mean_under
+from blemish.models.encoder import mean_under
 from blemish.models.filling import NETWORK, ErasedReading, FillingConfig, FillingNetwork
-from blemish.models.generator import Generator
-from blemish.models.load import load_critic, load_generator
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import grid, to_picture
 from blemish.training.adapt import average_of
 from blemish.training.adversarial import AdversarialOptions, CriticTrainer
-from blemish.training.encoder.batches import EncoderBatch, EncoderBatches, read_source
-from blemish.training.encoder.perceptual import PerceptualLoss
+from blemish.training.encoder.batches import EncoderBatch
+from blemish.training.frozen import FrozenNetworks
 from blemish.training.loop import Options, Parameters, Schedule, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
@@ -115,24 +113,21 @@ class FillingStage:
 
     def __init__(
         self,
-        generator: Generator,
-        encoder: Encoder,
-        judge: CriticTrainer,
-        sight: PerceptualLoss,
-        lessons: EncoderBatches,
+        frozen: FrozenNetworks,
         domain: Domain | None,
         config: FillingConfig,
         training: FillingTraining,
         fabric: Fabric,
     ) -> None:
-        self.generator, self.encoder, self.judge, self.sight = generator, encoder, judge, sight
-        self.lessons, self.domain = lessons, domain
-        self.training, self.fabric = training, fabric
+        self.frozen, self.generator, self.batches = frozen, frozen.generator, frozen.batches
+        self.domain, self.training, self.fabric = domain, training, fabric
+        critic = average_of(frozen.critic).requires_grad_(True)
+        self.judge = CriticTrainer(critic, training, fabric)
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
-            network = FillingNetwork(generator.config, config)
-        network.w_mean.copy_(lessons.w_mean)
-        network.w_unit.copy_(torch.as_tensor(lessons.variance).sqrt())
+            network = FillingNetwork(self.generator.config, config)
+        network.w_mean.copy_(self.batches.w_mean)
+        network.w_unit.copy_(torch.as_tensor(self.batches.variance).sqrt())
         self.network = network.to(fabric.device)
         self.average = average_of(self.network)
         skips = list(network.skips.parameters())
@@ -155,10 +150,10 @@ class FillingStage:
         return {**self.adams, "critic": self.judge.adam}
 
     def data(self) -> list[Tensor]:
-        return self.lessons.data()
+        return self.batches.data()
 
     def origin(self) -> dict[str, str]:
-        known = (self.generator, self.encoder)
+        known = (self.generator, self.frozen.encoder)
         return {"generator": digest_of(t for net in known for t in net.state_dict().values())}
 
     def warm_up(self) -> None:
@@ -174,9 +169,9 @@ class FillingStage:
                 parameter.requires_grad_(part == name)
         for group in self.adams[name].param_groups:
             group["lr"] = rate
-        lesson = self.lessons.draw(self.training.schedule.batch // self.fabric.world_size, rng)
-        known = 1 - draw_holes(lesson.image, rng)
-        values, terms = self._terms(index, lesson, known, rng, skips=name == "skips")
+        batch = self.batches.draw(self.training.schedule.batch // self.fabric.world_size, rng)
+        known = 1 - draw_holes(batch.image, rng)
+        values, terms = self._terms(index, batch, known, rng, skips=name == "skips")
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items() if len(v)]).sum()
         optimiser_step(self.fabric, loss, self.parts[name], self.adams[name])
@@ -186,20 +181,20 @@ class FillingStage:
     def _terms(
         self,
         index: int,
-        lesson: EncoderBatch,
+        batch: EncoderBatch,
         known: Float[Tensor, "n 1 h w"],
         rng: torch.Generator,
         *,
         skips: bool,
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Values to log, and the loss's terms; photographs come first, each with two fillings."""
-        good = lesson.good
-        twice = torch.cat([torch.arange(good), torch.arange(len(lesson.image))])
-        random = fresh_rows(self.generator, 2 * good, rng).to(lesson.image.device)
-        rows = torch.cat([random, lesson.w])
-        image, area = lesson.image[twice], known[twice]
+        good = batch.good
+        twice = torch.cat([torch.arange(good), torch.arange(len(batch.image))])
+        random = fresh_rows(self.generator, 2 * good, rng).to(batch.image.device)
+        rows = torch.cat([random, batch.w])
+        image, area = batch.image[twice], known[twice]
         with self.fabric.autocast():
-            read = _chosen(self.network.read(self.encoder, lesson.image, known), twice)
+            read = _chosen(self.network.read(self.frozen.encoder, batch.image, known), twice)
             w = self.network.mix(read, rows.float())
             drawn = self.network.draw(self.generator, Codes(w=w), read, skips=skips)
         # Inside the hole, only generated pictures know what was there.
@@ -208,8 +203,8 @@ class FillingStage:
         filled = image.lerp(drawn, counted.expand_as(image))
         terms = {
             "pixel": squared_error(drawn, image, counted),
-            "feature": self.sight.error(_fewer(filled), _fewer(image)).float(),
-            "code": (w[2 * good :] - lesson.w).square().mean(dim=(1, 2)) / self.lessons.variance,
+            "feature": self.frozen.likeness.error(_fewer(filled), _fewer(image)).float(),
+            "code": (w[2 * good :] - batch.w).square().mean(dim=(1, 2)) / self.batches.variance,
         }
         if self.domain is not None:
             terms["prior"] = (self.domain.mahalanobis(w).square() - 1).clamp(min=0)
@@ -220,8 +215,8 @@ class FillingStage:
             terms["spread"] = self._lacking(first, second, 1 - known[:good])
         if index % self.training.adversarial_every:
             return {}, terms
-        composite = drawn[:good].lerp(lesson.image[:good], known[:good].expand_as(drawn[:good]))
-        values = self.judge.learn(index, lesson.image[:good], composite.detach(), rng)
+        composite = drawn[:good].lerp(batch.image[:good], known[:good].expand_as(drawn[:good]))
+        values = self.judge.learn(index, batch.image[:good], composite.detach(), rng)
         every = self.training.adversarial_every
         terms["adversarial"] = every * self.judge.generator_loss(composite, rng)
         return values, terms
@@ -245,9 +240,9 @@ class FillingStage:
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """Rows of erased pictures, and of two fillings of each."""
         rng = torch.Generator().manual_seed(0)
-        image = self.lessons.draw(8, rng).image
+        image = self.batches.draw(8, rng).image
         known = 1 - draw_holes(image, rng)
-        read = self.average.read(self.encoder, image, known)
+        read = self.average.read(self.frozen.encoder, image, known)
         shown = [*(image * known)]
         for _ in range(2):
             w = self.average.mix(read, fresh_rows(self.generator, len(image), rng))
@@ -322,26 +317,18 @@ def train_filling(
         BundleError: The bundle lacks its generator, critic or encoder.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
-    generator = load_generator(bundle, fabric.device)
-    side, symmetries = generator.config.resolution, training.symmetries
-    source = read_source(
-        data, (), side, symmetries=symmetries, placements=symmetries, everything=everything
+    frozen = FrozenNetworks.of(
+        bundle,
+        data,
+        fabric.device,
+        pairs=training.pairs,
+        symmetries=training.symmetries,
+        everything=everything,
     )
-    critic = load_critic(bundle, fabric.device)
     domain = Domain.read(bundle.tensors("statistics")) if bundle.has("statistics") else None
-    stage = FillingStage(
-        generator,
-        load_encoder(bundle, fabric.device),
-        CriticTrainer(average_of(critic).requires_grad_(True), training, fabric),
-        PerceptualLoss.of("efficientnet-lite0", critic, fabric.device),
-        EncoderBatches(generator, source, pairs=training.pairs, defects=0),
-        None if domain is None else domain.to(fabric.device),
-        config,
-        training,
-        fabric,
-    )
+    domain = None if domain is None else domain.to(fabric.device)
     return run(
-        stage,
+        FillingStage(frozen, domain, config, training, fabric),
         training.schedule,
         fabric,
         bundle.path,

@@ -9,7 +9,8 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.masks import components
 from blemish.efficientnet import load_lite0
-from blemish.errors import BundleError, DataError
+from blemish.errors import DataError
+from blemish.models.load import load_network
 from blemish.models.look_encoder import LookEncoder, look_of
 from blemish.pictures import mask_to_tensor, to_tensor
 from blemish.types import Codes
@@ -32,17 +33,10 @@ class LookReader:
     """
 
     def __init__(self, bundle: Bundle, model: WindowModel) -> None:
-        if not bundle.has(ENCODER):
-            raise BundleError(
-                got=f"{bundle.path}, a bundle that can't read the look of a real defect",
-                expected=f"a bundle with {ENCODER}.safetensors",
-                todo=f"Train its windows again with 'blemish train windows DATA --bundle "
-                f"{bundle.path}'.",
-            )
-        encoder = LookEncoder(model.generator.config.z_dim)
-        bundle.load_into(encoder, ENCODER)
+        bundle.require(ENCODER, "an encoder of real defects' looks", "windows DATA")
         self.device = next(model.generator.parameters()).device
-        self.encoder = encoder.to(self.device).eval().requires_grad_(False)
+        z_dim = model.generator.config.z_dim
+        self.encoder = load_network(bundle, ENCODER, lambda: LookEncoder(z_dim), self.device)
         self.network = load_lite0().to(self.device)
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
+from blemish.models.load import load_network
 from blemish.models.look_encoder import mix_latents
 from blemish.models.window_generator import GOOD, MARGIN, WindowConfig, WindowGenerator, WindowInput
 from blemish.pictures import mask_to_tensor, to_tensor
@@ -99,18 +100,29 @@ def load_windows(bundle: Bundle, device: str = "cpu") -> WindowModel:
     Raises:
         BundleError: The bundle has none, or it does not fit its configuration.
     """
-    if not bundle.has(NETWORK):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without a window generator",
-            expected="a bundle with windows.safetensors",
-            todo=f"Run 'blemish train windows DATA --bundle {bundle.path}'.",
-        )
-    generator = WindowGenerator(bundle.shape_of(WindowConfig, NETWORK, "a window generator"))
-    bundle.load_into(generator, NETWORK)
+    bundle.require(NETWORK, "a window generator", "windows DATA")
+    config = bundle.shape_of(WindowConfig, NETWORK, "a window generator")
+    generator = load_network(bundle, NETWORK, lambda: WindowGenerator(config), device)
     known = bundle.tensors("statistics") if bundle.has("statistics") else {}
     prefix = "windows.z."
     real = {k.removeprefix(prefix): v for k, v in known.items() if k.startswith(prefix)}
-    return WindowModel(generator.to(device).eval().requires_grad_(False), real)
+    return WindowModel(generator, real)
+
+
+def load_good_windows(bundle: Bundle, device: str = "cpu") -> WindowModel:
+    """The window generator of a bundle, which must draw good material, too.
+
+    Raises:
+        BundleError: The bundle has none, or it draws defects alone.
+    """
+    model = load_windows(bundle, device)
+    if GOOD not in model.generator.config.types:
+        raise BundleError(
+            got=f"{bundle.path}, whose windows draw defects alone",
+            expected="windows that draw the type good, too",
+            todo=f"{bundle.advice('windows DATA')} again.",
+        )
+    return model
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from blemish.checkpoint import Bundle
 from blemish.data.masks import without_holes
 from blemish.devices import one_thread
 from blemish.errors import BundleError, DataError
+from blemish.models.load import load_network
 from blemish.models.mask_generator import MaskConfig, MaskGenerator
 from blemish.windows.frames import Frame, frame_of, signed_distance
 
@@ -117,13 +118,7 @@ def load_masks(bundle: Bundle) -> MaskModel:
     Raises:
         BundleError: The bundle has none, or it does not fit its configuration.
     """
-    if not bundle.has(NETWORK):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle without a mask generator",
-            expected="a bundle with masks.safetensors",
-            todo=f"Run 'blemish train masks DATA --bundle {bundle.path}', or draw masks of another "
-            "kind.",
-        )
-    generator = MaskGenerator(bundle.shape_of(MaskConfig, NETWORK, "a mask generator"))
-    bundle.load_into(generator, NETWORK)
-    return MaskModel(generator.eval().requires_grad_(False))
+    what, otherwise = "a mask generator", ", or draw masks of another kind"
+    bundle.require(NETWORK, what, "masks DATA", otherwise=otherwise)
+    config = bundle.shape_of(MaskConfig, NETWORK, what)
+    return MaskModel(load_network(bundle, NETWORK, lambda: MaskGenerator(config)))

@@ -221,7 +221,7 @@ def _types(
         raise BundleError(
             got=f"{bundle.path}, a bundle without defect types",
             expected="one that has learnt defects",
-            todo=f"Run 'blemish train windows DATA --bundle {bundle.path}'.",
+            todo=f"{bundle.advice('windows DATA')}.",
         )
     if options.mask_control == "condition" and not branch.takes_mask:
         raise BundleError(

@@ -3,7 +3,7 @@
 import torch
 
 from blemish.checkpoint import Bundle
-from blemish.errors import BundleError, OptionError
+from blemish.errors import OptionError
 from blemish.inversion.model import Model
 from blemish.inversion.search import Step
 from blemish.synthesis.masks.learned import NETWORK, MaskModel, load_masks
@@ -68,11 +68,6 @@ def _masks_for(bundle: Bundle, options: SearchOptions) -> MaskModel | None:
             expected="codes or condition: its mask generator has no noise maps",
             todo="Choose one of these.",
         )
-    if not bundle.has(NETWORK):
-        raise BundleError(
-            got=f"{bundle.path}, a bundle that draws no masks",
-            expected="one with a mask generator, or masks that are given",
-            todo=f"Run 'blemish train masks DATA --bundle {bundle.path}', or use --mask-control "
-            "condition.",
-        )
+    otherwise = ", or use --mask-control condition"
+    bundle.require(NETWORK, "a mask generator", "masks DATA", otherwise=otherwise)
     return load_masks(bundle)

@@ -3,7 +3,6 @@
 It needs a folder of real defects, and neither a bundle nor any training; see `synthesis.paste`.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,14 +14,14 @@ from blemish.data.folder import DefectFolder
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.inversion.search import Step
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.task import PlacedDefect
+from blemish.synthesis.placement.task import DirectPlacement, PlacedDefect
 from blemish.synthesis.real.cutouts import Cutout, cutouts_in
 from blemish.synthesis.real.paste import paste
 from blemish.synthesis.request import Request
 from blemish.types import Codes
 
 
-class PastePlacement:
+class PastePlacement(DirectPlacement):
     """See the module's docstring, and `task.PlacementMethod`.
 
     Args:
@@ -55,12 +54,6 @@ class PastePlacement:
             DataError: One can't be read.
         """
         self.cutouts(kind)
-
-    def invert(
-        self, request: Request, *, on_progress: Callable[[float], None] | None = None
-    ) -> Codes | None:
-        """None: nothing is inverted."""
-        return None
 
     def place(
         self,

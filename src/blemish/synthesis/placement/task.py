@@ -53,6 +53,16 @@ class PlacedDefect:
     terms: dict[str, float] = field(default_factory=dict)
 
 
+class DirectPlacement:
+    """What placement methods share that work on the photograph itself and need no codes of it."""
+
+    def invert(
+        self, request: Request, *, on_progress: Callable[[float], None] | None = None
+    ) -> Codes | None:
+        """None: nothing is inverted."""
+        return None
+
+
 @runtime_checkable  # for the tests, which check types
 class PlacementMethod(Protocol):
     """Opened placement method."""

@@ -4,7 +4,6 @@ Nothing is inverted: what surrounds the mask is the photograph itself; see `wind
 """
 
 import hashlib
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,20 +14,21 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
+from blemish.data.colour import luminance
 from blemish.data.pairs import read_mask_for
 from blemish.errors import BundleError
 from blemish.inversion.search import Step
 from blemish.pictures import read_picture
-from blemish.synthesis.composite import LUMINANCE, Carried, put_on, reach_px, within
+from blemish.synthesis.composite import Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.task import PlacedDefect
+from blemish.synthesis.placement.task import DirectPlacement, PlacedDefect
 from blemish.synthesis.request import Request
 from blemish.types import Codes
 from blemish.windows.codes import LookReader, codes_like
 from blemish.windows.paint import WindowModel, groups, load_windows, paint
 
 
-class WindowPlacement:
+class WindowPlacement(DirectPlacement):
     """See the module's docstring, and `task.PlacementMethod`.
 
     Args:
@@ -73,12 +73,6 @@ class WindowPlacement:
         """
         if self.reader is not None:
             self.latents(kind)
-
-    def invert(
-        self, request: Request, *, on_progress: Callable[[float], None] | None = None
-    ) -> Codes | None:
-        """None: nothing is inverted."""
-        return None
 
     def place(
         self,
@@ -125,7 +119,7 @@ def _carried(
     box = _near(mask)
     step = painted[box].astype(np.float32) - picture[box]
     if grey:
-        step = np.broadcast_to((step @ LUMINANCE)[:, :, None], step.shape)
+        step = np.broadcast_to(luminance(step), step.shape)
     allowed = within(mask[box], reach_px(*mask.shape))
     put = put_on(picture[box], step, allowed, whole=mask[box])
     changed, defective = np.zeros(mask.shape, bool), picture.copy()

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from blemish.data.colour import lab, of_lab
-from blemish.synthesis.composite import LUMINANCE, Carried, put_on, reach_px
+from blemish.data.colour import lab, luminance, of_lab
+from blemish.synthesis.composite import Carried, put_on, reach_px
 from blemish.synthesis.real.align import scaled_move
 from blemish.synthesis.real.cutouts import Cutout, Place, choose_cutout, is_small, pieces
 from blemish.synthesis.real.warp import field_onto
@@ -108,7 +108,7 @@ def _allowed(mask: Mask, window: Window) -> Bool[np.ndarray, "_ _"]:
 def _put(near: Picture, patch: Patch, allowed: Mask, strength: Cover, *, grey: bool) -> Carried:
     step = patch.picture.astype(np.float32) - near
     if grey:
-        step = (step @ LUMINANCE)[:, :, None]
+        step = luminance(step)
     step = np.broadcast_to((strength * patch.cover)[:, :, None] * step, near.shape)
     return put_on(near, step, allowed, whole=patch.cover > 0.5)
 
