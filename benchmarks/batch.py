@@ -24,7 +24,7 @@ import tyro
 
 from benchmarks._hardware import heading
 from blemish.evaluation.synthesis.drift import drift_of
-from blemish.evaluation.synthesis.items import read_made
+from blemish.evaluation.synthesis.items import read_synthetic
 from blemish.files import write_atomically
 from blemish.synthesis.dataset import Dataset
 
@@ -160,7 +160,7 @@ def _compared(one: Path, other: Path) -> str:
 
 
 def _labels(out: Path) -> list[str]:
-    made = read_made(out)
+    made = read_synthetic(out)
     drifts = [drift_of(i, *i.read()) for items in made.items.values() for i in items]
     known = [d for d in drifts if d is not None]
     rows = list(Dataset(out).rows())

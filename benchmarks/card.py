@@ -34,7 +34,7 @@ from blemish.inversion.model import load_model
 from blemish.models.generator import Generator
 from blemish.models.load import load_generator, shape_of
 from blemish.pictures import grid, to_tensor, write_picture
-from blemish.synthesis.curation.yardstick import read_yardsticks
+from blemish.synthesis.curation.defect_stats import read_defect_stats
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
 from blemish.synthesis.masks.learned import load_masks
@@ -99,7 +99,7 @@ def measure(bundle: Bundle, folder: DefectFolder, n: int) -> dict[str, str]:
     how = chosen_method(bundle.has("encoder"))
     rngs = [torch.Generator().manual_seed(0) for _ in held_out]
     inverted = judge(model, held_out, how.find(model, held_out, rngs=rngs), method_name(how))
-    places = [found.standing["percentile"] for found in inverted]
+    places = [found.domain_scores["percentile"] for found in inverted]
     by = f"{len(held_out)} photographs by {method_name(how)} in {how.space}, median"
     return {
         f"kernel distance, {n} samples to {len(good)} good photographs": (
@@ -224,7 +224,7 @@ def curation_terms(bundle: Bundle) -> str:
     told = [
         f"{kind}: {len(y.features)} defects"
         + (f", bounds from {y.held_out} held out" if y.held_out else ", each against the others")
-        for kind, y in read_yardsticks(bundle).items()
+        for kind, y in read_defect_stats(bundle).items()
     ]
     return "; ".join(told) or "none"
 

@@ -211,18 +211,18 @@ def edit_table(
         "realism | midpoints: percentile | purity | monotone | change outside | s |"
     )
     yield "| --- |" + " ---: |" * 10
-    yardstick = EditReference.of(model, None, directions=tuple(directions))
+    reference = EditReference.of(model, None, directions=tuple(directions))
     consulted: list[str] = []
     for label, method in INVERSIONS.items():
         began = time.monotonic()
         found = invert(model, pictures, method)
         seconds = (time.monotonic() - began) / len(found)
-        figures = editing(Codes.joined([one.codes for one in found]), yardstick)
+        figures = editing(Codes.joined([one.codes for one in found]), reference)
         images = [one.image for one in found]
         yield _edit_row(label, found, images, network, figures, seconds)
         if method == InDomain() and bundle.has(CONSULTATION):
             detail = Detail(bundle, model, found)
-            yield _consulted_row(label, detail, network, yardstick, seconds)
+            yield _consulted_row(label, detail, network, reference, seconds)
             consulted = list(detail.lines())
     yield from consulted
 
@@ -262,11 +262,11 @@ def _consulted_row(
     label: str,
     detail: Detail,
     network: FeatureNetwork | None,
-    yardstick: EditReference,
+    reference: EditReference,
     seconds: float,
 ) -> str:
     found = detail.found
-    figures = editing(Codes.joined([one.codes for one in found]), yardstick, detail.draw)
+    figures = editing(Codes.joined([one.codes for one in found]), reference, detail.draw)
     images = [detail.draw(k, one.codes) for k, one in enumerate(found)]
     return _edit_row(f"{label}, consult", found, images, network, figures, seconds)
 
@@ -283,7 +283,7 @@ def _edit_row(
     figures: dict,
     seconds: float,
 ) -> str:
-    standing = [one.standing.get("percentile", float("nan")) for one in found]
+    domain_scores = [one.domain_scores.get("percentile", float("nan")) for one in found]
     shown = ("midpoint_realism", "midpoint_percentile", "direction_purity", "direction_monotone")
     cells = [_cell(figures.get(key)) for key in (*shown, "direction_outside")]
     pairs = [(image, one.target) for image, one in zip(images, found, strict=True)]
@@ -292,7 +292,7 @@ def _edit_row(
     if network is not None:
         far = f"{fmean(perceptual_distance(network, a, b).item() for a, b in pairs):.3f}"
     return (
-        f"| {label} | {len(found)} | {mean:.2f} | {far} | {median(standing):.1f} | "
+        f"| {label} | {len(found)} | {mean:.2f} | {far} | {median(domain_scores):.1f} | "
         f"{' | '.join(cells)} | {seconds:.1f} |"
     )
 

@@ -83,7 +83,7 @@ def _measure(name: str, data: Path, methods: dict[str, InversionMethod]) -> dict
     model = load_model(bundle)
     survey = prepare_survey(bundle, model, SurveyOptions(images=data, samples=0))
     good = [group for group in survey.groups if group.group == "good"]
-    rows = evaluate_inversion(model, [*methods.values()], good, survey.sights).rows
+    rows = evaluate_inversion(model, [*methods.values()], good, survey.networks).rows
     return {label: row["groups"]["good"] for label, row in zip(methods, rows, strict=True)}
 
 

@@ -74,7 +74,7 @@ def test_the_grown_bundle_is_whole(grown: Bundle) -> None:
 @torch.no_grad()
 def test_an_encoder_reads_the_rows_that_it_knew(coarse: Bundle, data: Path, grown: Bundle) -> None:
     encoder, known = Encoder(FINE), load_encoder(coarse)
-    grow_encoder(encoder, coarse, lessons(data, grown), seed=0, steps=0)
+    grow_encoder(encoder, coarse, batches(data, grown), seed=0, steps=0)
     top = torch.randn(3, CONFIG.channels(4), 4, 4)
     rows, expected = encoder.part_rows([top]), known.part_rows([top])
     torch.testing.assert_close(rows[:, :ROWS], expected)
@@ -85,7 +85,7 @@ def test_its_new_layers_learn_to_hand_on_what_the_stem_gave(
     coarse: Bundle, data: Path, grown: Bundle
 ) -> None:
     known, far = load_encoder(coarse), []
-    image, _, _ = (drawn := lessons(data, grown)).photographs(8, torch.Generator().manual_seed(1))
+    image, _, _ = (drawn := batches(data, grown)).photographs(8, torch.Generator().manual_seed(1))
     for steps in (0, 60):
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -114,12 +114,12 @@ def test_a_bundle_without_an_encoder_is_nothing_to_grow_from(
 ) -> None:
     bare = write_bundle(tmp_path / "bare", COARSE)
     with pytest.raises(BundleError, match="without an encoder"):
-        grow_encoder(Encoder(FINE), bare, lessons(data, grown), seed=0, steps=1)
+        grow_encoder(Encoder(FINE), bare, batches(data, grown), seed=0, steps=1)
     command = f"train encoder {data} --bundle {grown.path} --grow {tmp_path / 'none'} --device cpu"
     assert_refused(command, "none", capsys)
 
 
-def lessons(data: Path, bundle: Bundle) -> EncoderBatches:
+def batches(data: Path, bundle: Bundle) -> EncoderBatches:
     source = read_source(
         DefectFolder(data), TYPES, 32, symmetries=MOVES, placements=MOVES, everything=True
     )

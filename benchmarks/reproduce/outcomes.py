@@ -10,7 +10,7 @@ from typing import Literal
 
 from blemish.checkpoint import Bundle
 from blemish.inversion.domain import PREFIX as DOMAIN
-from blemish.synthesis.curation.yardstick import PREFIX as CURATION
+from blemish.synthesis.curation.defect_stats import PREFIX as CURATION
 
 Stage = Literal["generator", "encoder", "windows"]
 COUNT = {"generator": "nimg"}

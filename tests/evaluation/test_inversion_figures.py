@@ -197,7 +197,7 @@ def perfect(group: Subjects, *, shift: float = 0.0, mask: Tensor | None = None) 
                 image=group.image[here],
                 terms={},
                 steps=1,
-                standing={"percentile": float(k)},
+                domain_scores={"percentile": float(k)},
                 strangeness=float(k),
             )
         )
@@ -257,8 +257,8 @@ def test_the_critic_judges_each_picture_by_itself(critic: Critic) -> None:
 def test_edits_of_own_codes(own: list[Subjects], able_model: Model) -> None:
     good, flawed = own
     assert good.codes is not None
-    yardstick = EditReference.of(able_model, flawed, fresh=20)
-    found = editing(good.codes, yardstick)
+    reference = EditReference.of(able_model, flawed, fresh=20)
+    found = editing(good.codes, reference)
     assert (found["pairs"], found["moved"]) == (2, 3)
     assert found["growth_of"] == "strength in the given mask"
     for name in ("moved_iou", "share_monotone"):
@@ -284,8 +284,8 @@ def test_a_branch_that_takes_no_mask_is_measured_by_its_own(tmp_path: Path) -> N
 
 def test_without_a_branch_only_midpoints_are_judged(own: list[Subjects], able_model: Model) -> None:
     assert own[0].codes is not None
-    yardstick = EditReference.of(able_model, None, fresh=20)
-    found = editing(own[0].codes, yardstick)
+    reference = EditReference.of(able_model, None, fresh=20)
+    found = editing(own[0].codes, reference)
     assert {*found} == {"pairs", "midpoint_realism", "midpoint_percentile"}
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.synthesis import drift, items
 from blemish.evaluation.synthesis.evaluate import NEIGHBOURS, Subject, compare
-from blemish.evaluation.synthesis.items import read_made, read_real_defects
+from blemish.evaluation.synthesis.items import read_real_defects, read_synthetic
 from blemish.pictures import read_picture, write_picture
 
 REAL = 9
@@ -42,7 +42,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made(untouched: Path, tmp_path: Path) -> Path:
+def synthetic(untouched: Path, tmp_path: Path) -> Path:
     return shutil.copytree(untouched, tmp_path / "made")
 
 
@@ -58,35 +58,35 @@ EYES = FeatureExtractor(name="thumbnails", look=thumbnails, compare=apart)
 
 
 def subjects(synthetic: Path, real: Path, *, everything: bool = False) -> dict[str, Subject]:
-    found = read_made(synthetic)
+    found = read_synthetic(synthetic)
     known = read_real_defects(real, tuple(found.items))
     return {s.kind: s for s in compare(EYES, found, known, everything=everything)}
 
 
-def test_only_what_was_kept_is_looked_at(made: Path, real: Path) -> None:
-    before = subjects(made, real)["crack"]
-    edit(made, LINES["bolt_2"], outcome="refused", reasons=["odd"])
-    after = subjects(made, real)["crack"]
+def test_only_what_was_kept_is_looked_at(synthetic: Path, real: Path) -> None:
+    before = subjects(synthetic, real)["crack"]
+    edit(synthetic, LINES["bolt_2"], outcome="refused", reasons=["odd"])
+    after = subjects(synthetic, real)["crack"]
     kept = [k for k, item in enumerate(before.items) if item.image.stem != "bolt_2"]
-    assert len(kept) == len(after.made) == len(before.made) - 1
-    torch.testing.assert_close(after.made.around, before.made.around[kept])
+    assert len(kept) == len(after.synthetic) == len(before.synthetic) - 1
+    torch.testing.assert_close(after.synthetic.around, before.synthetic.around[kept])
 
 
 def far_off(views: Tensor, others: Tensor) -> Tensor:
     return (views[:, None] - others[None]).double().norm(dim=2)
 
 
-def test_neighbours_are_the_nearest(made: Path, real: Path) -> None:
-    for subject in subjects(made, real).values():
-        distance, index = far_off(subject.made.around, subject.real.around).sort(dim=1)
+def test_neighbours_are_the_nearest(synthetic: Path, real: Path) -> None:
+    for subject in subjects(synthetic, real).values():
+        distance, index = far_off(subject.synthetic.around, subject.real.around).sort(dim=1)
         np.testing.assert_array_equal(subject.neighbours, index[:, :NEIGHBOURS])
         np.testing.assert_allclose(subject.distances, distance[:, :NEIGHBOURS], atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_there_are_as_many_neighbours_as_real_ones(n: int, made: Path, tmp_path: Path) -> None:
-    for subject in subjects(made, write_defects(tmp_path / "real", n=n)).values():
-        assert subject.neighbours.shape == (len(subject.made), min(n, NEIGHBOURS))
+def test_there_are_as_many_neighbours_as_real_ones(n: int, synthetic: Path, tmp_path: Path) -> None:
+    for subject in subjects(synthetic, write_defects(tmp_path / "real", n=n)).values():
+        assert subject.neighbours.shape == (len(subject.synthetic), min(n, NEIGHBOURS))
         assert all(len({*row}) == len(row) for row in subject.neighbours.tolist())
 
 
@@ -95,10 +95,10 @@ def test_there_are_as_many_neighbours_as_real_ones(n: int, made: Path, tmp_path:
     [(1, False, 1, 0), (2, False, 1, 1), (5, False, 1, 4), (6, False, 2, 4), (4, True, 4, 4)],
 )
 def test_the_first_third_is_what_is_learnt_from(
-    n: int, everything: bool, learnt: int, compared: int, made: Path, tmp_path: Path
+    n: int, everything: bool, learnt: int, compared: int, synthetic: Path, tmp_path: Path
 ) -> None:
     real = write_defects(tmp_path / "real", n=n)
-    for subject in subjects(made, real, everything=everything).values():
+    for subject in subjects(synthetic, real, everything=everything).values():
         assert (len(subject.learnt), len(subject.compared)) == (learnt, compared)
         assert len(subject.real) == n
         torch.testing.assert_close(subject.learnt.around, subject.real.around[:learnt])
@@ -106,9 +106,11 @@ def test_the_first_third_is_what_is_learnt_from(
 
 
 def test_that_everything_was_learnt_from_makes_real_ones_no_less_diverse(
-    made: Path, real: Path
+    synthetic: Path, real: Path
 ) -> None:
-    some, every = (subjects(made, real, everything=e)["crack"].figures(EYES) for e in (False, True))
+    some, every = (
+        subjects(synthetic, real, everything=e)["crack"].figures(EYES) for e in (False, True)
+    )
     assert every["diversity"] == some["diversity"]
 
 
@@ -179,12 +181,12 @@ def write_pasted(root: Path, n: int, *, parts: int) -> Path:
 @pytest.mark.parametrize("parts", [0, 30, 60])
 def test_a_copy_is_one_whatever_the_part(parts: int, tmp_path: Path) -> None:
     real = write_pasted(tmp_path / "real", 9, parts=0)
-    made = write_pasted(tmp_path / "made", 3, parts=parts)
-    assert subjects(made, real)["crack"].figures(EYES)["memorised"] == 1
+    synthetic = write_pasted(tmp_path / "made", 3, parts=parts)
+    assert subjects(synthetic, real)["crack"].figures(EYES)["memorised"] == 1
 
 
-def test_items_and_their_neighbours_are_named(made: Path, real: Path) -> None:
-    subject = subjects(made, real)["crack"]
+def test_items_and_their_neighbours_are_named(synthetic: Path, real: Path) -> None:
+    subject = subjects(synthetic, real)["crack"]
     files = subject.files(real)
     assert files["learnt"] == [f"test/crack/{k}.png" for k in range(3)]
     assert files["compared"] == [f"test/crack/{k}.png" for k in range(3, REAL)]
@@ -213,29 +215,29 @@ def test_the_real_ones_themselves_are_nearer_than_others(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_diversity_under_one_mask_is_of_items_that_share_it(
-    shared: bool, made: Path, real: Path
+    shared: bool, synthetic: Path, real: Path
 ) -> None:
-    edit(made, LINES["Nuß_6"], type="paint")  # on the photograph of Nuß_5
+    edit(synthetic, LINES["Nuß_6"], type="paint")  # on the photograph of Nuß_5
     if not shared:
-        write_picture(made / "requested" / "Nuß_6.png", shapes()["line"])
-    found = subjects(made, real)["paint"]
+        write_picture(synthetic / "requested" / "Nuß_6.png", shapes()["line"])
+    found = subjects(synthetic, real)["paint"]
     assert len({*found.groups}) == (2 if shared else 3)
     assert (found.figures(EYES)["diversity"]["under_one_mask"] is not None) == shared
 
 
-def test_what_was_changed_on_the_way_is_seen(made: Path, real: Path) -> None:
-    edit(made, LINES["bolt_1"], scores={"reach_px": 0})
-    picture = read_picture(made / "test" / "crack" / "bolt_1.png")
+def test_what_was_changed_on_the_way_is_seen(synthetic: Path, real: Path) -> None:
+    edit(synthetic, LINES["bolt_1"], scores={"reach_px": 0})
+    picture = read_picture(synthetic / "test" / "crack" / "bolt_1.png")
     picture[:2, :5] = 255 - picture[:2, :5]
-    write_picture(made / "test" / "crack" / "bolt_1.png", picture)
-    found = subjects(made, real)["crack"].figures(EYES)["drift"]
+    write_picture(synthetic / "test" / "crack" / "bolt_1.png", picture)
+    found = subjects(synthetic, real)["crack"].figures(EYES)["drift"]
     assert found["pixels_changed_outside_label"] == 10
     assert found["pixels_changed_beyond_reach"] >= 10
     assert found["iou_changed_least"] < found["iou_changed_median"] == 1
 
 
 def test_of_the_pictures_none_is_held(
-    made: Path, tmp_path: Path, real: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: Path, tmp_path: Path, real: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
@@ -249,7 +251,7 @@ def test_of_the_pictures_none_is_held(
 
     for room in (items, drift):
         monkeypatch.setattr(room, "read_picture", watched)
-    subjects(made, real)
+    subjects(synthetic, real)
     write_textured(tmp_path / "many", 40, turn=TURNS["as it was"])
     subjects(tmp_path / "many", real)
     assert len(alive) == 5 + 5 + 2 * REAL + 40 + REAL, "items, their twins, and real ones"

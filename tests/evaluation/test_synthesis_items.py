@@ -13,7 +13,7 @@ from tiny import TYPES, part, spot, write_defects
 
 from blemish.errors import DataError
 from blemish.evaluation.synthesis.drift import drift_of
-from blemish.evaluation.synthesis.items import LabelledDefect, read_made, read_real_defects
+from blemish.evaluation.synthesis.items import LabelledDefect, read_real_defects, read_synthetic
 from blemish.originals import Original
 from blemish.pictures import write_picture
 
@@ -52,7 +52,7 @@ def names_in(items: dict[str, list[LabelledDefect]]) -> dict[str, str]:
 
 
 def test_what_was_kept_is_read_and_the_rest_is_counted(made: Path) -> None:
-    found = read_made(made)
+    found = read_synthetic(made)
     assert names_in(found.items) == KEPT
     assert found.outcomes == {"crack": {"kept": 3}, "paint": {"kept": 2, "refused": 1}}
     assert found.reasons == {"nothing changed": 1}
@@ -64,7 +64,7 @@ def test_what_was_kept_is_read_and_the_rest_is_counted(made: Path) -> None:
 @pytest.mark.parametrize("name", KEPT)
 def test_what_was_not_kept_is_not_measured(name: str, outcome: str, made: Path) -> None:
     edit(made, LINES[name], outcome=outcome, reasons=["too faint: 1.2, below 3", "odd"])
-    found = read_made(made)
+    found = read_synthetic(made)
     assert {*names_in(found.items)} == {*KEPT} - {name}
     assert found.outcomes[KEPT[name]][outcome] >= 1
     assert sum(sum(counts.values()) for counts in found.outcomes.values()) == len(NAMES)
@@ -74,7 +74,7 @@ def test_what_was_not_kept_is_not_measured(name: str, outcome: str, made: Path) 
 def test_reasons_are_counted_by_their_cause_the_most_frequent_first(made: Path) -> None:
     for k, name in enumerate(("bolt_1", "bolt_2", "nut 3")):
         edit(made, LINES[name], outcome="refused", reasons=[f"mask drift: 0.{k}, above 0"])
-    assert [*read_made(made).reasons.items()] == [("mask drift", 3), ("nothing changed", 1)]
+    assert [*read_synthetic(made).reasons.items()] == [("mask drift", 3), ("nothing changed", 1)]
 
 
 def test_a_manifest_of_an_older_release_has_no_outcomes(made: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_manifest_of_an_older_release_has_no_outcomes(made: Path) -> None:
         return json.dumps({k: v for k, v in json.loads(line).items() if k in OLD})
 
     change_lines(made, lambda lines: [older(line) for line in lines])
-    found = read_made(made)
+    found = read_synthetic(made)
     assert names_in(found.items) == KEPT
     assert found.outcomes == {"crack": {"kept": 3}, "paint": {"kept": 2, "refused": 1}}
     assert found.reasons == {"nothing changed": 1}
@@ -92,7 +92,7 @@ def test_of_two_lines_under_one_name_the_later_counts(made: Path) -> None:
     again = json.loads(lines_of(made)[LINES["bolt_1"]])
     refused = json.dumps({**again, "outcome": "refused", "reasons": ["too faint: 1"]})
     change_lines(made, lambda lines: [*lines, *lines[:2], refused])
-    found = read_made(made)
+    found = read_synthetic(made)
     assert {*names_in(found.items)} == {*KEPT} - {"bolt_1"}
     assert sum(len(items) for items in found.items.values()) == len(KEPT) - 1
     assert found.outcomes["crack"] == {"kept": 2, "refused": 1}
@@ -101,19 +101,19 @@ def test_of_two_lines_under_one_name_the_later_counts(made: Path) -> None:
 def test_a_last_line_that_was_torn_is_left_out(made: Path) -> None:
     with (made / "manifest.jsonl").open("a") as file:
         file.write(lines_of(made)[0][:50])
-    assert names_in(read_made(made).items) == KEPT
+    assert names_in(read_synthetic(made).items) == KEPT
 
 
 def test_how_far_a_change_may_reach_is_known_or_not(made: Path) -> None:
     edit(made, LINES["bolt_1"], scores={"reach_px": 7})
-    reach = {item.image.stem: item.reach_px for item in read_made(made).items["crack"]}
+    reach = {item.image.stem: item.reach_px for item in read_synthetic(made).items["crack"]}
     assert reach == {"bolt_1": 7, "bolt_2": None, "Nuß_6": None}
 
 
 def test_without_a_manifest_everything_with_a_mask_counts(made: Path) -> None:
     (made / "manifest.jsonl").unlink()
     (made / "ground_truth" / "crack" / "bolt_1_mask.png").unlink()
-    found = read_made(made)
+    found = read_synthetic(made)
     assert names_in(found.items) == {k: v for k, v in KEPT.items() if k != "bolt_1"}
     assert not found.outcomes and not found.reasons
     items = [item for kind in found.items for item in found.items[kind]]
@@ -162,7 +162,7 @@ def test_a_broken_line_is_named(broken: str, tmp_path: Path) -> None:
     line = BROKEN[broken] if isinstance(BROKEN[broken], str) else json.dumps(BROKEN[broken])
     (tmp_path / "manifest.jsonl").write_text(f"{json.dumps(GOOD_LINE)}\n{line}\n")
     with pytest.raises(DataError, match=r"manifest\.jsonl, whose line 2 "):
-        read_made(tmp_path)
+        read_synthetic(tmp_path)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(made: Path) -> None:
@@ -170,14 +170,14 @@ def test_a_link_out_of_the_folder_is_not_followed(made: Path) -> None:
     twin.rename(made.parent / "elsewhere.png")
     twin.symlink_to(made.parent / "elsewhere.png")
     with pytest.raises(DataError, match="lies outside it"):
-        read_made(made)
+        read_synthetic(made)
 
 
 @pytest.mark.parametrize("text", ["", json.dumps({**GOOD_LINE, "outcome": "failed"}) + "\n"])
 def test_a_manifest_in_which_nothing_was_kept(text: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text(text)
     with pytest.raises(DataError, match="in which no item was kept"):
-        read_made(tmp_path)
+        read_synthetic(tmp_path)
 
 
 def test_why_nothing_was_kept_is_told(tmp_path: Path) -> None:
@@ -185,12 +185,12 @@ def test_why_nothing_was_kept_is_told(tmp_path: Path) -> None:
     line = json.dumps({**GOOD_LINE, "outcome": "refused", "reasons": reasons})
     (tmp_path / "manifest.jsonl").write_text(line + "\n")
     with pytest.raises(DataError, match="kept; not real to the critic: 1; a duplicate: 1"):
-        read_made(tmp_path)
+        read_synthetic(tmp_path)
 
 
 @pytest.mark.parametrize("folder, match", [("none", "does not exist"), (".", "without photo")])
 def test_no_folder_and_an_empty_one(folder: str, match: str, tmp_path: Path) -> None:
-    for read in (read_made, lambda root: read_real_defects(root, TYPES)):
+    for read in (read_synthetic, lambda root: read_real_defects(root, TYPES)):
         with pytest.raises(DataError, match=match):
             read(tmp_path / folder)
 
@@ -199,7 +199,7 @@ def test_a_folder_of_good_parts_alone(tmp_path: Path) -> None:
     (tmp_path / "train" / "good").mkdir(parents=True)
     write_picture(tmp_path / "train" / "good" / "0.png", part())
     with pytest.raises(DataError, match="in which no item was kept"):
-        read_made(tmp_path)
+        read_synthetic(tmp_path)
     with pytest.raises(DataError, match="without any crack or paint"):
         read_real_defects(tmp_path, TYPES)
 
@@ -246,7 +246,7 @@ def test_items_as_cameras_shoot_them(mode: str, orientation: int, tmp_path: Path
     def shot(picture: np.ndarray) -> Original:
         return Original(levels=MODES[mode](picture // 2 + 30), orientation=orientation)
 
-    found = read_made(write_made(tmp_path, shot=shot))
+    found = read_synthetic(write_made(tmp_path, shot=shot))
     for item in (item for kind in TYPES for item in found.items[kind]):
         picture, mask = item.read()
         assert picture.shape == (*SIZE, 3) and picture.dtype == np.uint8
@@ -259,7 +259,7 @@ def test_items_as_cameras_shoot_them(mode: str, orientation: int, tmp_path: Path
 @pytest.mark.parametrize("name", [name for name in shapes() if name != "spot"])
 def test_an_item_is_read_as_it_was_written(name: str, made: Path) -> None:
     index = [*shapes()].index(name)
-    (item,) = [i for i in read_made(made).items[KINDS[index]] if i.image.stem == NAMES[index]]
+    (item,) = [i for i in read_synthetic(made).items[KINDS[index]] if i.image.stem == NAMES[index]]
     np.testing.assert_array_equal(item.read()[1], shapes()[name])
 
 
@@ -284,7 +284,7 @@ def test_a_file_that_is_gone_or_torn(lost: str, text: str | None, made: Path) ->
     if text is not None:
         (made / lost).write_text(text)
     with pytest.raises(DataError, match=Path(lost).name):
-        (item,) = [i for i in read_made(made).items["crack"] if i.image.stem == "bolt_1"]
+        (item,) = [i for i in read_synthetic(made).items["crack"] if i.image.stem == "bolt_1"]
         item.read()
 
 

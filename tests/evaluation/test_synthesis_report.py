@@ -23,7 +23,7 @@ from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.synthesis.baselines import BASELINES
 from blemish.evaluation.synthesis.beside import HALVES, SYNTHETIC
 from blemish.evaluation.synthesis.evaluate import NEIGHBOURS
-from blemish.evaluation.synthesis.items import read_made, read_real_defects
+from blemish.evaluation.synthesis.items import read_real_defects, read_synthetic
 from blemish.evaluation.synthesis.report import (
     ComparisonInputs,
     ComparisonOptions,
@@ -55,7 +55,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made(untouched: Path, tmp_path: Path) -> Path:
+def synthetic(untouched: Path, tmp_path: Path) -> Path:
     return shutil.copytree(untouched, tmp_path / "made")
 
 
@@ -105,10 +105,10 @@ def test_every_figure_is_there(whole: tuple[dict[str, Any], Path]) -> None:
 
 
 def test_progress_never_goes_back_and_reaches_the_end(
-    made: Path, real: Path, bundle: Bundle, tmp_path: Path
+    synthetic: Path, real: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     heard: list[int] = []
-    comparison = plan(real, made, bundle)
+    comparison = plan(real, synthetic, bundle)
     comparison.run(tmp_path / "out", heard.append)
     assert heard == [*range(1, comparison.total + 1)]
     assert comparison.total == 5 + 2 * REAL
@@ -129,18 +129,21 @@ def test_the_file_holds_what_is_returned(whole: tuple[dict[str, Any], Path]) -> 
 
 @pytest.mark.parametrize("level", [0.0, 1e-30, 1e30])
 def test_whatever_the_network_says_the_figures_are_json(
-    level: float, made: Path, real: Path, tmp_path: Path
+    level: float, synthetic: Path, real: Path, tmp_path: Path
 ) -> None:
     def flat(image: Tensor) -> list[Tensor]:
         return [torch.full((len(image), 4, 1, 1), level)]
 
     odd, found = (
         FeatureExtractor(name="odd", look=flat, compare=lambda a, b: a[0] - b[0]),
-        read_made(made),
+        read_synthetic(synthetic),
     )
     known = read_real_defects(real, tuple(found.items))
     comparison = ComparisonInputs(
-        plan=ComparisonOptions(real=real, synthetic=made), eyes=odd, made=found, real=known
+        plan=ComparisonOptions(real=real, synthetic=synthetic),
+        eyes=odd,
+        synthetic=found,
+        real=known,
     )
     report = comparison.run(tmp_path / "out")
     assert strict((tmp_path / "out" / "report.json").read_text(encoding="utf-8")) == report
@@ -215,11 +218,11 @@ def test_nothing_is_left_half_written(whole: tuple[dict[str, Any], Path]) -> Non
 
 
 def test_the_folders_are_left_as_they_were(
-    made: Path, real: Path, bundle: Bundle, tmp_path: Path
+    synthetic: Path, real: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
-    before = files_in(made), files_in(real)
-    plan(real, made, bundle).run(tmp_path / "out")
-    assert (files_in(made), files_in(real)) == before
+    before = files_in(synthetic), files_in(real)
+    plan(real, synthetic, bundle).run(tmp_path / "out")
+    assert (files_in(synthetic), files_in(real)) == before
 
 
 def test_the_same_folders_give_the_same_files(
@@ -233,25 +236,29 @@ def test_the_same_folders_give_the_same_files(
         assert (tmp_path / sheet).read_bytes() == (whole[1] / sheet).read_bytes()
 
 
-def lone_type(made: Path) -> None:
-    edit(made, LINES["bolt_1"], type="rust")
-    edit(made, LINES["bolt_2"], type="dent")
+def lone_type(synthetic: Path) -> None:
+    edit(synthetic, LINES["bolt_1"], type="rust")
+    edit(synthetic, LINES["bolt_2"], type="dent")
 
 
 NOTES: dict[str, tuple[Callable[[Path], object], bool, str]] = {
     "a type of which there is no real one": (lone_type, False, "no real defects of dent, rust"),
-    "no manifest": (lambda made: (made / "manifest.jsonl").unlink(), False, "No manifest"),
-    "all were learnt from": (lambda made: None, True, "distances are too small"),
+    "no manifest": (
+        lambda synthetic: (synthetic / "manifest.jsonl").unlink(),
+        False,
+        "No manifest",
+    ),
+    "all were learnt from": (lambda root: None, True, "distances are too small"),
 }
 
 
 @pytest.mark.parametrize("case", NOTES)
 def test_what_a_reader_must_know_is_told(
-    case: str, made: Path, real: Path, bundle: Bundle, tmp_path: Path
+    case: str, synthetic: Path, real: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     prepared, everything, words = NOTES[case]
-    prepared(made)
-    report = plan(real, made, bundle, everything=everything).run(tmp_path / "out")
+    prepared(synthetic)
+    report = plan(real, synthetic, bundle, everything=everything).run(tmp_path / "out")
     (note,) = report["notes"]
     assert words in note
     assert note in unescape((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
@@ -267,10 +274,10 @@ def one_of_each(root: Path) -> Path:
 
 
 def test_of_one_item_much_is_unknown_and_the_rest_is_told(
-    made: Path, bundle: Bundle, tmp_path: Path
+    synthetic: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     real = write_defects(tmp_path / "real", n=1)
-    report = plan(real, one_of_each(made), bundle).run(tmp_path / "out")
+    report = plan(real, one_of_each(synthetic), bundle).run(tmp_path / "out")
     for found in report["types"].values():
         assert (found["made"], found["real_learnt"], found["real_compared"]) == (1, 1, 0)
         assert all(of == {"made": None, "learnt": None} for of in found["distances"].values())

@@ -12,7 +12,7 @@ from made import write_made
 from blemish.data.folder import DefectFolder
 from blemish.data.pairs import read_mask
 from blemish.errors import DataError
-from blemish.evaluation.synthesis.items import LabelledDefect, read_made
+from blemish.evaluation.synthesis.items import LabelledDefect, read_synthetic
 from blemish.evaluation.utility import sources
 from blemish.evaluation.utility.arms import GOOD_KIND, Arm, Batches, make_arms
 from blemish.evaluation.utility.paste import Pasted, feathered_paste, moved_onto
@@ -144,7 +144,7 @@ def test_real_ones_are_drawn_as_they_are(real: Protocol) -> None:
 
 
 def test_made_ones_are_those_that_were_kept(tmp_path: Path) -> None:
-    items = read_made(write_made(tmp_path)).items
+    items = read_synthetic(write_made(tmp_path)).items
     source, rng = SyntheticSource(items, SIZE), np.random.default_rng(0)
     drawn = [source.draw("paint", rng) for _ in range(20)]
     known = {fit_square(read_picture(item.image), SIZE).tobytes(): item for item in items["paint"]}
@@ -155,7 +155,7 @@ def test_made_ones_are_those_that_were_kept(tmp_path: Path) -> None:
 
 
 def test_of_a_large_set_little_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = read_made(write_made(tmp_path)).items
+    items = read_synthetic(write_made(tmp_path)).items
     read: list[Path] = []
     whole = LabelledDefect.read
 
@@ -177,7 +177,7 @@ def test_of_a_large_set_little_is_held(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_files_are_missed_before_a_training(tmp_path: Path) -> None:
-    items = read_made(write_made(tmp_path)).items
+    items = read_synthetic(write_made(tmp_path)).items
     items["crack"][0].mask.unlink()
     with pytest.raises(DataError, match="which does not exist"):
         SyntheticSource(items, SIZE)

@@ -51,10 +51,10 @@ def rows(generator: Generator, n: int, *, seed: int = 1, mixing: float = 0.9) ->
         return fresh_rows(generator, n, torch.Generator().manual_seed(seed), mixing)
 
 
-def standing(domain: Domain, generator: Generator, w: Tensor) -> DomainPercentiles:
+def percentiles(domain: Domain, generator: Generator, w: Tensor) -> DomainPercentiles:
     with torch.no_grad():
         again = read_again(generator, Reader(generator), w)
-    return domain.standing(w, cycle_distance(w, again, domain.deviation))
+    return domain.percentiles(w, cycle_distance(w, again, domain.deviation))
 
 
 def plain(d: int = 8) -> Domain:
@@ -168,7 +168,7 @@ def test_a_mapping_that_says_one_thing_only_has_a_domain() -> None:
     generator = Generator(CONFIG).requires_grad_(False)
     generator.mapping.get_parameter("fc1.weight").zero_()
     domain = fit_domain(generator, n=100)
-    found = domain.standing(rows(generator, 4))
+    found = domain.percentiles(rows(generator, 4))
     assert found.mahalanobis.isfinite().all() and not found.spread.any()
     assert Domain.read(domain.tensors()) is not None
 
@@ -177,7 +177,7 @@ def test_a_mapping_that_says_one_thing_only_has_a_domain() -> None:
 def test_percentiles_of_fresh_codes_are_uniform(
     domain: Domain, generator: Generator, name: str
 ) -> None:
-    found = standing(domain, generator, rows(generator, 2000))
+    found = percentiles(domain, generator, rows(generator, 2000))
     shares = getattr(found, f"{name}_percentile".removeprefix("_"))
     for level in (25, 50, 75, 90, 95):  # below a quarter unmixed samples share one spread
         assert (shares <= level).float().mean().item() == pytest.approx(level / 100, abs=0.05)
@@ -189,14 +189,14 @@ def test_one_fresh_code_in_twenty_is_beyond_95(
 ) -> None:
     w = rows(generator, 2000, seed=2)
     if known == "with encoder":
-        found = standing(domain, generator, w)
+        found = percentiles(domain, generator, w)
     else:
-        found = (blind if known == "without" else domain).standing(w)
+        found = (blind if known == "without" else domain).percentiles(w)
     assert (found.percentile > 95).float().mean().item() == pytest.approx(0.05, abs=0.025)
 
 
 def test_a_code_without_spread_is_not_extreme(domain: Domain, generator: Generator) -> None:
-    found = standing(domain, generator, rows(generator, 500, mixing=0))
+    found = percentiles(domain, generator, rows(generator, 500, mixing=0))
     assert found.spread_percentile.max() < 15
     assert (found.percentile > 99).float().mean() < 0.03
 
@@ -205,7 +205,7 @@ def test_rows_that_do_not_belong_together_are_found_out(
     domain: Domain, generator: Generator
 ) -> None:
     layers = generator.config.layers
-    found = domain.standing(rows(generator, 500 * layers, mixing=0)[:, 0].view(500, layers, -1))
+    found = domain.percentiles(rows(generator, 500 * layers, mixing=0)[:, 0].view(500, layers, -1))
     assert found.spread.mean().item() == pytest.approx(1 - 1 / layers, abs=0.05)
     assert found.spread_percentile.median() > 75 and found.percentile.median() > 75
 
@@ -217,14 +217,14 @@ def test_far_away_is_a_hundred_and_still_tells_how_far(
         domain.mean
         + (rows(generator, 1) - domain.mean) * torch.tensor([50.0, 500.0])[:, None, None]
     )
-    found = standing(domain, generator, w)
+    found = percentiles(domain, generator, w)
     assert (found.percentile == 100).all() and (found.mahalanobis_percentile == 100).all()
     assert found.mahalanobis[1] > 5 * found.mahalanobis[0] > 5
     assert found.cycle is not None and found.cycle[1] > found.cycle[0]
 
 
 def test_the_mean_is_in_the_domain(domain: Domain, generator: Generator) -> None:
-    found = domain.standing(domain.mean.expand(1, generator.config.layers, -1))
+    found = domain.percentiles(domain.mean.expand(1, generator.config.layers, -1))
     assert found.percentile < 50
 
 
@@ -234,35 +234,35 @@ def test_a_code_that_is_not_finite_stands_at_a_hundred(
 ) -> None:
     w = rows(generator, 2).clone()
     w[0, 0, 0] = value
-    found, alone = domain.standing(w), domain.standing(w[1:])
+    found, alone = domain.percentiles(w), domain.percentiles(w[1:])
     assert found.percentile[0] == 100
     torch.testing.assert_close(found.percentile[1:], alone.percentile)
 
 
 def test_without_an_encoder_there_is_no_cycle(blind: Domain, generator: Generator) -> None:
-    found = blind.standing(rows(generator, 3))
+    found = blind.percentiles(rows(generator, 3))
     assert found.cycle is None and found.cycle_percentile is None
     assert blind.tables.keys() == {"mahalanobis", "spread", "worst"}
 
 
 def test_a_cycle_that_can_not_be_ranked_is_handed_on(blind: Domain, generator: Generator) -> None:
     w = rows(generator, 3)
-    found = blind.standing(w, torch.full((3,), 1e6))
+    found = blind.percentiles(w, torch.full((3,), 1e6))
     assert found.cycle is not None and found.cycle_percentile is None
-    torch.testing.assert_close(found.percentile, blind.standing(w).percentile)
+    torch.testing.assert_close(found.percentile, blind.percentiles(w).percentile)
 
 
 def test_an_encoder_of_ours_will_do(generator: Generator) -> None:
     encoder = Encoder(generator.config).eval().requires_grad_(False)
     domain, w = fit_domain(generator, encoder, n=60, batch=30), rows(generator, 4)
     cycle = cycle_distance(w, read_again(generator, encoder, w), domain.deviation)
-    assert domain.standing(w, cycle).cycle_percentile is not None
+    assert domain.percentiles(w, cycle).cycle_percentile is not None
 
 
 def test_a_batch_of_one_is_an_item_of_a_batch(domain: Domain, generator: Generator) -> None:
     w = rows(generator, 5)
-    whole = standing(domain, generator, w)
-    parts = [standing(domain, generator, item) for item in w.split(1)]
+    whole = percentiles(domain, generator, w)
+    parts = [percentiles(domain, generator, item) for item in w.split(1)]
     for field in fields(DomainPercentiles):
         alone = torch.cat([getattr(part, field.name) for part in parts])
         torch.testing.assert_close(getattr(whole, field.name), alone, rtol=1e-4, atol=1e-2)
@@ -320,7 +320,7 @@ def test_a_packed_bundle_gives_the_same_percentiles(
     again = Domain.read(pack(bundle, tmp_path / "packed").tensors("statistics"))
     assert again is not None
     w = rows(generator, 50)
-    one, other = standing(domain, generator, w), standing(again, generator, w)
+    one, other = percentiles(domain, generator, w), percentiles(again, generator, w)
     assert torch.equal(one.percentile, other.percentile)
 
 

@@ -19,11 +19,11 @@ from blemish.inversion.invert import (
     MOST_EXTREME,
     Inversion,
     Unreadable,
+    domain_percentiles,
     invert,
     invert_files,
     judge,
     read_photograph,
-    stand,
 )
 from blemish.inversion.methods import METHODS, InversionMethod
 from blemish.inversion.model import Model
@@ -92,7 +92,8 @@ def test_figures_are_those_of_the_search(inversion: Inversion, bundle: Bundle, t
     assert facts["terms"] == pytest.approx(inversion.terms, abs=1e-6)
     assert {*inversion.terms} == {"pixels", "features", "noise"}
     assert (facts["method"], facts["space"], facts["steps"]) == ("project", "w", 3)
-    assert facts["standing"]["percentile"] == pytest.approx(inversion.standing["percentile"], 1e-3)
+    percentile = inversion.domain_scores["percentile"]
+    assert facts["standing"]["percentile"] == pytest.approx(percentile, 1e-3)
     assert facts["strangeness"] == pytest.approx(inversion.strangeness, abs=1e-6)
 
 
@@ -195,7 +196,7 @@ def test_where_nothing_speaks_against_it_all_is_well(model: Model) -> None:
     assert model.domain is not None
     found = one(model)
     assert (found.outcome, found.reason) == ("ok", "")
-    assert found.standing["percentile"] < MOST_EXTREME
+    assert found.domain_scores["percentile"] < MOST_EXTREME
     assert found.strangeness is not None and found.strangeness < 1
 
 
@@ -215,7 +216,7 @@ def test_extreme_codes_are_out_of_the_domain(model: Model) -> None:
     (judged,) = judge(model, target, far, "optimize")
     assert judged.outcome == "out of domain"
     assert "more extreme than 99 in 100" in judged.reason
-    assert judged.standing["percentile"] > MOST_EXTREME
+    assert judged.domain_scores["percentile"] > MOST_EXTREME
 
 
 @pytest.mark.parametrize("name", ["in-domain", "optimize", "project"])
@@ -234,7 +235,7 @@ def test_outcomes_are_each_item_s_own(model: Model) -> None:
 
 def test_a_bundle_that_knows_little_says_little(model: Model, bundle: Bundle, tmp_path: Path):
     found = one(replace(model, encoder=None, domain=None, recognizer=None))
-    assert (found.outcome, found.standing, found.strangeness) == ("ok", {}, None)
+    assert (found.outcome, found.domain_scores, found.strangeness) == ("ok", {}, None)
     facts = found.save(tmp_path, bundle)
     assert facts["standing"] == {} and facts["strangeness"] is None
 
@@ -242,13 +243,13 @@ def test_a_bundle_that_knows_little_says_little(model: Model, bundle: Bundle, tm
 def test_the_standing_is_that_of_the_codes(model: Model) -> None:
     assert model.encoder is not None and model.domain is not None
     w = model.generator.codes(torch.randn(2, CONFIG.z_dim)).w
-    found = stand(model, Codes(w=w))
+    found = domain_percentiles(model, Codes(w=w))
     assert found is not None and found.cycle is not None
     again = model.encoder(model.generator(Codes(w=w)).image).w
     torch.testing.assert_close(found.cycle, cycle_distance(w, again, model.domain.deviation))
-    without = stand(replace(model, encoder=None), Codes(w=w))
+    without = domain_percentiles(replace(model, encoder=None), Codes(w=w))
     assert without is not None and without.cycle is None
-    assert stand(replace(model, domain=None), Codes(w=w)) is None
+    assert domain_percentiles(replace(model, domain=None), Codes(w=w)) is None
 
 
 @pytest.mark.parametrize("how", [Encode(), InDomain(search=QUICK)])

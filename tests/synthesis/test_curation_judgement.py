@@ -9,11 +9,11 @@ from scenery import SIZES, at_size, lighter, painted
 from tiny import TYPES, part, spot, write_bundle, write_defects
 
 from blemish.data.folder import DefectFolder
-from blemish.evaluation.synthesis.items import read_made
+from blemish.evaluation.synthesis.items import read_synthetic
 from blemish.pictures import write_picture
 from blemish.synthesis.batch.summary import BatchSummary
 from blemish.synthesis.curation.curate import Curator, Judgement, drift
-from blemish.synthesis.curation.yardstick import RealDefectStats, learn_curation
+from blemish.synthesis.curation.defect_stats import RealDefectStats, learn_curation
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.synthesize import Synthesizer
 
@@ -36,9 +36,9 @@ def curator(tmp_path_factory: pytest.TempPathFactory) -> Curator:
     assert found is not None
     sticks = {
         kind: replace(rule, bounds=replace(rule.bounds, nearest=0.0))
-        for kind, rule in found.yardsticks.items()
+        for kind, rule in found.stats.items()
     }
-    return replace(found, yardsticks=sticks)
+    return replace(found, stats=sticks)
 
 
 def judge(
@@ -64,9 +64,9 @@ def held_to(curator: Curator, **bounds: float) -> Curator:
     free = {"nearest": 0.0, "furthest": 1e9, "contrast": 0.0, "on_part": 0.0}
     sticks = {
         kind: replace(rule, bounds=replace(rule.bounds, **{**free, **bounds}))
-        for kind, rule in curator.yardsticks.items()
+        for kind, rule in curator.stats.items()
     }
-    return replace(curator, yardsticks=sticks)
+    return replace(curator, stats=sticks)
 
 
 @pytest.mark.parametrize("kind, colour", [("paint", PAINT), ("crack", CRACK)])
@@ -255,7 +255,7 @@ def test_drift_counts_what_is_not_marked() -> None:
 
 
 def test_the_distance_is_the_yardstick_s(curator: Curator) -> None:
-    rule: RealDefectStats = curator.yardsticks["paint"]
+    rule: RealDefectStats = curator.stats["paint"]
     assert rule.held_out == N - N // 3
     assert len(rule.features) == len(rule.inside) > 0
     assert rule.bounds.furthest > 0
@@ -284,7 +284,7 @@ def test_every_reason_is_counted_by_its_cause(curator: Curator, tmp_path: Path) 
     for name in ("a.png", "b.png"):
         write_picture(tmp_path / name, good)
     (tmp_path / "manifest.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    assert read_made(tmp_path).reasons == known
+    assert read_synthetic(tmp_path).reasons == known
 
 
 @pytest.mark.parametrize("to", [(0.4, 0.5), (0.55, 0.45)])

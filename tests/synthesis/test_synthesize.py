@@ -400,10 +400,10 @@ def test_masks_that_mark_nothing_are_left_out(bundle: Bundle, tmp_path: Path) ->
     root = write_defects(tmp_path)
     write_picture(root / "ground_truth/paint/1.png", spot(48, 48) & False)
     worker = Synthesizer(bundle, approach(reference="stitch", real=root))
-    assert isinstance(worker.way, SearchPlacement)
+    assert isinstance(worker.placement, SearchPlacement)
     worker.prepare("paint")
-    assert isinstance(worker.way.reference, StitchSource)
-    pictures, masks = worker.way.reference.real.load("paint")
+    assert isinstance(worker.placement.reference, StitchSource)
+    pictures, masks = worker.placement.reference.real.load("paint")
     assert len(pictures) == len(masks) == 2
 
 
@@ -479,24 +479,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("whole") / "bundle", windows=True)
 
 
-def placed(way: PlacementChoice, real: Path | None = None, **more) -> SynthesisOptions:
-    invert = QUICK if way == "optimize" else {}
-    if way != "auto" and PLACEMENT_METHODS[way].needs_real:
+def placed(placement: PlacementChoice, real: Path | None = None, **more) -> SynthesisOptions:
+    invert = QUICK if placement == "optimize" else {}
+    if placement != "auto" and PLACEMENT_METHODS[placement].needs_real:
         more["real"] = real
-    return SynthesisOptions(method=way, defect_steps=2, **invert, **more)
+    return SynthesisOptions(method=placement, defect_steps=2, **invert, **more)
 
 
 @pytest.mark.parametrize("way", PLACEMENT)
 def test_each_way_makes_items_that_are_their_seeds(
-    make: Make, whole: Bundle, real: Path, order: Request, way: PlacementName
+    make: Make, whole: Bundle, real: Path, order: Request, placement: PlacementName
 ) -> None:
-    by = Synthesizer(whole, placed(way, real))
+    by = Synthesizer(whole, placed(placement, real))
     together, rows = make("together", 2, 3, by=by)
-    assert {row["options"]["way"] for row in rows} == {way}
+    assert {row["options"]["way"] for row in rows} == {placement}
     assert not check(together).complaints
     one, other = (read_picture(together / row["files"]["image"]) for row in rows)
     assert not np.array_equal(one, other)
-    alone, (again,) = make("alone", 1, 4, by=Synthesizer(whole, placed(way, real)))
+    alone, (again,) = make("alone", 1, 4, by=Synthesizer(whole, placed(placement, real)))
     assert again == rows[1]
     assert all(
         (alone / path).read_bytes() == (together / path).read_bytes()

@@ -136,9 +136,9 @@ def test_a_training_adds_an_encoder_and_leaves_the_rest(
 def test_the_domain_is_learnt(finished: Bundle) -> None:
     model = load_model(finished)
     assert model.encoder is not None and model.domain is not None
-    standing = model.domain.standing(torch.randn(2, 6, 8), torch.ones(2))
-    assert standing.cycle_percentile is not None
-    assert standing.percentile.isfinite().all()
+    domain_scores = model.domain.percentiles(torch.randn(2, 6, 8), torch.ones(2))
+    assert domain_scores.cycle_percentile is not None
+    assert domain_scores.percentile.isfinite().all()
 
 
 def test_a_run_leaves_statistics_and_a_grid(finished: Bundle) -> None:
@@ -290,7 +290,7 @@ def test_another_seed_is_another_training(data: Path, untrained: Bundle) -> None
 def test_the_first_third_is_learnt_from_or_everything(
     data: Path, untrained: Bundle, everything: bool, good: int, defects: int
 ) -> None:
-    learnt = stage_of(untrained, options(), data, everything=everything).lessons
+    learnt = stage_of(untrained, options(), data, everything=everything).batches
     assert len(learnt.images) == good
     assert learnt.source.defects is not None
     assert len(learnt.source.defects) == defects
@@ -310,11 +310,11 @@ def test_without_defects_good_parts_are_enough(
 ) -> None:
     copytree(data / "train", tmp_path / "bare" / "train")
     stage = stage_of(untrained, options(), tmp_path / "bare")
-    assert stage.lessons.source.defects is None
+    assert stage.batches.source.defects is None
     assert "mask" in stage.step(0, step_rng(0, 0))
-    lesson = stage.lessons.draw(32, step_rng(0, 0))
-    assert lesson.good == 16
-    assert (lesson.kind[16:] >= 0).any(), "the branch draws its own"
+    batch = stage.batches.draw(32, step_rng(0, 0))
+    assert batch.good == 16
+    assert (batch.kind[16:] >= 0).any(), "the branch draws its own"
 
 
 def test_a_snapshot_forgets_the_domain_of_the_encoder_before(
@@ -365,7 +365,7 @@ def code_error(stage: EncoderStage, encoder: Encoder) -> float:
     w = fresh_rows(stage.generator, 64, torch.Generator().manual_seed(9))
     with torch.no_grad():
         far = encoder.eval()(stage.generator(Codes(w=w)).image).w - w
-    return far.square().mean().item() / stage.lessons.variance
+    return far.square().mean().item() / stage.batches.variance
 
 
 def plain_stage(config: GeneratorConfig, recipe: EncoderRecipe, folder: Path) -> EncoderStage:
@@ -376,8 +376,8 @@ def plain_stage(config: GeneratorConfig, recipe: EncoderRecipe, folder: Path) ->
         photographs=to_picture(rows), defects=None, symmetries=MOVES, placements=MOVES
     )
     how = options(recipe, 200, learning_rate=3e-3)
-    lessons = EncoderBatches(generator, source, pairs=how.pairs, defects=how.defects)
-    return EncoderStage(generator, load_critic(bundle), how, lessons, make_fabric("cpu"))
+    batches = EncoderBatches(generator, source, pairs=how.pairs, defects=how.defects)
+    return EncoderStage(generator, load_critic(bundle), how, batches, make_fabric("cpu"))
 
 
 def test_two_hundred_steps_teach_codes(tmp_path: Path) -> None:

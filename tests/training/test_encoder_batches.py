@@ -47,7 +47,7 @@ def source(*, real: bool = True, moves: Symmetries = MOVES) -> BatchSource:
     return BatchSource(photographs=pictures(5), defects=defects, symmetries=moves, placements=moves)
 
 
-def lessons(
+def batches(
     generator: Generator, *, real: bool = True, pairs: float = 0.5, defects: float = 0.5
 ) -> EncoderBatches:
     return EncoderBatches(generator, source(real=real), pairs=pairs, defects=defects)
@@ -74,23 +74,23 @@ def assert_same(one: EncoderBatch, other: EncoderBatch) -> None:
 def test_a_lesson_has_so_many_of_each(
     generator: Generator, n: int, pairs: float, defects: float, real: bool
 ) -> None:
-    lesson = lessons(generator, real=real, pairs=pairs, defects=defects).draw(n, rng())
+    batch = batches(generator, real=real, pairs=pairs, defects=defects).draw(n, rng())
     drawn = round(n * pairs)
     flawed = round((n - drawn) * defects) if real else 0
-    assert lesson.image.shape == (n, 3, 16, 16) and lesson.mask.shape == (n, 1, 16, 16)
-    assert lesson.kind.shape == (n,)
-    assert lesson.good == n - drawn - flawed
-    assert lesson.w.shape == (drawn, CONFIG.layers, 16)
-    assert lesson.w_defect is not None
-    assert lesson.w_defect.shape == (drawn, CONFIG.defect_layers, 16)
-    assert (lesson.kind[: lesson.good] == GOOD).all()
-    told = lesson.kind[n - drawn :] != GOOD
+    assert batch.image.shape == (n, 3, 16, 16) and batch.mask.shape == (n, 1, 16, 16)
+    assert batch.kind.shape == (n,)
+    assert batch.good == n - drawn - flawed
+    assert batch.w.shape == (drawn, CONFIG.layers, 16)
+    assert batch.w_defect is not None
+    assert batch.w_defect.shape == (drawn, CONFIG.defect_layers, 16)
+    assert (batch.kind[: batch.good] == GOOD).all()
+    told = batch.kind[n - drawn :] != GOOD
     assert not told[round(drawn * defects) :].any()
 
 
 @pytest.mark.parametrize("branch", BRANCHES)
 def test_what_is_good_has_an_empty_mask_and_the_rest_a_type(branch: DefectConfig) -> None:
-    drawn = lessons(fresh(replace(CONFIG, defect=branch))).draw(24, rng())
+    drawn = batches(fresh(replace(CONFIG, defect=branch))).draw(24, rng())
     marked = drawn.mask.sum(dim=(1, 2, 3)) > 0
     assert torch.equal(marked, drawn.kind != GOOD)
     assert {*drawn.mask.unique().tolist()} <= {0.0, 1.0}
@@ -101,18 +101,18 @@ def test_what_is_good_has_an_empty_mask_and_the_rest_a_type(branch: DefectConfig
 
 def test_masks_lie_on_parts(generator: Generator) -> None:
     """A stitched defect can't be told from its part's silhouette any more; a drawn twin can."""
-    lesson = lessons(generator, pairs=1, defects=1).draw(16, rng())
+    batch = batches(generator, pairs=1, defects=1).draw(16, rng())
     with torch.no_grad():
-        part = parts_of(generator(Codes(w=lesson.w)).image)
-    assert (lesson.mask <= part).all()
-    assert lesson.mask.any()
+        part = parts_of(generator(Codes(w=batch.w)).image)
+    assert (batch.mask <= part).all()
+    assert batch.mask.any()
 
 
 def test_stitched_defects_are_real_ones(generator: Generator) -> None:
     still = EncoderBatches(generator, source(moves=Symmetries()), pairs=0, defects=1)
-    lesson = still.draw(8, rng())
-    assert lesson.good == 0 and (lesson.kind >= 0).any()
-    for image, mask, kind in zip(lesson.image, lesson.mask, lesson.kind, strict=True):
+    batch = still.draw(8, rng())
+    assert batch.good == 0 and (batch.kind >= 0).any()
+    for image, mask, kind in zip(batch.image, batch.mask, batch.kind, strict=True):
         inside = image[:, mask[0] > 0]
         assert (inside == (-1.0 if kind == 0 else 1.0)).all()
 
@@ -125,7 +125,7 @@ def test_photographs_are_those_of_the_folder(generator: Generator) -> None:
 
 
 def test_photographs_are_moved(generator: Generator) -> None:
-    moved = lessons(generator, pairs=0, defects=0).draw(8, rng()).image
+    moved = batches(generator, pairs=0, defects=0).draw(8, rng()).image
     known = to_tensor(pictures(5))
     assert not all(any(torch.equal(image, photo) for photo in known) for image in moved)
 
@@ -133,21 +133,21 @@ def test_photographs_are_moved(generator: Generator) -> None:
 @pytest.mark.parametrize("takes_mask", [True, False])
 def test_known_codes_draw_the_picture_again(takes_mask: bool) -> None:
     generator = fresh(replace(CONFIG, defect=replace(BRANCHES[0], takes_mask=takes_mask)))
-    lesson = lessons(generator, pairs=1).draw(8, rng())
-    assert lesson.w_defect is not None
-    good = generator(Codes(w=lesson.w[4:]))
-    torch.testing.assert_close(lesson.image[4:], good.image)
-    codes = Codes(w=lesson.w[:4], w_defect=lesson.w_defect[:4])
-    flawed = generator(codes, mask=lesson.mask[:4] if takes_mask else None)
-    torch.testing.assert_close(lesson.image[:4], flawed.image)
-    assert torch.equal(lesson.mask[:4], flawed.mask)
+    batch = batches(generator, pairs=1).draw(8, rng())
+    assert batch.w_defect is not None
+    good = generator(Codes(w=batch.w[4:]))
+    torch.testing.assert_close(batch.image[4:], good.image)
+    codes = Codes(w=batch.w[:4], w_defect=batch.w_defect[:4])
+    flawed = generator(codes, mask=batch.mask[:4] if takes_mask else None)
+    torch.testing.assert_close(batch.image[:4], flawed.image)
+    assert torch.equal(batch.mask[:4], flawed.mask)
 
 
 def test_a_defect_s_code_goes_by_its_type(generator: Generator) -> None:
-    lesson = lessons(generator, pairs=1, defects=1).draw(64, rng())
-    assert lesson.w_defect is not None
-    assert torch.equal(lesson.w_defect, lesson.w_defect[:, :1].expand_as(lesson.w_defect))
-    means = [lesson.w_defect[lesson.kind == kind, 0].mean(dim=0) for kind in (0, 1)]
+    batch = batches(generator, pairs=1, defects=1).draw(64, rng())
+    assert batch.w_defect is not None
+    assert torch.equal(batch.w_defect, batch.w_defect[:, :1].expand_as(batch.w_defect))
+    means = [batch.w_defect[batch.kind == kind, 0].mean(dim=0) for kind in (0, 1)]
     z = torch.randn(2000, CONFIG.z_dim, generator=rng(5))
     for kind in (0, 1):
         goal = generator.defect_mapping(z, torch.full((2000,), kind)).mean(dim=0)
@@ -158,24 +158,24 @@ def test_a_defect_s_code_goes_by_its_type(generator: Generator) -> None:
 @pytest.mark.parametrize("config", [CONFIG, PLAIN])
 @pytest.mark.parametrize("real", [True, False])
 def test_a_lesson_is_a_function_of_its_rng(config: GeneratorConfig, real: bool) -> None:
-    made = lessons(fresh(config), real=real)
+    made = batches(fresh(config), real=real)
     first, other, again = (made.draw(6, rng(seed)) for seed in (0, 1, 0))
     assert_same(first, again)
     assert not torch.equal(first.image, other.image)
-    assert_same(first, lessons(made.generator, real=real).draw(6, rng()))
+    assert_same(first, batches(made.generator, real=real).draw(6, rng()))
 
 
 def test_without_a_branch_nothing_shows_a_drawn_defect() -> None:
-    made = lessons(fresh(PLAIN), real=False)
-    lesson = made.draw(8, rng())
-    assert lesson.w_defect is None
-    assert lesson.good == 4
-    assert (lesson.kind == GOOD).all() and not lesson.mask.any()
+    made = batches(fresh(PLAIN), real=False)
+    batch = made.draw(8, rng())
+    assert batch.w_defect is None
+    assert batch.good == 4
+    assert (batch.kind == GOOD).all() and not batch.mask.any()
     assert not made.w_defect_mean.any()
 
 
 def test_moments_are_those_of_fresh_codes(generator: Generator) -> None:
-    made = lessons(generator)
+    made = batches(generator)
     w = generator.mapping(torch.randn(20_000, CONFIG.z_dim, generator=rng(1)))
     torch.testing.assert_close(made.w_mean, w.mean(dim=0), atol=0.06, rtol=0)
     assert made.variance == pytest.approx(w.var(dim=0).mean().item(), rel=0.1)
@@ -187,7 +187,7 @@ def test_moments_are_those_of_fresh_codes(generator: Generator) -> None:
 
 @pytest.mark.parametrize("real, count", [(True, 4), (False, 1)])
 def test_all_that_is_learnt_from_is_named(generator: Generator, real: bool, count: int) -> None:
-    data = lessons(generator, real=real).data()
+    data = batches(generator, real=real).data()
     assert [len(tensor) for tensor in data] == [5, 2, 2, 2][:count]
 
 
@@ -216,5 +216,5 @@ def test_real_masks_under_drawn_flaws_have_the_type_of_the_flaw() -> None:
 
 
 def test_no_slope_is_kept(generator: Generator) -> None:
-    lesson = lessons(generator).draw(4, rng())
-    assert not any(x.requires_grad for x in (lesson.image, lesson.mask, lesson.w))
+    batch = batches(generator).draw(4, rng())
+    assert not any(x.requires_grad for x in (batch.image, batch.mask, batch.w))

@@ -68,11 +68,11 @@ def test_the_critic_sees_as_in_the_searches(critic: Critic) -> None:
 def test_an_error_is_a_number_for_each_picture(
     critic: Critic, weights: Path, name: FeatureSource, side: int
 ) -> None:
-    sight, drawn, target = PerceptualLoss.of(name, critic), pictures(side, 3), pictures(side, 3)
-    found = sight.error(drawn, target)
+    loss, drawn, target = PerceptualLoss.of(name, critic), pictures(side, 3), pictures(side, 3)
+    found = loss.error(drawn, target)
     assert found.shape == (3,) and (found > 0).all()
-    torch.testing.assert_close(sight.error(target, target), torch.zeros(3))
-    torch.testing.assert_close(sight.error(drawn[1:2], target[1:2]), found[1:2], rtol=1e-3, atol=0)
+    torch.testing.assert_close(loss.error(target, target), torch.zeros(3))
+    torch.testing.assert_close(loss.error(drawn[1:2], target[1:2]), found[1:2], rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("name, side", SIGHTS)

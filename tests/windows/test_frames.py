@@ -26,7 +26,7 @@ def test_mask_comes_back_from_its_frame(side: int) -> None:
     part = disc(side, side, (side * 0.45, side * 0.55), side * 0.3)
     mask = disc(side, side, (side * 0.4, side * 0.5), side * 0.09)
     frame = frame_of(part)
-    back = frame.laid_back(frame.cut(mask, 64) - 0.5, mask.shape, outside=-0.5) > 0
+    back = frame.onto_photograph(frame.cut(mask, 64) - 0.5, mask.shape, outside=-0.5) > 0
     assert (back & mask).sum() / (back | mask).sum() > 0.93
 
 

@@ -170,7 +170,7 @@ def _tell(error: BaseException) -> int:
 def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and message."""
     if isinstance(error, UserError):
-        return error.exit_code, _lay_out(error)
+        return error.exit_code, _formatted(error)
     if isinstance(error, BlemishError):
         return error.exit_code, f"Error: {error}"
     if isinstance(error, KeyboardInterrupt):
@@ -180,13 +180,13 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
         got = f"{error.filename or 'an output'}: {error.strerror}"
         todo = "Check the path, its permissions and its disk."
-        return 2, _lay_out(UserError(got=got, expected="a usable path", todo=todo))
+        return 2, _formatted(UserError(got=got, expected="a usable path", todo=todo))
     text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
     hint = "Set BLEMISH_DEBUG=1 to see where."
     return 1, f"Error: Blemish failed with {text}\n  {hint}"
 
 
-def _lay_out(error: UserError) -> str:
+def _formatted(error: UserError) -> str:
     lines = (f"Error: got {error.got}.", f"Expected {error.expected}.", error.todo)
     return "\n  ".join(" ".join(line.split("\n")) for line in lines)
 

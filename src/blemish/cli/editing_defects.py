@@ -103,8 +103,8 @@ def defect(
     from blemish.checkpoint import find_bundle
     from blemish.data.pairs import read_mask_for
     from blemish.devices import choose_device, one_thread
-    from blemish.editing.laid import save_laid
-    from blemish.editing.looks import laid
+    from blemish.editing.looks import place_look
+    from blemish.editing.saved_looks import save_looks
     from blemish.originals import read_original
     from blemish.seeds import refuse_seeds
     from blemish.windows.codes import LookReader
@@ -134,9 +134,11 @@ def defect(
         if change.to is not None and change.to_mask is not None:
             looks.append(_look(reader, change.to, change.to_mask, defect))
         plans = list(_plans(change, found, model, looks, defect, place))
-        drawn = [laid(model, photograph.picture, where, codes, seed) for codes, where, _ in plans]
+        drawn = [
+            place_look(model, photograph.picture, where, codes, seed) for codes, where, _ in plans
+        ]
     steps = [step for _, _, step in plans]
-    row = save_laid(out, photograph, drawn, [plan[0] for plan in plans], place, steps, found)
+    row = save_looks(out, photograph, drawn, [plan[0] for plan in plans], place, steps, found)
     if json:
         print_json(row)
     else:

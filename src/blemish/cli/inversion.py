@@ -151,11 +151,12 @@ def invert(
     detail = _detail(fidelity, found, model, defect=defect)
     ensure_writable(out)
     rows: list[dict[str, Any]] = []
-    ways = [Trajectory() for _ in range(0, len(files), batch)] if trajectory else []
+    firsts = range(0, len(files), batch)
+    courses = [Trajectory() if trajectory else None for _ in firsts]
     with Progress("inverting", len(files)) as progress:
         watches = [
-            _watch(progress, first, min(batch, len(files) - first), ways[k] if ways else None)
-            for k, first in enumerate(range(0, len(files), batch))
+            _watch(progress, first, min(batch, len(files) - first), course)
+            for first, course in zip(firsts, courses, strict=True)
         ]
         made = invert_files(
             model, files, method, seed=seed, defect=defect, batch=batch, watches=watches
@@ -167,8 +168,7 @@ def invert(
                 facts = detail(result).save(folder, found)
             rows.append({"image": str(file), **facts})
             progress.step(len(rows) - 1)
-    if ways:
-        _draw(ways, out)
+    _draw([course for course in courses if course is not None], out)
     if all(row["outcome"] == "unreadable" for row in rows):
         raise _nothing(rows)
     _tell(rows, out, several=several, json=json)
@@ -211,26 +211,26 @@ def _folders(files: list[Path], out: Path, several: bool) -> Iterator[Path]:
         yield out / name if several else out
 
 
-def _watch(progress: Progress, first: int, size: int, way: "Trajectory | None") -> "Watch":
+def _watch(progress: Progress, first: int, size: int, trajectory: "Trajectory | None") -> "Watch":
     """Callback for a batch's steps: shows progress and records the trajectory if requested."""
 
     def hear(time: float, terms: Any, image: Any) -> None:
         progress.part(first + time * size)
-        if way is not None:
-            way(time, terms, image)
+        if trajectory is not None:
+            trajectory(time, terms, image)
 
     return hear
 
 
-def _draw(ways: "list[Trajectory]", out: Path) -> None:
+def _draw(trajectories: "list[Trajectory]", out: Path) -> None:
     """Write the recorded trajectories: an image strip and curves for each batch."""
     from blemish.pictures import write_picture
 
-    for index, way in enumerate(ways):
-        if way.times:
-            number = f"-{index}" if len(ways) > 1 else ""
-            write_picture(out / f"trajectory{number}.png", way.strip())
-            way.draw_curves(out / f"curves{number}.png")
+    for index, trajectory in enumerate(trajectories):
+        if trajectory.times:
+            number = f"-{index}" if len(trajectories) > 1 else ""
+            write_picture(out / f"trajectory{number}.png", trajectory.strip())
+            trajectory.draw_curves(out / f"curves{number}.png")
 
 
 def _nothing(rows: list[dict[str, Any]]) -> DataError:

@@ -88,7 +88,9 @@ def scaled(mask: Mask, by: float) -> Mask:
     return found
 
 
-def laid(model: WindowModel, picture: Picture, mask: Mask, codes: Codes, seed: int) -> Picture:
+def place_look(
+    model: WindowModel, picture: Picture, mask: Mask, codes: Codes, seed: int
+) -> Picture:
     """A photograph with a defect of given codes under a mask."""
     return paint(model.generator, picture, mask, codes, torch.Generator().manual_seed(seed))
 
@@ -116,7 +118,7 @@ def learn_looks(
     latents, values = [], []
     for number in range(samples):
         z = model.latent(kind, rng)
-        drawn = laid(model, canvas, mask, model.codes_of(z, kind), seed)
+        drawn = place_look(model, canvas, mask, model.codes_of(z, kind), seed)
         latents.append(z[0].double().numpy())
         values.append(look_values(drawn, mask))
         on_progress(number + 1)

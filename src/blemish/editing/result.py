@@ -15,7 +15,7 @@ from blemish.devices import one_thread
 from blemish.editing.subjects import EditSubject
 from blemish.files import ensure_writable, write_atomically
 from blemish.inversion.consult import Consultation, draw_detailed
-from blemish.inversion.invert import stand
+from blemish.inversion.invert import domain_percentiles
 from blemish.inversion.model import Model
 from blemish.models.generator import Generator
 from blemish.pictures import grid, to_picture, write_picture
@@ -44,12 +44,12 @@ class Edit:
 
     def row(self) -> dict[str, Any]:
         """Figures as JSON values."""
-        standing = None if self.percentiles is None else [round(p, 2) for p in self.percentiles]
+        known = self.percentiles
         return {
             "edit": self.verb,
             "parts": [{"name": one.name, **one.facts} for one in self.subjects],
             **self.facts,
-            "in_domain_percentiles": standing,
+            "in_domain_percentiles": None if known is None else [round(p, 2) for p in known],
         }
 
     def save(self, out: Path, bundle: Bundle) -> dict[str, Any]:
@@ -131,12 +131,12 @@ def edited(
     else:
         images = detail.images(model.generator, subjects, codes)
         facts = {**facts, "fidelity": "consult"}
-    standing = stand(model, codes)
+    known = domain_percentiles(model, codes)
     return Edit(
         verb=verb,
         subjects=tuple(subjects),
         codes=codes,
         image=torch.cat(images),
-        percentiles=None if standing is None else standing.percentile.tolist(),
+        percentiles=None if known is None else known.percentile.tolist(),
         facts=facts,
     )

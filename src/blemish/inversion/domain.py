@@ -133,7 +133,7 @@ class Domain:
         return far.square().mean(dim=(1, 2)) / self.deviation**2
 
     @torch.no_grad()
-    def standing(
+    def percentiles(
         self, w: Float[Tensor, "n layers d"], cycle: Float[Tensor, " n"] | None = None
     ) -> DomainPercentiles:
         """Position of codes among fresh ones.

@@ -53,8 +53,8 @@ class Inversion:
         image: Image that the codes generate.
         terms: Loss terms at the end of the search, unweighted.
         steps: Number of steps of the search.
-        standing: Position of the codes among fresh ones, distances and percentiles by name; empty
-            if the bundle has no statistics of its codes.
+        domain_scores: Position of the codes among fresh ones, distances and percentiles by name;
+            empty if the bundle has no statistics of its codes.
         strangeness: Distance of the photograph from those of the bundle's object, above 1 if it
             shows something else; None if nobody knows.
         detail: Image with the detail that the codes lose; None if it was not asked for.
@@ -69,7 +69,7 @@ class Inversion:
     image: Float[Tensor, "1 3 h w"]
     terms: dict[str, float]
     steps: int
-    standing: dict[str, float]
+    domain_scores: dict[str, float]
     strangeness: float | None
     detail: Float[Tensor, "1 3 h w"] | None = None
 
@@ -88,7 +88,7 @@ class Inversion:
             "steps": self.steps,
             "psnr_db": round(self.psnr, 3),
             "terms": {name: round(value, 6) for name, value in self.terms.items()},
-            "standing": {name: round(value, 4) for name, value in self.standing.items()},
+            "standing": {name: round(value, 4) for name, value in self.domain_scores.items()},
             "strangeness": None if self.strangeness is None else round(self.strangeness, 6),
             **self._of_detail(),
         }
@@ -194,13 +194,13 @@ def judge(
         strange: Strangeness of the photographs, if it is known.
     """
     image = model.generator(found.codes, mask=found.mask).image
-    standing = stand(model, found.codes)
+    domain_scores = domain_percentiles(model, found.codes)
     inversions = []
     for k in range(len(target)):
         here = slice(k, k + 1)
-        found_standing = {} if standing is None else _item_of(standing, k)
+        found_scores = {} if domain_scores is None else _item_of(domain_scores, k)
         how_strange = None if strange is None else strange[k]
-        outcome, reason = _outcome(bool(found.converged[k]), found_standing, how_strange)
+        outcome, reason = _outcome(bool(found.converged[k]), found_scores, how_strange)
         inversions.append(
             Inversion(
                 outcome=outcome,
@@ -212,7 +212,7 @@ def judge(
                 image=image[here],
                 terms={name: values[k].item() for name, values in found.terms.items()},
                 steps=int(found.steps[k]),
-                standing=found_standing,
+                domain_scores=found_scores,
                 strangeness=how_strange,
             )
         )
@@ -220,7 +220,7 @@ def judge(
 
 
 @torch.no_grad()
-def stand(model: Model, codes: Codes) -> DomainPercentiles | None:
+def domain_percentiles(model: Model, codes: Codes) -> DomainPercentiles | None:
     """Position of codes among the generator's own; None without statistics of these."""
     if model.domain is None:
         return None
@@ -228,7 +228,7 @@ def stand(model: Model, codes: Codes) -> DomainPercentiles | None:
     if model.encoder is not None:
         again = read_again(model.generator, model.encoder, codes.w)
         cycle = cycle_distance(codes.w, again, model.domain.deviation)
-    return model.domain.standing(codes.w, cycle)
+    return model.domain.percentiles(codes.w, cycle)
 
 
 def invert_files(
@@ -284,7 +284,7 @@ def _read(file: Path) -> UInt8[np.ndarray, "h w 3"] | Unreadable:
 
 
 def _outcome(
-    converged: bool, standing: dict[str, float], strange: float | None
+    converged: bool, domain_scores: dict[str, float], strange: float | None
 ) -> tuple[Outcome, str]:
     if strange is not None and strange > 1:
         return "out of domain", (
@@ -293,7 +293,7 @@ def _outcome(
         )
     if not converged:
         return "did not converge", "the search reached its time limit, or found nothing better"
-    if standing.get("percentile", 0) > MOST_EXTREME:
+    if domain_scores.get("percentile", 0) > MOST_EXTREME:
         return "out of domain", (
             f"the codes are more extreme than {MOST_EXTREME:.0f} in 100 of the generator's own"
         )
@@ -304,6 +304,6 @@ def _psnr(a: Float[Tensor, "1 3 h w"], b: Float[Tensor, "1 3 h w"]) -> float:
     return 10 * log10(4 / max(squared_error(a, b).item(), 1e-12))
 
 
-def _item_of(standing: DomainPercentiles, index: int) -> dict[str, float]:
-    values = {name: getattr(standing, name) for name in DomainPercentiles.__dataclass_fields__}
+def _item_of(domain_scores: DomainPercentiles, index: int) -> dict[str, float]:
+    values = {name: getattr(domain_scores, name) for name in DomainPercentiles.__dataclass_fields__}
     return {name: value[index].item() for name, value in values.items() if value is not None}

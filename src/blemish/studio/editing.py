@@ -131,10 +131,10 @@ class Editing:
 
     def _edited(self, wish: PartEdit, pause: Pause = lambda: None) -> Edit:
         subjects = [self._found(wish.bundle, part) for part in wish.parts]
-        on_progress = self._teller(pause)
+        on_progress = self._progress_of(pause)
         return self.parts(wish.bundle).edit(wish, subjects, lambda time, *_: on_progress(time))
 
-    def _teller(self, pause: Pause) -> Callable[[float], None]:
+    def _progress_of(self, pause: Pause) -> Callable[[float], None]:
         """Callback that notes how far a search is, and lets other work in."""
 
         def on_progress(share: float) -> None:
@@ -165,6 +165,6 @@ class Editing:
     async def _search(self, name: str, id: str) -> None:
         def searched(pause: Pause) -> None:
             editor, opened = self.parts(name), self.photographs.opened(id)
-            self.inversions.search(editor.bundle, editor.model, opened, self._teller(pause))
+            self.inversions.search(editor.bundle, editor.model, opened, self._progress_of(pause))
 
         await self.worker.search("inversion", searched)

@@ -16,9 +16,9 @@ from blemish.devices import one_thread
 from blemish.documents import limit
 from blemish.editing.directions import direction_named
 from blemish.editing.fill import greyed
-from blemish.editing.laid import save_laid
 from blemish.editing.lookfile import read_looks
-from blemish.editing.looks import between, laid, scaled
+from blemish.editing.looks import between, place_look, scaled
+from blemish.editing.saved_looks import save_looks
 from blemish.errors import DataError, OptionError
 from blemish.models.window_generator import GOOD
 from blemish.pictures import read_picture
@@ -78,7 +78,7 @@ class LookEdit:
 
 
 @dataclass(frozen=True)
-class LaidLook:
+class DrawnLook:
     """A photograph with a defect.
 
     Attributes:
@@ -127,7 +127,7 @@ class LookEditor:
         return jpeg(close_up(read_picture(one.path), one.read_mask(), THUMBNAIL)[0], 88)
 
     @one_thread()
-    def lay(self, opened: Opened, wish: LookEdit) -> LaidLook:
+    def draw(self, opened: Opened, wish: LookEdit) -> DrawnLook:
         """A photograph with the defect.
 
         Raises:
@@ -140,20 +140,20 @@ class LookEditor:
             )
         where = place if wish.size == 1 else scaled(place, wish.size)
         codes = codes_like(self.model, self._look(wish), wish.type, where)
-        picture = laid(self.model, opened.original.picture, where, codes, wish.seed)
+        picture = place_look(self.model, opened.original.picture, where, codes, wish.seed)
         picture = greyed(picture) if opened.original.grey else picture
-        return LaidLook(picture, codes, place)
+        return DrawnLook(picture, codes, place)
 
     def show(self, opened: Opened, wish: LookEdit) -> dict[str, Any]:
         """What the page shows of it."""
-        found, before = self.lay(opened, wish), opened.original.picture
+        found, before = self.draw(opened, wish), opened.original.picture
         return changed_crop(before, found.picture, (found.picture != before).any(axis=2))
 
     def save(self, opened: Opened, wish: LookEdit, out: Path) -> dict[str, Any]:
         """Write it into a new folder as the command line does; returns the figures."""
-        found = self.lay(opened, wish)
+        found = self.draw(opened, wish)
         drawn, codes, steps = [found.picture], [found.codes], [wish.step]
-        return save_laid(out, opened.original, drawn, codes, found.place, steps, self.bundle)
+        return save_looks(out, opened.original, drawn, codes, found.place, steps, self.bundle)
 
     def _look(self, wish: LookEdit) -> Float[Tensor, "n z"]:
         look = self._latents(wish.type, wish.like)

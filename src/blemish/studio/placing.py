@@ -25,7 +25,7 @@ from blemish.synthesis.dataset import SyntheticItem
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.request import Request, drawn_on, request_under, together
-from blemish.synthesis.several import Laid
+from blemish.synthesis.several import JudgedDefect
 from blemish.synthesis.synthesize import Synthesizer
 from blemish.windows.paint import NETWORK as WINDOWS
 
@@ -135,8 +135,7 @@ class DraftPlacer:
         request = self.request(opened, draft)
         for one in request.defects:
             worker.prepare(one.kind)
-        laid = worker.lay(request, draft.seed)
-        found = _shown(opened, laid)
+        found = _shown(opened, worker.place(request, draft.seed))
         foreign = bool(worker.networks.is_foreign(opened.original.picture, opened.digest))
         took = round(time.perf_counter() - start, 3)
         return {**found, "seed": draft.seed, "out_of_domain": foreign, "seconds": took}
@@ -219,16 +218,16 @@ def _located(name: str, folder: Path) -> str:
     return str(folder / name)
 
 
-def _shown(opened: Opened, laid: Sequence[Laid]) -> dict[str, Any]:
-    where = np.any([one.made.carried.changed for one in laid], axis=0)
-    reasons = list(dict.fromkeys(reason for one in laid for reason in one.reasons))
+def _shown(opened: Opened, defects: Sequence[JudgedDefect]) -> dict[str, Any]:
+    where = np.any([one.placed.carried.changed for one in defects], axis=0)
+    reasons = list(dict.fromkeys(reason for one in defects for reason in one.reasons))
     return {
-        **changed_crop(opened.original.picture, laid[-1].made.carried.picture, where),
+        **changed_crop(opened.original.picture, defects[-1].placed.carried.picture, where),
         "reasons": reasons if where.any() else ["nothing changed"],
-        "defects": [{"type": one.request.kind, "scores": _scores(one)} for one in laid],
+        "defects": [{"type": one.request.kind, "scores": _scores(one)} for one in defects],
     }
 
 
-def _scores(laid: Laid) -> dict[str, float]:
-    known = laid.measured | laid.judged
+def _scores(defect: JudgedDefect) -> dict[str, float]:
+    known = defect.measured | defect.judged
     return {name: known[name] for name in SHOWN_SCORES if name in known}

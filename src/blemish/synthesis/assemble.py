@@ -22,7 +22,7 @@ from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.task import PlacementMethod
 from blemish.synthesis.records import record_of
 from blemish.synthesis.request import Request
-from blemish.synthesis.several import Laid, as_one, classes_of
+from blemish.synthesis.several import JudgedDefect, as_one, classes_of
 
 
 class ItemAssembler:
@@ -74,41 +74,41 @@ class ItemAssembler:
         known = record_of(self.options) | {"way": self.method} | self.placement.record()
         return json.loads(json.dumps(known, default=str))
 
-    def item(self, request: Request, seed: int, laid: list[Laid]) -> SyntheticItem:
+    def item(self, request: Request, seed: int, defects: list[JudgedDefect]) -> SyntheticItem:
         """The item of a request.
 
         Args:
             request: Request.
             seed: Random seed that the defects were placed with.
-            laid: Its defects, at least one.
+            defects: Its defects, at least one.
         """
-        made, united = as_one(request.original, laid), request.united
-        known, judged = measures_of(united, made), {}
-        if len(laid) == 1:
-            known, judged = laid[0].measured, laid[0].judged
-        several = len({one.request.kind for one in laid}) > 1
+        placed, united = as_one(request.original, defects), request.united
+        known, judged = measures_of(united, placed), {}
+        if len(defects) == 1:
+            known, judged = defects[0].measured, defects[0].judged
+        several = len({one.request.kind for one in defects}) > 1
         photograph = photograph_digest(request.picture)
         return SyntheticItem(
             name=self.name(request, seed),
             kind=request.item_kind,
-            picture=replace(laid[-1].photograph, mark=self.mark(generated=request.generated)),
-            changed=made.carried.changed,
+            picture=replace(defects[-1].photograph, mark=self.mark(generated=request.generated)),
+            changed=placed.carried.changed,
             twin=self._twin(request),
             requested=united.requested,
-            codes=made.codes,
-            classes=classes_of(laid, self.placement.types) if several else None,
-            reasons=tuple(dict.fromkeys(reason for one in laid for reason in one.reasons)),
+            codes=placed.codes,
+            classes=classes_of(defects, self.placement.types) if several else None,
+            reasons=tuple(dict.fromkeys(reason for one in defects for reason in one.reasons)),
             facts={
                 "seed": seed,
                 "strength": request.strength,
                 "normal": str(request.normal),
                 "requested": str(request.mask),
                 "photograph": photograph,
-                "fingerprint": to_text(fingerprint(made.carried.picture, request.picture)),
+                "fingerprint": to_text(fingerprint(placed.carried.picture, request.picture)),
                 "bundle": _origin(self.bundle),
                 "options": self.record(),
                 "scores": known | self._domain(request, photograph) | judged,
-                **({"defects": [one.facts() for one in laid]} if len(laid) > 1 else {}),
+                **({"defects": [one.facts() for one in defects]} if len(defects) > 1 else {}),
                 **({"classes": _numbered(self.placement.types)} if several else {}),
             },
         )

@@ -16,15 +16,15 @@ from blemish.seeds import refuse_seeds, seed_of
 from blemish.synthesis.assemble import ItemAssembler
 from blemish.synthesis.composite import Carried
 from blemish.synthesis.curation.curate import Curator
-from blemish.synthesis.curation.sightings import shrunk_size
+from blemish.synthesis.curation.defect_features import shrunk_size
 from blemish.synthesis.dataset import Dataset, SyntheticItem
 from blemish.synthesis.measures import measures_of
 from blemish.synthesis.networks import Networks
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.placement.methods import PLACEMENT, usual_way
+from blemish.synthesis.placement.methods import PLACEMENT, usual_method
 from blemish.synthesis.placement.task import PlacementMethod
 from blemish.synthesis.request import Request
-from blemish.synthesis.several import Laid
+from blemish.synthesis.several import JudgedDefect
 from blemish.synthesis.strength import faded
 from blemish.types import Codes
 
@@ -53,30 +53,30 @@ class Synthesizer:
         self, bundle: Bundle | None, options: SynthesisOptions, *, device: str = "cpu"
     ) -> None:
         self.bundle, self.options = bundle, options
-        self.method: PlacementName = usual_way(bundle, options)
-        self.way: PlacementMethod = PLACEMENT[self.method](bundle, options, device)
+        self.method: PlacementName = usual_method(bundle, options)
+        self.placement: PlacementMethod = PLACEMENT[self.method](bundle, options, device)
         self.device = device
         self.curator: Curator | None = None
         if bundle is not None and PLACEMENT_METHODS[self.method].needs_bundle:
             self.curator = Curator.of(bundle, device)
-        self.networks = Networks(bundle, self.way, device)
-        self.items = ItemAssembler(bundle, options, self.method, self.way, self.networks)
+        self.networks = Networks(bundle, self.placement, device)
+        self.items = ItemAssembler(bundle, options, self.method, self.placement, self.networks)
 
     @property
     def types(self) -> tuple[str, ...]:
         """Types of defects that can be placed."""
-        return self.way.types
+        return self.placement.types
 
     def prepare(self, kind: str) -> None:
         """Read the data of a type before the work starts; see `PlacementMethod.prepare`."""
-        self.way.prepare(kind)
+        self.placement.prepare(kind)
 
     @one_thread()
     def invert(
         self, request: Request, *, on_progress: Callable[[float], None] | None = None
     ) -> Codes | None:
         """Step A: codes of the part, shared by all items on it; see `PlacementMethod.invert`."""
-        return self.way.invert(request, on_progress=on_progress)
+        return self.placement.invert(request, on_progress=on_progress)
 
     @one_thread()
     def make(
@@ -96,42 +96,47 @@ class Synthesizer:
             on_progress: Callback after each step of a search, called with its number.
         """
         return self.items.item(
-            request, seed, self.lay(request, seed, twin=twin, on_progress=on_progress)
+            request, seed, self.place(request, seed, twin=twin, on_progress=on_progress)
         )
 
     @one_thread()
-    def lay(
+    def place(
         self,
         request: Request,
         seed: int,
         *,
         twin: Codes | None = None,
         on_progress: Step | None = None,
-    ) -> list[Laid]:
+    ) -> list[JudgedDefect]:
         """The defects of an item, each on the photograph with the earlier ones.
 
         This is all that is needed to show an item. Arguments as in `make`.
         """
         if twin is None:
             twin = self.invert(request)
-        laid: list[Laid] = []
+        defects: list[JudgedDefect] = []
         for number, one in enumerate(request.defects):
-            under = laid[-1].photograph if laid else request.original
+            under = defects[-1].photograph if defects else request.original
             alone = replace(one, original=under)
-            laid.append(self._laid(alone, seed_of(seed, number), twin, on_progress))
-        return laid
+            defects.append(self._place_one(alone, seed_of(seed, number), twin, on_progress))
+        return defects
 
-    def _laid(
+    def _place_one(
         self, request: Request, seed: int, twin: Codes | None, on_progress: Step | None
-    ) -> Laid:
+    ) -> JudgedDefect:
         """One defect on a photograph, and what curation finds."""
         rng = np.random.default_rng(seed)
         strength = request.strength * faded(request.requested, self.options.uneven, rng)
-        made = self.way.place(request, seed, strength, twin, on_progress=on_progress)
-        reasons, judged = self._judge(request, made.carried, strength)
-        known = measures_of(request, made) | made.terms
-        return Laid(
-            request=request, seed=seed, made=made, reasons=reasons, measured=known, judged=judged
+        placed = self.placement.place(request, seed, strength, twin, on_progress=on_progress)
+        reasons, judged = self._judge(request, placed.carried, strength)
+        known = measures_of(request, placed) | placed.terms
+        return JudgedDefect(
+            request=request,
+            seed=seed,
+            placed=placed,
+            reasons=reasons,
+            measured=known,
+            judged=judged,
         )
 
     def _judge(
@@ -189,10 +194,10 @@ def synthesize(
                 twin = synthesizer.invert(
                     request, on_progress=lambda done: on_progress(f"inverting, {done:.0%}")
                 )
-            made = synthesizer.make(
+            item = synthesizer.make(
                 request, s, twin=twin, on_progress=lambda k: on_progress(f"placing, step {k}")
             )
-            known[name] = add_item(dataset, made)
+            known[name] = add_item(dataset, item)
             on_progress(f"made {name}")
         rows.append(known[name])
     dataset.contact_sheet()

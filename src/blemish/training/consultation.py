@@ -147,7 +147,7 @@ class ConsultStage:
         again = consult(self.generator, self.branch, moved, before, before)
         terms = {
             "pixel": squared_error(again.image, seen),
-            "feature": self.frozen.likeness.error(again.image, seen).float(),
+            "feature": self.frozen.perceptual_loss.error(again.image, seen).float(),
         }
         if self.branch.config.transform == "residual":
             wanted = F.pixel_unshuffle(lost, BLOCK)

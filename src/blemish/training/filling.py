@@ -203,7 +203,7 @@ class FillingStage:
         filled = image.lerp(drawn, counted.expand_as(image))
         terms = {
             "pixel": squared_error(drawn, image, counted),
-            "feature": self.frozen.likeness.error(_fewer(filled), _fewer(image)).float(),
+            "feature": self.frozen.perceptual_loss.error(_fewer(filled), _fewer(image)).float(),
             "code": (w[2 * good :] - batch.w).square().mean(dim=(1, 2)) / self.batches.variance,
         }
         if self.domain is not None:

@@ -24,14 +24,14 @@ class FrozenNetworks:
         generator: Generator.
         encoder: Encoder of photographs.
         critic: Critic of images.
-        likeness: Perceptual loss.
+        perceptual_loss: Perceptual loss.
         batches: Photographs of good parts, and parts that the generator draws.
     """
 
     generator: Generator
     encoder: Encoder
     critic: Critic
-    likeness: PerceptualLoss
+    perceptual_loss: PerceptualLoss
     batches: EncoderBatches
 
     @classmethod
@@ -67,6 +67,6 @@ class FrozenNetworks:
             generator=generator,
             encoder=load_encoder(bundle, device),
             critic=critic,
-            likeness=PerceptualLoss.of("efficientnet-lite0", critic, device),
+            perceptual_loss=PerceptualLoss.of("efficientnet-lite0", critic, device),
             batches=EncoderBatches(generator, source, pairs=pairs, defects=0),
         )

@@ -46,7 +46,7 @@ class Frame:
         )
         return cv2.resize(seen, (side, side), interpolation=cv2.INTER_AREA)
 
-    def laid_back(
+    def onto_photograph(
         self, values: Float32[np.ndarray, "s s"], shape: tuple[int, int], outside: float
     ) -> Float32[np.ndarray, "h w"]:
         """Values of a frame on the photograph's own pixels, and a constant outside of the frame.

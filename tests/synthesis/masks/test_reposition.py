@@ -5,7 +5,7 @@ import pytest
 
 from blemish.errors import OptionError
 from blemish.synthesis.masks.draw import draw_mask
-from blemish.synthesis.masks.reposition import SCALE_BY, laid_again
+from blemish.synthesis.masks.reposition import SCALE_BY, repositioned
 from blemish.synthesis.options import MaskOptions
 
 Y, X = np.mgrid[0:128, 0:128]
@@ -16,7 +16,7 @@ RIM = (RADIUS <= 52) & (RADIUS >= 44) & (X > 63) & (Y > 63)
 
 @pytest.mark.parametrize("seed", range(12))
 def test_what_lay_on_the_rim_lies_there_again(seed: int) -> None:
-    moved = laid_again(RIM, PART, np.random.default_rng(seed), degrees=180)
+    moved = repositioned(RIM, PART, np.random.default_rng(seed), degrees=180)
     assert moved.any() and not (moved & ~PART).any()
     middle = RADIUS[moved].mean()
     assert 48 / SCALE_BY - 4 < middle < 56  # turned, scaled and shifted a little
@@ -27,7 +27,7 @@ def test_what_lay_on_the_rim_lies_there_again(seed: int) -> None:
 def test_it_is_turned_no_further_than_asked(degrees: float) -> None:
     spot = (np.abs(Y - 63.5) < 6) & (np.abs(X - 103.5) < 6)
     for seed in range(20):
-        moved = laid_again(spot, PART, np.random.default_rng(seed), degrees=degrees)
+        moved = repositioned(spot, PART, np.random.default_rng(seed), degrees=degrees)
         y, x = np.argwhere(moved).mean(axis=0) - 63.5
         lean = np.degrees(np.arctan2(y, abs(x)))  # mirrored or not
         assert abs(lean) <= degrees + 6  # and shifted by a few pixels
@@ -35,7 +35,7 @@ def test_it_is_turned_no_further_than_asked(degrees: float) -> None:
 
 def test_seeds_differ_and_one_seed_is_one_mask() -> None:
     one, same, other = (
-        laid_again(RIM, PART, np.random.default_rng(seed), degrees=180) for seed in (1, 1, 2)
+        repositioned(RIM, PART, np.random.default_rng(seed), degrees=180) for seed in (1, 1, 2)
     )
     assert (one == same).all() and (one != other).any()
 
@@ -43,8 +43,8 @@ def test_seeds_differ_and_one_seed_is_one_mask() -> None:
 @pytest.mark.parametrize("side", [64, 300])
 def test_a_mask_of_another_size_is_brought_to_the_photographs(side: int) -> None:
     index = (np.arange(side) * 128 / side).astype(int)
-    moved = laid_again(RIM[np.ix_(index, index)], PART, np.random.default_rng(3), degrees=0)
-    alike = laid_again(RIM, PART, np.random.default_rng(3), degrees=0)
+    moved = repositioned(RIM[np.ix_(index, index)], PART, np.random.default_rng(3), degrees=0)
+    alike = repositioned(RIM, PART, np.random.default_rng(3), degrees=0)
     assert (moved & alike).sum() > 0.8 * (moved | alike).sum()
 
 

@@ -7,8 +7,8 @@ import pytest
 from blemish.synthesis.real.align import (
     SIDE,
     Outline,
-    best_laid,
-    lay,
+    align,
+    best_aligned,
     outline_of,
     overlap,
     scaled_move,
@@ -41,7 +41,7 @@ def outline(mask: np.ndarray) -> Outline:
 @pytest.mark.parametrize("angle", [0, 0.5, 1.2, 2.9])
 def test_a_bar_covers_a_bar(angle: float) -> None:
     source, target = outline(bar(0)), outline(bar(angle, at=(90, 170)))
-    move, found = lay(source, target)
+    move, found = align(source, target)
     assert found > 0.85
     assert overlap(source, target, move) == pytest.approx(found)
 
@@ -50,7 +50,7 @@ def test_a_bar_covers_a_bar(angle: float) -> None:
 def test_an_arc_stays_on_its_ring(start: float, length: float) -> None:
     """Its ellipse can't tell where on the ring it was; the middle of the part can."""
     source = outline(arc(0, 2.0))
-    move, found = lay(source, outline(arc(start, length)))
+    move, found = align(source, outline(arc(start, length)))
     assert found > 0.75
     middle = move[:, :2] @ source.middle + move[:, 2]
     assert np.abs(middle - source.middle).max() < 3
@@ -58,12 +58,12 @@ def test_an_arc_stays_on_its_ring(start: float, length: float) -> None:
 
 def test_a_mirrored_mask_is_met() -> None:
     hook = bar(0.4, length=50, width=8) | bar(1.97, length=25, width=8, at=(170, 150))
-    assert lay(outline(hook), outline(hook[:, ::-1]))[1] > 0.8
+    assert align(outline(hook), outline(hook[:, ::-1]))[1] > 0.8
 
 
 def test_a_move_is_the_same_at_any_size() -> None:
     source, target = bar(0.3), bar(1.4, at=(100, 140))
-    move, found = lay(outline(source), outline(target))
+    move, found = align(outline(source), outline(target))
     moved = cv2.warpAffine(source.astype(np.float32), scaled_move(move, 256), (256, 256)) > 0.5
     assert (moved & target).sum() / (moved | target).sum() == pytest.approx(found, abs=0.06)
     assert np.allclose(scaled_move(move, SIDE), move)
@@ -72,10 +72,10 @@ def test_a_move_is_the_same_at_any_size() -> None:
 def test_seeds_take_the_best_in_turn() -> None:
     target = outline(arc(1, 2))
     masks = [bar(0, length=20, width=20), arc(0, 2), bar(1, width=3), arc(3, 1.9), arc(4, 2.2)]
-    found = [best_laid(target, [outline(mask) for mask in masks], seed) for seed in range(6)]
+    found = [best_aligned(target, [outline(mask) for mask in masks], seed) for seed in range(6)]
     assert sorted(found[:3]) == [1, 3, 4]
     assert found[:3] == found[3:]
-    assert best_laid(target, [outline(bar(0))], 7) == 0
+    assert best_aligned(target, [outline(bar(0))], 7) == 0
 
 
 def test_wide_photographs_and_single_pixels_are_laid() -> None:
@@ -86,6 +86,6 @@ def test_wide_photographs_and_single_pixels_are_laid() -> None:
     spot[10:40, 20:60] = True
     assert outline_of(wide, dot).mask.shape == (19, 64)
     for source, target in ((dot, spot), (spot, dot), (dot, dot)):
-        move, found = lay(outline_of(wide, source), outline_of(wide, target))
+        move, found = align(outline_of(wide, source), outline_of(wide, target))
         assert np.isfinite(move).all()
         assert 0 <= found <= 1

@@ -164,7 +164,7 @@ def _learn_bounds(
 ) -> None:
     """Learn the bounds of curation; a photograph without its mask is no reason to fail now."""
     from blemish.errors import DataError
-    from blemish.synthesis.curation.yardstick import learn_curation
+    from blemish.synthesis.curation.defect_stats import learn_curation
 
     try:
         learn_curation(bundle, data, types, everything=everything)

@@ -37,7 +37,9 @@ def refusal(trials: Trials) -> dict[str, Any] | None:
     good, foreign = trials["good"], trials["foreign"]
     return {
         "auroc_strangeness": auroc(good.strangeness, foreign.strangeness),
-        "auroc_percentile": auroc(good.standing("percentile"), foreign.standing("percentile")),
+        "auroc_percentile": auroc(
+            good.domain_scores("percentile"), foreign.domain_scores("percentile")
+        ),
         "auroc_psnr": auroc([-x for x in good.psnr], [-x for x in foreign.psnr]),
         "foreign_refused": share(i.outcome == "out of domain" for i in foreign.inversions),
         "good_refused": share(i.outcome == "out of domain" for i in good.inversions),

@@ -22,7 +22,7 @@ from blemish.evaluation.figures import middle, monotone, percentiles, share
 from blemish.evaluation.inversion.moving import DrawEdit, moving, plain_draw
 from blemish.evaluation.inversion.subjects import OWN_SEEDS, Subjects
 from blemish.evaluation.metrics import mask_iou
-from blemish.inversion.invert import stand
+from blemish.inversion.invert import domain_percentiles
 from blemish.inversion.model import Model
 from blemish.inversion.space import w_defect_statistics
 from blemish.models.critic import Critic
@@ -84,45 +84,45 @@ def verdicts(critic: Critic, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "
 
 
 @torch.no_grad()
-def editing(codes: Codes, yardstick: EditReference, draw: DrawEdit | None = None) -> dict[str, Any]:
+def editing(codes: Codes, reference: EditReference, draw: DrawEdit | None = None) -> dict[str, Any]:
     """Question 3 for the codes of photographs of good parts.
 
     Args:
         codes: Their codes.
-        yardstick: What edits are compared with.
+        reference: What edits are compared with.
         draw: Pictures of edited codes; by default those of the codes alone.
     """
-    draw = plain_draw(yardstick.model.generator) if draw is None else draw
-    found = _mixed(codes, yardstick, draw)
-    found |= moving(codes, draw, yardstick.directions)
-    if yardstick.donors is None:
+    draw = plain_draw(reference.model.generator) if draw is None else draw
+    found = _mixed(codes, reference, draw)
+    found |= moving(codes, draw, reference.directions)
+    if reference.donors is None:
         return found
-    return found | _moved(codes, yardstick) | _grown(codes, yardstick)
+    return found | _moved(codes, reference) | _grown(codes, reference)
 
 
-def _mixed(codes: Codes, yardstick: EditReference, draw: DrawEdit) -> dict[str, Any]:
+def _mixed(codes: Codes, reference: EditReference, draw: DrawEdit) -> dict[str, Any]:
     """Midpoints between neighbours."""
-    model = yardstick.model
+    model = reference.model
     neighbours = [(codes[k : k + 1], codes[k + 1 : k + 2]) for k in range(len(codes) - 1)]
     if not neighbours:
         return {"pairs": 0, "midpoint_realism": None, "midpoint_percentile": None}
-    logits, standings = [], []
+    logits, found_percentiles = [], []
     for k, (a, b) in enumerate(neighbours):
         half = replace(blend(a, b, 0.5), noise=None)
         logits.append(verdicts(model.critic, (draw(k, half) + draw(k + 1, half)) / 2))
-        standing = stand(model, half)
-        standings += [] if standing is None else standing.percentile.tolist()
+        domain_scores = domain_percentiles(model, half)
+        found_percentiles += [] if domain_scores is None else domain_scores.percentile.tolist()
     return {
         "pairs": len(neighbours),
-        "midpoint_realism": middle(percentiles(torch.cat(logits), yardstick.logits)),
-        "midpoint_percentile": middle(standings),
+        "midpoint_realism": middle(percentiles(torch.cat(logits), reference.logits)),
+        "midpoint_percentile": middle(found_percentiles),
     }
 
 
-def _moved(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
+def _moved(codes: Codes, reference: EditReference) -> dict[str, Any]:
     """Defect codes of own samples on photographs."""
     met, beyond = [], []
-    for batch in _pairs(codes, yardstick):
+    for batch in _pairs(codes, reference):
         defective, twin = batch.draw(1.0), batch.twin()
         change = (defective.image - twin).abs()
         seen = change.amax(dim=1, keepdim=True).gt(VISIBLE).float()
@@ -133,18 +133,18 @@ def _moved(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
     return {"moved": len(met), "moved_iou": middle(met), "changed_outside": middle(beyond)}
 
 
-def _grown(codes: Codes, yardstick: EditReference) -> dict[str, Any]:
+def _grown(codes: Codes, reference: EditReference) -> dict[str, Any]:
     """Steps along the line to a defect's code."""
-    ways = []
-    for batch in _pairs(codes, yardstick):
+    courses = []
+    for batch in _pairs(codes, reference):
         twin = batch.twin()
         along = torch.linspace(0, 1, GROWTH_STEPS).tolist()
-        ways.append(torch.stack([batch.size(batch.draw(t), twin) for t in along], dim=1))
-    defect = yardstick.model.generator.config.defect
+        courses.append(torch.stack([batch.size(batch.draw(t), twin) for t in along], dim=1))
+    defect = reference.model.generator.config.defect
     assert defect is not None
     return {
         "growth_of": "strength in the given mask" if defect.takes_mask else "mask area",
-        "share_monotone": share(monotone(torch.cat(ways)).tolist()),
+        "share_monotone": share(monotone(torch.cat(courses)).tolist()),
     }
 
 
@@ -180,16 +180,16 @@ class _Pairs:
         return change.sum(dim=(1, 2, 3)) / self.mask.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
-def _pairs(codes: Codes, yardstick: EditReference) -> Iterator[_Pairs]:
+def _pairs(codes: Codes, reference: EditReference) -> Iterator[_Pairs]:
     """Each photograph with the next donor, starting again after the last one."""
-    donors = yardstick.donors
+    donors = reference.donors
     assert donors is not None and donors.codes is not None and donors.mask is not None
-    assert donors.codes.w_defect is not None and yardstick.centre is not None
+    assert donors.codes.w_defect is not None and reference.centre is not None
     for here in torch.arange(len(codes), device=codes.w.device).split(BATCH):
         chosen = here % len(donors)
         noise = {name: map[here] for name, map in (codes.noise or {}).items()}
         yield _Pairs(
-            model=yardstick.model,
+            model=reference.model,
             codes=Codes(
                 w=codes.w[here],
                 features=None if codes.features is None else codes.features[here],
@@ -198,5 +198,5 @@ def _pairs(codes: Codes, yardstick: EditReference) -> Iterator[_Pairs]:
             ),
             w_defect=donors.codes.w_defect[chosen],
             mask=donors.mask[chosen],
-            centre=yardstick.centre,
+            centre=reference.centre,
         )

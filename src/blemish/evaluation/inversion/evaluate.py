@@ -61,7 +61,7 @@ def evaluate_inversion(
     model: Model,
     methods: Sequence[InversionMethod],
     groups: Sequence[Subjects],
-    sights: SurveyNetworks,
+    networks: SurveyNetworks,
     *,
     seed: int = 0,
     batch: int = 8,
@@ -74,7 +74,7 @@ def evaluate_inversion(
         model: Networks of a bundle.
         methods: Methods with their space and options.
         groups: Groups, at most one of each kind.
-        sights: Feature networks and classifier.
+        networks: Feature networks and classifier.
         seed: Random seed of the searches.
         batch: Subjects per search batch; it changes only rounding.
         directions: Directions of the bundle's codes.
@@ -84,7 +84,7 @@ def evaluate_inversion(
         BundleError: The bundle lacks what a method needs.
     """
     donors = next((group for group in groups if group.group == "own defective"), None)
-    yardstick = EditReference.of(model, donors, seed=seed, directions=tuple(directions))
+    reference = EditReference.of(model, donors, seed=seed, directions=tuple(directions))
     statistics, findings, done = w_statistics(model.generator), Findings(), 0
     for how in methods:
         trials: dict[Group, MethodTrial] = {}
@@ -94,7 +94,7 @@ def evaluate_inversion(
                 model, how, group, seed=seed, batch=batch, on_progress=heard
             )
             done += len(group)
-        findings.rows.append(_row(how, trials, sights, yardstick, statistics))
+        findings.rows.append(_row(how, trials, networks, reference, statistics))
         findings.shown.extend(_show(how, trial) for trial in trials.values())
     return findings
 
@@ -103,8 +103,8 @@ def evaluate_inversion(
 def _row(
     how: InversionMethod,
     trials: Trials,
-    sights: SurveyNetworks,
-    yardstick: EditReference,
+    networks: SurveyNetworks,
+    reference: EditReference,
     statistics: WStatistics,
 ) -> dict[str, Any]:
     good = trials.get("good")
@@ -115,18 +115,18 @@ def _row(
         "space": how.space,
         "options": asdict(options),
         "seconds_per_picture": mean(took),
-        "groups": {group: _figures(trial, sights) for group, trial in trials.items()},
-        "editing": None if good is None else editing(good.codes, yardstick),
+        "groups": {group: _figures(trial, networks) for group, trial in trials.items()},
+        "editing": None if good is None else editing(good.codes, reference),
         "refusal": refusal(trials),
         "recovery": recovery(trials, statistics),
     }
 
 
-def _figures(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
+def _figures(trial: MethodTrial, networks: SurveyNetworks) -> dict[str, Any]:
     return {
         "n": len(trial),
         "in_domain": in_domain(trial),
-        "meaning": meaning(trial, sights),
+        "meaning": meaning(trial, networks),
         "outcomes": outcomes(trial),
         "strangeness": middle(trial.strangeness),
         "items": _items(trial),
@@ -141,7 +141,7 @@ def _items(trial: MethodTrial) -> list[dict[str, Any]]:
             "name": name,
             "outcome": inversion.outcome,
             "psnr_db": inversion.psnr,
-            "percentile": inversion.standing.get("percentile"),
+            "percentile": inversion.domain_scores.get("percentile"),
             "strangeness": inversion.strangeness,
             "steps": inversion.steps,
             "mask_iou": iou,

@@ -51,17 +51,18 @@ def in_domain(trial: MethodTrial) -> dict[str, Any]:
 
     Of the generator's own codes, a fraction of 0.99 is at or below the 99th percentile.
     """
-    overall = trial.standing("percentile")
-    found: dict[str, Any] = {name: middle(trial.standing(name)) for name in DISTANCES}
+    overall = trial.domain_scores("percentile")
+    found: dict[str, Any] = {name: middle(trial.domain_scores(name)) for name in DISTANCES}
     found |= {
-        f"{name}_percentile": middle(trial.standing(f"{name}_percentile")) for name in DISTANCES
+        f"{name}_percentile": middle(trial.domain_scores(f"{name}_percentile"))
+        for name in DISTANCES
     }
     found["percentile"] = middle(overall)
     found["share_in_domain"] = share(value <= MOST_EXTREME for value in overall)
     return found
 
 
-def meaning(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
+def meaning(trial: MethodTrial, networks: SurveyNetworks) -> dict[str, Any]:
     """Question 2: how much of the target the codes reconstruct."""
     drawn, target = trial.image, trial.subjects.image
     found: dict[str, Any] = {
@@ -69,9 +70,10 @@ def meaning(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
         "psnr_db": middle(trial.psnr),
         "ms_ssim": middle(ms_ssim(drawn, target).tolist()),
     }
-    for eyes in sights.eyes:
+    for eyes in networks.eyes:
         found[f"perceptual_{eyes.name}"] = middle(eyes.distance(drawn, target).tolist())
-    return found | _of_sets(trial, sights.eyes[-1]) | _of_defects(trial) | _of_kinds(trial, sights)
+    found |= _of_sets(trial, networks.eyes[-1]) | _of_defects(trial)
+    return found | _of_kinds(trial, networks)
 
 
 def mask_overlaps(trial: MethodTrial) -> list[float]:
@@ -133,13 +135,13 @@ def _of_defects(trial: MethodTrial) -> dict[str, Any]:
     return {"mask_iou": middle(found), "boundary_f": middle(outlines.tolist())}
 
 
-def _of_kinds(trial: MethodTrial, sights: SurveyNetworks) -> dict[str, Any]:
+def _of_kinds(trial: MethodTrial, networks: SurveyNetworks) -> dict[str, Any]:
     """Accuracy of the predicted types for the reconstructions, and for the targets."""
     kinds = trial.subjects.kinds
-    if sights.reader is None or kinds is None or not {*kinds} <= {*sights.reader.kinds}:
+    if networks.reader is None or kinds is None or not {*kinds} <= {*networks.reader.kinds}:
         return {}
-    told = sights.reader.read(trial.image)
-    of_targets = sights.reader.read(trial.subjects.image)
+    told = networks.reader.read(trial.image)
+    of_targets = networks.reader.read(trial.subjects.image)
     return {
         "type_agreement": share(a == b for a, b in zip(told, kinds, strict=True)),
         "type_agreement_of_targets": share(a == b for a, b in zip(of_targets, kinds, strict=True)),

@@ -53,11 +53,11 @@ def moving(codes: Codes, draw: DrawEdit, directions: Sequence[Direction]) -> dic
     values = {name: np.stack([measured(seen) for seen in found]) for name, found in trials.items()}
     unit = next(iter(values.values()))[:, DISTANCES.index(0)].std(axis=0).clip(min=1e-9)
     pure = {name: _purity(found / unit, name) for name, found in values.items()}
-    ways = [torch.from_numpy(v[:, :, ATTRIBUTES.index(name)]) for name, v in values.items()]
+    courses = [torch.from_numpy(v[:, :, ATTRIBUTES.index(name)]) for name, v in values.items()]
     outside = [_outside(seen) for found in trials.values() for seen in found]
     return {
         "direction_purity": middle(list(pure.values())),
-        "direction_monotone": share(monotone(torch.cat(ways)).tolist()),
+        "direction_monotone": share(monotone(torch.cat(courses)).tolist()),
         "direction_outside": mean(outside),
         "purity_by_direction": pure,
     }

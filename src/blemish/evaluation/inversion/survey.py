@@ -93,7 +93,7 @@ class Survey:
         model: Networks of the bundle.
         plan: Options of the evaluation.
         groups: Groups of subjects.
-        sights: Feature networks and classifier.
+        networks: Feature networks and classifier.
         notes: Missing data, and other remarks.
     """
 
@@ -101,7 +101,7 @@ class Survey:
     model: Model
     plan: SurveyOptions
     groups: list[Subjects]
-    sights: SurveyNetworks
+    networks: SurveyNetworks
     notes: list[str]
 
     @property
@@ -135,7 +135,7 @@ class Survey:
             self.model,
             methods,
             self.groups,
-            self.sights,
+            self.networks,
             seed=plan.seed,
             batch=plan.batch,
             directions=_directions(self.bundle, self.model),
@@ -156,10 +156,10 @@ class Survey:
             "resolution": self.model.generator.config.resolution,
             "counts": {group.group: len(group) for group in self.groups},
             "networks": {
-                "perceptual": [eyes.name for eyes in self.sights.eyes],
-                "sets": self.sights.eyes[-1].name,
+                "perceptual": [eyes.name for eyes in self.networks.eyes],
+                "sets": self.networks.eyes[-1].name,
             },
-            "classifier": accuracy(self.sights.reader, self.groups),
+            "classifier": accuracy(self.networks.reader, self.groups),
             "units": UNITS,
             "notes": self.notes,
             "rows": findings.rows,
@@ -185,8 +185,8 @@ def prepare_survey(bundle: Bundle, model: Model, plan: SurveyOptions) -> Survey:
     eyes = _eyes(model, notes)
     side = model.generator.config.resolution
     reader = learn_kinds(folder, eyes[-1], side, model.device)
-    sights = SurveyNetworks(eyes=eyes, reader=reader)
-    return Survey(bundle=bundle, model=model, plan=plan, groups=groups, sights=sights, notes=notes)
+    known = {"networks": SurveyNetworks(eyes=eyes, reader=reader), "notes": notes}
+    return Survey(bundle=bundle, model=model, plan=plan, groups=groups, **known)
 
 
 def _gather(

@@ -52,9 +52,9 @@ class MethodTrial:
         """PSNR in dB, of each subject."""
         return [inversion.psnr for inversion in self.inversions]
 
-    def standing(self, name: str) -> list[float]:
+    def domain_scores(self, name: str) -> list[float]:
         """Distance or percentile of each subject; empty if the domain is unknown."""
-        found = [inversion.standing.get(name) for inversion in self.inversions]
+        found = [inversion.domain_scores.get(name) for inversion in self.inversions]
         return [value for value in found if value is not None]
 
     @property

@@ -67,8 +67,8 @@ def by_paste(real: Path, defects: Sequence[LabelledDefect], seed: int = 0) -> It
             mask = draw_mask(options, part, rng, masks)
         except OptionError:  # no place on this part
             continue
-        made = paste(good, mask, part, cutouts, number)
-        yield made.picture, made.changed
+        synthetic = paste(good, mask, part, cutouts, number)
+        yield synthetic.picture, synthetic.changed
 
 
 BASELINES: dict[str, Baseline] = {"copy-paste": by_copy, "blended": blended, "paste": by_paste}

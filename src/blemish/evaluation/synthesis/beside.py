@@ -13,7 +13,7 @@ SYNTHETIC, HALVES = "synthetic", "halves of the real ones"
 
 def close_up_rows(
     network: FeatureNetwork,
-    made: CloseUps,
+    synthetic: CloseUps,
     real: CloseUps,
     folder: Path,
     defects: list[LabelledDefect],
@@ -22,7 +22,7 @@ def close_up_rows(
 
     Args:
         network: SqueezeNet, which nothing is trained against.
-        made: Synthetic close-ups.
+        synthetic: Synthetic close-ups.
         real: Real ones.
         folder: Folder with photographs of good parts, onto which copy-paste pastes.
         defects: The real defects that it pastes.
@@ -31,7 +31,7 @@ def close_up_rows(
         Figures by row, see `realism.Realism`; None where there are too few close-ups.
     """
     known = RealCloseUps.of(network, real)
-    rows: dict[str, Realism | None] = {SYNTHETIC: known.compare(network, made)}
+    rows: dict[str, Realism | None] = {SYNTHETIC: known.compare(network, synthetic)}
     for name, baseline in BASELINES.items():
         rows[name] = known.compare(network, close_ups(baseline(folder, defects, 1)))
     rows[HALVES] = known.halves()

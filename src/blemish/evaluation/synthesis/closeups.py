@@ -70,9 +70,9 @@ def close_ups(pairs: Iterable[Pair]) -> CloseUps:
         for piece, box in _pieces(mask):
             square = _square(mask.shape, box)
             native.append(picture[square].copy())
-            insides.append(_resized(bare(picture[square], piece[square])))
+            insides.append(resized(bare(picture[square], piece[square]), SIDE))
             sharp += sharpness(edges, piece)
-    squares = [_resized(square) for square in native]
+    squares = [resized(square, SIDE) for square in native]
     return CloseUps(_stacked(squares), sharp, native, _stacked(insides))
 
 
@@ -113,9 +113,10 @@ def _square(shape: tuple[int, int], box: tuple[int, int, int, int]) -> tuple[sli
     return slice(top, top + side), slice(left, left + side)
 
 
-def _resized(square: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "r r 3"]:
-    way = cv2.INTER_AREA if len(square) > SIDE else cv2.INTER_CUBIC
-    return cv2.resize(square, (SIDE, SIDE), interpolation=way)
+def resized(square: UInt8[np.ndarray, "s s 3"], side: int) -> UInt8[np.ndarray, "r r 3"]:
+    """A square at another size."""
+    smooth = cv2.INTER_AREA if len(square) > side else cv2.INTER_CUBIC
+    return cv2.resize(square, (side, side), interpolation=smooth)
 
 
 def _stacked(squares: Sequence[UInt8[np.ndarray, "s s 3"]]) -> UInt8[np.ndarray, "n s s 3"]:

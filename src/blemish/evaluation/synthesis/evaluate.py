@@ -46,7 +46,7 @@ class Subject:
     Attributes:
         kind: Type of the defects.
         items: Synthetic items.
-        made: Views of the synthetic items.
+        synthetic: Views of the synthetic items.
         known: All real ones.
         real: Views of the real ones.
         learnt: Possible training data.
@@ -55,15 +55,15 @@ class Subject:
         distances: Distances to these, in the features of the surroundings.
         drifts: Label accuracy of each item.
         groups: Group name of each item; items on one photograph under one mask share it.
-        made_near: Close-ups of made items at their photographs' own scale.
+        synthetic_near: Close-ups of made items at their photographs' own scale.
         real_near: Those of all real ones.
-        made_masks: Shapes of the masks of made items.
+        synthetic_masks: Shapes of the masks of made items.
         real_masks: Those of all real ones.
     """
 
     kind: str
     items: list[LabelledDefect]
-    made: Views
+    synthetic: Views
     known: list[LabelledDefect]
     real: Views
     learnt: Views
@@ -72,24 +72,24 @@ class Subject:
     distances: np.ndarray
     drifts: list[Drift | None]
     groups: list[str]
-    made_near: CloseUps
+    synthetic_near: CloseUps
     real_near: CloseUps
-    made_masks: list[MaskView]
+    synthetic_masks: list[MaskView]
     real_masks: list[MaskView]
 
     def figures(self, eyes: FeatureExtractor) -> dict[str, Any]:
         """All figures of the type."""
         turns = [look_again(eyes, squares) for squares in turned(self.learnt.painted)]
         found = {
-            "made": len(self.made),
+            "made": len(self.synthetic),
             "real_learnt": len(self.learnt),
             "real_compared": len(self.compared),
             "distances": {name: self._distances(name) for name in LOOKS},
             "diversity": self._diversity(),
-            "memorised": memorised(self.made.inside, self.learnt.inside, torch.cat(turns)),
+            "memorised": memorised(self.synthetic.inside, self.learnt.inside, torch.cat(turns)),
             "drift": drift_summary(self.drifts),
             "masks": mask_figures(
-                self.made_masks, self.real_masks, self.real_masks[: len(self.learnt)]
+                self.synthetic_masks, self.real_masks, self.real_masks[: len(self.learnt)]
             ),
         }
         return found | {"unknown": _unknown(found)}
@@ -119,24 +119,24 @@ class Subject:
         ]
 
     def _distances(self, name: str) -> dict[str, Any]:
-        made, learnt, compared = (
-            getattr(views, name) for views in (self.made, self.learnt, self.compared)
+        synthetic, learnt, compared = (
+            getattr(views, name) for views in (self.synthetic, self.learnt, self.compared)
         )
-        sizes = [len(rows) for rows in (made, learnt, compared) if len(rows) >= FEWEST]
+        sizes = [len(rows) for rows in (synthetic, learnt, compared) if len(rows) >= FEWEST]
         rows = subset_size(*sizes) if sizes else None
         return {
-            "made": set_distances(made, compared, frechet_rows=rows),
+            "made": set_distances(synthetic, compared, frechet_rows=rows),
             "learnt": set_distances(learnt, compared, frechet_rows=rows),
         }
 
     def _diversity(self) -> dict[str, float | None]:
         sharing = [
-            diversity(self.made.inside[[k for k, g in enumerate(self.groups) if g == group]])
+            diversity(self.synthetic.inside[[k for k, g in enumerate(self.groups) if g == group]])
             for group in sorted({*self.groups})
         ]
         several = [value for value in sharing if value is not None]
         return {
-            "made": diversity(self.made.inside),
+            "made": diversity(self.synthetic.inside),
             "real": diversity(self.real.inside),
             "under_one_mask": fmean(several) if several else None,
         }
@@ -166,7 +166,7 @@ class _Watched:
 
 def compare(
     eyes: FeatureExtractor,
-    made: SyntheticSet,
+    synthetic: SyntheticSet,
     real: dict[str, list[LabelledDefect]],
     *,
     everything: bool = False,
@@ -176,7 +176,7 @@ def compare(
 
     Args:
         eyes: Feature network.
-        made: Synthetic items of a folder.
+        synthetic: Synthetic items of a folder.
         real: Real defects of another folder.
         everything: The bundle was trained on all real ones: items are compared with all of them,
             and may be copies of any.
@@ -186,7 +186,7 @@ def compare(
         DataError: A file can't be read.
     """
     subjects, done = [], 0
-    for kind, items in sorted(made.items.items()):
+    for kind, items in sorted(synthetic.items.items()):
         if kind not in real:
             continue
         known = real[kind]
@@ -200,7 +200,7 @@ def compare(
             Subject(
                 kind=kind,
                 items=items,
-                made=views,
+                synthetic=views,
                 known=known,
                 real=others,
                 learnt=others[:cut],
@@ -209,9 +209,9 @@ def compare(
                 distances=distances,
                 drifts=watched.drifts,
                 groups=watched.groups,
-                made_near=CloseUps.joined(watched.near),
+                synthetic_near=CloseUps.joined(watched.near),
                 real_near=CloseUps.joined(ignored.near),
-                made_masks=watched.masks,
+                synthetic_masks=watched.masks,
                 real_masks=ignored.masks,
             )
         )
@@ -242,12 +242,12 @@ def _unknown(found: dict[str, Any]) -> dict[str, str]:
     return {name: why for name, (value, why) in figures.items() if value is None}
 
 
-def _nearest(made: Views, real: Views) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(synthetic: Views, real: Views) -> tuple[np.ndarray, np.ndarray]:
     """Distances to and indices of the nearest real ones, the nearest first."""
     left, count = real.around.clone(), min(NEIGHBOURS, len(real))
     far, indices = [], []
-    rows = torch.arange(len(made))
-    distance = torch.stack([nearest(made.around, row[None])[0] for row in left], dim=1)
+    rows = torch.arange(len(synthetic))
+    distance = torch.stack([nearest(synthetic.around, row[None])[0] for row in left], dim=1)
     for _ in range(count):
         index = distance.argmin(dim=1)
         far.append(distance[rows, index])

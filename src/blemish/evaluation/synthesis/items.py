@@ -77,7 +77,7 @@ class SyntheticSet:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def read_made(root: Path) -> SyntheticSet:
+def read_synthetic(root: Path) -> SyntheticSet:
     """Read the synthetic items of a folder.
 
     If two lines of its manifest have the same name, the later one counts, as for `blemish
@@ -87,15 +87,15 @@ def read_made(root: Path) -> SyntheticSet:
         DataError: The folder has no items, or its manifest is invalid.
     """
     manifest = root / MANIFEST
-    made = _by_manifest(manifest) if manifest.is_file() else SyntheticSet(items=_items(root))
-    if not any(made.items.values()):
-        why = "".join(f"; {reason}: {count}" for reason, count in made.reasons.items())
+    synthetic = _by_manifest(manifest) if manifest.is_file() else SyntheticSet(items=_items(root))
+    if not any(synthetic.items.values()):
+        why = "".join(f"; {reason}: {count}" for reason, count in synthetic.reasons.items())
         raise DataError(
             got=f"{root}, in which no item was kept{why}",
             expected="a folder written by 'blemish synthesize' or 'blemish batch'",
             todo="Give another folder, or make some items.",
         )
-    return made
+    return synthetic
 
 
 def read_real_defects(root: Path, kinds: Sequence[str]) -> dict[str, list[LabelledDefect]]:

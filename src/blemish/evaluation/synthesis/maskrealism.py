@@ -19,7 +19,7 @@ from blemish.evaluation.figures import auroc, mean
 from blemish.evaluation.synthesis.items import LabelledDefect
 from blemish.evaluation.synthesis.maskshape import FEATURES, mask_vector
 from blemish.pictures import read_picture
-from blemish.synthesis.real.align import Outline, lay, outline_on
+from blemish.synthesis.real.align import Outline, align, outline_on
 
 FEWEST = 2  # masks of a set
 RIDGE = 1.0  # of the classifier, on standardised features
@@ -83,51 +83,53 @@ def noise(picture: UInt8[np.ndarray, "h w 3"]) -> float:
 
 
 def mask_figures(
-    made: Sequence[MaskView], real: Sequence[MaskView], learnt: Sequence[MaskView]
+    synthetic: Sequence[MaskView], real: Sequence[MaskView], learnt: Sequence[MaskView]
 ) -> dict[str, Any] | None:
     """Figures of synthetic masks beside real ones.
 
     Args:
-        made: Synthetic masks.
+        synthetic: Synthetic masks.
         real: Real ones.
         learnt: Those of them that may have been learnt from.
 
     Returns:
         None where a set has fewer than two masks.
     """
-    if min(len(made), len(real)) < FEWEST:
+    if min(len(synthetic), len(real)) < FEWEST:
         return None
-    a, b = (np.stack([view.vector for view in views]) for views in (made, real))
-    filled = [view.filled for view in made if view.filled is not None]
+    a, b = (np.stack([view.vector for view in views]) for views in (synthetic, real))
+    filled = [view.filled for view in synthetic if view.filled is not None]
     return {
         "shape_distance": shape_distances(a, b),
         "two_sample_auc": two_sample_auc(a, b),
         "coverage": coverage(a, b),
-        "copies": copied(made, learnt),
-        "off_part": fmean(view.off_part for view in made),
+        "copies": copied(synthetic, learnt),
+        "off_part": fmean(view.off_part for view in synthetic),
         "filled": mean(filled),
     }
 
 
 def shape_distances(
-    made: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"]
+    synthetic: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"]
 ) -> dict[str, float]:
     """The Wasserstein distance of each feature, in interquartile ranges of the real ones.
 
     A feature that hardly varies among real masks is measured by its standard deviation over all.
     """
     found = {}
-    for name, x, y in zip(FEATURES, made.T, real.T, strict=True):
+    for name, x, y in zip(FEATURES, synthetic.T, real.T, strict=True):
         low, high = np.percentile(y, (25, 75))
         spread = high - low or np.concatenate([x, y]).std() or 1.0
         found[name] = float(wasserstein_distance(x, y) / spread)
     return found
 
 
-def two_sample_auc(made: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"]) -> float | None:
+def two_sample_auc(
+    synthetic: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"]
+) -> float | None:
     """How well a linear classifier tells the sets apart, each mask left out in its turn."""
-    x = np.concatenate([made, real])
-    y = np.r_[np.full(len(made), 1 / len(made)), np.full(len(real), -1 / len(real))]
+    x = np.concatenate([synthetic, real])
+    y = np.r_[np.full(len(synthetic), 1 / len(synthetic)), np.full(len(real), -1 / len(real))]
     weight = np.abs(y)
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)
     scores = []
@@ -138,18 +140,20 @@ def two_sample_auc(made: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"
         ridge = RIDGE / len(rows) * np.diag([*np.ones(x.shape[1]), 0.0])
         slope = np.linalg.solve(weighted.T @ rows + ridge, rows.T @ y[rest])
         scores.append(float(np.append(x[left], 1.0) @ slope))
-    return auroc(scores[len(made) :], scores[: len(made)])
+    return auroc(scores[len(synthetic) :], scores[: len(synthetic)])
 
 
-def coverage(made: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"]) -> float:
+def coverage(synthetic: Float[np.ndarray, "n f"], real: Float[np.ndarray, "m f"]) -> float:
     """The share of real masks with a synthetic one nearer than their own second real neighbour."""
     spread = np.maximum(real.std(axis=0), 1e-9)
     apart = np.linalg.norm((real[:, None] - real) / spread, axis=2)
     second = np.sort(apart, axis=1)[:, min(2, len(real) - 1)]  # itself comes first
-    nearest = np.linalg.norm((real[:, None] - made) / spread, axis=2).min(axis=1)
+    nearest = np.linalg.norm((real[:, None] - synthetic) / spread, axis=2).min(axis=1)
     return float((nearest < second).mean())
 
 
-def copied(made: Sequence[MaskView], learnt: Sequence[MaskView]) -> float:
+def copied(synthetic: Sequence[MaskView], learnt: Sequence[MaskView]) -> float:
     """The share of masks that a training mask covers, once it is moved onto them."""
-    return fmean(any(lay(real.outline, view.outline)[1] > COPY for real in learnt) for view in made)
+    return fmean(
+        any(align(real.outline, view.outline)[1] > COPY for real in learnt) for view in synthetic
+    )

@@ -67,12 +67,12 @@ def diversity(features: Float[Tensor, "n d"]) -> float | None:
 
 
 def memorised(
-    made: Float[Tensor, "n d"], training: Float[Tensor, "m d"], turned: Float[Tensor, "k d"]
+    synthetic: Float[Tensor, "n d"], training: Float[Tensor, "m d"], turned: Float[Tensor, "k d"]
 ) -> float | None:
     """Fraction of synthetic defects that are suspiciously close to a training defect.
 
     Args:
-        made: Features of synthetic defects.
+        synthetic: Features of synthetic defects.
         training: Features of training defects.
         turned: Features of the training defects in every rotation and reflection: all in one
             position, then all in the next.
@@ -81,11 +81,11 @@ def memorised(
         The fraction that is closer than the closest twentieth of the training defects are to each
         other in any position; None if fewer than two are known.
     """
-    if len(training) < FEWEST or not len(made):
+    if len(training) < FEWEST or not len(synthetic):
         return None
     training, turned = training.double(), turned.double()
     whose = torch.arange(len(turned)) % len(training)
     pairs = [(row[None], turned[whose != k]) for k, row in enumerate(training)]
     among = torch.cat([nearest(row, others)[0] for row, others in pairs])
-    distance, _ = nearest(made.double(), turned)
+    distance, _ = nearest(synthetic.double(), turned)
     return float((distance <= among.quantile(QUANTILE)).double().mean())

@@ -161,7 +161,7 @@ def _row(subject: Subject, index: int) -> list[UInt8[np.ndarray, "s s 3"]]:
         _picture(item.image),
         _mask(item.mask),
     ]
-    return [*files, subject.made.shown[index], *beside]
+    return [*files, subject.synthetic.shown[index], *beside]
 
 
 def _picture(file: Path | None) -> UInt8[np.ndarray, "s s 3"]:

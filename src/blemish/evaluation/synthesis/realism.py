@@ -227,8 +227,8 @@ def probe_accuracy(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
 
 def relative_sharpness(compared: Compared) -> float | None:
     """Sharpness inside the mask over that of real ones; None if no piece has an inside."""
-    made, real = compared.sharpness, compared.real_sharpness
-    return median(made) / max(median(real), 1e-6) if made and real else None
+    synthetic, real = compared.sharpness, compared.real_sharpness
+    return median(synthetic) / max(median(real), 1e-6) if synthetic and real else None
 
 
 METRICS: tuple[Metric, ...] = (

@@ -17,8 +17,8 @@ from blemish.evaluation.synthesis.evaluate import SIDE, OnProgress, Subject, com
 from blemish.evaluation.synthesis.items import (
     LabelledDefect,
     SyntheticSet,
-    read_made,
     read_real_defects,
+    read_synthetic,
 )
 from blemish.evaluation.synthesis.page import write_synthesis_page
 from blemish.evaluation.synthesis.sorting import write_sorting_page
@@ -62,15 +62,15 @@ class ComparisonInputs:
 
     plan: ComparisonOptions
     eyes: FeatureExtractor
-    made: SyntheticSet
+    synthetic: SyntheticSet
     real: dict[str, list[LabelledDefect]]
     judge: FeatureNetwork | None = None
 
     @property
     def total(self) -> int:
         """Number of images to read."""
-        kinds = [kind for kind in self.made.items if kind in self.real]
-        return sum(len(self.made.items[kind]) + len(self.real[kind]) for kind in kinds)
+        kinds = [kind for kind in self.synthetic.items if kind in self.real]
+        return sum(len(self.synthetic.items[kind]) + len(self.real[kind]) for kind in kinds)
 
     def run(self, out: Path, on_progress: OnProgress = lambda _: None) -> dict[str, Any]:
         """Compare, and write `report.html` with its images and `report.json`, which comes last.
@@ -89,12 +89,12 @@ class ComparisonInputs:
         ensure_writable(out)
         everything = self.plan.everything
         subjects = compare(
-            self.eyes, self.made, self.real, everything=everything, on_progress=on_progress
+            self.eyes, self.synthetic, self.real, everything=everything, on_progress=on_progress
         )
         figures = {subject.kind: self._figures(subject) for subject in subjects}
         report = presentable(self._facts() | {"types": figures})
         write_synthesis_page(report, subjects, out)
-        near = {subject.kind: (subject.real_near, subject.made_near) for subject in subjects}
+        near = {subject.kind: (subject.real_near, subject.synthetic_near) for subject in subjects}
         write_sorting_page(near, out / "sorting.html")
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(out / "report.json", (text + "\n").encode())
@@ -107,7 +107,7 @@ class ComparisonInputs:
         if self.judge is None:
             why = {"realism of close-ups": "SqueezeNet's weights are not found"}
             return found | {"close_ups": None, "unknown": found["unknown"] | why}
-        near = subject.made_near, subject.real_near
+        near = subject.synthetic_near, subject.real_near
         rows = close_up_rows(self.judge, *near, self.plan.real, subject.known)
         return found | {"close_ups": rows}
 
@@ -124,9 +124,9 @@ class ComparisonInputs:
             "bundle": self._bundle(),
             "pooling": "mean of the deepest feature map, scaled to length √d",
             "side": SIDE,
-            "outcomes": self.made.outcomes,
-            "refusal_rate": {k: _refusal_rate(found) for k, found in self.made.outcomes.items()},
-            "reasons": self.made.reasons,
+            "outcomes": self.synthetic.outcomes,
+            "refusal_rate": {k: _refusal_rate(n) for k, n in self.synthetic.outcomes.items()},
+            "reasons": self.synthetic.reasons,
             "notes": self._notes(),
         }
 
@@ -138,7 +138,7 @@ class ComparisonInputs:
         return {"name": bundle.path.name, "digest": bundle.digest}
 
     def _notes(self) -> list[str]:
-        lone = sorted({*self.made.items} - {*self.real})
+        lone = sorted({*self.synthetic.items} - {*self.real})
         notes = [f"There are no real defects of {', '.join(lone)}: left out."] if lone else []
         if self.plan.everything:
             notes.append("All real ones count as training data, so distances are too small.")
@@ -147,7 +147,7 @@ class ComparisonInputs:
                 "Generators are trained with EfficientNet-Lite0, which flatters them here. "
                 "Use --features squeezenet for an independent judgement."
             )
-        if not self.made.outcomes:
+        if not self.synthetic.outcomes:
             notes.append("No manifest: every item counts as kept, and no item has a good twin.")
         return notes
 
@@ -160,10 +160,10 @@ def prepare_comparison(plan: ComparisonOptions) -> ComparisonInputs:
         OptionError: There is no feature network.
         BundleError: The required weights are missing or damaged.
     """
-    made = read_made(plan.synthetic)
-    real = read_real_defects(plan.real, tuple(made.items))
+    synthetic = read_synthetic(plan.synthetic)
+    real = read_real_defects(plan.real, tuple(synthetic.items))
     eyes = _on(_eyes(plan), plan.device)
-    return ComparisonInputs(plan=plan, eyes=eyes, judge=_judge(), made=made, real=real)
+    return ComparisonInputs(plan=plan, eyes=eyes, judge=_judge(), synthetic=synthetic, real=real)
 
 
 def _judge() -> FeatureNetwork | None:
@@ -206,5 +206,5 @@ def _on(eyes: FeatureExtractor, device: str) -> FeatureExtractor:
 
 def _refusal_rate(outcomes: dict[str, int]) -> float | None:
     """Fraction refused of those that did not fail; None without any."""
-    made = outcomes.get("kept", 0) + outcomes.get("refused", 0)
-    return outcomes.get("refused", 0) / made if made else None
+    decided = outcomes.get("kept", 0) + outcomes.get("refused", 0)
+    return outcomes.get("refused", 0) / decided if decided else None

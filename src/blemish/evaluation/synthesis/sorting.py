@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from blemish.evaluation.report import Page
-from blemish.evaluation.synthesis.closeups import CloseUps
+from blemish.evaluation.synthesis.closeups import CloseUps, resized
 
 EACH = 12  # close-ups of either kind at most
-CELL = 224
+CELL = 224  # of all close-ups, so that size gives nothing away
 CHANCE = "Half of them right is what guessing gives."
 
 
@@ -26,30 +25,24 @@ def write_sorting_page(kinds: dict[str, tuple[CloseUps, CloseUps]], file: Path) 
         "Write down for each number whether the defect is real or synthetic, then unfold the key. "
         + CHANCE
     )
-    for kind, (real, made) in kinds.items():
-        shown = shuffled(real, made)
+    for kind, (real, synthetic) in kinds.items():
+        shown = shuffled(real, synthetic)
         page.heading(kind)
-        page.gallery([(cell(square), str(n)) for n, (square, _) in enumerate(shown, 1)])
-        synthetic = [str(n) for n, (_, is_real) in enumerate(shown, 1) if not is_real]
-        page.folded(f"Key for {kind}", f"Synthetic: {', '.join(synthetic)}. All others are real.")
+        page.gallery([(resized(square, CELL), str(n)) for n, (square, _) in enumerate(shown, 1)])
+        numbers = [str(n) for n, (_, is_real) in enumerate(shown, 1) if not is_real]
+        page.folded(f"Key for {kind}", f"Synthetic: {', '.join(numbers)}. All others are real.")
     page.write(file)
 
 
 def shuffled(
-    real: CloseUps, made: CloseUps, seed: int = 0
+    real: CloseUps, synthetic: CloseUps, seed: int = 0
 ) -> list[tuple[UInt8[np.ndarray, "s s 3"], bool]]:
     """As many close-ups of either kind in random order, each with whether it is real."""
     rng = np.random.default_rng(seed)
-    each = min(EACH, len(real), len(made))
+    each = min(EACH, len(real), len(synthetic))
     chosen = [
         (found.native[k], is_real)
-        for found, is_real in ((real, True), (made, False))
+        for found, is_real in ((real, True), (synthetic, False))
         for k in rng.permutation(len(found))[:each]
     ]
     return [chosen[k] for k in rng.permutation(len(chosen))]
-
-
-def cell(square: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "c c 3"]:
-    """A close-up at the size in which all are shown, so that size gives nothing away."""
-    way = cv2.INTER_AREA if len(square) > CELL else cv2.INTER_CUBIC
-    return cv2.resize(square, (CELL, CELL), interpolation=way)

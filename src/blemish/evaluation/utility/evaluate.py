@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from blemish.data.folder import GOOD
 from blemish.errors import DataError
-from blemish.evaluation.synthesis.items import read_made
+from blemish.evaluation.synthesis.items import read_synthetic
 from blemish.evaluation.utility.arms import Arm, Batches, make_arms
 from blemish.evaluation.utility.detector import Detector, fresh_detector
 from blemish.evaluation.utility.keep import Kept
@@ -114,7 +114,7 @@ def prepare_utility(plan: UtilityOptions) -> UtilityData:
     real = read_protocol(plan.real, plan.size, plan.limit_good)
     if plan.synthetic is None:
         return UtilityData(plan=plan, real=real)
-    found = {kind: items for kind, items in read_made(plan.synthetic).items.items() if items}
+    found = {kind: items for kind, items in read_synthetic(plan.synthetic).items.items() if items}
     known = {kind: items for kind, items in found.items() if kind in real.types}
     if not known:
         raise DataError(

@@ -48,7 +48,7 @@ class Kept:
         options = {name: getattr(plan, name) for name in ("steps", "batch", "size", "precision")}
         about = json.dumps([options, about_batches(), about_training(), device.type])
         self.baseline = digest([about.encode(), *_pixels(real)])
-        self.with_made = digest([self.baseline.encode(), *_contents(made)])
+        self.with_synthetic = digest([self.baseline.encode(), *_contents(made)])
 
     def load(self, arm: str, seed: int) -> TrainingOutcome | None:
         """Result of a training, if it is stored and depends on the same data."""
@@ -71,7 +71,7 @@ class Kept:
         save_tensors(self._file(outcome.arm, outcome.seed), maps, metadata=about)
 
     def _origin(self, arm: str) -> str:
-        return self.baseline if arm in BASELINES else self.with_made
+        return self.baseline if arm in BASELINES else self.with_synthetic
 
     def _file(self, arm: str, seed: int) -> Path:
         return self.folder / f"{arm}-{seed}.safetensors"

@@ -105,14 +105,14 @@ def _notes(trial: UtilityData) -> list[str]:
 
 def _answer(arms: dict[str, Any]) -> str | None:
     """Gain of the best arm with synthetic defects over the best without, if there are both."""
-    with_made = [name for name in arms if name not in BASELINES]
+    with_synthetic = [name for name in arms if name not in BASELINES]
     without = [name for name in arms if name in BASELINES]
-    if not with_made or not without:
+    if not with_synthetic or not without:
         return None
 
     def precision(name: str) -> float:
         return arms[name]["mean"]["ap"]
 
-    best, baseline = max(with_made, key=precision), max(without, key=precision)
+    best, baseline = max(with_synthetic, key=precision), max(without, key=precision)
     gain = 100 * (precision(best) - precision(baseline))
     return f"The best with synthetic defects, {best}, is {gain:+.1f} points of AP from {baseline}."

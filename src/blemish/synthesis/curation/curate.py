@@ -16,8 +16,13 @@ from blemish.data.colour import NOTICEABLE, lab
 from blemish.data.masks import silhouette
 from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
-from blemish.synthesis.curation.sightings import DefectFeatures, shrunk, shrunk_mask, sight
-from blemish.synthesis.curation.yardstick import RealDefectStats, read_yardsticks
+from blemish.synthesis.curation.defect_features import (
+    DefectFeatures,
+    defect_features,
+    shrunk,
+    shrunk_mask,
+)
+from blemish.synthesis.curation.defect_stats import RealDefectStats, read_defect_stats
 
 MOST_DRIFT = 0.25  # of the label and the visible change; more would teach a wrong outline
 FAINT = 0.5  # of a defect's own maximum strength; weaker parts need not be visible
@@ -41,19 +46,19 @@ class Curator:
 
     Attributes:
         critic: Critic of images with masks, whose features are compared.
-        yardsticks: Bounds by type of defect.
+        stats: Bounds by type of defect.
     """
 
     critic: Critic
-    yardsticks: dict[str, RealDefectStats]
+    stats: dict[str, RealDefectStats]
 
     @classmethod
     def of(cls, bundle: Bundle, device: str = "cpu") -> Self | None:
         """Curator of the bundle; None if the bundle is not calibrated."""
-        yardsticks = read_yardsticks(bundle)
-        if not yardsticks:
+        stats = read_defect_stats(bundle)
+        if not stats:
             return None
-        return cls(critic=pretrained_features(device), yardsticks=yardsticks)
+        return cls(critic=pretrained_features(device), stats=stats)
 
     def judge(
         self,
@@ -77,24 +82,24 @@ class Curator:
                 proportion, and need not be visible where it is much weaker than elsewhere.
             part: Silhouette of the part at the size of `shrunk_size`; None finds it on the twin.
         """
-        if not label.any() or kind not in self.yardsticks:
+        if not label.any() or kind not in self.stats:
             return Judgement(scores={}, reasons=() if label.any() else ("nothing changed",))
-        yardstick = self.yardsticks[kind]
+        stats = self.stats[kind]
         part = silhouette(shrunk(twin)) if part is None else part
-        seen = sight(self.critic, picture, label, part)
+        seen = defect_features(self.critic, picture, label, part)
         asked = np.broadcast_to(strength, label.shape)
         faint = asked < FAINT * asked[label].max()
         scores = {
             "drift": drift(picture, twin, label, faint),
             "met": float((label & requested).sum() / max(1, requested.sum())),
-            "distance": yardstick.distance(seen),
-            "likeness": yardstick.likeness(seen),
+            "distance": stats.distance(seen),
+            "likeness": stats.likeness(seen),
             "contrast": seen.contrast,
             "on_part": seen.on_part,
         }
         reasons = [
             *_of_label(scores),
-            *_of_look(scores, seen, yardstick, float(asked[label].mean())),
+            *_of_look(scores, seen, stats, float(asked[label].mean())),
         ]
         return Judgement(
             scores={name: round(value, 4) for name, value in scores.items()},
@@ -127,9 +132,9 @@ def _of_label(scores: dict[str, float]) -> list[str]:
 
 
 def _of_look(
-    scores: dict[str, float], seen: DefectFeatures, yardstick: RealDefectStats, strength: float
+    scores: dict[str, float], seen: DefectFeatures, stats: RealDefectStats, strength: float
 ) -> list[str]:
-    bounds, faintest = yardstick.bounds, yardstick.bounds.contrast * strength
+    bounds, faintest = stats.bounds, stats.bounds.contrast * strength
     found = []
     if seen.on_part < bounds.on_part:
         found.append(f"off the part: {seen.on_part:.0%} on it, below {bounds.on_part:.0%}")

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 from scipy.spatial import KDTree
 
 Point = tuple[int, int]
-Ways = dict[Point, set[Point]]  # directions in which edges leave a corner
+Edges = dict[Point, set[Point]]  # directions in which edges leave a corner
 
 # Direction along an edge, and its start on the pixel; the piece is on the right.
 _EDGES: dict[Point, Point] = {(1, 0): (0, 0), (0, 1): (1, 0), (-1, 0): (1, 1), (0, -1): (0, 1)}
@@ -30,9 +30,9 @@ def connected_pieces(mask: Bool[np.ndarray, "h w"]) -> Iterator[Bool[np.ndarray,
 
 def outlines(piece: Bool[np.ndarray, "h w"]) -> list[Int[np.ndarray, "_ 2"]]:
     """Corners (x, y) of a piece's loops, the outer one first, then its holes."""
-    ways = _ways(piece)
+    edges = _edges(piece)
     # The first edge is the top of the topmost pixel, which belongs to no hole.
-    return [_follow(ways, start) for start in [*ways] for _ in range(2) if ways[start]]
+    return [_follow(edges, start) for start in [*edges] for _ in range(2) if edges[start]]
 
 
 def polygon(piece: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "v 2"]:
@@ -47,35 +47,35 @@ def polygon(piece: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "v 2"]:
     return outer
 
 
-def _ways(piece: Bool[np.ndarray, "h w"]) -> Ways:
+def _edges(piece: Bool[np.ndarray, "h w"]) -> Edges:
     """Edges between the piece and everything else."""
     h, w = piece.shape
-    padded, ways = np.pad(piece, 1), defaultdict(set)
+    padded, edges = np.pad(piece, 1), defaultdict(set)
     for (along_x, along_y), (x, y) in _EDGES.items():
         left_x, left_y = along_y, -along_x
         beyond = padded[1 + left_y : 1 + left_y + h, 1 + left_x : 1 + left_x + w]
         for row, column in np.argwhere(piece & ~beyond).tolist():
-            ways[column + x, row + y].add((along_x, along_y))
-    return dict(ways)
+            edges[column + x, row + y].add((along_x, along_y))
+    return dict(edges)
 
 
-def _follow(ways: Ways, start: Point) -> Int[np.ndarray, "_ 2"]:
-    """Remove the loop that leaves `start` from `ways` and return it."""
-    (x, y), way = start, min(ways[start])
-    first, corners = (start, way), []
-    while not corners or ((x, y), way) != first:
-        ways[x, y].discard(way)
-        x, y = x + way[0], y + way[1]
-        last, way = way, _turn(ways[x, y] | ({first[1]} if (x, y) == start else set()), way)
-        if way != last:
+def _follow(edges: Edges, start: Point) -> Int[np.ndarray, "_ 2"]:
+    """Remove the loop that leaves `start` from `edges` and return it."""
+    (x, y), step = start, min(edges[start])
+    first, corners = (start, step), []
+    while not corners or ((x, y), step) != first:
+        edges[x, y].discard(step)
+        x, y = x + step[0], y + step[1]
+        last, step = step, _turn(edges[x, y] | ({first[1]} if (x, y) == start else set()), step)
+        if step != last:
             corners.append((x, y))
     return np.array(corners)
 
 
-def _turn(ways: set[Point], way: Point) -> Point:
+def _turn(edges: set[Point], step: Point) -> Point:
     """Left where two pixels meet at a corner: they are one piece, and the loop stays whole."""
-    x, y = way
-    return next(turn for turn in ((y, -x), way, (-y, x)) if turn in ways)
+    x, y = step
+    return next(turn for turn in ((y, -x), step, (-y, x)) if turn in edges)
 
 
 def _joined(outer: Int[np.ndarray, "v 2"], hole: Int[np.ndarray, "u 2"]) -> Int[np.ndarray, "_ 2"]:

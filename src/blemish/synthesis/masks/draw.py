@@ -16,12 +16,12 @@ from blemish.names import MaskKind, OffPart
 from blemish.synthesis.composite import within_reach
 from blemish.synthesis.masks.learned import MaskModel
 from blemish.synthesis.masks.place import (
+    candidates_of,
     inside_box,
-    laid_out,
     share_kept,
     sized,
 )
-from blemish.synthesis.masks.reposition import laid_again
+from blemish.synthesis.masks.reposition import repositioned
 from blemish.synthesis.masks.shapes import Point, Shape, blob, scratch, shape_of_mask, spots
 from blemish.synthesis.options import MaskOptions
 from blemish.synthesis.real.warp import bent_at_random
@@ -66,13 +66,13 @@ def draw_mask(
     """
     assert plan.mask_kind is not None, "nothing is drawn"
     if plan.where == "there":
-        return _laid_again(plan, part, rng, real, region)
+        return _repositioned(plan, part, rng, real, region)
     room = inside_box(part, plan.where)
     room = room if region is None else room & region
     target = _target(plan, part, room, rng)
     shape = _shape(plan, real, rng)
     guess = (target / shape.area) ** 0.5
-    tries = laid_out(shape, room, plan.where, rng.random((TRIES, 3)), anchors)
+    tries = candidates_of(shape, room, plan.where, rng.random((TRIES, 3)), anchors)
     least, canvas = (ENOUGH_KEPT, room) if plan.off_part != "refuse" else (1, np.ones_like(room))
     hardly_cut = (draw for draw in tries if share_kept(draw, room, guess) >= least)
     for draw in chain(hardly_cut, tries if plan.off_part != "refuse" else ()):
@@ -82,7 +82,7 @@ def draw_mask(
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
 
 
-def _laid_again(
+def _repositioned(
     plan: MaskOptions,
     part: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,
@@ -93,7 +93,7 @@ def _laid_again(
     mask = _one_of(plan, real, rng)
     wanted = mask.mean() * part.size
     for _ in range(TRIES):
-        moved = laid_again(mask, part, rng, degrees=plan.mask_degrees)
+        moved = repositioned(mask, part, rng, degrees=plan.mask_degrees)
         moved = moved if region is None else moved & region
         if moved.sum() >= max(LEAST_PIXELS, ENOUGH_KEPT * wanted):
             return moved

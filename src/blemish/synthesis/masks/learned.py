@@ -50,7 +50,7 @@ class PartMap:
     def on_photograph(self, logits: Float[Tensor, "1 1 s s"]) -> Region:
         """Where logits are above zero, on the photograph's own pixels."""
         values = logits[0, 0].clamp(-4, 4).cpu().numpy()
-        return self.frame.laid_back(values, self.shape, outside=-4.0) > 0
+        return self.frame.onto_photograph(values, self.shape, outside=-4.0) > 0
 
 
 @dataclass(frozen=True)

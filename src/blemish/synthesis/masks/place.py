@@ -50,7 +50,7 @@ def inside_box(part: Bool[np.ndarray, "h w"], where: Where) -> Bool[np.ndarray, 
     return inside
 
 
-def laid_out(
+def candidates_of(
     shape: Shape,
     room: Bool[np.ndarray, "h w"],
     where: Where,

@@ -16,7 +16,7 @@ SCALE_BY = 1.2
 SHIFT_BY = 0.02
 
 
-def laid_again(
+def repositioned(
     mask: Bool[np.ndarray, "_ _"],
     room: Bool[np.ndarray, "h w"],
     rng: np.random.Generator,

@@ -45,7 +45,7 @@ PLACEMENT: dict[PlacementName, Maker] = {
 }
 
 
-def usual_way(bundle: Bundle | None, options: SynthesisOptions) -> PlacementName:
+def usual_method(bundle: Bundle | None, options: SynthesisOptions) -> PlacementName:
     """The requested method, or else the fastest that the bundle and the options allow."""
     if options.method != "auto":
         return options.method

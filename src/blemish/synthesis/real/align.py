@@ -81,7 +81,7 @@ def outline_on(part: Bool[np.ndarray, "_h _w"], mask: Bool[np.ndarray, "h w"]) -
     return Outline(mask=small, middle=np.array([x.mean(), y.mean()]))
 
 
-def best_laid(target: Outline, candidates: list[Outline], seed: int) -> int:
+def best_aligned(target: Outline, candidates: list[Outline], seed: int) -> int:
     """Index of one of the candidates with the best overlap; seeds use them in turn.
 
     Args:
@@ -91,12 +91,12 @@ def best_laid(target: Outline, candidates: list[Outline], seed: int) -> int:
     """
     far = [np.abs(np.subtract(c.shape, target.shape)).sum() for c in candidates]
     alike = np.argsort(far, kind="stable")[:TRIED]
-    overlaps = np.array([lay(candidates[index], target)[1] for index in alike])
+    overlaps = np.array([align(candidates[index], target)[1] for index in alike])
     best = alike[np.argsort(-overlaps, kind="stable")[:TAKEN]]
     return int(best[seed % len(best)])
 
 
-def lay(source: Outline, target: Outline, *, turning: bool = True) -> tuple[Affine, float]:
+def align(source: Outline, target: Outline, *, turning: bool = True) -> tuple[Affine, float]:
     """Best transform from one mask to another of a photograph of the same size, and its overlap.
 
     Args:
@@ -123,7 +123,7 @@ def scaled_move(move: Affine, side: int, source_side: int | None = None) -> Affi
     """A move between outlines, for photographs whose longer sides have so many pixels.
 
     Args:
-        move: From `lay`.
+        move: From `align`.
         side: Longer side of the photograph that is moved onto.
         source_side: Longer side of the one that is moved; the same if not given.
     """

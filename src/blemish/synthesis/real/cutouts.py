@@ -17,7 +17,7 @@ from blemish.data.folder import DefectFolder, load_native
 from blemish.data.masks import spanned
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import OptionError
-from blemish.synthesis.real.align import TRIED, Outline, lay, outline_on
+from blemish.synthesis.real.align import TRIED, Outline, align, outline_on
 
 GAP_SHARE = 1 / 128  # of the longer side; pieces nearer than this are one
 LEAST_PX = 20  # of a piece of a real defect
@@ -134,12 +134,12 @@ def choose_cutout(
     far = [np.abs(np.subtract(c.outline.shape, target.shape)).sum() for c in cutouts]
     alike = [cutouts[k] for k in np.argsort(far, kind="stable")[:TRIED]]
     turning = not is_small(target)
-    laid = [lay(cutout.outline, target, turning=turning) for cutout in alike]
-    scores = np.array([overlap * _worth(move) for move, overlap in laid])
+    aligned = [align(cutout.outline, target, turning=turning) for cutout in alike]
+    scores = np.array([overlap * _worth(move) for move, overlap in aligned])
     order = np.argsort(-scores, kind="stable")[:TAKEN]
     good = order[scores[order] >= ENOUGH * scores.max()]
     chosen = int(rng.choice(good))
-    return alike[chosen], laid[chosen][0]
+    return alike[chosen], aligned[chosen][0]
 
 
 def is_small(outline: Outline) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from blemish.data.masks import silhouette, spanned
 from blemish.inversion.losses import squared_error
 from blemish.pictures import to_picture, to_tensor
-from blemish.synthesis.real.align import Outline, best_laid, lay, outline_of, scaled_move
+from blemish.synthesis.real.align import Outline, align, best_aligned, outline_of, scaled_move
 from blemish.synthesis.real.defects import RealDefects
 from blemish.synthesis.real.warp import bent_onto
 
@@ -54,7 +54,7 @@ class StitchSource:
         """See `references.ReferenceSource`."""
         pictures, masks = self.real.load(kind)
         picture, target = to_picture(photograph[0].cpu()), mask[0, 0].cpu().numpy() > 0.5
-        k = best_laid(outline_of(picture, target), self.outlines(kind), seed)
+        k = best_aligned(outline_of(picture, target), self.outlines(kind), seed)
         pasted = stitch_defect(picture, target, pictures[k], masks[k] > 0)
         return Stitched(to_tensor(pasted)[None].to(self.real.device))
 
@@ -85,7 +85,7 @@ def stitch_defect(
     Returns:
         The photograph, changed only inside the mask.
     """
-    moved, covered = _laid_under(photograph, mask, source, source_mask)
+    moved, covered = _moved_under(photograph, mask, source, source_mask)
     if not covered.any():
         return photograph
     patch = np.where(mask[:, :, None], _spread(moved, covered), _spread(moved, ~covered))
@@ -94,7 +94,7 @@ def stitch_defect(
     return np.where(mask[:, :, None], patch, photograph)
 
 
-def _laid_under(
+def _moved_under(
     photograph: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     source: UInt8[np.ndarray, "h w 3"],
@@ -106,7 +106,7 @@ def _laid_under(
         The photograph, and the mask of its defect.
     """
     h, w = mask.shape
-    move, _ = lay(outline_of(source, source_mask), outline_of(photograph, mask))
+    move, _ = align(outline_of(source, source_mask), outline_of(photograph, mask))
     affine = scaled_move(move, max(h, w))
     moved = cv2.warpAffine(
         source, affine, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT

@@ -40,14 +40,14 @@ def refuse_other_codes(config: GeneratorConfig, coarse: Bundle) -> None:
 
 
 def grow_encoder(
-    encoder: Encoder, coarse: Bundle, lessons: EncoderBatches, *, seed: int, steps: int
+    encoder: Encoder, coarse: Bundle, batches: EncoderBatches, *, seed: int, steps: int
 ) -> None:
     """Start from a coarser bundle's encoder.
 
     Args:
         encoder: Fresh encoder, for a generator of twice the side.
         coarse: Bundle with an encoder.
-        lessons: Source of photographs, with real defects on them, for the new layers.
+        batches: Source of photographs, with real defects on them, for the new layers.
         seed: Random seed of these.
         steps: Number of steps that train the new layers alone.
 
@@ -56,7 +56,7 @@ def grow_encoder(
         BundleError: The bundle has no encoder.
     """
     refuse_other_codes(encoder.config, coarse)
-    known = load_encoder(coarse, lessons.device)
+    known = load_encoder(coarse, batches.device)
     _take(encoder, known)
     finest = encoder.config.resolution
     fresh, reader = [encoder.stem, encoder.get_submodule(f"b{finest}")], encoder.defect
@@ -65,7 +65,7 @@ def grow_encoder(
     adam = torch.optim.Adam([p for module in fresh for p in module.parameters()], lr=WARM_RATE)
     rng = torch.Generator().manual_seed(seed)
     for _ in range(steps):
-        image, mask, _ = lessons.stitched(WARM_BATCH, rng)
+        image, mask, _ = batches.stitched(WARM_BATCH, rng)
         features = encoder.features(image)
         target = known.features(F.avg_pool2d(image, 2))[0]
         loss = (features[1] - target).square().mean() / target.square().mean()

@@ -60,20 +60,20 @@ class EncoderStage:
         generator: Generator,
         critic: Critic,
         training: EncoderTraining,
-        lessons: EncoderBatches,
+        batches: EncoderBatches,
         fabric: Fabric,
         coarse: Bundle | None = None,
     ) -> None:
         self.generator, self.training, self.fabric = generator, training, fabric
-        self.lessons, self.coarse = lessons, coarse
+        self.batches, self.coarse = batches, coarse
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
             encoder = Encoder(generator.config)
-        encoder.w_mean.copy_(lessons.w_mean)
-        encoder.w_defect_mean.copy_(lessons.w_defect_mean)
+        encoder.w_mean.copy_(batches.w_mean)
+        encoder.w_defect_mean.copy_(batches.w_defect_mean)
         self.encoder = encoder.to(fabric.device).train()
         self.average = average_of(self.encoder)
-        self.sight = PerceptualLoss.of(training.features, critic, fabric.device)
+        self.perceptual_loss = PerceptualLoss.of(training.features, critic, fabric.device)
         self.judge = CriticTrainer(average_of(critic).requires_grad_(True), training, fabric)
         self.parameters: Parameters = list(self.encoder.parameters())
         self.adam = training.adam(self.parameters)
@@ -86,7 +86,7 @@ class EncoderStage:
         return {"encoder": self.adam, "critic": self.judge.adam}
 
     def data(self) -> list[Tensor]:
-        return self.lessons.data()
+        return self.batches.data()
 
     def origin(self) -> dict[str, str]:
         grown_from = None if self.coarse is None else self.coarse.digest
@@ -98,7 +98,7 @@ class EncoderStage:
         if self.coarse is None:
             return
         seed, steps = self.training.schedule.seed, self.training.grown_steps
-        grow_encoder(self.encoder, self.coarse, self.lessons, seed=seed, steps=steps)
+        grow_encoder(self.encoder, self.coarse, self.batches, seed=seed, steps=steps)
         self.average.load_state_dict(self.encoder.state_dict())
 
     def uncounted_steps(self) -> int:
@@ -109,17 +109,17 @@ class EncoderStage:
             group["lr"] = self.training.rate(index)
         self.judge.scale_rate(self.training.decay(index))
         n = self.training.schedule.batch // self.fabric.world_size
-        lesson = self.lessons.draw(n, rng)
+        batch = self.batches.draw(n, rng)
         with self.fabric.autocast():
-            encoding = self.encoder(lesson.image)
+            encoding = self.encoder(batch.image)
         values: dict[str, float] = {}
-        terms = self._compare_codes(lesson, encoding)
+        terms = self._compare_codes(batch, encoding)
         if self._draws():
-            drawn = self._draw(lesson, encoding)
-            terms["pixels"] = squared_error(drawn, lesson.image)
-            terms["features"] = self.sight.error(drawn, lesson.image)
-            if lesson.good and self.training.adversarial_weight:
-                photographs, fakes = lesson.image[: lesson.good], drawn[: lesson.good]
+            drawn = self._draw(batch, encoding)
+            terms["pixels"] = squared_error(drawn, batch.image)
+            terms["features"] = self.perceptual_loss.error(drawn, batch.image)
+            if batch.good and self.training.adversarial_weight:
+                photographs, fakes = batch.image[: batch.good], drawn[: batch.good]
                 values |= self.judge.learn(index, photographs, fakes.detach(), rng)
                 terms["adversarial"] = self.judge.generator_loss(fakes, rng)
         weights = self.training.weights()
@@ -132,31 +132,31 @@ class EncoderStage:
         how = self.training
         return how.pixel_weight + how.feature_weight + how.adversarial_weight > 0
 
-    def _draw(self, lesson: EncoderBatch, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
+    def _draw(self, batch: EncoderBatch, encoding: Encoding) -> Float[Tensor, "n 3 h w"]:
         """Images from the encoder's codes, under the batch's masks if the branch takes them."""
         defect = self.generator.config.defect
         takes = defect is not None and defect.takes_mask
         codes = Codes(w=encoding.w, w_defect=encoding.w_defect if takes else None)
         with self.fabric.autocast():
-            return self.generator.draw(codes, mask=lesson.mask if takes else None).image.float()
+            return self.generator.draw(codes, mask=batch.mask if takes else None).image.float()
 
-    def _compare_codes(self, lesson: EncoderBatch, encoding: Encoding) -> dict[str, Tensor]:
+    def _compare_codes(self, batch: EncoderBatch, encoding: Encoding) -> dict[str, Tensor]:
         """Terms that need no generated image."""
-        known, flawed = len(lesson.w), lesson.kind >= 0
+        known, flawed = len(batch.w), batch.kind >= 0
         w = encoding.w
         centre = w.mean(dim=1, keepdim=True)
-        terms = {"spread": (w - centre).square().mean(dim=(1, 2)) / self.lessons.variance}
-        far = (w[len(w) - known :] - lesson.w).square().mean(dim=(1, 2))
-        terms["code"] = far / self.lessons.variance
-        if encoding.mask_logits is not None and lesson.w_defect is not None:
+        terms = {"spread": (w - centre).square().mean(dim=(1, 2)) / self.batches.variance}
+        far = (w[len(w) - known :] - batch.w).square().mean(dim=(1, 2))
+        terms["code"] = far / self.batches.variance
+        if encoding.mask_logits is not None and batch.w_defect is not None:
             assert encoding.kind_logits is not None and encoding.w_defect is not None
             told = flawed[len(w) - known :]
             rows = encoding.w_defect[len(w) - known :]
-            far = (rows - lesson.w_defect).square().mean(dim=(1, 2))[told]
-            terms["defect_code"] = far / self.lessons.defect_variance
-            terms["mask"] = overlap_error(encoding.mask_logits, lesson.mask)
+            far = (rows - batch.w_defect).square().mean(dim=(1, 2))[told]
+            terms["defect_code"] = far / self.batches.defect_variance
+            terms["mask"] = overlap_error(encoding.mask_logits, batch.mask)
             terms["kind"] = F.cross_entropy(
-                encoding.kind_logits[flawed], lesson.kind[flawed], reduction="none"
+                encoding.kind_logits[flawed], batch.kind[flawed], reduction="none"
             )
         return terms
 
@@ -170,9 +170,9 @@ class EncoderStage:
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         """Rows of images and their reconstructions: photographs, then generated ones."""
-        lesson = self.lessons.draw(32, torch.Generator().manual_seed(0))
-        drawn = self._draw(lesson, self.average(lesson.image))
-        both = [*lesson.image[:16], *drawn[:16], *lesson.image[16:], *drawn[16:]]
+        batch = self.batches.draw(32, torch.Generator().manual_seed(0))
+        drawn = self._draw(batch, self.average(batch.image))
+        both = [*batch.image[:16], *drawn[:16], *batch.image[16:], *drawn[16:]]
         return grid([to_picture(image.clamp(-1, 1)) for image in both], 16)
 
 
@@ -226,9 +226,9 @@ def train_encoder(
         placements=placements,
         everything=everything,
     )
-    lessons = EncoderBatches(generator, source, pairs=training.pairs, defects=training.defects)
+    batches = EncoderBatches(generator, source, pairs=training.pairs, defects=training.defects)
     critic = load_critic(bundle, fabric.device)
-    stage = EncoderStage(generator, critic, training, lessons, fabric, coarse)
+    stage = EncoderStage(generator, critic, training, batches, fabric, coarse)
     ending = run(
         stage,
         training.schedule,

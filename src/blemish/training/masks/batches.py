@@ -95,7 +95,9 @@ class MaskBatches:
             seen = bent(turned, rng, PART_BEND)
             depth = distances(seen, self.side)
             mask = (
-                self._whole(rng, seen, real) if real.whole else self._laid(rng, seen, real, known)
+                self._whole(rng, seen, real)
+                if real.whole
+                else self._aligned(rng, seen, real, known)
             )
             if mask.mean() > LEAST:
                 return depth, mask
@@ -112,7 +114,7 @@ class MaskBatches:
         wide = distances(part, FINE) + np.float32(margin)
         return _shrunk(np.clip(bent_levels(wide, rng) + 0.5, 0, 1), self.side)
 
-    def _laid(
+    def _aligned(
         self, rng: np.random.Generator, part: Share, real: RealMask, known: tuple[RealMask, ...]
     ) -> Small:
         """A mask at its own place on another part, or elsewhere if it would hang off there."""
@@ -129,8 +131,8 @@ class MaskBatches:
                 best, most = move, share
             if share >= ON_PART:
                 break
-        laid = bent(_warped(mask, best), rng, BEND * rng.uniform(0, 1))
-        return _shrunk(np.minimum(laid, part), self.side)
+        moved = bent(_warped(mask, best), rng, BEND * rng.uniform(0, 1))
+        return _shrunk(np.minimum(moved, part), self.side)
 
     def _composed(
         self, rng: np.random.Generator, real: RealMask, known: tuple[RealMask, ...]

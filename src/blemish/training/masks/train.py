@@ -136,10 +136,10 @@ class MaskStage:
         with self.fabric.autocast():
             codes = self.generator.codes(z, kind)
             logits = self.generator.draw(torch.cat([real.part, judged.part]), codes, kind)
-        own, made = logits[: len(real)], logits[len(real) :].sigmoid()
-        values = {} if warm else self._learn_critic(judged, made.detach(), index)
+        own, fake = logits[: len(real)], logits[len(real) :].sigmoid()
+        values = {} if warm else self._learn_critic(judged, fake.detach(), index)
         with self.fabric.autocast():
-            found = self.encoder(made, judged.part, judged.kind)[0].float()
+            found = self.encoder(fake, judged.part, judged.kind)[0].float()
         t = self.training
         terms = {
             "overlap": t.overlap_weight * overlap_error(own, real.mask),
@@ -147,7 +147,7 @@ class MaskStage:
             "code": t.code_weight * (1 - F.cosine_similarity(found, fresh)),
         }
         if not warm:
-            terms["generator"] = t.judged_weight * self._judged(judged, made)
+            terms["generator"] = t.judged_weight * self._judged(judged, fake)
         loss = torch.stack([term.mean() for term in terms.values()]).sum()
         optimiser_step(self.fabric, loss, self.learning, self.adam)
         return values | {name: term.mean().item() for name, term in terms.items()}
@@ -155,22 +155,22 @@ class MaskStage:
     def _noise(self, n: int, rng: torch.Generator) -> Tensor:
         return torch.randn(n, self.config.z_dim, generator=rng).to(self.fabric.device)
 
-    def _learn_critic(self, real: MaskBatch, made: Tensor, index: int) -> dict[str, float]:
+    def _learn_critic(self, real: MaskBatch, fake: Tensor, index: int) -> dict[str, float]:
         penalised = index % self.training.penalty_every == 0
         mask = real.mask.detach().requires_grad_(penalised)
         with self.fabric.autocast():
             on_real = self.critic(mask, real.part, real.kind).float()
-            on_made = self.critic(made, real.part, real.kind).float()
-        loss = (F.softplus(-on_real) + F.softplus(on_made)).mean()
+            on_fake = self.critic(fake, real.part, real.kind).float()
+        loss = (F.softplus(-on_real) + F.softplus(on_fake)).mean()
         if penalised:
             weight = self.training.gamma / 2 * self.training.penalty_every
             loss = loss + weight * r1_penalty(on_real, mask).mean()
         optimiser_step(self.fabric, loss, self.judging, self.critic_adam)
         return {"critic": loss.item(), "sign_real": on_real.sign().mean().item()}
 
-    def _judged(self, real: MaskBatch, made: Tensor) -> Tensor:
+    def _judged(self, real: MaskBatch, fake: Tensor) -> Tensor:
         with frozen(self.judging), self.fabric.autocast():
-            return F.softplus(-self.critic(made, real.part, real.kind).float())
+            return F.softplus(-self.critic(fake, real.part, real.kind).float())
 
     def snapshot(self, out: Path, folder: Path, nimg: int) -> None:
         bundle = Bundle(out)

@@ -29,7 +29,7 @@ from blemish.errors import DataError
 from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
 from blemish.pictures import read_picture
-from blemish.synthesis.curation.sightings import DefectFeatures, shrunk, sight
+from blemish.synthesis.curation.defect_features import DefectFeatures, defect_features, shrunk
 
 PREFIX = "bounds."
 OLD_PREFIX = "curation."  # bounds in the features of a critic that bundles no longer have
@@ -74,13 +74,13 @@ class RealDefectStats:
     bounds: Bounds
     held_out: int
 
-    def distance(self, sighting: DefectFeatures) -> float:
+    def distance(self, features: DefectFeatures) -> float:
         """Distance to the nearest real defect, as `_nearest` measures."""
-        return _nearest(sighting.features, self.features, _deviation(self.features))
+        return _nearest(features.features, self.features, _deviation(self.features))
 
-    def likeness(self, sighting: DefectFeatures) -> float:
+    def likeness(self, features: DefectFeatures) -> float:
         """Distance of the inside alone; 0 for a copy at any place."""
-        return _nearest(sighting.inside, self.inside, _deviation(self.inside))
+        return _nearest(features.inside, self.inside, _deviation(self.inside))
 
 
 def learn_curation(
@@ -122,13 +122,13 @@ def learn_curation(
     bundle.write("statistics", {**kept, **found})
 
 
-def read_yardsticks(bundle: Bundle) -> dict[str, RealDefectStats]:
+def read_defect_stats(bundle: Bundle) -> dict[str, RealDefectStats]:
     """Results of `learn_curation`, by type; empty if the bundle has none."""
     kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
     starts = [name.removesuffix("bounds") for name in kept if name.endswith(".bounds")]
     whole = [start for start in starts if all(f"{start}{part}" in kept for part in PARTS)]
     kinds = [start.removeprefix(PREFIX)[:-1] for start in whole if start.startswith(PREFIX)]
-    return {kind: _yardstick(kind, kept) for kind in kinds}
+    return {kind: _stats_of(kind, kept) for kind in kinds}
 
 
 def _look(critic: Critic, photograph: Photograph) -> list[DefectFeatures]:
@@ -139,7 +139,7 @@ def _look(critic: Critic, photograph: Photograph) -> list[DefectFeatures]:
     pieces = components(mask, least=max(1, round(LEAST_SHARE * mask.size)))
     whole = [mask] if len(pieces) > 1 else []
     part = silhouette(shrunk(picture))
-    return [sight(critic, picture, piece, part) for piece in [*pieces, *whole]]
+    return [defect_features(critic, picture, piece, part) for piece in [*pieces, *whole]]
 
 
 def _measure(
@@ -174,9 +174,9 @@ def _held_against(
     rows = torch.stack([getattr(s, name) for one in some for s in one])
     owner = torch.tensor([k for k, one in enumerate(some) for _ in one])
     far = [
-        _nearest(getattr(sighting, name), rows[owner != k] if leave_out else rows, _deviation(rows))
+        _nearest(getattr(features, name), rows[owner != k] if leave_out else rows, _deviation(rows))
         for k, one in enumerate(judges)
-        for sighting in one
+        for features in one
         if not leave_out or (owner != k).any()
     ]
     return rows, [log(max(distance, 1e-6)) for distance in far]
@@ -207,17 +207,17 @@ def _nearest(
     return ((rows - row) / deviation).square().mean(dim=1).min().sqrt().item()
 
 
-def _tensors(kind: str, yardstick: RealDefectStats) -> dict[str, Tensor]:
+def _tensors(kind: str, stats: RealDefectStats) -> dict[str, Tensor]:
     start = f"{PREFIX}{kind}."
     return {
-        f"{start}features": yardstick.features,
-        f"{start}inside": yardstick.inside,
-        f"{start}bounds": torch.tensor(list(asdict(yardstick.bounds).values())),
-        f"{start}held_out": torch.tensor(float(yardstick.held_out)),
+        f"{start}features": stats.features,
+        f"{start}inside": stats.inside,
+        f"{start}bounds": torch.tensor(list(asdict(stats.bounds).values())),
+        f"{start}held_out": torch.tensor(float(stats.held_out)),
     }
 
 
-def _yardstick(kind: str, kept: dict[str, Tensor]) -> RealDefectStats:
+def _stats_of(kind: str, kept: dict[str, Tensor]) -> RealDefectStats:
     start = f"{PREFIX}{kind}."
     values = kept[f"{start}bounds"].tolist()
     return RealDefectStats(

@@ -19,7 +19,7 @@ from blemish.types import Codes
 TILE = 192
 
 
-def save_laid(
+def save_looks(
     out: Path,
     photograph: Original,
     drawn: Sequence[UInt8[np.ndarray, "h w 3"]],

@@ -41,7 +41,7 @@ class DefectFeatures:
 
 
 @torch.no_grad()
-def sight(
+def defect_features(
     critic: Critic,
     picture: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],

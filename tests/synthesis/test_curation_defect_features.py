@@ -7,13 +7,13 @@ from tiny import part, spot
 from blemish.data.masks import silhouette
 from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
-from blemish.synthesis.curation.sightings import (
+from blemish.synthesis.curation.defect_features import (
     LONGEST,
     DefectFeatures,
+    defect_features,
     lab,
     shrunk,
     shrunk_mask,
-    sight,
 )
 
 SQUARE = 256
@@ -38,7 +38,8 @@ def defective(
 def look(
     critic: Critic, picture: np.ndarray, mask: np.ndarray, good: np.ndarray | None = None
 ) -> DefectFeatures:
-    return sight(critic, picture, mask, silhouette(shrunk(picture if good is None else good)))
+    part = silhouette(shrunk(picture if good is None else good))
+    return defect_features(critic, picture, mask, part)
 
 
 @pytest.mark.parametrize("size", SIZES)

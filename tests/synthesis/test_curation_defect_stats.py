@@ -17,8 +17,8 @@ from blemish.errors import DataError
 from blemish.models.projected import pretrained_features
 from blemish.pictures import write_picture
 from blemish.synthesis.curation.curate import Curator
-from blemish.synthesis.curation.sightings import DefectFeatures, sight
-from blemish.synthesis.curation.yardstick import (
+from blemish.synthesis.curation.defect_features import DefectFeatures, defect_features
+from blemish.synthesis.curation.defect_stats import (
     FURTHEST,
     MOST_ON_PART,
     PREFIX,
@@ -27,7 +27,7 @@ from blemish.synthesis.curation.yardstick import (
     _limits,
     _measure,
     learn_curation,
-    read_yardsticks,
+    read_defect_stats,
 )
 
 STUDENT = {2: 31.821, 3: 6.965, 4: 4.541, 5: 3.747, 10: 2.821, 14: 2.650}  # a table's, by n
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> DefectFolder:
 
 def learnt(bundle: Bundle, folder: DefectFolder, **options: Any) -> dict[str, RealDefectStats]:
     learn_curation(bundle, folder, TYPES, **options)
-    return read_yardsticks(bundle)
+    return read_defect_stats(bundle)
 
 
 def seen(*at: float, contrast: float = 9.0, on_part: float = 1.0) -> DefectFeatures:
@@ -187,7 +187,7 @@ def test_real_defects_are_looked_at_as_made_ones(fresh: Bundle, folder: DefectFo
     found, critic = learnt(fresh, folder), pretrained_features()
     picture, mask = part(48, 48, seed=0), spot(48, 48, at=(0.4, 0.5))
     picture[mask] = (230, 20, 20)
-    made = sight(critic, picture, mask, silhouette(part(48, 48, seed=0)))
+    made = defect_features(critic, picture, mask, silhouette(part(48, 48, seed=0)))
     assert found["paint"].distance(made) == found["paint"].likeness(made) == 0
     assert found["crack"].distance(made) > 0
 
@@ -217,7 +217,7 @@ def test_what_is_forgotten_disturbs_nothing(fresh: Bundle, folder: DefectFolder)
 
 def test_a_bundle_without_statistics(fresh: Bundle, folder: DefectFolder) -> None:
     fresh.drop("statistics")
-    assert read_yardsticks(fresh) == {}
+    assert read_defect_stats(fresh) == {}
     assert Curator.of(fresh) is None
     assert {*learnt(fresh, folder)} == {*TYPES}
     fresh.forget(PREFIX)
@@ -231,7 +231,7 @@ def test_a_bundle_that_is_sent_still_knows(
 ) -> None:
     folder = DefectFolder(write_defects(tmp_path / "real", n=n))
     found = learnt(fresh, folder, everything=everything)
-    for kind, rule in read_yardsticks(pack(fresh, tmp_path / "sent")).items():
+    for kind, rule in read_defect_stats(pack(fresh, tmp_path / "sent")).items():
         torch.testing.assert_close(rule.features, found[kind].features, rtol=1e-3, atol=1e-4)
         sent, known = asdict(rule.bounds), asdict(found[kind].bounds)
         assert sent == {k: pytest.approx(v, rel=1e-3, abs=1e-4) for k, v in known.items()}
@@ -251,7 +251,7 @@ def test_types_of_any_name(fresh: Bundle, name: str) -> None:
             f"{start}held_out": torch.tensor(1.0),
         },
     )
-    found = read_yardsticks(fresh)
+    found = read_defect_stats(fresh)
     assert {*found} == {name}
     assert [*asdict(found[name].bounds).values()] == [0, 1, 2, 3]
 
