@@ -180,7 +180,7 @@ def add_windows(bundle: Bundle) -> None:
         torch.manual_seed(0)
         bundle.write("windows", WindowGenerator(config).state_dict())
         bundle.write("windows_encoder", LookEncoder(config.z_dim).state_dict())
-        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        known = bundle.statistics()
         latents = {f"windows.z.{kind}": torch.randn(3, config.z_dim) for kind in TYPES}
     bundle.write("statistics", {**known, **latents})
     bundle.write_config({**bundle.config, "windows": asdict(config)})
@@ -218,7 +218,7 @@ def _add_encoder(bundle: Bundle, config: GeneratorConfig) -> None:
         encoder.w_defect_mean.copy_(w_defect_statistics(generator).mean)
     bundle.write("encoder", encoder.state_dict())
     known = fit_domain(generator, encoder, n=100).tensors()
-    looks = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    looks = bundle.statistics()
     bundle.write("statistics", looks | known | object_statistics().tensors())
 
 

@@ -76,5 +76,5 @@ def trained(path: Path, stage: Stage, kimg: float) -> bool:
 def _knows(bundle: Bundle, prefix: str | None) -> bool:
     if prefix is None:
         return True
-    known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    known = bundle.statistics()
     return any(name.startswith(prefix) for name in known)

@@ -114,6 +114,10 @@ class Bundle:
         """Tensors of `name.safetensors`, in float32."""
         return load_tensors(self.path / f"{name}.safetensors")[0]
 
+    def statistics(self) -> dict[str, Tensor]:
+        """Statistics by name; empty if the bundle has none."""
+        return self.tensors("statistics") if self.has("statistics") else {}
+
     def check_fits(self, module: nn.Module, name: str) -> None:
         """Compare names and shapes in `name.safetensors` with a network's, before either is read.
 
@@ -208,7 +212,7 @@ class Bundle:
 
     def forget(self, *prefixes: str) -> None:
         """Remove statistics whose names have a prefix."""
-        known = self.tensors("statistics") if self.has("statistics") else {}
+        known = self.statistics()
         kept = {k: v for k, v in known.items() if not k.startswith(prefixes)}
         if known and not kept:
             self.drop("statistics")  # a file without tensors can't be read

@@ -120,8 +120,8 @@ class OpenBundle:
             BundleError: The bundle lacks what the method needs.
         """
         refuse_seeds(seed)
-        how = chosen_method(self.files.has("encoder"), method, space=space, steps=steps)
-        (found,) = invert(self._model(), [original_of(photo).picture], how, seed=seed)
+        chosen = chosen_method(self.files.has("encoder"), method, space=space, steps=steps)
+        (found,) = invert(self._model(), [original_of(photo).picture], chosen, seed=seed)
         return found
 
     def edits(self, seed: int = 0) -> Edits:

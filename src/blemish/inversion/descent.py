@@ -69,7 +69,7 @@ def descend(
     point: Point,
     likeness: ReconstructionLoss,
     weights: dict[str, float],
-    how: Search,
+    plan: Search,
     *,
     beside: Callable[[StepOutput], Terms] = no_terms,
     perturb: Callable[[float], Tensor | float] = lambda _: 0,
@@ -82,7 +82,7 @@ def descend(
         point: Start of the search; it is changed.
         likeness: Likeness to the photographs.
         weights: Weight of each term.
-        how: Steps and rates.
+        plan: Steps and rates.
         beside: Further terms.
         perturb: Function that gives the noise on the part's code at a time in [0, 1].
         watch: Callback with the terms and the generated image.
@@ -102,9 +102,9 @@ def descend(
         return found
 
     after = (lambda: renormalise(point.noise)) if point.noise else None
-    reduced = how.reduced(generator.config.resolution)
+    reduced = plan.reduced(generator.config.resolution)
     weights = {"change": CHANGE_WEIGHT, **weights}
-    outcome = search(point.leaves(), terms, weights, how, reduced=reduced, after=after)
+    outcome = search(point.leaves(), terms, weights, plan, reduced=reduced, after=after)
     with torch.no_grad():
         codes, mask = point.codes(generator).detached(), point.mask(binary=True)
     return Found(

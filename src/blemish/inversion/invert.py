@@ -140,7 +140,7 @@ class Unreadable:
 def invert(
     model: Model,
     pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
-    how: InversionMethod,
+    method: InversionMethod,
     *,
     seed: int = 0,
     defect: bool = False,
@@ -151,7 +151,7 @@ def invert(
     Args:
         model: Networks of a bundle; the search uses their device.
         pictures: Images of any size; they are resized to the generator's square.
-        how: InversionMethod with its options.
+        method: Inversion method with its options.
         seed: Random seed of the search, the same for each photograph.
         defect: Search for a defect as well, its code and its mask.
         watch: Callback for each step, such as a `Trajectory`.
@@ -163,8 +163,8 @@ def invert(
     target = torch.stack([to_tensor(fit_square(picture, side)) for picture in pictures])
     target = target.to(model.device)
     rngs = [torch.Generator().manual_seed(seed) for _ in pictures]
-    found = how.find(model, target, rngs=rngs, defect=defect, watch=watch)
-    return judge(model, target, found, method_name(how), strangeness(model, pictures))
+    found = method.find(model, target, rngs=rngs, defect=defect, watch=watch)
+    return judge(model, target, found, method_name(method), strangeness(model, pictures))
 
 
 def strangeness(
@@ -234,7 +234,7 @@ def domain_percentiles(model: Model, codes: Codes) -> DomainPercentiles | None:
 def invert_files(
     model: Model,
     files: Sequence[Path],
-    how: InversionMethod,
+    method: InversionMethod,
     *,
     seed: int = 0,
     defect: bool = False,
@@ -246,7 +246,7 @@ def invert_files(
     Args:
         model: Networks of a bundle.
         files: Photographs.
-        how: InversionMethod with its options.
+        method: Inversion method with its options.
         seed: Same as in `invert`.
         defect: Same as in `invert`.
         batch: Photographs per search batch; it changes only rounding.
@@ -259,7 +259,7 @@ def invert_files(
         watch = None if watches is None else watches[number]
         made: Iterator[Inversion] = iter(())
         if pictures:
-            made = iter(invert(model, pictures, how, seed=seed, defect=defect, watch=watch))
+            made = iter(invert(model, pictures, method, seed=seed, defect=defect, watch=watch))
         for file, picture in zip(here, read, strict=True):
             yield file, picture if isinstance(picture, Unreadable) else next(made)
 

@@ -51,7 +51,7 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
         BundleError: The generator or the critic is missing, or a part is damaged.
     """
     generator = load_generator(bundle, device)
-    statistics = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    statistics = bundle.statistics()
     domain = Domain.read(statistics)
     _refuse_others(bundle, generator.config.w_dim, domain)
     return Model(
@@ -98,5 +98,5 @@ def _refuse_others(bundle: Bundle, w_dim: int, domain: Domain | None) -> None:
 
 
 def _keep(bundle: Bundle, found: dict[str, Tensor]) -> None:
-    known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    known = bundle.statistics()
     bundle.write("statistics", {**known, **found})

@@ -117,16 +117,16 @@ class _Items:
         self.waited = torch.zeros_like(self.steps)
         self.start = self.best = torch.full((n,), inf, device=device)
 
-    def hear(self, loss: Float[Tensor, " n"], sound: Bool[Tensor, " n"], how: Search) -> None:
+    def hear(self, loss: Float[Tensor, " n"], sound: Bool[Tensor, " n"], plan: Search) -> None:
         """Stop the items that have reached a plateau or are not finite."""
         self.start = torch.where(self.start.isinf(), loss, self.start)
-        better = loss < self.best * (1 - how.tolerance)
+        better = loss < self.best * (1 - plan.tolerance)
         self.best = torch.where(better, loss, self.best)
         self.waited = torch.where(better, 0, self.waited + 1)
         self.broken = self.broken | (self.moving & ~sound)
         self.moving = self.moving & sound
-        if how.patience:
-            self.moving = self.moving & (self.waited < how.patience)
+        if plan.patience:
+            self.moving = self.moving & (self.waited < plan.patience)
         self.steps += self.moving
 
 
@@ -135,7 +135,7 @@ def search(
     parameters: list[Tensor],
     terms: Callable[[float], Terms],
     weights: dict[str, float],
-    how: Search,
+    plan: Search,
     *,
     reduced: bool = False,
     after: Callable[[], None] | None = None,
@@ -148,7 +148,7 @@ def search(
         terms: Function from the time in [0, 1] to the terms of the loss, one value per item. The
             time is 1 once, at the end.
         weights: Weight of each term.
-        how: Steps, rates and stopping rules.
+        plan: Steps, rates and stopping rules.
         reduced: Compute the steps in bfloat16.
         after: Callback after each step that projects parameters onto their valid set.
         on_progress: Callback after each step, called with its number.
@@ -158,22 +158,22 @@ def search(
     """
     adam = Adam(parameters)
     items, kept = _Items(parameters), _copies(parameters)
-    deadline = inf if how.seconds is None else monotonic() + how.seconds
+    deadline = inf if plan.seconds is None else monotonic() + plan.seconds
     late = False
-    for step in range(how.steps):
+    for step in range(plan.steps):
         late = monotonic() > deadline
         if late:
             break
-        time = step / how.steps
+        time = step / plan.steps
         with torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=reduced):
             loss = _weighed(terms(time), weights)
         slopes = torch.autograd.grad(loss.sum(), parameters)
-        items.hear(loss.detach(), _sound(loss, slopes), how)
+        items.hear(loss.detach(), _sound(loss, slopes), plan)
         _hold(parameters, kept, loss.isfinite())  # back to the last finite loss
         if not items.moving.any():
             break
         kept = _copies(parameters)
-        adam.step(slopes, how.rate(time))
+        adam.step(slopes, plan.rate(time))
         if after is not None:
             after()
         _hold(parameters, kept, items.moving)

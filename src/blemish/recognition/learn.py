@@ -61,7 +61,7 @@ def learn_object(
     kinds = (data.defects_to_learn(kind, first_third=first_third) for kind in data.types)
     defects = {defect.path: defect for defect in chain.from_iterable(kinds)}  # once, of many types
     pictures = [*read_photographs(good), *read_photographs([*defects.values()])]
-    known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    known = bundle.statistics()
     bundle.write("statistics", {**known, **fit_object(pictures).tensors()})
 
 

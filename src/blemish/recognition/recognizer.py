@@ -34,7 +34,7 @@ class Recognizer:
         Raises:
             BundleError: The statistics are damaged.
         """
-        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        known = bundle.statistics()
         statistics = ObjectStatistics.read(known)
         return None if statistics is None else cls(statistics)
 

@@ -9,6 +9,7 @@ what the generator draws from w'.
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from blemish.models.mixing import fresh_rows
 from blemish.pictures import grid, to_picture
 from blemish.training.adapt import average_of, follow_after
 from blemish.training.frozen import FrozenNetworks
-from blemish.training.loop import Options, Schedule, optimiser_step, run
+from blemish.training.loop import RunOptions, Schedule, Stage, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
 
@@ -82,7 +83,7 @@ class ConsultTraining:
         return {name: getattr(self, f"{name}_weight") for name in names}
 
 
-class ConsultStage:
+class ConsultStage(Stage):
     """What `loop.run` trains; see the module's docstring."""
 
     def __init__(
@@ -112,12 +113,6 @@ class ConsultStage:
 
     def origin(self) -> dict[str, str]:
         return {"generator": digest_of(self.generator.state_dict().values())}
-
-    def warm_up(self) -> None:
-        """Nothing comes before the first step."""
-
-    def uncounted_steps(self) -> int:
-        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         batch = self.training.schedule.batch
@@ -190,10 +185,8 @@ def train_consultation(
     training: ConsultTraining,
     fabric: Fabric,
     *,
-    resume: bool = False,
-    minutes: float | None = None,
-    options: Options | None = None,
     everything: bool = False,
+    **run_options: Unpack[RunOptions],
 ) -> Ending:
     """Train the consultation branch of a bundle.
 
@@ -203,10 +196,8 @@ def train_consultation(
         config: Shape of the branch.
         training: Options.
         fabric: Launched.
-        resume: Continue from the state in the bundle.
-        minutes: Time limit of the steps; see `loop.run`.
-        options: Options of the command, kept in the state; see `loop.run`.
         everything: Learn from `test/good` as well.
+        **run_options: Keywords of `loop.run`.
 
     Returns:
         Why and where it ended.
@@ -229,8 +220,6 @@ def train_consultation(
         training.schedule,
         fabric,
         bundle.path,
-        resume=resume,
-        minutes=minutes,
-        options=options,
         name=NETWORK,
+        **run_options,
     )

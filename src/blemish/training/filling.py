@@ -11,7 +11,7 @@ masks are ours; the paper's are not published as code.
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from blemish.training.adapt import average_of
 from blemish.training.adversarial import AdversarialOptions, CriticTrainer
 from blemish.training.encoder.batches import EncoderBatch
 from blemish.training.frozen import FrozenNetworks
-from blemish.training.loop import Options, Parameters, Schedule, optimiser_step, run
+from blemish.training.loop import Parameters, RunOptions, Schedule, Stage, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
 
@@ -108,7 +108,7 @@ class FillingTraining(AdversarialOptions):
         return {name: getattr(self, f"{name}_weight") for name in names}
 
 
-class FillingStage:
+class FillingStage(Stage):
     """What `loop.run` trains; see the module's docstring."""
 
     def __init__(
@@ -155,12 +155,6 @@ class FillingStage:
     def origin(self) -> dict[str, str]:
         known = (self.generator, self.frozen.encoder)
         return {"generator": digest_of(t for net in known for t in net.state_dict().values())}
-
-    def warm_up(self) -> None:
-        """Nothing comes before the first step."""
-
-    def uncounted_steps(self) -> int:
-        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         name, rate = self.training.part(index)
@@ -291,10 +285,8 @@ def train_filling(
     training: FillingTraining,
     fabric: Fabric,
     *,
-    resume: bool = False,
-    minutes: float | None = None,
-    options: Options | None = None,
     everything: bool = False,
+    **run_options: Unpack[RunOptions],
 ) -> Ending:
     """Train the filling network of a bundle.
 
@@ -304,10 +296,8 @@ def train_filling(
         config: Shape of the network.
         training: Options.
         fabric: Launched.
-        resume: Continue from the state in the bundle.
-        minutes: Time limit of the steps; see `loop.run`.
-        options: Options of the command, kept in the state; see `loop.run`.
         everything: Learn from `test/good` as well.
+        **run_options: Keywords of `loop.run`.
 
     Returns:
         Why and where it ended.
@@ -325,15 +315,13 @@ def train_filling(
         symmetries=training.symmetries,
         everything=everything,
     )
-    domain = Domain.read(bundle.tensors("statistics")) if bundle.has("statistics") else None
+    domain = Domain.read(bundle.statistics())
     domain = None if domain is None else domain.to(fabric.device)
     return run(
         FillingStage(frozen, domain, config, training, fabric),
         training.schedule,
         fabric,
         bundle.path,
-        resume=resume,
-        minutes=minutes,
-        options=options,
         name=NETWORK,
+        **run_options,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Protocol, cast, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -79,6 +79,14 @@ class Schedule:
         return max(1, round(self.snapshot_kimg * 1000 / self.batch))
 
 
+class RunOptions(TypedDict, total=False):
+    """Keywords of `run` that every training takes: resume, minutes and options."""
+
+    resume: bool
+    minutes: float | None
+    options: Options | None
+
+
 @runtime_checkable  # for the tests, which check types
 class Stage(Protocol):
     """Kind of training: its networks, and one step."""
@@ -97,15 +105,14 @@ class Stage(Protocol):
 
     def origin(self) -> dict[str, str]:
         """Starting networks by the names of options; a resumed run must have the same."""
-        ...
+        return {}
 
     def warm_up(self) -> None:
         """Work before the first step, which a resumed run does not repeat."""
-        ...
 
     def uncounted_steps(self) -> int:
         """Steps at the start that show the critic nothing; they do not count as kimg."""
-        ...
+        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         """Run one step; returns values to log."""
@@ -182,8 +189,8 @@ def run(
     fabric: "Fabric",
     out: Path,
     *,
-    resume: bool,
     name: str,
+    resume: bool = False,
     minutes: float | None = None,
     options: Options | None = None,
 ) -> Ending:

@@ -86,22 +86,22 @@ def evaluate_inversion(
     donors = next((group for group in groups if group.group == "own defective"), None)
     reference = EditReference.of(model, donors, seed=seed, directions=tuple(directions))
     statistics, findings, done = w_statistics(model.generator), Findings(), 0
-    for how in methods:
+    for method in methods:
         trials: dict[Group, MethodTrial] = {}
         for group in groups:
             heard = _from(done, on_progress)
             trials[group.group] = attempt(
-                model, how, group, seed=seed, batch=batch, on_progress=heard
+                model, method, group, seed=seed, batch=batch, on_progress=heard
             )
             done += len(group)
-        findings.rows.append(_row(how, trials, networks, reference, statistics))
-        findings.shown.extend(_show(how, trial) for trial in trials.values())
+        findings.rows.append(_row(method, trials, networks, reference, statistics))
+        findings.shown.extend(_show(method, trial) for trial in trials.values())
     return findings
 
 
 @torch.no_grad()
 def _row(
-    how: InversionMethod,
+    method: InversionMethod,
     trials: Trials,
     networks: SurveyNetworks,
     reference: EditReference,
@@ -109,10 +109,10 @@ def _row(
 ) -> dict[str, Any]:
     good = trials.get("good")
     took = [trial.seconds / len(trial) for trial in trials.values()]
-    options: Any = how
+    options: Any = method
     return {
-        "method": method_name(how),
-        "space": how.space,
+        "method": method_name(method),
+        "space": method.space,
         "options": asdict(options),
         "seconds_per_picture": mean(took),
         "groups": {group: _figures(trial, networks) for group, trial in trials.items()},
@@ -150,11 +150,11 @@ def _items(trial: MethodTrial) -> list[dict[str, Any]]:
     ]
 
 
-def _show(how: InversionMethod, trial: MethodTrial) -> Shown:
+def _show(method: InversionMethod, trial: MethodTrial) -> Shown:
     drawn, target = trial.image[:SHOWN], trial.subjects.image[:SHOWN]
     return Shown(
-        method=method_name(how),
-        space=how.space,
+        method=method_name(method),
+        space=method.space,
         group=trial.subjects.group,
         target=to_picture(target),
         drawn=to_picture(drawn),

@@ -66,7 +66,7 @@ class MethodTrial:
 
 def attempt(
     model: Model,
-    how: InversionMethod,
+    method: InversionMethod,
     subjects: Subjects,
     *,
     seed: int = 0,
@@ -77,7 +77,7 @@ def attempt(
 
     Args:
         model: Networks of a bundle.
-        how: InversionMethod with its space and options.
+        method: Inversion method with its space and options.
         subjects: Subjects, on the model's device.
         seed: Random seed of the search, the same for each subject.
         batch: Subjects per search batch; it changes only rounding.
@@ -89,8 +89,10 @@ def attempt(
         target = subjects.image[first : first + batch]
         rngs = [torch.Generator().manual_seed(seed) for _ in target]
         watch = _watch(on_progress, first, len(target))
-        found = how.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
-        inversions += judge(model, target, found, method_name(how), strange[first:][:batch] or None)
+        found = method.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
+        inversions += judge(
+            model, target, found, method_name(method), strange[first:][:batch] or None
+        )
         masks += _masks(model, found) if subjects.defect else []
         on_progress(first + len(target))
     return MethodTrial(

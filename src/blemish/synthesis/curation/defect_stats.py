@@ -118,13 +118,13 @@ def learn_curation(
             raise _nothing(folder, kind)
         found |= _tensors(kind, _measure(sightings[:known], sightings[known:]))
     bundle.forget(PREFIX, OLD_PREFIX)
-    kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    kept = bundle.statistics()
     bundle.write("statistics", {**kept, **found})
 
 
 def read_defect_stats(bundle: Bundle) -> dict[str, RealDefectStats]:
     """Results of `learn_curation`, by type; empty if the bundle has none."""
-    kept = bundle.tensors("statistics") if bundle.has("statistics") else {}
+    kept = bundle.statistics()
     starts = [name.removesuffix("bounds") for name in kept if name.endswith(".bounds")]
     whole = [start for start in starts if all(f"{start}{part}" in kept for part in PARTS)]
     kinds = [start.removeprefix(PREFIX)[:-1] for start in whole if start.startswith(PREFIX)]

@@ -57,7 +57,7 @@ class Placed:
     terms: Terms = field(default_factory=dict)
 
 
-class _Hunt:
+class _DefectSearch:
     """Search for defects on one part: its images and the terms of its loss."""
 
     def __init__(
@@ -66,21 +66,21 @@ class _Hunt:
         leaves: SearchVariables,
         target: tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]],
         kind: int,
-        how: SearchOptions,
+        options: SearchOptions,
         reference: Reference | None,
     ) -> None:
         n = len(leaves)
         self.photograph, self.mask = (item.expand(n, -1, -1, -1) for item in target)
-        self.given = self.mask if how.mask_control == "condition" else None
+        self.given = self.mask if options.mask_control == "condition" else None
         self.drawer, self.leaves, self.kind = drawer, leaves, kind
-        self.how, self.reference = how, reference
+        self.options, self.reference = options, reference
         start = self.codes().w_defect
         assert start is not None
         self.start = start.detach().clone()
 
     def codes(self) -> Codes:
         """The networks' input that the variables give."""
-        return self.drawer.codes(self.leaves, self.kind, self.how.defect_space)
+        return self.drawer.codes(self.leaves, self.kind, self.options.defect_space)
 
     def terms(self, _: float) -> Terms:
         codes = self.codes()
@@ -93,14 +93,14 @@ class _Hunt:
         }
         if self.reference is not None:
             found["reference"] = self.reference.error(drawing.image, self.mask)
-        if self.how.mask_control == "noise":
+        if self.options.mask_control == "noise":
             found["noise"] = noise_regularity(self.leaves.noise)
         return found
 
-    def search(self, how: Search, *, part: bool, on_progress: Step | None) -> Terms:
+    def search(self, plan: Search, *, part: bool, on_progress: Step | None) -> Terms:
         """Search the defect's code, and the part's rows if requested."""
         branch = {n: map for n, map in self.leaves.noise.items() if n.startswith("res_")}
-        free = list(branch.values()) if self.how.mask_control == "noise" else []
+        free = list(branch.values()) if self.options.mask_control == "noise" else []
         after = (lambda: renormalise(branch)) if free else None
         if part:
             self.leaves.w = self.leaves.w.clone()
@@ -108,9 +108,9 @@ class _Hunt:
         leaves = [self.leaves.defect, *marks, *([self.leaves.w] if part else []), *free]
         for leaf in leaves:
             leaf.requires_grad_()
-        reduced, weights = how.reduced(self.drawer.resolution), _weights(self.how)
+        reduced, weights = plan.reduced(self.drawer.resolution), _weights(self.options)
         found = search(
-            leaves, self.terms, weights, how, reduced=reduced, after=after, on_progress=on_progress
+            leaves, self.terms, weights, plan, reduced=reduced, after=after, on_progress=on_progress
         )
         return found.terms
 
@@ -135,7 +135,7 @@ def place_defects(
     photograph: Float[Tensor, "1 3 h w"],
     mask: Float[Tensor, "1 1 h w"],
     kind: int,
-    how: SearchOptions,
+    options: SearchOptions,
     *,
     rngs: list[torch.Generator],
     reference: Reference | None = None,
@@ -149,36 +149,36 @@ def place_defects(
         photograph: Photograph at the generator's resolution.
         mask: Target at the generator's resolution.
         kind: Index of the defect's type.
-        how: Options.
+        options: Options.
         rngs: One random generator per item.
         reference: Reference for the defect's appearance; None leaves it to the branch.
         on_progress: Callback after each step, called with its number.
     """
-    leaves = drawer.start(twin, mask, kind, how.defect_space, rngs)
-    hunt = _Hunt(drawer, leaves, (photograph, mask), kind, how, reference)
+    leaves = drawer.start(twin, mask, kind, options.defect_space, rngs)
+    found = _DefectSearch(drawer, leaves, (photograph, mask), kind, options, reference)
     terms: Terms = {}
-    if how.defect_steps and (how.mask_control != "condition" or reference is not None):
-        hunt.search(_long(how), part=False, on_progress=on_progress)
-        terms = hunt.search(_short(how), part=True, on_progress=on_progress)
-    return hunt.placed(twin, terms)
+    if options.defect_steps and (options.mask_control != "condition" or reference is not None):
+        found.search(_long(options), part=False, on_progress=on_progress)
+        terms = found.search(_short(options), part=True, on_progress=on_progress)
+    return found.placed(twin, terms)
 
 
-def _weights(how: SearchOptions) -> dict[str, float]:
+def _weights(options: SearchOptions) -> dict[str, float]:
     """Weight of each term."""
     return {
-        "mask": how.mask_weight,
-        "image": how.image_weight,
-        "reference": how.reference_weight,
-        "stay": how.stay_weight,
-        "noise": how.noise_weight,
+        "mask": options.mask_weight,
+        "image": options.image_weight,
+        "reference": options.reference_weight,
+        "stay": options.stay_weight,
+        "noise": options.noise_weight,
     }
 
 
-def _long(how: SearchOptions) -> Search:
+def _long(options: SearchOptions) -> Search:
     """Length and rate of step B."""
-    return Search(steps=how.defect_steps, learning_rate=how.defect_learning_rate)
+    return Search(steps=options.defect_steps, learning_rate=options.defect_learning_rate)
 
 
-def _short(how: SearchOptions) -> Search:
+def _short(options: SearchOptions) -> Search:
     """Length and rate of step C."""
-    return Search(steps=how.defect_steps // 4, learning_rate=how.defect_learning_rate / 5)
+    return Search(steps=options.defect_steps // 4, learning_rate=options.defect_learning_rate / 5)

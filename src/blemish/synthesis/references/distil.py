@@ -75,7 +75,7 @@ class DistilSource:
             pictures, masks = self.real.load(kind)
             real = torch.from_numpy(masks).float()[:, None].to(device)
             return distil(critic, to_tensor(pictures).to(device), real)
-        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        known = bundle.statistics()
         names = [f"distil.{kind}.mean", f"distil.{kind}.deviation"]
         if any(name not in known for name in names):
             raise self.real.missing()

@@ -14,6 +14,7 @@ train E on the codes themselves, the defects and their masks:
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -45,14 +46,14 @@ from blemish.training.encoder.grow import grow_encoder
 from blemish.training.encoder.perceptual import PerceptualLoss
 from blemish.training.encoder.presets import EncoderTraining
 from blemish.training.grow import origin_of
-from blemish.training.loop import Options, Parameters, optimiser_step, run
+from blemish.training.loop import Parameters, RunOptions, Stage, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.types import Codes
 
 ENCODER = "encoder"  # the folder of its training
 
 
-class EncoderStage:
+class EncoderStage(Stage):
     """Stage that `loop.run` trains; see the module's docstring."""
 
     def __init__(
@@ -100,9 +101,6 @@ class EncoderStage:
         seed, steps = self.training.schedule.seed, self.training.grown_steps
         grow_encoder(self.encoder, self.coarse, self.batches, seed=seed, steps=steps)
         self.average.load_state_dict(self.encoder.state_dict())
-
-    def uncounted_steps(self) -> int:
-        return 0
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
         for group in self.adam.param_groups:
@@ -183,13 +181,11 @@ def train_encoder(
     fabric: Fabric,
     *,
     placements: Symmetries,
-    resume: bool = False,
-    minutes: float | None = None,
-    options: Options | None = None,
     everything: bool = False,
     samples: int = SAMPLES,
     coarse: Bundle | None = None,
     on_progress: Callable[[int], None] | None = None,
+    **run_options: Unpack[RunOptions],
 ) -> Ending:
     """Train an encoder for a bundle, and compute the domain of its codes.
 
@@ -199,13 +195,11 @@ def train_encoder(
         training: Options; its symmetries apply to photographs.
         fabric: Launched Fabric.
         placements: Symmetries of a defect.
-        resume: Continue from the state in the bundle.
-        minutes: Time limit of the steps; see `loop.run`.
-        options: Options of the command, kept in the state; see `loop.run`.
         everything: Train on `test/good` and on all defects, not on the first third by name.
         samples: Number of fresh samples of the generator for the domain.
         coarse: Bundle of half the side whose encoder to start from; see `inversion.grow`.
         on_progress: Callback, called with the number of these so far.
+        **run_options: Keywords of `loop.run`.
 
     Returns:
         Why and where it ended.
@@ -234,10 +228,8 @@ def train_encoder(
         training.schedule,
         fabric,
         bundle.path,
-        resume=resume,
-        minutes=minutes,
-        options=options,
         name=ENCODER,
+        **run_options,
     )
     if fabric.is_global_zero:
         learn_object(bundle, data, first_third=not everything, everything=everything)

@@ -7,6 +7,7 @@ critic beside the real ones, and their codes must be found again in them.
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from blemish.models.mask_generator import MaskConfig, MaskGenerator
 from blemish.pictures import grid
 from blemish.synthesis.masks.learned import NETWORK
 from blemish.training.adapt import average_of, follow_after, frozen
-from blemish.training.loop import Options, Schedule, optimiser_step, run
+from blemish.training.loop import RunOptions, Schedule, Stage, optimiser_step, run
 from blemish.training.masks.batches import MaskBatch, MaskBatches, Pool
 from blemish.training.masks.critic import MaskCritic, MaskEncoder
 from blemish.training.masks.sources import MaskSources, read_mask_sources
@@ -72,7 +73,7 @@ class MaskTraining:
         return torch.optim.Adam(parameters, lr=rate, betas=(momentum, 0.99), eps=1e-8)
 
 
-class MaskStage:
+class MaskStage(Stage):
     """What `loop.run` trains; see the module's docstring."""
 
     def __init__(
@@ -103,12 +104,6 @@ class MaskStage:
 
     def data(self) -> list[Tensor]:
         return self.pool.tensors()
-
-    def origin(self) -> dict[str, str]:
-        return {}
-
-    def warm_up(self) -> None:
-        """Nothing comes before the first step."""
 
     def uncounted_steps(self) -> int:
         return self.training.warm_steps
@@ -216,11 +211,9 @@ def train_masks(
     training: MaskTraining,
     fabric: Fabric,
     *,
-    resume: bool = False,
-    minutes: float | None = None,
-    options: Options | None = None,
     first_third: bool = True,
     everything: bool = False,
+    **run_options: Unpack[RunOptions],
 ) -> Ending:
     """Train a mask generator on a folder, into a bundle.
 
@@ -230,11 +223,9 @@ def train_masks(
         config: Shape of the generator; its `types` say which defects are learnt.
         training: Options.
         fabric: Launched.
-        resume: Continue from the state in the bundle.
-        minutes: Time limit of the steps; see `loop.run`.
-        options: Options of the command, kept in the state; see `loop.run`.
         first_third: Learn from the first third of each type by name, the few-shot protocol.
         everything: Learn from `test/good` as well.
+        **run_options: Keywords of `loop.run`.
 
     Returns:
         Why and where it ended.
@@ -249,8 +240,6 @@ def train_masks(
         training.schedule,
         fabric,
         out,
-        resume=resume,
-        minutes=minutes,
-        options=options,
         name=NETWORK,
+        **run_options,
     )

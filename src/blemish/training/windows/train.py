@@ -8,6 +8,7 @@ what was drawn. One pass of the generator serves the critic's step and its own.
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from blemish.models.window_generator import (
 from blemish.pictures import grid, to_picture
 from blemish.recognition import learn_object
 from blemish.training.adapt import Module, average_of, follow_after
-from blemish.training.loop import Options, Schedule, optimiser_step, run
+from blemish.training.loop import RunOptions, Schedule, Stage, optimiser_step, run
 from blemish.training.stopping import Ending
 from blemish.training.warmstart import sample_latent
 from blemish.training.windows.batches import RealWindows, Tasks, WindowBatches
@@ -89,7 +90,7 @@ class WindowTraining:
         return torch.optim.Adam(parameters, lr=rate, betas=(0.0, 0.99), eps=1e-8)
 
 
-class WindowStage:
+class WindowStage(Stage):
     """What `loop.run` trains; see the module's docstring."""
 
     def __init__(
@@ -119,9 +120,6 @@ class WindowStage:
 
     def data(self) -> list[Tensor]:
         return self.batches.sources_as_tensors()
-
-    def origin(self) -> dict[str, str]:
-        return {}
 
     @torch.no_grad()
     def warm_up(self) -> None:
@@ -223,7 +221,7 @@ class WindowStage:
         Bundle(folder).write(f"windows-{nimg // 1000:06d}", self.average.state_dict(), half=True)
         bundle.write("windows", self.average.state_dict())
         bundle.write("windows_encoder", self.average_encoder.state_dict())
-        known = bundle.tensors("statistics") if bundle.has("statistics") else {}
+        known = bundle.statistics()
         bundle.write("statistics", {**known, **self._real_codes()})
         bundle.record("windows", asdict(self.config), asdict(self.training), nimg)
 
@@ -288,11 +286,9 @@ def train_windows(
     training: WindowTraining,
     fabric: Fabric,
     *,
-    resume: bool = False,
-    minutes: float | None = None,
-    options: Options | None = None,
     first_third: bool = True,
     everything: bool = False,
+    **run_options: Unpack[RunOptions],
 ) -> Ending:
     """Train a window generator on a folder, into a bundle.
 
@@ -302,11 +298,9 @@ def train_windows(
         config: Shape of the generator; its `types` say which defects are learnt.
         training: Options.
         fabric: Launched.
-        resume: Continue from the state in the bundle.
-        minutes: Time limit of the steps; see `loop.run`.
-        options: Options of the command, kept in the state; see `loop.run`.
         first_third: Learn from the first third of each type by name, the few-shot protocol.
         everything: Learn from `test/good` as well.
+        **run_options: Keywords of `loop.run`.
 
     Returns:
         Why and where it ended.
@@ -323,10 +317,8 @@ def train_windows(
         training.schedule,
         fabric,
         out,
-        resume=resume,
-        minutes=minutes,
-        options=options,
         name="windows",
+        **run_options,
     )
     if fabric.is_global_zero:
         learn_object(Bundle(out), data, first_third=first_third, everything=everything)
