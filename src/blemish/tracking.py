@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -13,6 +13,7 @@ from blemish.documents import parse_json
 from blemish.files import append_line, read_lines, replacing, write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
@@ -234,23 +235,37 @@ class Statistics:
 
 def draw_curves(stats: Path, picture: Path) -> None:
     """Plot every series of a `stats.jsonl` over the steps, one panel each."""
+    rows = read_statistics(stats)
+    names = [k for k in dict.fromkeys(k for row in rows for k in row) if k not in ("step", "kimg")]
+    if not names:
+        return
+    with panels(picture, names, "steps") as axes:
+        for axis, name in zip(axes, names, strict=True):
+            known = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+            axis.plot(*zip(*known, strict=True), linewidth=1) if known else None
+
+
+@contextmanager
+def panels(picture: Path, names: Sequence[str], below: str) -> Iterator[Sequence["Axes"]]:
+    """One panel for each name, one below the other, which are written as a PNG at the end.
+
+    Args:
+        picture: File.
+        names: Labels of the panels.
+        below: Label of the axis that they share.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = read_statistics(stats)
-    names = [k for k in dict.fromkeys(k for row in rows for k in row) if k not in ("step", "kimg")]
-    if not names:
-        return
     figure, axes = pyplot.subplots(
         len(names), 1, figsize=(7, 1.6 * len(names)), sharex=True, squeeze=False
     )
     for axis, name in zip(axes[:, 0], names, strict=True):
-        known = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
-        axis.plot(*zip(*known, strict=True), linewidth=1) if known else None
         axis.set_ylabel(name, fontsize=7)
-    axes[-1, 0].set_xlabel("steps")
+    axes[-1, 0].set_xlabel(below)
+    yield [*axes[:, 0]]
     figure.tight_layout()
     with replacing(picture) as temporary:
         figure.savefig(temporary, dpi=100, format="png")

@@ -173,6 +173,26 @@ def refuse_unmarked(photographs: Sequence[Photograph], masks: UInt8[np.ndarray, 
             raise _unmarked(photograph, "every" if mask.any() else "no")
 
 
+def refuse_lacking(
+    folder: DefectFolder, types: Sequence[str], found: Iterable[int], what: str
+) -> None:
+    """Raise a DataError unless each type has something to learn from.
+
+    Args:
+        folder: Data.
+        types: Types of defects.
+        found: Indices of the types of which something was found.
+        what: What is learnt from, with its article.
+    """
+    missing = [kind for k, kind in enumerate(types) if k not in {*found}]
+    if missing or not types:
+        raise DataError(
+            got=f"{folder.root}, without {what} of type {', '.join(missing) or 'any'}",
+            expected="test/<type>/ with photographs and ground_truth/<type>/ with their masks",
+            todo="Add some, or check the folder with 'blemish data check'.",
+        )
+
+
 def as_sample(pictures: UInt8[np.ndarray, "n h w 3"], masks: UInt8[np.ndarray, "n h w"]) -> Sample:
     """Result of `load_pictures`, as tensors."""
     return Sample(image=to_tensor(pictures), mask=mask_to_tensor(masks))

@@ -30,6 +30,16 @@ def silhouette(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     return without_holes(_largest(binary) > 0)
 
 
+def box_around(mask: Bool[np.ndarray, "h w"], margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the marked pixels with a margin, as far as there are such."""
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    height, width = mask.shape
+    return (
+        slice(max(0, y - margin), min(height, y + h + margin)),
+        slice(max(0, x - margin), min(width, x + w + margin)),
+    )
+
+
 def spanned(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Convex hull of the marked pixels; empty for an empty mask."""
     hull = np.zeros(mask.shape, np.uint8)

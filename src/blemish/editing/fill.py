@@ -17,6 +17,7 @@ from jaxtyping import Bool, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.data.colour import luminance
+from blemish.data.masks import box_around
 from blemish.devices import one_thread
 from blemish.editing.membrane import levelled
 from blemish.editing.seam import FillScores, judge_filling
@@ -118,9 +119,7 @@ def greyed(picture: Picture) -> Picture:
 
 def erased(picture: Picture, hole: Mask) -> Picture:
     """The photograph with its surroundings continued smoothly into a hole (Telea, 2004)."""
-    x, y, w, h = cv2.boundingRect(hole.astype(np.uint8))
-    around = ERASED_AROUND
-    box = slice(max(0, y - around), y + h + around), slice(max(0, x - around), x + w + around)
+    box = box_around(hole, ERASED_AROUND)
     inside = hole[box].astype(np.uint8)
     blank = picture.copy()
     blank[box] = cv2.inpaint(picture[box], inside, ERASED_RADIUS, cv2.INPAINT_TELEA)

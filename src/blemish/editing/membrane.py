@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import cg
 
+from blemish.data.masks import box_around
+
 BAND = 4  # pixels around the hole over which errors are averaged
 SOFT = 0.5
 ACCURACY = 1e-3
@@ -30,11 +32,7 @@ def levelled(photograph: Picture, drawn: Picture, hole: Mask) -> Picture:
         drawn: What was drawn, also around the hole.
         hole: The hole; not the whole picture.
     """
-    x, y, w, h = cv2.boundingRect(hole.astype(np.uint8))
-    box = (
-        slice(max(0, y - BAND - 1), y + h + BAND + 1),
-        slice(max(0, x - BAND - 1), x + w + BAND + 1),
-    )
+    box = box_around(hole, BAND + 1)
     inside = hole[box]
     error = _averaged(photograph[box].astype(np.float64) - drawn[box], inside)
     corrected = drawn.copy()

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab
+from blemish.data.masks import box_around
 
 BAND = 8  # pixels on each side of the outline
 MOST_SEAM = 1.5
@@ -59,7 +60,7 @@ def judge_filling(picture: UInt8[np.ndarray, "h w 3"], hole: Mask) -> FillScores
         picture: The filled picture.
         hole: The hole; neither empty nor the whole picture.
     """
-    box = _around(hole)
+    box = box_around(hole, 2 * BAND)
     colours, inside = lab(picture[box]), hole[box]
     near, far = _band(inside), _band(~inside)
     return FillScores(
@@ -67,12 +68,6 @@ def judge_filling(picture: UInt8[np.ndarray, "h w 3"], hole: Mask) -> FillScores
         tone=_tone(colours, near, far),
         texture=_texture(colours[:, :, 0], inside, far),
     )
-
-
-def _around(hole: Mask) -> tuple[slice, slice]:
-    x, y, w, h = cv2.boundingRect(hole.astype(np.uint8))
-    margin = 2 * BAND
-    return slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
 
 
 def _band(inside: Mask) -> Mask:

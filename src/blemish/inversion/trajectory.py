@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from blemish.files import replacing
 from blemish.inversion.search import Terms
 from blemish.pictures import grid, to_picture
+from blemish.tracking import panels
 
 
 class Trajectory:
@@ -50,22 +50,9 @@ class Trajectory:
         Raises:
             OutputError: The file can't be written.
         """
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-
         curves = self.curves()
-        figure, axes = pyplot.subplots(
-            len(curves), 1, figsize=(7, 1.6 * len(curves)), sharex=True, squeeze=False
-        )
-        for axis, (name, values) in zip(axes[:, 0], curves.items(), strict=True):
-            axis.plot(self.times, values.numpy(), linewidth=1)
-            axis.set_ylabel(name, fontsize=7)
-            if (values > 0).all():
-                axis.set_yscale("log")
-        axes[-1, 0].set_xlabel("fraction of the schedule")
-        figure.tight_layout()
-        with replacing(picture) as temporary:
-            figure.savefig(temporary, dpi=100, format="png")
-        pyplot.close(figure)
+        with panels(picture, [*curves], "fraction of the schedule") as axes:
+            for axis, values in zip(axes, curves.values(), strict=True):
+                axis.plot(self.times, values.numpy(), linewidth=1)
+                if (values > 0).all():
+                    axis.set_yscale("log")

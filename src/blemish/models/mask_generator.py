@@ -29,7 +29,7 @@ from blemish.models.layers import (
     normalise,
     upsample,
 )
-from blemish.models.window_generator import StyledConv, TypedGenerator
+from blemish.models.window_generator import TypedGenerator, styled_pairs
 from blemish.types import Codes
 
 BASE = 8  # side of the coarsest features
@@ -102,12 +102,7 @@ class MaskGenerator(TypedGenerator):
         widths, style = config.channels, config.w_dim
         self.base = FullyConnected(config.w_dim, widths[0] * BASE**2, activation=True)
         self.hints = nn.ModuleList(Conv(2, width, kernel=3) for width in widths)
-        inputs = (widths[0], *widths[:-1])
-        self.conv0 = nn.ModuleList(
-            StyledConv(a, b, style_dim=style, up=k > 0)
-            for k, (a, b) in enumerate(zip(inputs, widths, strict=True))
-        )
-        self.conv1 = nn.ModuleList(StyledConv(b, b, style_dim=style) for b in widths)
+        self.conv0, self.conv1 = styled_pairs(widths, style)
         self.tofield = nn.ModuleList(ToRGB(b, 4, w_dim=style) for b in widths)
         self.register_buffer("resample_filter", binomial_filter())
         self.register_buffer("margin", torch.zeros(len(config.types)))

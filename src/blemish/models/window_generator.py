@@ -11,6 +11,7 @@ only the rim is learnt. All layers are convolutions and the context is pooled: o
 windows of any side that `2**(levels - 1)` divides.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -160,6 +161,16 @@ class Context(nn.Module):
         return features, self.code(torch.cat([pooled, window.zoom[:, None]], dim=1))
 
 
+def styled_pairs(widths: Sequence[int], style_dim: int) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Two convolutions for each resolution, the first of which enlarges beyond the coarsest."""
+    inputs = (widths[0], *widths[:-1])
+    first = nn.ModuleList(
+        StyledConv(a, b, style_dim=style_dim, up=k > 0)
+        for k, (a, b) in enumerate(zip(inputs, widths, strict=True))
+    )
+    return first, nn.ModuleList(StyledConv(b, b, style_dim=style_dim) for b in widths)
+
+
 class TypedGenerator(nn.Module):
     """Generator with a code for each layer, mapped from a latent and a type."""
 
@@ -199,12 +210,7 @@ class WindowGenerator(TypedGenerator):
         )
         self.context = Context(config)
         style_dim, widths = 2 * config.w_dim, config.channels[::-1]
-        inputs = (widths[0], *widths[:-1])
-        self.conv0 = nn.ModuleList(
-            StyledConv(a, b, style_dim=style_dim, up=k > 0)
-            for k, (a, b) in enumerate(zip(inputs, widths, strict=True))
-        )
-        self.conv1 = nn.ModuleList(StyledConv(b, b, style_dim=style_dim) for b in widths)
+        self.conv0, self.conv1 = styled_pairs(widths, style_dim)
         self.torgb = nn.ModuleList(ToRGB(b, 4, w_dim=style_dim) for b in widths)
         self.register_buffer("resample_filter", binomial_filter())
 

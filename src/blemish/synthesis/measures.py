@@ -1,8 +1,8 @@
 """Measures of an item beside those of curation: overlaps, area and reach."""
 
-import cv2
 import numpy as np
 
+from blemish.data.masks import box_around
 from blemish.synthesis.composite import Carried, reach_px, within
 from blemish.synthesis.placement.task import PlacedDefect
 from blemish.synthesis.request import Request
@@ -26,8 +26,7 @@ def _changed_beyond_reach(request: Request, carried: Carried) -> int:
     unequal = carried.picture != request.picture
     differs = unequal[..., 0] | unequal[..., 1] | unequal[..., 2]  # `any` takes four times as long
     # Distances to the mask are needed only in the box that holds the mask and what differs.
-    x, y, w, h = cv2.boundingRect((differs | request.requested).astype(np.uint8))
-    box = slice(y, y + h), slice(x, x + w)
+    box = box_around(differs | request.requested)
     reached = within(request.requested[box], reach_px(*request.requested.shape))
     return int((differs[box] & ~reached).sum())
 

@@ -8,9 +8,15 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from blemish.data.folder import GOOD, DefectFolder, Photograph, load_native, refuse_unmarked
+from blemish.data.folder import (
+    GOOD,
+    DefectFolder,
+    Photograph,
+    load_native,
+    refuse_lacking,
+    refuse_unmarked,
+)
 from blemish.data.masks import components, silhouette
-from blemish.errors import DataError
 
 LEAST_PIXELS = 20  # area of a piece that counts as a defect
 WHOLE = 0.6  # share of the part that a piece covers when it counts as the whole part
@@ -171,13 +177,7 @@ def read_sources(
         for source in [_source(photograph)]
         for mask in components(source.mask, least=LEAST_PIXELS)
     ]
-    missing = [kind for k, kind in enumerate(types) if all(p.kind != k for p in pieces)]
-    if missing or not pieces:
-        raise DataError(
-            got=f"{folder.root}, without a defect of type {', '.join(missing) or 'any'}",
-            expected="test/<type>/ with photographs and ground_truth/<type>/ with their masks",
-            todo="Add some, or check the folder with 'blemish data check'.",
-        )
+    refuse_lacking(folder, types, {piece.kind for piece in pieces}, "a defect")
     return Sources(tuple(sources), tuple(pieces), (*types, GOOD))
 
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
+from blemish.synthesis.real.align import moved_about
+
 SCALE_BY = 1.2
 SHIFT_BY = 0.02
 
@@ -39,9 +41,7 @@ def repositioned(
     mirrored = rng.choice([-1, 1])
     across = np.array([columns.max() - columns.min(), rows.max() - rows.min()])
     shift = rng.uniform(-SHIFT_BY, SHIFT_BY, 2) * across
-    cosine, sine = scale * np.cos(turn), scale * np.sin(turn)
-    matrix = np.array([[cosine * mirrored, -sine], [sine * mirrored, cosine]])
-    offset = middle + shift - matrix @ middle
+    move = moved_about(middle, middle + shift, scale, turn, mirrored)
     seen = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-    moved = cv2.warpAffine(seen, np.column_stack([matrix, offset]), (w, h))
+    moved = cv2.warpAffine(seen, move, (w, h))
     return (moved > 0.5) & room

@@ -7,7 +7,6 @@ import hashlib
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.data.colour import luminance
+from blemish.data.masks import box_around
 from blemish.data.pairs import read_mask_for
 from blemish.errors import BundleError
 from blemish.inversion.search import Step
@@ -116,19 +116,13 @@ def _carried(
     grey: bool,
 ) -> Carried:
     """What changed near the mask; the label has no holes inside it."""
-    box = _near(mask)
+    reach = reach_px(*mask.shape)
+    box = box_around(mask, reach + 1)
     step = painted[box].astype(np.float32) - picture[box]
     if grey:
         step = np.broadcast_to(luminance(step), step.shape)
-    allowed = within(mask[box], reach_px(*mask.shape))
+    allowed = within(mask[box], reach)
     put = put_on(picture[box], step, allowed, whole=mask[box])
     changed, defective = np.zeros(mask.shape, bool), picture.copy()
     changed[box], defective[box] = put.changed, put.picture
     return Carried(picture=defective, changed=changed)
-
-
-def _near(mask: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """Rows and columns within reach of the mask."""
-    margin = reach_px(*mask.shape) + 1
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    return slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)

@@ -148,19 +148,20 @@ def _moves(source: Outline, target: Outline, turning: bool) -> Iterator[tuple[Af
         # A mirror across the upright axis negates the angle of an ellipse.
         turn = angle - mirrored * source_angle
         for phi in (turn, turn + pi):
-            yield _about((sx, sy), (tx, ty), scale, phi, mirrored), ASTRAY
+            yield moved_about((sx, sy), (tx, ty), scale, phi, mirrored), ASTRAY
         for phi in np.arange(TURNS if turning else 0) * 2 * pi / TURNS:
             for size in SCALES:
-                yield _about(source.middle, target.middle, size, phi, mirrored), 1.0
+                yield moved_about(source.middle, target.middle, size, phi, mirrored), 1.0
 
 
-def _about(
+def moved_about(
     source: tuple[float, float] | Float[np.ndarray, "2"],
     target: tuple[float, float] | Float[np.ndarray, "2"],
     scale: float,
     phi: float,
     mirrored: int,
 ) -> Affine:
+    """Move that takes one point to another, mirrored (-1) or not (1), turned by phi and scaled."""
     cosine, sine = scale * np.cos(phi), scale * np.sin(phi)
     matrix = np.array([[cosine * mirrored, -sine], [sine * mirrored, cosine]])
     return np.column_stack([matrix, np.asarray(target) - matrix @ np.asarray(source)])

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.folder import DefectFolder, load_native
-from blemish.data.masks import spanned
+from blemish.data.masks import box_around, spanned
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import OptionError
 from blemish.synthesis.real.align import TRIED, Outline, align, outline_on
@@ -111,8 +111,7 @@ def pieces(mask: Mask) -> list[Mask]:
     if not mask.any():
         return []
     radius = max(1, round(GAP_SHARE * max(mask.shape) / 2))
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    box = slice(y, y + h), slice(x, x + w)
+    box = box_around(mask)
     away = cv2.distanceTransform((~mask[box]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     _, labels = cv2.connectedComponents((away <= radius).astype(np.uint8))
     labels = np.where(mask[box], labels, 0)
@@ -172,16 +171,13 @@ def _whole(
 
 def _cut(picture: UInt8[np.ndarray, "h w 3"], piece: Mask, others: Mask, part: Mask) -> Cutout:
     side = max(piece.shape)
-    margin = round(AROUND * side)
-    x, y, w, h = cv2.boundingRect(piece.astype(np.uint8))
-    left, top = max(0, x - margin), max(0, y - margin)
-    near = slice(top, y + h + margin), slice(left, x + w + margin)
+    near = box_around(piece, round(AROUND * side))
     return Cutout(
         picture=picture[near].copy(),
         mask=piece[near].copy(),
         others=others[near].copy(),
         part=part[near].copy(),
-        corner=(left, top),
+        corner=(near[1].start, near[0].start),
         side=side,
         outline=outline_on(part, piece),
     )

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab, luminance, of_lab
+from blemish.data.masks import box_around
 from blemish.synthesis.composite import Carried, put_on, reach_px
 from blemish.synthesis.real.align import scaled_move
 from blemish.synthesis.real.cutouts import Cutout, Place, choose_cutout, is_small, pieces
@@ -139,12 +140,7 @@ def patch_under(place: Place, cutout: Cutout, move: Affine) -> Patch:
 
 def _window(mask: Mask) -> Window:
     """The mask's box with the ring around it, clipped to the photograph."""
-    margin = reach_px(*mask.shape) + round(RING_SHARE * max(mask.shape)) + 2
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    return (
-        slice(max(0, y - margin), min(mask.shape[0], y + h + margin)),
-        slice(max(0, x - margin), min(mask.shape[1], x + w + margin)),
-    )
+    return box_around(mask, reach_px(*mask.shape) + round(RING_SHARE * max(mask.shape)) + 2)
 
 
 def _affine(cutout: Cutout, move: Affine, side: int, window: Window) -> Affine:

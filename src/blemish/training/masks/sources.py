@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from blemish.data.folder import DefectFolder, load_native, refuse_unmarked
+from blemish.data.folder import DefectFolder, load_native, refuse_lacking, refuse_unmarked
 from blemish.data.masks import components, without_holes
 from blemish.data.shadow import unshadowed_silhouette
-from blemish.errors import DataError
 from blemish.windows.frames import frame_of, signed_distance
 from blemish.windows.sources import LEAST_PIXELS, WHOLE, Ellipse
 
@@ -105,13 +104,7 @@ def read_mask_sources(
     step = max(1, -(-len(good) // MOST_PARTS))
     parts = [unshadowed_silhouette(load_native(photograph)[0]) for photograph in good[::step]]
     real = tuple(_real_masks(folder, types, first_third))
-    missing = [kind for k, kind in enumerate(types) if all(m.kind != k for m in real)]
-    if missing or not real:
-        raise DataError(
-            got=f"{folder.root}, without a mask of type {', '.join(missing) or 'any'}",
-            expected="test/<type>/ with photographs and ground_truth/<type>/ with their masks",
-            todo="Add some, or check the folder with 'blemish data check'.",
-        )
+    refuse_lacking(folder, types, {mask.kind for mask in real}, "a mask")
     return MaskSources(tuple(frame_of(p).cut(p, FINE) for p in parts), real, tuple(types))
 
 
