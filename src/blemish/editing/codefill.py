@@ -16,8 +16,7 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.editing.fill import Filling, erased, greyed, refuse_hole
-from blemish.editing.membrane import levelled
+from blemish.editing.fill import Filling, erased, filled_with, refuse_hole
 from blemish.editing.seam import judge_filling
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge
@@ -78,10 +77,7 @@ class CodeFiller:
         size = (hole.shape[1], hole.shape[0])
         drawn = self._draw(codes, read)
         painted = cv2.resize(drawn, size, interpolation=cv2.INTER_CUBIC)
-        painted = levelled(blank, painted, hole)
-        if photograph.grey:
-            painted = greyed(painted)
-        filled = photograph.with_change(painted, hole)
+        filled = filled_with(painted, photograph, blank, hole)
         return CodeFilling(
             picture=filled,
             hole=hole,

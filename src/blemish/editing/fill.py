@@ -87,10 +87,7 @@ class Filler:
         wide = widened(hole, _rim(hole))
         codes = self.model.codes(GOOD, rng, len(groups(wide)))
         painted = paint(self.model.generator, known, wide, codes, rng)
-        painted = levelled(known, painted, hole)
-        if photograph.grey:
-            painted = greyed(painted)
-        filled = photograph.with_change(painted, hole)
+        filled = filled_with(painted, photograph, known, hole)
         scores = judge_filling(filled.picture, hole)
         return Filling(picture=filled, hole=hole, codes=codes, seed=seed, scores=scores)
 
@@ -110,6 +107,19 @@ def refuse_hole(hole: Mask) -> None:
             expected=f"a mask that marks up to {MOST_SHARE:.0%} of the photograph",
             todo="Mark what is to be filled.",
         )
+
+
+def filled_with(drawn: Picture, photograph: Original, known: Picture, hole: Mask) -> Original:
+    """The photograph with what was drawn in a hole, its tone corrected.
+
+    Args:
+        drawn: What was drawn, also around the hole.
+        photograph: The photograph.
+        known: Its picture, known outside the hole.
+        hole: The hole.
+    """
+    painted = levelled(known, drawn, hole)
+    return photograph.with_change(greyed(painted) if photograph.grey else painted, hole)
 
 
 def greyed(picture: Picture) -> Picture:

@@ -1,10 +1,12 @@
-"""HTML page as one self-contained file."""
+"""Report: its figures as JSON, and an HTML page as one self-contained file."""
 
 import base64
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -22,6 +24,12 @@ img { max-width: 100%; image-rendering: auto; border: 1px solid #ddd; }
 .gallery { display: flex; flex-wrap: wrap; gap: .5rem; } .gallery figure { margin: 0; }
 figure { margin: 1rem 0; } figcaption { color: #555; }
 """
+
+
+def write_report(report: dict[str, Any], out: Path) -> None:
+    """Write `report.json` into a folder."""
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(out / "report.json", (text + "\n").encode())
 
 
 @dataclass(slots=True)

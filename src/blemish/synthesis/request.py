@@ -18,9 +18,10 @@ from blemish.files import check_name, ensure_writable
 from blemish.originals import Original
 from blemish.reading import current
 from blemish.seeds import seed_of
-from blemish.synthesis.masks.draw import choose_real, draw_mask, learned_mask, place_mask
+from blemish.synthesis.masks.draw import choose_real, draw_mask, learned_mask
 from blemish.synthesis.masks.learned import MaskModel
-from blemish.synthesis.masks.regions import allowed_on, anchors_on, restricted
+from blemish.synthesis.masks.place import cut_to
+from blemish.synthesis.masks.regions import allowed_on, anchors_on
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.part import GoodPart
@@ -200,9 +201,10 @@ def request_under(
     _refuse_unfit(mask, requested, part)
     allowed = allowed_on(options, part.picture, part.mask)
     if allowed is not None:
-        requested = restricted(requested, allowed, options.off_part, str(mask))
+        known = {"where": "in the region", "name": str(mask)}
+        requested = cut_to(allowed, requested, options.off_part, **known)
     if options.off_part is not None:
-        requested = place_mask(requested, part.mask, options.off_part, name=str(mask))
+        requested = cut_to(part.mask, requested, options.off_part, name=str(mask))
     return Request(
         part=part,
         mask=mask,

@@ -18,10 +18,9 @@ from blemish.synthesis.composite import reach_px
 from blemish.synthesis.masks.draw import (
     choose_real,
     draw_mask,
-    place_mask,
     read_real_masks,
 )
-from blemish.synthesis.masks.place import Where, point_on
+from blemish.synthesis.masks.place import Where, cut_to, point_on
 from blemish.synthesis.masks.shapes import shape_of_discs, shape_of_mask
 from blemish.synthesis.options import MaskOptions
 
@@ -416,26 +415,26 @@ def square(row: int, column: int, side: int = 10) -> np.ndarray:
 @pytest.mark.parametrize("off_part", OFF_PARTS)
 def test_a_mask_on_the_part_stays_as_it_is(off_part: OffPart) -> None:
     mask = square(60, 60)
-    assert (place_mask(mask, ellipse(128, 128), off_part) == mask).all()
+    assert (cut_to(ellipse(128, 128), mask, off_part) == mask).all()
 
 
 def test_what_laps_over_is_clipped_or_refused() -> None:
     part, mask = square(20, 20, 80), square(95, 50)
-    assert (place_mask(mask, part, "clip") == (mask & part)).all()
+    assert (cut_to(part, mask, "clip") == (mask & part)).all()
     with pytest.raises(DataError, match=r"scratch\.png with 50%"):
-        place_mask(mask, part, "refuse", name="scratch.png")
+        cut_to(part, mask, "refuse", name="scratch.png")
 
 
 def test_an_outline_is_in_doubt_by_the_reach() -> None:
     part, mask = square(20, 20, 80), square(90 + reach_px(128, 128), 50)
-    assert (place_mask(mask, part, "refuse") == (mask & part)).all()
+    assert (cut_to(part, mask, "refuse") == (mask & part)).all()
 
 
 @pytest.mark.parametrize("off_part", OFF_PARTS)
 @pytest.mark.parametrize("mask", [square(0, 0), square(0, 0, 0)])
 def test_a_mask_beside_the_part_is_refused(off_part: OffPart, mask: np.ndarray) -> None:
     with pytest.raises(DataError, match="0% of its area"):
-        place_mask(mask, square(60, 60), off_part)
+        cut_to(square(60, 60), mask, off_part)
 
 
 def test_points_fall_evenly_on_the_region() -> None:

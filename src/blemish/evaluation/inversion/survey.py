@@ -1,6 +1,5 @@
 """Evaluation of inversion: gathers subjects and networks, runs the questions, writes the report."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,8 +28,9 @@ from blemish.evaluation.inversion.subjects import (
 )
 from blemish.evaluation.inversion.trial import OnProgress
 from blemish.evaluation.provenance import hardware, today
+from blemish.evaluation.report import write_report
 from blemish.features import load_features
-from blemish.files import ensure_writable, write_atomically
+from blemish.files import ensure_writable
 from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model
 from blemish.seeds import refuse_seeds
@@ -143,8 +143,7 @@ class Survey:
         )
         report = presentable(self._facts(findings))
         write_inversion_page(report, findings.shown, out)
-        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(out / "report.json", (text + "\n").encode())
+        write_report(report, out)
         return report
 
     def _facts(self, findings: Findings) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Evaluation of a synthetic set, from two folders to a page and its JSON."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from blemish.errors import BundleError, OptionError
 from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
+from blemish.evaluation.report import write_report
 from blemish.evaluation.synthesis.beside import close_up_rows
 from blemish.evaluation.synthesis.evaluate import SIDE, OnProgress, Subject, compare
 from blemish.evaluation.synthesis.items import (
@@ -23,7 +23,7 @@ from blemish.evaluation.synthesis.items import (
 from blemish.evaluation.synthesis.page import write_synthesis_page
 from blemish.evaluation.synthesis.sorting import write_sorting_page
 from blemish.features import FeatureNetwork, load_features
-from blemish.files import ensure_writable, write_atomically
+from blemish.files import ensure_writable
 from blemish.models.load import load_critic, shape_of
 from blemish.names import FeatureChoice, NetworkName
 
@@ -96,8 +96,7 @@ class ComparisonInputs:
         write_synthesis_page(report, subjects, out)
         near = {subject.kind: (subject.real_near, subject.synthetic_near) for subject in subjects}
         write_sorting_page(near, out / "sorting.html")
-        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(out / "report.json", (text + "\n").encode())
+        write_report(report, out)
         return report
 
     def _figures(self, subject: Subject) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Output of a trial: `report.json`, and `report.html` for display."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ import torch
 from blemish.data.folder import GOOD
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
+from blemish.evaluation.report import write_report
 from blemish.evaluation.utility.arms import about_batches
 from blemish.evaluation.utility.detector import fresh_detector
 from blemish.evaluation.utility.evaluate import OnProgress, UtilityData, arm_summaries
 from blemish.evaluation.utility.page import write_utility_page
 from blemish.evaluation.utility.plan import BASELINES
 from blemish.evaluation.utility.training import about_training
-from blemish.files import ensure_writable, write_atomically
+from blemish.files import ensure_writable
 
 SEEDS_WANTED = 3
 
@@ -45,8 +45,7 @@ def report(
     arms = arm_summaries(outcomes)
     found = presentable({**_facts(trial, device), "answer": _answer(arms), "arms": arms})
     write_utility_page(found, trial.real.tested, trial.shown(), outcomes, out)
-    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(out / "report.json", (text + "\n").encode())
+    write_report(found, out)
     return found
 
 

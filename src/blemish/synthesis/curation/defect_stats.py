@@ -109,14 +109,14 @@ def learn_curation(
     found, done = {}, 0
     for kind in types:
         photographs = folder.defects(kind)
-        sightings = []
+        measured = []
         for photograph in photographs:
-            sightings.append(_look(critic, photograph))
+            measured.append(_look(critic, photograph))
             on_progress(done := done + 1)
         known = len(photographs) if everything else max(1, len(photographs) // 3)
-        if not any(sightings[:known]):
+        if not any(measured[:known]):
             raise _nothing(folder, kind)
-        found |= _tensors(kind, _measure(sightings[:known], sightings[known:]))
+        found |= _tensors(kind, _measure(measured[:known], measured[known:]))
     bundle.forget(PREFIX, OLD_PREFIX)
     kept = bundle.statistics()
     bundle.write("statistics", {**kept, **found})

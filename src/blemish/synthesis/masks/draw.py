@@ -13,10 +13,10 @@ from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components
 from blemish.errors import DataError, OptionError
 from blemish.names import MaskKind, OffPart
-from blemish.synthesis.composite import within_reach
 from blemish.synthesis.masks.learned import MaskModel
 from blemish.synthesis.masks.place import (
     candidates_of,
+    cut_to,
     inside_box,
     share_kept,
     sized,
@@ -118,7 +118,7 @@ def learned_mask(
         kind: Type of the defect.
         seed: Random seed.
         off_part: Cut off what is beside the part, or refuse a mask that leaves it; see
-            `place_mask`.
+            `place.cut_to`.
         region: Pixels in which the mask may lie; of several masks the first is taken that lies
             there mostly, or the one that does most.
 
@@ -131,7 +131,7 @@ def learned_mask(
     mask = model.draw(part, kind, rng)
     if region is not None:
         mask = _in_region(model, part, kind, rng, region, mask)
-    return mask if off_part is None else place_mask(mask, part, off_part, name="a learned mask")
+    return mask if off_part is None else cut_to(part, mask, off_part, name="a learned mask")
 
 
 def _in_region(
@@ -157,37 +157,6 @@ def _in_region(
             todo="Change the region, or draw masks of another kind.",
         )
     return best
-
-
-def place_mask(
-    mask: Bool[np.ndarray, "h w"],
-    part: Bool[np.ndarray, "h w"],
-    off_part: OffPart,
-    *,
-    name: str = "a mask",
-) -> Bool[np.ndarray, "h w"]:
-    """Restrict a mask that the user gave to the part.
-
-    Args:
-        mask: Mask of the new defect.
-        part: Silhouette of the part.
-        off_part: Cut off what is beside the part, or refuse a mask that leaves the part by more
-            than `composite.reach_px`; less is uncertain and is cut off.
-        name: Name of the mask, for the message.
-
-    Raises:
-        DataError: No part of the mask is on the part, or some of it is off and that is refused.
-    """
-    placed = mask & part
-    strays = off_part == "refuse" and (mask & ~within_reach(part)).any()
-    if strays or not placed.any():
-        share = placed.sum() / max(1, mask.sum())
-        raise DataError(
-            got=f"{name} with {share:.0%} of its area on the part",
-            expected="all of it on the part" if strays else "at least some of it on the part",
-            todo="Move it onto the part" + (", or have it clipped." if placed.any() else "."),
-        )
-    return placed
 
 
 def read_real_masks(

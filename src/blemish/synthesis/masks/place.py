@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from blemish.names import RegionRule
+from blemish.errors import DataError
+from blemish.names import OffPart, RegionRule
+from blemish.synthesis.composite import within_reach
 from blemish.synthesis.masks.shapes import Point, Shape
 from blemish.synthesis.options import Where
 
@@ -36,6 +38,38 @@ def _quantile(weights: Int[np.ndarray, " n"], share: float) -> float:
     step = int(np.searchsorted(behind, share, side="right"))
     within = 1 - (behind[step] - share) * weights.sum() / weights[step]
     return step + float(np.clip(within, 0, 0.999))
+
+
+def cut_to(
+    allowed: Bool[np.ndarray, "h w"],
+    mask: Bool[np.ndarray, "h w"],
+    off_part: OffPart | None,
+    *,
+    where: str = "on the part",
+    name: str = "a mask",
+) -> Bool[np.ndarray, "h w"]:
+    """Cut a mask off where it may not be.
+
+    Args:
+        allowed: Pixels where it may be: the part, or a region.
+        mask: Mask of the new defect.
+        off_part: "refuse" refuses a mask that leaves these by more than `composite.reach_px`; less
+            is uncertain and is cut off.
+        where: Where that is, for the message.
+        name: Name of the mask, for the message.
+
+    Raises:
+        DataError: Nothing of the mask is left, or some is outside and that is refused.
+    """
+    left = mask & allowed
+    strays = off_part == "refuse" and (mask & ~within_reach(allowed)).any()
+    if strays or not left.any():
+        raise DataError(
+            got=f"{name} with {left.sum() / max(1, mask.sum()):.0%} of its area {where}",
+            expected=f"{'all' if strays else 'at least some'} of it {where}",
+            todo="Move it there" + (", or have it clipped." if left.any() else "."),
+        )
+    return left
 
 
 def inside_box(part: Bool[np.ndarray, "h w"], where: Where) -> Bool[np.ndarray, "h w"]:

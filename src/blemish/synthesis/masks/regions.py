@@ -10,9 +10,7 @@ from jaxtyping import Bool, UInt8
 from blemish.data.masks import silhouette
 from blemish.data.pairs import read_mask
 from blemish.errors import DataError
-from blemish.names import OffPart
 from blemish.pictures import read_picture
-from blemish.synthesis.composite import within_reach
 from blemish.synthesis.masks.place import inside_box, ruled
 from blemish.synthesis.masks.pose import PosedPart, carrying
 from blemish.synthesis.masks.shapes import Point
@@ -44,7 +42,7 @@ def allowed_on(
     allowed = _marked(options, picture, part)
     if not (allowed & part).any():
         raise DataError(
-            got=f"the region {_named(options)}, which has no pixel of the part",
+            got=f"the region {options.region}, which has no pixel of the part",
             expected="a region on the part",
             todo="Correct it; region_of names the photograph on which it was marked.",
         )
@@ -69,23 +67,6 @@ def anchors_on(
     matrix = carrying(_part_of(options.region_of), PosedPart(picture, part))
     moved = [matrix @ (x - 0.5, y - 0.5, 1) + 0.5 for x, y in points]
     return [(float(x), float(y)) for x, y in moved]
-
-
-def restricted(mask: Region, allowed: Region, off_part: OffPart | None, name: str) -> Region:
-    """A given mask, cut off outside of a region or refused there.
-
-    Raises:
-        DataError: Nothing of it is in the region, or some is outside and that is refused.
-    """
-    inside = mask & allowed
-    strays = off_part == "refuse" and (mask & ~within_reach(allowed)).any()
-    if strays or not inside.any():
-        raise DataError(
-            got=f"{name} with {inside.sum() / max(1, mask.sum()):.0%} of its area in the region",
-            expected="all of it in the region" if strays else "some of it in the region",
-            todo="Move it, or change the region.",
-        )
-    return inside
 
 
 def _marked(options: RegionOptions, picture: UInt8[np.ndarray, "h w 3"], part: Region) -> Region:
@@ -126,7 +107,3 @@ def _part_of(photograph: Path) -> PosedPart:
 def _read(photograph: Path, _changed: int, _size: int) -> PosedPart:
     picture = read_picture(photograph)
     return PosedPart(picture, silhouette(picture))
-
-
-def _named(options: RegionOptions) -> str:
-    return str(options.region)

@@ -38,7 +38,7 @@ def repositioned(
     middle = np.array([columns.mean(), rows.mean()])
     scale = np.exp(rng.uniform(-1, 1) * np.log(SCALE_BY))
     turn = np.radians(rng.uniform(-degrees, degrees))
-    mirrored = rng.choice([-1, 1])
+    mirrored = int(rng.choice([-1, 1]))
     across = np.array([columns.max() - columns.min(), rows.max() - rows.min()])
     shift = rng.uniform(-SHIFT_BY, SHIFT_BY, 2) * across
     move = moved_about(middle, middle + shift, scale, turn, mirrored)
