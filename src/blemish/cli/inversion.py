@@ -26,7 +26,7 @@ from blemish.names import (
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.descent import Watch
-    from blemish.inversion.invert import Inversion
+    from blemish.inversion.invert import Inversion, InvertPictures
     from blemish.inversion.methods import InversionMethod
     from blemish.inversion.model import Model
     from blemish.inversion.trajectory import Trajectory
@@ -149,6 +149,7 @@ def invert(
     method = how.chosen(found)
     model = load_model(found, choose_device(device))
     detail = _detail(fidelity, found, model, defect=defect)
+    work = _work(found, model, method, seed, defect=defect)
     ensure_writable(out)
     rows: list[dict[str, Any]] = []
     ways = [Trajectory() for _ in range(0, len(files), batch)] if trajectory else []
@@ -157,9 +158,7 @@ def invert(
             _watch(progress, first, min(batch, len(files) - first), ways[k] if ways else None)
             for k, first in enumerate(range(0, len(files), batch))
         ]
-        made = invert_files(
-            model, files, method, seed=seed, defect=defect, batch=batch, watches=watches
-        )
+        made = invert_files(work, files, batch=batch, watches=watches)
         for folder, (file, result) in zip(_folders(files, out, several), made, strict=True):
             if isinstance(result, Unreadable):
                 facts = result.facts()
@@ -172,6 +171,18 @@ def invert(
     if all(row["outcome"] == "unreadable" for row in rows):
         raise _nothing(rows)
     _tell(rows, out, several=several, json=json)
+
+
+def _work(
+    bundle: "Bundle", model: "Model", method: "InversionMethod", seed: int, *, defect: bool
+) -> "InvertPictures":
+    """Inversion of a batch; a defect is found by the branch, or else by the finder."""
+    from blemish.editing.defective import DefectInverter
+    from blemish.inversion.invert import invert
+
+    if defect and model.generator.config.defect is None:
+        return partial(DefectInverter(bundle, model).invert, how=method, seed=seed)
+    return partial(invert, model, how=method, seed=seed, defect=defect)
 
 
 def _detail(
