@@ -158,7 +158,7 @@ def test_a_bundle_without_a_finder_says_how_to_get_one(
         load_finder(bundle)
 
 
-@pytest.mark.parametrize("change", [{"side": 100}, {"side": 32}, {"width": 3}, {"width": 0}])
+@pytest.mark.parametrize("change", [{"side": 100}, {"side": 32}, {"width": 6}, {"width": 0}])
 def test_shapes_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="a finder of side"):
         FinderConfig(**change)

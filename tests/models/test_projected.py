@@ -97,17 +97,6 @@ def test_it_comes_back_from_a_bundle_as_it_was(tmp_path: Path, critic: Critic) -
     torch.testing.assert_close(load_critic(bundle)(image), critic(image))
 
 
-def test_a_head_in_plain_colours_judges_a_small_copy() -> None:
-    torch.manual_seed(0)
-    critic = build_critic(ProjectedConfig(copy_side=16), SHAPE).eval()
-    image = pictures(2, 64)
-    *_, judged = critic.judge(image)
-    assert judged.logits.shape == (2, 1, 4, 4)
-    *_, finer = critic.judge(image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
-    torch.testing.assert_close(finer.logits, judged.logits)
-    assert len(critic.judge(image)) == 1 + len(build_critic(ProjectedConfig(), SHAPE).judge(image))
-
-
 @pytest.mark.parametrize(("change", "begins"), [({"blur_kimg": 3}, True), ({"width": 32}, False)])
 def test_a_finer_critic_begins_as_a_coarser_one_of_the_same_layers(
     change: dict[str, Any], begins: bool, tmp_path: Path, critic: Critic
@@ -197,7 +186,7 @@ def test_its_layers_are_built_without_memory_as_well() -> None:
     assert shapes == {k: v.shape for k, v in real.items()}
 
 
-@pytest.mark.parametrize("change", [{"width": 0}, {"least_side": 16}, {"copy_side": 4}])
+@pytest.mark.parametrize("change", [{"width": 0}, {"least_side": 16}])
 def test_options_out_of_range_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="projected critic"):
         ProjectedConfig(**change)

@@ -27,17 +27,17 @@ class FinderConfig:
 
     Attributes:
         side: Side in pixels of the pictures that it reads.
-        width: Channels of the pyramid; half as many at full resolution.
+        width: Channels of the pyramid; half as many at half resolution, a quarter at full.
     """
 
     side: int = 256
-    width: int = 48
+    width: int = 32
 
     def __post_init__(self) -> None:
-        if self.side < 64 or self.side % 32 or self.width < 2 or self.width % 2:
+        if self.side < 64 or self.side % 32 or self.width < 4 or self.width % 4:
             raise OptionError(
                 got=f"a finder of side {self.side} and width {self.width}",
-                expected="a side that is a multiple of 32, of 64 or more, and an even width",
+                expected="a multiple of 32, of 64 or more, as side, and a multiple of 4 as width",
                 todo="Correct the options.",
             )
 
@@ -54,14 +54,14 @@ class Finder(nn.Module):
         self.config = config
         # Inside a list it is no submodule: checkpoints need not hold what a package ships.
         self._pretrained = [load_lite0()]
-        width, half = config.width, config.width // 2
+        width, half, quarter = (config.width // by for by in (1, 2, 4))
         self.across = nn.ModuleList(nn.Conv2d(c, width, 1) for c in WIDTHS.values())
         self.down = nn.ModuleList(_convolution(width, width) for _ in range(3))
-        self.full = _convolution(3, half)
-        self.halved = _convolution(half, width, stride=2)
-        self.join_half = _convolution(2 * width, width)
-        self.join_full = _convolution(width + half, half)
-        self.last = nn.Conv2d(half, 1, 3, padding=1)
+        self.full = _convolution(3, quarter)
+        self.halved = _convolution(quarter, half, stride=2)
+        self.join_half = _convolution(width + half, half)
+        self.join_full = _convolution(half + quarter, quarter)
+        self.last = nn.Conv2d(quarter, 1, 3, padding=1)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         """Logits of the mask at each pixel.
@@ -69,6 +69,7 @@ class Finder(nn.Module):
         Args:
             images: RGB in [-1, 1], with sides that are multiples of 32.
         """
+        images = images.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             maps = [*self._pretrained[0](images).values()]
         x = self._pyramid(maps)

@@ -2,19 +2,16 @@
 
 A critic that learns from thirty photographs what pictures are learns little; this one knows it. A
 `Projector` mixes the pretrained maps, and a small head judges each of the four mixed maps. Pictures
-alone are judged by heads that see far; a head on a small copy of the picture in plain colours can
-stand beside them, because pretrained features hardly see a faint tint or a part that is off its
-place. With masks, the heads see each mask as a channel beside the mixed map and weigh places near
-it; one more head weighs the whole picture evenly, so that it sees defects in wrong places. It plays
-the hinge game without R1, at a low learning rate, and sees colours changed faintly: stronger
-changes taught generators wrong colours.
+alone are judged by heads that see far. With masks, the heads see each mask as a channel beside the
+mixed map and weigh places near it; one more head weighs the whole picture evenly, so that it sees
+defects in wrong places. It plays the hinge game without R1, at a low learning rate, and sees
+colours changed faintly: stronger changes taught generators wrong colours.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -40,8 +37,6 @@ class ProjectedConfig(CriticConfig):
         shift_by: Largest shift before the critic, as a fraction of the side; 0 disables it.
         blur_px: Deviation of the blur before the critic when it comes in, in pixels.
         blur_kimg: Length over which the blur fades.
-        copy_side: Side in pixels of a small copy that a head of its own judges in plain colours,
-            for pictures alone; 0 disables it.
     """
 
     kind: str = "projected"
@@ -52,18 +47,12 @@ class ProjectedConfig(CriticConfig):
     shift_by: float = 0
     blur_px: float = 0
     blur_kimg: float = 0
-    copy_side: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            self.width < 1
-            or self.least_side < 32
-            or not (self.copy_side == 0 or self.copy_side > 7)
-        ):
+        if self.width < 1 or self.least_side < 32:
             raise OptionError(
-                got=f"a projected critic of width {self.width}, side {self.least_side} and "
-                f"copy_side {self.copy_side}",
-                expected="a width of 1 or more, a side of 32 or more and a copy of 8 or more, or 0",
+                got=f"a projected critic of width {self.width} and side {self.least_side}",
+                expected="a width of 1 or more and a side of 32 or more",
                 todo="Correct the options.",
             )
 
@@ -72,8 +61,7 @@ class ProjectedConfig(CriticConfig):
 
     def fits(self, coarse: CriticConfig) -> bool:
         """The layers decide: rate, blur and augmentation may be others."""
-        same = isinstance(coarse, ProjectedConfig)
-        return same and (self.width, self.copy_side) == (coarse.width, coarse.copy_side)
+        return isinstance(coarse, ProjectedConfig) and self.width == coarse.width
 
 
 class ProjectedCritic(Critic):
@@ -94,9 +82,7 @@ class ProjectedCritic(Critic):
         else:  # maps of a picture of 128² end at 4²
             heads = (picture_head(config.width, halvings=3 - k) for k in range(4))
             self.heads = nn.ModuleList(heads)
-            if config.copy_side:
-                self.copy = picture_head(3, halvings=2)
-        self.masks, self.least_side, self.copy_side = masks, config.least_side, config.copy_side
+        self.masks, self.least_side = masks, config.least_side
         self.rules = CriticRules(
             losses=HINGE,
             learning_rate=config.learning_rate,
@@ -125,13 +111,11 @@ class ProjectedCritic(Critic):
     def judge(
         self, stack: Float[Tensor, "n c h w"], label: Int[Tensor, " n"] | None = None
     ) -> Heads:
-        plain = stack
         stack = self._enlarged(stack)
         mixed, _ = self.projector(stack[:, :3])
         pairs = zip(self.heads, mixed, strict=True)
         if not self.masks:
-            found = [WeightedLogits.even(head(x).float()) for head, x in pairs]
-            return [*found, *self._on_copy(plain)]
+            return [WeightedLogits.even(head(x).float()) for head, x in pairs]
         mask = (stack[:, 3:] + 1) / 2
         found = [logits_beside(head, x, mask, mask) for head, x in pairs]
         return [*found, logits_beside(self.whole, mixed[1], mask, None)]
@@ -145,14 +129,6 @@ class ProjectedCritic(Critic):
         super().requires_grad_(requires_grad)
         self.projector.requires_grad_(False)
         return self
-
-    def _on_copy(self, images: Float[Tensor, "n 3 h w"]) -> Heads:
-        """Logits of a small copy, if there is a head for it."""
-        side = self.copy_side
-        if not side:
-            return []
-        small = F.adaptive_avg_pool2d(images, side)
-        return [WeightedLogits.even(self.copy(small).float())]
 
     def _enlarged(self, stack: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c p q"]:
         return enlarged(stack, self.least_side)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ from blemish.data.augment import Symmetries, augment_stack
 from blemish.data.folder import DefectFolder
 from blemish.data.masks import draw_blob, draw_stroke
 from blemish.data.shadow import unshadowed_silhouette
+from blemish.efficientnet import channels_last
 from blemish.errors import DataError
 from blemish.models.finder import NETWORK, Finder, FinderConfig
 from blemish.models.generator import Generator
@@ -61,9 +62,9 @@ class FinderTraining:
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=8, kimg=16, snapshot_kimg=4, log_steps=25)
+        default_factory=lambda: Schedule(batch=8, kimg=10, snapshot_kimg=2, log_steps=25)
     )
-    pool: int = 1600
+    pool: int = 1200
     rate: float = 2e-3
     ema_kimg: float = 0.5
     good: float = 0.15
@@ -181,7 +182,7 @@ class FinderStage:
         self.training, self.fabric = training, fabric
         with torch.random.fork_rng():
             torch.manual_seed(training.schedule.seed)
-            self.finder = Finder(config).to(fabric.device)
+            self.finder = channels_last(Finder(config).to(fabric.device))
         self.average = average_of(self.finder)
         self.parameters = list(self.finder.parameters())
         self.adam = torch.optim.Adam(self.parameters, lr=training.rate, betas=(0.9, 0.99))

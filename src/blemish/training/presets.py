@@ -50,7 +50,7 @@ FINE_256 = replace(FINE_128, resolution=256)
 # Parts that look alike, in a fixed place: a critic on pretrained features recognises any tint of
 # theirs, so it comes late, learns slowly and sees blurred and shifted pictures at first, while the
 # generator goes on reconstructing photographs.
-PATIENT = ProjectedConfig(learning_rate=5e-5, shift_by=0.1, blur_px=2, blur_kimg=8, copy_side=32)
+PATIENT = ProjectedConfig(learning_rate=5e-5, shift_by=0.1, blur_px=2, blur_kimg=8)
 ALIKE = GeneratorTraining(
     symmetries=Symmetries(shift=True, shift_by=0.01),
     critic=PATIENT,
