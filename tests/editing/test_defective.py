@@ -11,6 +11,7 @@ from commands import assert_refused, exit_code
 from tiny import CONFIG, TYPES, add_masks, part, spot, write_bundle, write_parts
 from torch import Tensor
 
+import blemish
 from blemish.checkpoint import Bundle, load_codes
 from blemish.data.folder import DefectFolder
 from blemish.editing.defective import DefectInverter
@@ -20,7 +21,7 @@ from blemish.inversion.encode import Encode
 from blemish.inversion.model import load_model
 from blemish.models.finder import Finder, FinderConfig, load_finder
 from blemish.models.load import load_generator
-from blemish.pictures import read_mask, to_tensor, write_picture
+from blemish.pictures import read_mask, to_mask, to_tensor, write_picture
 from blemish.synthesis.masks.learned import load_masks
 from blemish.training.finder import FinderTraining, FlawedPictures
 from blemish.windows.paint import load_windows
@@ -129,6 +130,13 @@ def test_invert_finds_mask_look_and_part(place: Path, capsys: pytest.CaptureFixt
     assert not (place / "out" / "good" / "mask.png").exists()
     red, good = (load_codes(place / "out" / name / "codes.safetensors") for name in ("red", "good"))
     assert red.w_defect is not None and red.z is not None and good.w_defect is None
+
+
+def test_python_inverts_a_defect_as_the_command_does(place: Path) -> None:
+    found = blemish.load("bundle").invert("red.png", method="encode", defect=True)
+    assert found.mask is not None and (to_mask(found.mask[0]) == spot()).all()
+    assert found.codes.w_defect is not None
+    assert blemish.load("bundle").invert("red.png", method="encode").mask is None
 
 
 def test_the_defect_does_not_enter_the_code_of_the_part(place: Path, bundle: Bundle) -> None:

@@ -26,7 +26,7 @@ from blemish.names import (
 if TYPE_CHECKING:
     from blemish.checkpoint import Bundle
     from blemish.inversion.descent import Watch
-    from blemish.inversion.invert import Inversion, InvertPictures
+    from blemish.inversion.invert import Inversion
     from blemish.inversion.methods import InversionMethod
     from blemish.inversion.model import Model
     from blemish.inversion.trajectory import Trajectory
@@ -133,6 +133,7 @@ def invert(
     """
     from blemish.checkpoint import find_bundle
     from blemish.devices import choose_device
+    from blemish.editing.defective import picture_inverter
     from blemish.files import ensure_writable
     from blemish.inversion.invert import Unreadable, invert_files, read_photograph
     from blemish.inversion.model import load_model
@@ -149,7 +150,7 @@ def invert(
     method = how.chosen(found)
     model = load_model(found, choose_device(device))
     detail = _detail(fidelity, found, model, defect=defect)
-    work = _work(found, model, method, seed, defect=defect)
+    work = picture_inverter(found, model, method, seed=seed, defect=defect)
     ensure_writable(out)
     rows: list[dict[str, Any]] = []
     ways = [Trajectory() for _ in range(0, len(files), batch)] if trajectory else []
@@ -171,18 +172,6 @@ def invert(
     if all(row["outcome"] == "unreadable" for row in rows):
         raise _nothing(rows)
     _tell(rows, out, several=several, json=json)
-
-
-def _work(
-    bundle: "Bundle", model: "Model", method: "InversionMethod", seed: int, *, defect: bool
-) -> "InvertPictures":
-    """Inversion of a batch; a defect is found by the branch, or else by the finder."""
-    from blemish.editing.defective import DefectInverter
-    from blemish.inversion.invert import invert
-
-    if defect and model.generator.config.defect is None:
-        return partial(DefectInverter(bundle, model).invert, how=method, seed=seed)
-    return partial(invert, model, how=method, seed=seed, defect=defect)
 
 
 def _detail(

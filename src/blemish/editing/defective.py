@@ -7,6 +7,7 @@ that the code draws.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -19,7 +20,14 @@ from blemish.devices import one_thread
 from blemish.editing.find import seen_by
 from blemish.errors import BundleError, DataError
 from blemish.inversion.descent import Watch
-from blemish.inversion.invert import Inversion, judge, strangeness, targets_of
+from blemish.inversion.invert import (
+    Inversion,
+    InvertPictures,
+    invert,
+    judge,
+    strangeness,
+    targets_of,
+)
 from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
 from blemish.models.finder import NETWORK
@@ -31,6 +39,26 @@ MARGIN = 1 / 64  # of the side, around the mask, that the part's code does not s
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
+
+
+def picture_inverter(
+    bundle: Bundle, model: Model, how: InversionMethod, *, seed: int = 0, defect: bool = False
+) -> InvertPictures:
+    """Inversion of pictures; a defect is found by the generator's branch, or else by the finder.
+
+    Args:
+        bundle: The bundle.
+        model: Its networks.
+        how: Inversion method.
+        seed: Random seed of the search.
+        defect: Find a defect as well.
+
+    Raises:
+        BundleError: A defect is to be found, and the bundle lacks what that needs.
+    """
+    if defect and model.generator.config.defect is None:
+        return partial(DefectInverter(bundle, model).invert, how=how, seed=seed)
+    return partial(invert, model, how=how, seed=seed, defect=defect)
 
 
 class DefectInverter:
