@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from filecmp import cmpfiles
 from pathlib import Path
 from statistics import median
@@ -128,16 +128,26 @@ class Lines:
 
 def resident(parent: int) -> float:
     """Memory in MiB of a process and its children together."""
-    page, total = os.sysconf("SC_PAGE_SIZE"), 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    return sum(int(memory.split()[1]) for _, memory in _family(parent)) * page / 2**20
+
+
+def processor_seconds(parent: int) -> float:
+    """Processor time of a process and its children together, of those that still run."""
+    tick = os.sysconf("SC_CLK_TCK")
+    return sum(int(status[11]) + int(status[12]) for status, _ in _family(parent)) / tick
+
+
+def _family(parent: int) -> Iterator[tuple[list[str], str]]:
+    """Status and memory of a process and of each child, as /proc has them."""
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdigit():
                 status = (folder / "stat").read_text().rsplit(")", 1)[1].split()
                 if parent in (int(folder.name), int(status[1])):
-                    total += int((folder / "statm").read_text().split()[1]) * page
+                    yield status, (folder / "statm").read_text()
         except (FileNotFoundError, ProcessLookupError):
             pass  # it has just left
-    return total / 2**20
 
 
 def _memory(peaks: dict[int, float]) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from tyro.extras import SubcommandApp
 
 from benchmarks._hardware import heading
-from benchmarks.batch import Lines, resident
+from benchmarks.batch import Lines, processor_seconds, resident
 from blemish.files import write_atomically
 from blemish.names import StoreName
 from blemish.pictures import write_picture
@@ -86,8 +86,9 @@ def steady(count: int = 20_000, workers: int = 2, store: StoreName = "tar") -> N
         out = Path(place) / "out"
         recipe = _small(Path(place), count)
         process = _run(recipe, str(out), "--workers", str(workers), "--store", store)
-        peaks, times = _watched(process, out)
-        lines = [_memory(peaks), _pace(times), _stored(out, count)]
+        peaks, times, spent = _watched(process, out)
+        lines = [_memory(peaks), _pace(times, "second"), _pace(spent, "processor second")]
+        lines.append(_stored(out, count))
     command = f"steady --count {count} --workers {workers} --store {store}"
     _write("Small items", command, lines)
 
@@ -207,17 +208,21 @@ def _peak(process: subprocess.Popen) -> float:
     return peak
 
 
-def _watched(process: subprocess.Popen, out: Path) -> tuple[dict[int, float], list[float]]:
-    """Peaks in MiB by thousand of items, and when each thousand was there."""
+def _watched(
+    process: subprocess.Popen, out: Path
+) -> tuple[dict[int, float], list[float], list[float]]:
+    """Peaks in MiB by thousand of items, and time and processor time when each was there."""
     peaks: dict[int, float] = {}
-    times, lines = [time.monotonic()], Lines(out)
+    times, spent, lines = [time.monotonic()], [0.0], Lines(out)
     while process.poll() is None:
         thousand = lines.count() // EVERY
-        times += [time.monotonic()] * (thousand + 1 - len(times))
+        more = thousand + 1 - len(times)
+        times += [time.monotonic()] * more
+        spent += [processor_seconds(process.pid)] * more
         peaks[thousand] = max(peaks.get(thousand, 0), resident(process.pid))
         time.sleep(0.25)
     assert process.returncode == 0, f"the run ended with {process.returncode}"
-    return peaks, times
+    return peaks, times, spent
 
 
 def _memory(peaks: dict[int, float]) -> str:
@@ -229,11 +234,11 @@ def _memory(peaks: dict[int, float]) -> str:
     )
 
 
-def _pace(times: list[float]) -> str:
+def _pace(times: list[float], unit: str) -> str:
     took = np.diff(times)[1:]  # the first thousand has the start of the processes in it
     first, last = EVERY / took[0], EVERY / took[-1]
     return (
-        f"- Throughput: {first:.1f} items a second in the second thousand, {last:.1f} in the last "
+        f"- Throughput: {first:.1f} items a {unit} in the second thousand, {last:.1f} in the last "
         f"({(last / first - 1) * 100:+.1f} %); slowest thousand {EVERY / took.max():.1f}."
     )
 

@@ -1,5 +1,7 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -259,7 +261,7 @@ def test_what_needs_an_encoder_says_so(model: Model, how: InversionMethod) -> No
 
 
 def test_twenty_files_with_one_unreadable(model: Model, twenty: list[Path]) -> None:
-    found = [*invert_files(model, twenty, STILL)]
+    found = [*invert_files(partial(invert, model, method=STILL), twenty)]
     assert [file for file, _ in found] == twenty
     results = [result for _, result in found]
     assert [k for k, result in enumerate(results) if isinstance(result, Unreadable)] == [7]
@@ -278,7 +280,10 @@ def test_the_batch_changes_nothing_but_rounding(
 ) -> None:
     files = twenty[5:10]
     together, parted = (
-        [result for _, result in invert_files(model, files, how, batch=size)]
+        [
+            result
+            for _, result in invert_files(partial(invert, model, method=how), files, batch=size)
+        ]
         for size in (20, batch)
     )
     for one_way, other in zip(together, parted, strict=True):
@@ -293,21 +298,20 @@ def test_the_batch_changes_nothing_but_rounding(
 
 def test_a_batch_of_nothing_but_unreadable_ones(model: Model, tmp_path: Path) -> None:
     files = [tmp_path / f"{k}.png" for k in range(3)]
-    found = [result for _, result in invert_files(model, files, STILL, batch=2)]
+    found = [
+        result for _, result in invert_files(partial(invert, model, method=STILL), files, batch=2)
+    ]
     assert all(isinstance(result, Unreadable) for result in found) and len(found) == 3
 
 
-def test_results_come_as_their_batch_is_done(
-    model: Model, twenty: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_come_as_their_batch_is_done(model: Model, twenty: list[Path]) -> None:
     sizes: list[int] = []
 
-    def counted(model: Model, pictures: list[np.ndarray], *rest: Any, **options: Any) -> Any:
+    def counted(pictures: Sequence[np.ndarray], **options: Any) -> Any:
         sizes.append(len(pictures))
-        return invert(model, pictures, *rest, **options)
+        return invert(model, pictures, STILL, **options)
 
-    monkeypatch.setattr("blemish.inversion.invert.invert", counted)
-    made = invert_files(model, twenty, STILL, batch=4)
+    made = invert_files(counted, twenty, batch=4)
     next(made)
     assert sizes == [4]
     assert len([*made]) == 19
@@ -317,7 +321,7 @@ def test_results_come_as_their_batch_is_done(
 def test_each_batch_has_its_watcher(model: Model, twenty: list[Path]) -> None:
     ways = [Trajectory() for _ in range(3)]
     how = Optimize(search=QUICK)
-    found = [*invert_files(model, twenty[:7], how, batch=3, watches=ways)]
+    found = [*invert_files(partial(invert, model, method=how), twenty[:7], batch=3, watches=ways)]
     assert len(found) == 7
     for way, n in zip(ways, (3, 3, 1), strict=True):
         assert way.times[-1] == 1 and all(a < b for a, b in pairwise(way.times))

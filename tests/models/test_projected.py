@@ -97,6 +97,19 @@ def test_it_comes_back_from_a_bundle_as_it_was(tmp_path: Path, critic: Critic) -
     torch.testing.assert_close(load_critic(bundle)(image), critic(image))
 
 
+@pytest.mark.parametrize(("change", "begins"), [({"blur_kimg": 3}, True), ({"width": 32}, False)])
+def test_a_finer_critic_begins_as_a_coarser_one_of_the_same_layers(
+    change: dict[str, Any], begins: bool, tmp_path: Path, critic: Critic
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle", critic=ProjectedConfig())
+    bundle.write("critic", critic.state_dict())
+    config = replace(CONFIG, resolution=2 * CONFIG.resolution, defect=None)
+    finer = build_critic(replace(ProjectedConfig(), **change), config)
+    grow(Generator(config), finer, bundle)
+    known = critic.state_dict()["heads.0.0.bias"]
+    assert torch.equal(finer.state_dict()["heads.0.0.bias"], known) == begins
+
+
 def test_the_mask_is_judged_as_well(matching: Critic) -> None:
     image, mask = pictures(), spot()
     here, there = (matching(stack(image, m)) for m in (mask, mask.flip(2).flip(3)))

@@ -11,10 +11,11 @@ from blemish.api.item import Item
 from blemish.checkpoint import Bundle
 from blemish.checkpoint import load_bundle as find
 from blemish.devices import choose_device
+from blemish.editing.defective import picture_inverter
 from blemish.editing.fill import Filling
 from blemish.editing.fillers import open_filler
 from blemish.errors import OptionError
-from blemish.inversion.invert import Inversion, invert
+from blemish.inversion.invert import Inversion
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model, load_model
 from blemish.names import Device, FillMethod, InversionChoice, MaskKind, Space
@@ -104,6 +105,7 @@ class OpenBundle:
         method: InversionChoice = "auto",
         space: Space | None = None,
         steps: int | None = None,
+        defect: bool = False,
     ) -> Inversion:
         """Find the codes of a photograph.
 
@@ -113,15 +115,17 @@ class OpenBundle:
             method: Inversion method; auto is in-domain if the bundle has an encoder, else project.
             space: Search space; by default w+, or w for project.
             steps: Steps of the search; by default the method's.
+            defect: Find a defect as well: its mask and its code.
 
         Raises:
             DataError: The photograph can't be used.
             OptionError: An option is out of range.
-            BundleError: The bundle lacks what the method needs.
+            BundleError: The bundle lacks what the method, or a defect, needs.
         """
         refuse_seeds(seed)
         chosen = chosen_method(self.files.has("encoder"), method, space=space, steps=steps)
-        (found,) = invert(self._model(), [original_of(photo).picture], chosen, seed=seed)
+        work = picture_inverter(self.files, self._model(), chosen, seed=seed, defect=defect)
+        (found,) = work([original_of(photo).picture])
         return found
 
     def edits(self, seed: int = 0) -> Edits:

@@ -37,7 +37,15 @@ from blemish.cli import (
     utility,
 )
 from blemish.cli.reading import reads
-from blemish.cli.train import consultation, directions, encoder, generator, masks, windows
+from blemish.cli.train import (
+    consultation,
+    directions,
+    encoder,
+    finder,
+    generator,
+    masks,
+    windows,
+)
 from blemish.cli.train import filling as filling_stage
 from blemish.errors import BlemishError, Terminated, UserError
 from blemish.version import __version__
@@ -55,6 +63,7 @@ VERBS: dict[str, Verb | dict[str, Verb]] = {
         "consultation": reads(consultation.consultation),
         "directions": directions.directions,
         "filling": reads(filling_stage.filling),
+        "finder": reads(finder.finder),
     },
     "invert": reads(inversion.invert),
     "edit": {

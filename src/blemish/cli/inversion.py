@@ -133,6 +133,7 @@ def invert(
     """
     from blemish.checkpoint import find_bundle
     from blemish.devices import choose_device
+    from blemish.editing.defective import picture_inverter
     from blemish.files import ensure_writable
     from blemish.inversion.invert import Unreadable, invert_files, read_photograph
     from blemish.inversion.model import load_model
@@ -149,6 +150,7 @@ def invert(
     method = how.chosen(found)
     model = load_model(found, choose_device(device))
     detail = _detail(fidelity, found, model, defect=defect)
+    work = picture_inverter(found, model, method, seed=seed, defect=defect)
     ensure_writable(out)
     rows: list[dict[str, Any]] = []
     firsts = range(0, len(files), batch)
@@ -158,9 +160,7 @@ def invert(
             _watch(progress, first, min(batch, len(files) - first), course)
             for first, course in zip(firsts, courses, strict=True)
         ]
-        made = invert_files(
-            model, files, method, seed=seed, defect=defect, batch=batch, watches=watches
-        )
+        made = invert_files(work, files, batch=batch, watches=watches)
         for folder, (file, result) in zip(_folders(files, out, several), made, strict=True):
             if isinstance(result, Unreadable):
                 facts = result.facts()

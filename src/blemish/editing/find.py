@@ -1,25 +1,29 @@
-"""A defect found by comparing its photograph with the in-domain reconstruction.
+"""A defect found on its photograph: by the bundle's finder, or by comparing.
 
-The generator knows good parts alone, so an in-domain code gives the part without its defect. The
-code is the encoder's own, because a search would draw it towards the defect. The difference is in
-CIELAB, blurred, after the median over the part is taken away, and measured in robust deviations
-(1.4826 times the median of absolute values) over the part.
+Without a finder the photograph is compared with its in-domain reconstruction: the generator knows
+good parts alone, so an in-domain code gives the part without its defect. The code is the encoder's
+own, because a search would draw it towards the defect. The difference is in CIELAB, blurred, after
+the median over the part is taken away, and measured in robust deviations (1.4826 times the median
+of absolute values) over the part.
 """
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.data.colour import lab
 from blemish.data.masks import components
 from blemish.data.shadow import unshadowed_silhouette
+from blemish.devices import one_thread
 from blemish.errors import DataError
 from blemish.inversion.descent import Watch
 from blemish.inversion.encode import Encode
 from blemish.inversion.invert import invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model
-from blemish.pictures import to_picture
+from blemish.models.finder import Finder
+from blemish.pictures import fit_square, to_picture, to_tensor
 
 BLUR = 1 / 85  # of the side
 SEEN = 5.0  # robust deviations that a defect has somewhere off the rim
@@ -50,6 +54,8 @@ def defect_of(
     Raises:
         DataError: Nothing stands out.
     """
+    if model.finder is not None:
+        return seen_by(model.finder, picture)
     method = chosen_method(False) if model.encoder is None else Encode()
     (found,) = invert(model, [picture], method, seed=seed, watch=watch)
     seen, good = to_picture(found.target[0]), to_picture(found.image[0])
@@ -71,13 +77,33 @@ def find_defect(seen: Picture, good: Picture, height: int, width: int) -> Bool[n
     part = unshadowed_silhouette(seen) | unshadowed_silhouette(good)
     marked = _followed(strangeness_map(seen, good, part), part)
     if not marked.any():
-        raise DataError(
-            got="a photograph that its good reconstruction explains everywhere",
-            expected="a defect that stands out",
-            todo="Mark the defect with --mask.",
-        )
+        raise _nothing("a photograph that its good reconstruction explains everywhere")
     large = cv2.resize(marked.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     return large > 0.5
+
+
+@one_thread()
+@torch.no_grad()
+def seen_by(finder: Finder, picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Mask of what a finder finds, without specks.
+
+    Raises:
+        DataError: It finds nothing.
+    """
+    image = to_tensor(fit_square(picture, finder.config.side))[None]
+    logits = finder(image.to(next(finder.parameters()).device))[0, 0].float().cpu().numpy()
+    marked = cv2.resize(logits, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0
+    pieces = components(marked, least=max(4, round(LEAST_SHARE * marked.size)))
+    found = np.any(pieces, axis=0)
+    if not found.any():
+        raise _nothing("a photograph on which no defect is found")
+    return found
+
+
+def _nothing(got: str) -> DataError:
+    return DataError(
+        got=got, expected="a defect that stands out", todo="Mark the defect with --mask."
+    )
 
 
 def strangeness_map(

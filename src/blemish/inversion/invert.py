@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log10
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from blemish.pictures import (
 from blemish.types import Codes
 
 Outcome = Literal["ok", "out of domain", "did not converge", "unreadable"]
+Picture = UInt8[np.ndarray, "_h _w 3"]
 BATCH = 8
 MOST_EXTREME = 99.0
 
@@ -136,10 +137,19 @@ class Unreadable:
         return {"outcome": self.outcome, "reason": f"got {self.error.got}"}
 
 
+@runtime_checkable  # for the tests, which check types
+class InvertPictures(Protocol):
+    """Inversion of a batch of pictures of any size."""
+
+    def __call__(
+        self, pictures: Sequence[Picture], *, watch: Watch | None = None
+    ) -> list[Inversion]: ...
+
+
 @one_thread()
 def invert(
     model: Model,
-    pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+    pictures: Sequence[Picture],
     method: InversionMethod,
     *,
     seed: int = 0,
@@ -159,17 +169,20 @@ def invert(
     Raises:
         BundleError: The bundle lacks what the method or `defect` needs.
     """
-    side = model.generator.config.resolution
-    target = torch.stack([to_tensor(fit_square(picture, side)) for picture in pictures])
-    target = target.to(model.device)
+    target = targets_of(model, pictures)
     rngs = [torch.Generator().manual_seed(seed) for _ in pictures]
     found = method.find(model, target, rngs=rngs, defect=defect, watch=watch)
     return judge(model, target, found, method_name(method), strangeness(model, pictures))
 
 
-def strangeness(
-    model: Model, pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]]
-) -> list[float] | None:
+def targets_of(model: Model, pictures: Sequence[Picture]) -> Float[Tensor, "n 3 h w"]:
+    """Pictures at the generator's resolution, in [-1, 1]."""
+    side = model.generator.config.resolution
+    target = torch.stack([to_tensor(fit_square(picture, side)) for picture in pictures])
+    return target.to(model.device)
+
+
+def strangeness(model: Model, pictures: Sequence[Picture]) -> list[float] | None:
     """Strangeness of each photograph; None if the bundle lacks the statistics of its object."""
     if model.recognizer is None:
         return None
@@ -232,23 +245,17 @@ def domain_percentiles(model: Model, codes: Codes) -> DomainPercentiles | None:
 
 
 def invert_files(
-    model: Model,
+    work: InvertPictures,
     files: Sequence[Path],
-    method: InversionMethod,
     *,
-    seed: int = 0,
-    defect: bool = False,
     batch: int = BATCH,
     watches: Sequence[Watch] | None = None,
 ) -> Iterator[tuple[Path, Inversion | Unreadable]]:
     """Inversion of each file, in order; an unreadable file does not affect others.
 
     Args:
-        model: Networks of a bundle.
+        work: Inversion of one batch, such as `invert` with its model and method.
         files: Photographs.
-        method: Inversion method with its options.
-        seed: Same as in `invert`.
-        defect: Same as in `invert`.
         batch: Photographs per search batch; it changes only rounding.
         watches: Callbacks for steps, one per batch.
     """
@@ -257,9 +264,7 @@ def invert_files(
         read = [_read(file) for file in here]
         pictures = [picture for picture in read if not isinstance(picture, Unreadable)]
         watch = None if watches is None else watches[number]
-        made: Iterator[Inversion] = iter(())
-        if pictures:
-            made = iter(invert(model, pictures, method, seed=seed, defect=defect, watch=watch))
+        made = iter(work(pictures, watch=watch) if pictures else ())
         for file, picture in zip(here, read, strict=True):
             yield file, picture if isinstance(picture, Unreadable) else next(made)
 

@@ -60,6 +60,10 @@ class CriticConfig(ABC):
     def build(self, shape: GeneratorConfig, image_channels: int) -> "Critic":
         """A fresh critic; see `build_critic`."""
 
+    def fits(self, coarse: "CriticConfig") -> bool:
+        """Whether a critic of these options can begin as a coarser one; see `Critic.grow_from`."""
+        return self == coarse
+
 
 class Critic(nn.Module, ABC):
     """Judges pictures, or pictures with masks; higher is more like the real ones.

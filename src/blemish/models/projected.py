@@ -59,6 +59,10 @@ class ProjectedConfig(CriticConfig):
     def build(self, shape: GeneratorConfig, image_channels: int) -> "ProjectedCritic":
         return ProjectedCritic(self, masks=image_channels == 4)
 
+    def fits(self, coarse: CriticConfig) -> bool:
+        """The layers decide: rate, blur and augmentation may be others."""
+        return isinstance(coarse, ProjectedConfig) and self.width == coarse.width
+
 
 class ProjectedCritic(Critic):
     """Heads on mixed pretrained maps; see the module's docstring.

@@ -25,7 +25,7 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
     Args:
         generator: Fresh generator; every block of the coarser one is overwritten, and the colours
             of the other blocks are set to zero.
-        critic: Fresh; begins as the coarser one if that has the same options.
+        critic: Fresh; begins as the coarser one if its options fit.
         coarse: Bundle of the same shape except for its lower resolution.
 
     Raises:
@@ -38,7 +38,7 @@ def grow(generator: Generator, critic: Critic, coarse: Bundle) -> None:
     unknown = generator.load_state_dict(parts, strict=False).unexpected_keys
     assert not unknown, unknown  # same shapes, except for what is missing
     _silence(generator, shape_of(coarse).resolution)
-    if critic_of(coarse) == critic.config:
+    if critic.config.fits(critic_of(coarse)):
         critic.grow_from(coarse.tensors("critic"), shape_of(coarse).resolution)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from blemish.editing.defective import DefectInverter
 from blemish.editing.directions import Direction
 from blemish.evaluation.figures import mean, middle
 from blemish.evaluation.inversion.arbitrary import Trials, outcomes, recovery, refusal
@@ -66,6 +67,7 @@ def evaluate_inversion(
     seed: int = 0,
     batch: int = 8,
     directions: Sequence[Direction] = (),
+    inverter: DefectInverter | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> Findings:
     """Run every method on every group.
@@ -78,12 +80,14 @@ def evaluate_inversion(
         seed: Random seed of the searches.
         batch: Subjects per search batch; it changes only rounding.
         directions: Directions of the bundle's codes.
+        inverter: Inverter of defects for a bundle whose generator draws none.
         on_progress: Callback, called with the number of finished subjects over all methods.
 
     Raises:
         BundleError: The bundle lacks what a method needs.
     """
-    donors = next((group for group in groups if group.group == "own defective"), None)
+    branch = model.generator.config.defect is not None
+    donors = next((g for g in groups if branch and g.group == "own defective"), None)
     reference = EditReference.of(model, donors, seed=seed, directions=tuple(directions))
     statistics, findings, done = w_statistics(model.generator), Findings(), 0
     for method in methods:
@@ -91,7 +95,7 @@ def evaluate_inversion(
         for group in groups:
             heard = _from(done, on_progress)
             trials[group.group] = attempt(
-                model, method, group, seed=seed, batch=batch, on_progress=heard
+                model, method, group, seed=seed, batch=batch, inverter=inverter, on_progress=heard
             )
             done += len(group)
         findings.rows.append(_row(method, trials, networks, reference, statistics))

@@ -5,8 +5,9 @@ first third of each type, which is training data; the generator's own samples, w
 photographs of other objects. A group that a folder lacks is left out with a note.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,17 +20,25 @@ from blemish.checkpoint import Bundle
 from blemish.data.augment import Symmetries
 from blemish.data.folder import GOOD, DefectFolder, Photograph, as_sample, load_pictures
 from blemish.data.listing import pictures_in
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.data.stitch import read_defects
+from blemish.errors import DataError
 from blemish.models.generator import Generator
 from blemish.models.load import trained_symmetries
 from blemish.models.mixing import fresh_rows
+from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 from blemish.recognition.embedding import SIDE
+from blemish.synthesis.masks.learned import MaskModel
 from blemish.training.encoder.batches import BatchSource, draw_flaws
 from blemish.types import Codes, Sample
+from blemish.windows.paint import WindowModel, paint
 
 Group = Literal["good", "defective", "own", "own defective", "foreign"]
 # Searches use the run's own seed; a sample with the same seed would have the same latent.
 OWN_SEEDS = 1_000_003
+
+OwnSample = tuple[Sample, Codes, str]
+Draw = Callable[[torch.Generator], OwnSample]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +142,33 @@ def source_of(bundle: Bundle, folder: DefectFolder, generator: Generator) -> Bat
     )
 
 
+@dataclass(frozen=True, slots=True)
+class DefectNetworks:
+    """Networks that draw a defect on a generated part, for a generator without a branch.
+
+    Attributes:
+        windows: Window generator.
+        masks: Mask generator.
+    """
+
+    windows: WindowModel
+    masks: MaskModel
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types that both have learnt."""
+        return tuple(kind for kind in self.windows.types if kind in self.masks.types)
+
+
 @torch.no_grad()
 def own_samples(
-    generator: Generator, source: BatchSource, n: int, *, seed: int = 0, look: bool = True
+    generator: Generator,
+    source: BatchSource,
+    n: int,
+    *,
+    seed: int = 0,
+    look: bool = True,
+    beside: DefectNetworks | None = None,
 ) -> list[Subjects]:
     """The generator's own samples, half of them with a defect if it knows defects.
 
@@ -145,21 +178,23 @@ def own_samples(
         n: Total number.
         seed: Random seed; each sample depends on it and on its own number.
         look: Whether the methods can search for defects; otherwise all samples are good parts.
+        beside: Networks that draw defects on parts; None if the branch does, or nothing.
     """
-    flawed = n // 2 if look and generator.config.defect is not None else 0
-    good = _own(generator, source, range(n - flawed), seed, defect=False)
-    return [*good, *_own(generator, source, range(n - flawed, n), seed, defect=True)]
+    flawed: Draw | None = None
+    if beside is not None:
+        flawed = partial(_draw_composed, generator, beside)
+    elif generator.config.defect is not None:
+        flawed = partial(_draw_flawed, generator, source)
+    half = n // 2 if look and flawed is not None else 0
+    good = _own(partial(_draw_good, generator), range(n - half), seed, defect=False)
+    return good if flawed is None else good + _own(flawed, range(n - half, n), seed, defect=True)
 
 
-def _own(
-    generator: Generator, source: BatchSource, numbers: range, seed: int, *, defect: bool
-) -> list[Subjects]:
+def _own(draw: Draw, numbers: range, seed: int, *, defect: bool) -> list[Subjects]:
     if not numbers:
         return []
     rngs = [torch.Generator().manual_seed(seed + OWN_SEEDS + k) for k in numbers]
-    draw = _draw_flawed if defect else _draw_good
-    drawn = [draw(generator, source, rng) for rng in rngs]
-    samples, rows, kinds = zip(*drawn, strict=True)
+    samples, rows, kinds = zip(*map(draw, rngs), strict=True)
     return [
         Subjects(
             group="own defective" if defect else "own",
@@ -173,18 +208,14 @@ def _own(
     ]
 
 
-def _draw_good(
-    generator: Generator, _: BatchSource, rng: torch.Generator
-) -> tuple[Sample, Codes, str]:
+def _draw_good(generator: Generator, rng: torch.Generator) -> OwnSample:
     codes = Codes(w=fresh_rows(generator, 1, rng), space="w+")
     return generator(codes), codes, GOOD
 
 
-def _draw_flawed(
-    generator: Generator, source: BatchSource, rng: torch.Generator
-) -> tuple[Sample, Codes, str]:
+def _draw_flawed(generator: Generator, source: BatchSource, rng: torch.Generator) -> OwnSample:
     """Samples under a drawn mask if the branch takes one, else under its own."""
-    twin, codes, _ = _draw_good(generator, source, rng)
+    twin, codes, _ = _draw_good(generator, rng)
     config, defect = generator.config, generator.config.defect
     assert defect is not None
     kind = torch.randint(max(1, len(defect.types)), (1,), generator=rng)
@@ -196,6 +227,23 @@ def _draw_flawed(
     name = defect.types[int(kind)] if defect.types else "defect"
     sample = generator(codes, mask=mask)
     return sample, codes, name if sample.mask.any() else GOOD
+
+
+def _draw_composed(generator: Generator, beside: DefectNetworks, rng: torch.Generator) -> OwnSample:
+    """Part, mask and look by a random code each; odd parts, on which no mask lies, are skipped."""
+    kind = beside.types[int(torch.randint(len(beside.types), (1,), generator=rng))]
+    while True:
+        twin, codes, _ = _draw_good(generator, rng)
+        picture = to_picture(twin.image[0])
+        try:
+            mask = beside.masks.draw(unshadowed_silhouette(picture), kind, rng)
+        except DataError:
+            continue
+        look = beside.windows.codes(kind, rng)
+        drawn = paint(beside.windows.generator, picture, mask, look, rng)
+        image, marked = to_tensor(drawn)[None], mask_to_tensor(mask)[None]
+        sample = Sample(image=image.to(codes.w.device), mask=marked.to(codes.w.device))
+        return sample, Codes(w=codes.w, w_defect=look.w, space="w+"), kind
 
 
 def _some(photographs: Sequence[Photograph], limit: int | None) -> Sequence[Photograph]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from blemish.checkpoint import Bundle
 from blemish.data.folder import DefectFolder
+from blemish.editing.defective import DefectInverter
 from blemish.editing.directions import NETWORK as DIRECTIONS
 from blemish.editing.directions import Direction, read_directions
 from blemish.errors import BundleError, DataError, OptionError
@@ -19,6 +20,7 @@ from blemish.evaluation.inversion.measures import SurveyNetworks, accuracy
 from blemish.evaluation.inversion.page import write_inversion_page
 from blemish.evaluation.inversion.subjects import (
     OWN_SEEDS,
+    DefectNetworks,
     Subjects,
     foreign_objects,
     held_out_defects,
@@ -34,6 +36,10 @@ from blemish.files import ensure_writable
 from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model
 from blemish.seeds import refuse_seeds
+from blemish.synthesis.masks.learned import NETWORK as MASKS
+from blemish.synthesis.masks.learned import load_masks
+from blemish.windows.paint import NETWORK as WINDOWS
+from blemish.windows.paint import load_windows
 
 UNITS = {
     "cycle": "variance of an element of w",
@@ -139,6 +145,7 @@ class Survey:
             seed=plan.seed,
             batch=plan.batch,
             directions=_directions(self.bundle, self.model),
+            inverter=_inverter(self.bundle, self.model),
             on_progress=on_progress,
         )
         report = presentable(self._facts(findings))
@@ -192,17 +199,20 @@ def _gather(
     bundle: Bundle, model: Model, folder: DefectFolder, plan: SurveyOptions, notes: list[str]
 ) -> list[Subjects]:
     generator, defect = model.generator, model.generator.config.defect
-    look = defect is not None and model.encoder is not None
+    look = model.encoder is not None if defect is not None else model.finder is not None
     if not look:
-        notes.append("Defects were not searched for: this needs a defect branch and an encoder.")
+        needed = "a finder, or a defect branch and an encoder"
+        notes.append(f"Defects were not searched for: this needs {needed}.")
     found: list[Subjects] = []
     _add(found, held_out_good(folder, generator, plan.limit), "test/good", notes)
     defective = held_out_defects(folder, generator, plan.limit, look=look)
     _add(found, defective, "defects beyond the first third of a type", notes)
     if model.domain is None:
         notes.append("The bundle has no statistics of its codes, so domain figures are missing.")
-    source = source_of(bundle, folder, generator)
-    found += own_samples(generator, source, plan.samples, seed=plan.seed, look=look)
+    source, beside = source_of(bundle, folder, generator), None
+    if defect is None and bundle.has(WINDOWS) and bundle.has(MASKS):
+        beside = DefectNetworks(load_windows(bundle, str(model.device)), load_masks(bundle))
+    found += own_samples(generator, source, plan.samples, seed=plan.seed, look=look, beside=beside)
     if plan.foreign is not None:
         found.append(foreign_objects(plan.foreign, generator, plan.limit))
     else:
@@ -211,6 +221,13 @@ def _gather(
     if unknown:
         notes.append(f"The bundle has not learnt these defects: {', '.join(sorted(unknown))}.")
     return found
+
+
+def _inverter(bundle: Bundle, model: Model) -> DefectInverter | None:
+    """Inverter of defects; None if the generator draws them itself, or nothing finds them."""
+    if model.generator.config.defect is not None or model.finder is None:
+        return None
+    return DefectInverter(bundle, model)
 
 
 def _directions(bundle: Bundle, model: Model) -> list[Direction]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from blemish.editing.defective import DefectInverter
 from blemish.evaluation.inversion.subjects import Subjects
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge, strangeness
@@ -71,6 +72,7 @@ def attempt(
     *,
     seed: int = 0,
     batch: int = 8,
+    inverter: DefectInverter | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> MethodTrial:
     """Run a method on a group.
@@ -81,19 +83,24 @@ def attempt(
         subjects: Subjects, on the model's device.
         seed: Random seed of the search, the same for each subject.
         batch: Subjects per search batch; it changes only rounding.
+        inverter: Inverter of defects for a bundle whose generator draws none.
         on_progress: Callback, called with the number of finished subjects.
     """
     began, inversions, masks = monotonic(), [], []
     strange = strangeness(model, subjects.pictures) or []
     for first in range(0, len(subjects), batch):
         target = subjects.image[first : first + batch]
-        rngs = [torch.Generator().manual_seed(seed) for _ in target]
+        known = strange[first:][:batch] or None
         watch = _watch(on_progress, first, len(target))
-        found = method.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
-        inversions += judge(
-            model, target, found, method_name(method), strange[first:][:batch] or None
-        )
-        masks += _masks(model, found) if subjects.defect else []
+        if subjects.defect and inverter is not None:
+            here = inverter.find(target, method, seed=seed, strange=known, watch=watch)
+            masks += [_mask_of(one) for one in here]
+        else:
+            rngs = [torch.Generator().manual_seed(seed) for _ in target]
+            found = method.find(model, target, rngs=rngs, defect=subjects.defect, watch=watch)
+            here = judge(model, target, found, method_name(method), known)
+            masks += _masks(model, found) if subjects.defect else []
+        inversions += here
         on_progress(first + len(target))
     return MethodTrial(
         subjects=subjects,
@@ -107,6 +114,10 @@ def attempt(
 def _masks(model: Model, found: Found) -> list[Tensor]:
     """Mask that was given to the branch, or that the branch has drawn."""
     return [found.mask if found.mask is not None else model.generator(found.codes).mask]
+
+
+def _mask_of(inversion: Inversion) -> Float[Tensor, "1 1 h w"]:
+    return torch.zeros_like(inversion.image[:, :1]) if inversion.mask is None else inversion.mask
 
 
 def _watch(
