@@ -1,19 +1,10 @@
 """`blemish train consultation`."""
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import carry_out, recall
-from blemish.cli.training_options import (
-    BundleNames,
-    Flat,
-    Run,
-    choose_symmetries,
-    show,
-    symmetries_of,
-)
+from blemish.cli.train.beside import train_beside
+from blemish.cli.training_options import BundleNames, Flat, Run
 from blemish.names import ConsultTransform
 
 USUAL: ConsultTransform = "gated"
@@ -38,31 +29,19 @@ def consultation(
         everything: Learn from test/good as well.
         run: Options of the training run.
     """
-    from blemish.cli.training_options import trainable
-    from blemish.data import DefectFolder
-    from blemish.inversion.consult import NETWORK, ConsultConfig
+    from blemish.inversion.consult import ConsultConfig
     from blemish.training.consultation import ConsultTraining, train_consultation
-    from blemish.training.presets import preset_of
 
-    found = trainable(bundle)
-    state, usual = found.path / "training" / NETWORK, ConsultTraining()
-    run, mine = recall(
-        run, state, transform=transform, symmetries=symmetries, everything=everything
-    )
-    config = ConsultConfig(transform=mine["transform"] or USUAL)
-    default = symmetries_of(found) or preset_of(found).training.symmetries
-    chosen = choose_symmetries(mine["symmetries"], default)
-    training = replace(usual, schedule=run.schedule(usual.schedule), symmetries=chosen)
-    if run.dry_run:
-        about = {"branch": config, "training": training, "everything": mine["everything"]}
-        return show(run, data=data, bundle=bundle, **about)
-    work = partial(
+    train_beside(
+        "consultation",
+        data,
+        bundle,
+        run,
+        ConsultTraining(),
         train_consultation,
-        DefectFolder(data),
-        found,
-        config,
-        training,
-        everything=mine["everything"],
+        lambda mine: ConsultConfig(transform=mine["transform"] or USUAL),
+        done="keeps the detail of photographs: --fidelity consult.",
+        transform=transform,
+        symmetries=symmetries,
+        everything=everything,
     )
-    done = f"{bundle} keeps the detail of photographs: --fidelity consult."
-    carry_out(work, run, mine, state, "consultation", data, "--bundle", bundle, done=done)

@@ -1,19 +1,10 @@
 """`blemish train filling`."""
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from blemish.cli.options import Data, Flag
-from blemish.cli.resuming import carry_out, recall
-from blemish.cli.training_options import (
-    BundleNames,
-    Flat,
-    Run,
-    choose_symmetries,
-    show,
-    symmetries_of,
-)
+from blemish.cli.train.beside import train_beside
+from blemish.cli.training_options import BundleNames, Flat, Run
 
 
 def filling(
@@ -32,28 +23,18 @@ def filling(
         everything: Learn from test/good as well.
         run: Options of the training run.
     """
-    from blemish.cli.training_options import trainable
-    from blemish.data import DefectFolder
-    from blemish.models.filling import NETWORK, FillingConfig
+    from blemish.models.filling import FillingConfig
     from blemish.training.filling import FillingTraining, train_filling
-    from blemish.training.presets import preset_of
 
-    found = trainable(bundle)
-    state, usual, config = found.path / "training" / NETWORK, FillingTraining(), FillingConfig()
-    run, mine = recall(run, state, symmetries=symmetries, everything=everything)
-    default = symmetries_of(found) or preset_of(found).training.symmetries
-    chosen = choose_symmetries(mine["symmetries"], default)
-    training = replace(usual, schedule=run.schedule(usual.schedule), symmetries=chosen)
-    if run.dry_run:
-        about = {"network": config, "training": training, "everything": mine["everything"]}
-        return show(run, data=data, bundle=bundle, **about)
-    work = partial(
+    train_beside(
+        "filling",
+        data,
+        bundle,
+        run,
+        FillingTraining(),
         train_filling,
-        DefectFolder(data),
-        found,
-        config,
-        training,
-        everything=mine["everything"],
+        lambda _: FillingConfig(),
+        done="fills holes by codes: blemish fill --method codes.",
+        symmetries=symmetries,
+        everything=everything,
     )
-    done = f"{bundle} fills holes by codes: blemish fill --method codes."
-    carry_out(work, run, mine, state, "filling", data, "--bundle", bundle, done=done)

@@ -1,20 +1,12 @@
 """`blemish train finder`."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.progress import Progress
-from blemish.cli.resuming import carry_out, recall
-from blemish.cli.training_options import (
-    BundleNames,
-    Flat,
-    Run,
-    choose_symmetries,
-    show,
-    symmetries_of,
-)
+from blemish.cli.train.beside import train_beside
+from blemish.cli.training_options import BundleNames, Flat, Run
 
 
 def finder(
@@ -37,31 +29,13 @@ def finder(
             test/good.
         run: Options of the training run.
     """
-    from blemish.cli.training_options import trainable
-    from blemish.data import DefectFolder
-    from blemish.models.finder import NETWORK, FinderConfig
+    from blemish.models.finder import FinderConfig
     from blemish.training.finder import FinderTraining, train_finder
-    from blemish.training.presets import preset_of
 
-    found = trainable(bundle)
-    state, usual, config = found.path / "training" / NETWORK, FinderTraining(), FinderConfig()
-    run, mine = recall(run, state, symmetries=symmetries, everything=everything)
-    default = symmetries_of(found) or preset_of(found).training.symmetries
-    chosen = choose_symmetries(mine["symmetries"], default)
-    training = replace(usual, schedule=run.schedule(usual.schedule), symmetries=chosen)
-    if run.dry_run:
-        about = {"network": config, "training": training, "everything": mine["everything"]}
-        return show(run, data=data, bundle=bundle, **about)
-    made = Progress("drawing defects", training.pool)
-    work = partial(
-        train_finder,
-        DefectFolder(data),
-        found,
-        config,
-        training,
-        everything=mine["everything"],
-        on_made=made.part,
-    )
-    done = f"{bundle} finds defects: blemish repair and invert --defect."
-    with made:
-        carry_out(work, run, mine, state, "finder", data, "--bundle", bundle, done=done)
+    usual, own = FinderTraining(), {"symmetries": symmetries, "everything": everything}
+    done = "finds defects: blemish repair and invert --defect."
+    with Progress("drawing defects", usual.pool) as drawn:
+        train = partial(train_finder, on_made=drawn.part)
+        train_beside(
+            "finder", data, bundle, run, usual, train, lambda _: FinderConfig(), done=done, **own
+        )
