@@ -99,22 +99,28 @@ def trained_symmetries(bundle: Bundle, stage: str, name: str) -> Symmetries | No
 
 
 def load_network(
-    bundle: Bundle, name: str, make: Callable[[], Network], device: torch.device | str = "cpu"
+    bundle: Bundle,
+    name: str,
+    make: Callable[[], Network],
+    device: torch.device | str = "cpu",
+    *,
+    guard: bool = True,
 ) -> Network:
     """One of a bundle's networks, frozen.
 
     Args:
         bundle: The bundle.
         name: The name of the network's file.
-        make: Builds the network. Unless the bundle ships with Blemish, it is first built without
-            memory behind it, so that a configuration that does not fit the weights can't ask for
-            more memory than they take; this imports a second's worth of PyTorch.
+        make: Builds the network.
         device: To work on.
+        guard: Unless the bundle ships with Blemish, build the network first without memory behind
+            it, so that a configuration that does not fit the weights can't ask for more memory
+            than they take; this imports a second's worth of PyTorch.
 
     Raises:
         BundleError: The weights are missing, torn, or of other names and shapes.
     """
-    if not bundle.embedded:
+    if guard and not bundle.embedded:
         with torch.device("meta"):
             bundle.check_fits(make(), name)
     network = make()

@@ -36,7 +36,9 @@ class LookReader:
         bundle.require(ENCODER, "an encoder of real defects' looks", "windows DATA")
         self.device = next(model.generator.parameters()).device
         z_dim = model.generator.config.z_dim
-        self.encoder = load_network(bundle, ENCODER, lambda: LookEncoder(z_dim), self.device)
+        self.encoder = load_network(
+            bundle, ENCODER, lambda: LookEncoder(z_dim), self.device, guard=False
+        )
         self.network = load_lite0().to(self.device)
 
     @torch.no_grad()

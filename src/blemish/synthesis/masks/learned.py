@@ -121,4 +121,4 @@ def load_masks(bundle: Bundle) -> MaskModel:
     what, otherwise = "a mask generator", ", or draw masks of another kind"
     bundle.require(NETWORK, what, "masks DATA", otherwise=otherwise)
     config = bundle.shape_of(MaskConfig, NETWORK, what)
-    return MaskModel(load_network(bundle, NETWORK, lambda: MaskGenerator(config)))
+    return MaskModel(load_network(bundle, NETWORK, lambda: MaskGenerator(config), guard=False))
