@@ -83,13 +83,14 @@ def train(
         "everything": everything,
         "resume": True,
     }
+    sources = read_sources(folder, kinds, first_third=not everything, everything=everything)
     masks, windows = MaskTraining(), WindowTraining()
     masks = replace(masks, schedule=_seeded(masks.schedule, bundle, MASKS, seed))
     windows = replace(windows, schedule=_seeded(windows.schedule, bundle, WINDOWS, seed))
     train_masks(folder, bundle, MaskConfig(types=kinds), masks, fabric, minutes=share, **known)
     config, left = WindowConfig(types=(*kinds, GOOD)), minutes - share
-    train_windows(folder, bundle, config, windows, fabric, minutes=left, **known)
-    sources = read_sources(folder, kinds, first_third=not everything, everything=everything)
+    known |= {"minutes": left, "sources": sources}
+    train_windows(folder, bundle, config, windows, fabric, **known)
     with suppress(BundleError):  # without the network that judges, the last snapshot is kept
         choose_snapshot(Bundle(bundle), sources)
     return OpenBundle(Bundle(bundle), device)

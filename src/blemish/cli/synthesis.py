@@ -177,8 +177,7 @@ def _mask_drawer(worker: "Synthesizer", kind: str) -> "Callable[[np.ndarray, int
     """Masks by the bundle's mask generator if it knows the type, else strokes and blobs."""
     from blemish.data.shadow import unshadowed_silhouette
     from blemish.synthesis.demo import draw_demo_mask
-    from blemish.synthesis.masks.draw import learned_mask
-    from blemish.synthesis.masks.learned import NETWORK
+    from blemish.synthesis.masks.learned import NETWORK, learned_mask
 
     masks = worker.networks.masks if worker.bundle and worker.bundle.has(NETWORK) else None
     if masks is None or kind not in masks.types:

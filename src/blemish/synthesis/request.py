@@ -18,9 +18,10 @@ from blemish.files import check_name, ensure_writable
 from blemish.originals import Original
 from blemish.reading import current
 from blemish.seeds import seed_of
-from blemish.synthesis.masks.draw import choose_real, draw_mask, learned_mask
-from blemish.synthesis.masks.learned import MaskModel
+from blemish.synthesis.masks.draw import draw_mask
+from blemish.synthesis.masks.learned import MaskModel, learned_mask
 from blemish.synthesis.masks.place import cut_to
+from blemish.synthesis.masks.real import choose_real
 from blemish.synthesis.masks.regions import allowed_on, anchors_on
 from blemish.synthesis.naming import plain_stem
 from blemish.synthesis.options import SynthesisOptions

@@ -15,12 +15,9 @@ from blemish.errors import DataError, OptionError, UserError
 from blemish.names import MaskKind, OffPart
 from blemish.pictures import write_picture
 from blemish.synthesis.composite import reach_px
-from blemish.synthesis.masks.draw import (
-    choose_real,
-    draw_mask,
-    read_real_masks,
-)
+from blemish.synthesis.masks.draw import draw_mask
 from blemish.synthesis.masks.place import Where, cut_to, point_on
+from blemish.synthesis.masks.real import choose_real, read_real_masks
 from blemish.synthesis.masks.shapes import shape_of_discs, shape_of_mask
 from blemish.synthesis.options import MaskOptions
 

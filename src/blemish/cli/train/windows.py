@@ -111,6 +111,7 @@ def _train(
     from blemish.data import DefectFolder
     from blemish.models.window_generator import GOOD, WindowConfig
     from blemish.training.windows.train import WindowTraining, train_windows
+    from blemish.windows.sources import read_sources
 
     folder = out / "training" / "windows"
     run, mine = recall(run, folder, types=types, everything=everything)
@@ -122,16 +123,18 @@ def _train(
         about = {"types": config.types, "training": training}
         return show(run, data=data, bundle=out, everything=mine["everything"], **about)
     everything, kinds = mine["everything"], config.types[:-1]
+    learns = {"first_third": not everything, "everything": everything}
+    sources = read_sources(photographs, kinds, **learns)
     if run.dry_run:
-        return _print_plan(photographs, config, training, run.launch(), run, everything)
+        return _print_plan(sources, config, training, run.launch(), run)
 
-    def work(fabric: "Fabric", **how: Any) -> "Ending":
+    def work(fabric: "Fabric", **run_options: Any) -> "Ending":
         if plan:
-            _print_plan(photographs, config, training, fabric, run, everything)
-        learns = {"first_third": not everything, "everything": everything}
-        ending = train_windows(photographs, out, config, training, fabric, **learns, **how)
+            _print_plan(sources, config, training, fabric, run)
+        known = {"sources": sources, **learns, **run_options}
+        ending = train_windows(photographs, out, config, training, fabric, **known)
         if fabric.is_global_zero:
-            _keep_most_real(Bundle(out), photographs, config.types, everything)
+            _keep_most_real(Bundle(out), sources)
             _learn_bounds(Bundle(out), photographs, kinds, everything)
         tell(fabric, f"{out} draws {', '.join(kinds)}. Next: blemish synthesize --bundle {out}")
         return ending
@@ -141,19 +144,17 @@ def _train(
 
 
 def _print_plan(
-    data: "DefectFolder",
+    sources: "Sources",
     config: "WindowConfig",
     training: "WindowTraining",
     fabric: "Fabric",
     run: Run,
-    everything: bool,
 ) -> None:
     if not fabric.is_global_zero:
         return
     from blemish.training.windows.plan import images_per_second, plan_lines
     from blemish.training.windows.train import WindowStage
 
-    sources = _sources(data, config.types, everything)
     speed = images_per_second(WindowStage(config, training, sources, fabric))
     for line in plan_lines(sources, speed, run.minutes or 0):
         tell(fabric, line)
@@ -172,9 +173,7 @@ def _learn_bounds(
         print(f"Items will not be judged: {error}")
 
 
-def _keep_most_real(
-    bundle: "Bundle", data: "DefectFolder", types: tuple[str, ...], everything: bool
-) -> None:
+def _keep_most_real(bundle: "Bundle", sources: "Sources") -> None:
     """Choose among the last snapshots, if the network that judges is at hand."""
     from blemish.cli.progress import Progress
     from blemish.errors import BundleError
@@ -182,16 +181,9 @@ def _keep_most_real(
 
     try:
         with Progress("choosing a snapshot", 1) as progress:
-            sources = _sources(data, types, everything)
             best = choose_snapshot(bundle, sources, on_progress=progress.say)
     except BundleError:
         print("The last snapshot is kept: SqueezeNet's weights, which judge them, are not found.")
         return
     if best is not None:
         print(f"Kept {best.file.stem}: kernel distance {best.distance:.1f} to real close-ups.")
-
-
-def _sources(data: "DefectFolder", types: tuple[str, ...], everything: bool) -> "Sources":
-    from blemish.windows.sources import read_sources
-
-    return read_sources(data, types[:-1], first_third=not everything, everything=everything)

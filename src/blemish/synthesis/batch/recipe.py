@@ -33,7 +33,7 @@ from blemish.regular import IrregularFileError, open_regular
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.batch.groups import ItemGroup, flattened
 from blemish.synthesis.batch.tables import STRICT, dataclass_of_table, naming, read_toml
-from blemish.synthesis.masks.draw import read_real_masks
+from blemish.synthesis.masks.real import read_real_masks
 from blemish.synthesis.synthesize import Synthesizer
 
 MAX_ITEMS = 10_000_000

@@ -1,22 +1,18 @@
-"""Masks for a part: drawn by kind, size and place, or given by the user and checked."""
+"""Masks drawn on a part by kind, size and place."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 
-from blemish.data.folder import DefectFolder, Photograph
 from blemish.data.masks import components
-from blemish.errors import DataError, OptionError
-from blemish.names import MaskKind, OffPart
-from blemish.synthesis.masks.learned import MaskModel
+from blemish.errors import OptionError
+from blemish.names import MaskKind
 from blemish.synthesis.masks.place import (
+    ENOUGH_KEPT,
     candidates_of,
-    cut_to,
     inside_box,
     share_kept,
     sized,
@@ -29,7 +25,6 @@ from blemish.synthesis.real.warp import bent_at_random
 LEAST_PIXELS = 8
 MOST_OF_ROOM = 0.9
 AREA_TOLERANCE = 0.2
-ENOUGH_KEPT = 0.7
 TRIES = 32
 SHAPES: dict[MaskKind | None, Callable[[np.random.Generator], Shape]] = {
     "scratch": scratch,
@@ -98,113 +93,6 @@ def _repositioned(
         if moved.sum() >= max(LEAST_PIXELS, ENOUGH_KEPT * wanted):
             return moved
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
-
-
-def learned_mask(
-    model: MaskModel,
-    part: Bool[np.ndarray, "h w"],
-    kind: str,
-    seed: int,
-    off_part: OffPart | None = None,
-    region: Bool[np.ndarray, "h w"] | None = None,
-) -> Bool[np.ndarray, "h w"]:
-    """Draw a mask by a mask generator, in its own size and place.
-
-    It may lie beyond the part by the margin of real masks unless `off_part` says otherwise.
-
-    Args:
-        model: Mask generator.
-        part: Silhouette of the part without its shadow, as in training.
-        kind: Type of the defect.
-        seed: Random seed.
-        off_part: Cut off what is beside the part, or refuse a mask that leaves it; see
-            `place.cut_to`.
-        region: Pixels in which the mask may lie; of several masks the first is taken that lies
-            there mostly, or the one that does most.
-
-    Raises:
-        BundleError: The generator has not learnt the type.
-        DataError: No mask is found on the part.
-        OptionError: No mask lies in the region.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    mask = model.draw(part, kind, rng)
-    if region is not None:
-        mask = _in_region(model, part, kind, rng, region, mask)
-    return mask if off_part is None else cut_to(part, mask, off_part, name="a learned mask")
-
-
-def _in_region(
-    model: MaskModel,
-    part: Bool[np.ndarray, "h w"],
-    kind: str,
-    rng: torch.Generator,
-    region: Bool[np.ndarray, "h w"],
-    mask: Bool[np.ndarray, "h w"],
-) -> Bool[np.ndarray, "h w"]:
-    """The part in the region of the first mask, or of a later one that lies there mostly."""
-    best, most = mask & region, -1.0
-    for _ in range(TRIES):
-        share = float((mask & region).sum() / mask.sum())
-        best, most = (mask & region, share) if share > most else (best, most)
-        if most >= ENOUGH_KEPT:
-            break
-        mask = model.draw(part, kind, rng)
-    if best.sum() < LEAST_PIXELS:
-        raise OptionError(
-            got=f"a region of {int(region.sum())} pixels, in which no learnt mask of {kind} lies",
-            expected="a region where such defects can be",
-            todo="Change the region, or draw masks of another kind.",
-        )
-    return best
-
-
-def read_real_masks(
-    folder: Path, defect: str, *, first_third: bool = False
-) -> list[Bool[np.ndarray, "_ _"]]:
-    """Masks of a type of defect in a folder of photographs, without empty ones.
-
-    Args:
-        folder: Folder in the layout of MVTec AD.
-        defect: Type of the defects.
-        first_third: Read only the first third by name.
-
-    Raises:
-        DataError: The folder or a mask can't be read, or it has no mask of this type.
-    """
-    found = _real_ones(folder, defect, first_third)
-    masks = [mask for photograph in found if (mask := photograph.read_mask()).any()]
-    if not masks:
-        raise _no_real(folder, defect)
-    return masks
-
-
-def choose_real(
-    folder: Path, defect: str, rng: np.random.Generator, *, first_third: bool = False
-) -> Bool[np.ndarray, "_ _"]:
-    """One random mask of `read_real_masks`; only masks tried on the way are read.
-
-    Raises:
-        DataError: Same as in `read_real_masks`, for the masks that are read.
-    """
-    found = _real_ones(folder, defect, first_third)
-    for k in rng.permutation(len(found)):
-        if (mask := found[k].read_mask()).any():
-            return mask
-    raise _no_real(folder, defect)
-
-
-def _real_ones(folder: Path, defect: str, first_third: bool) -> list[Photograph]:
-    found = DefectFolder(folder).defects_to_learn(defect, first_third=first_third)
-    return [photograph for photograph in found if photograph.mask_path is not None]
-
-
-def _no_real(folder: Path, defect: str) -> DataError:
-    return DataError(
-        got=f"{folder}, which has no mask of a '{defect}'",
-        expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
-        todo="Use a folder that has some, or draw masks of another kind.",
-    )
 
 
 def _shape(

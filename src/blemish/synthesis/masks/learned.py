@@ -10,14 +10,17 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.data.masks import without_holes
 from blemish.devices import one_thread
-from blemish.errors import BundleError, DataError
+from blemish.errors import BundleError, DataError, OptionError
 from blemish.models.load import load_network
 from blemish.models.mask_generator import MaskConfig, MaskGenerator
+from blemish.names import OffPart
+from blemish.synthesis.masks.place import ENOUGH_KEPT, cut_to
 from blemish.windows.frames import Frame, frame_of, signed_distance
 
 NETWORK = "masks"
 LEAST_PIXELS = 8  # of a mask on a photograph
 TRIES = 16
+TRIES_IN_REGION = 32
 
 Region = Bool[np.ndarray, "h w"]
 
@@ -110,6 +113,65 @@ class MaskModel:
             expected="a part like those that the bundle has learnt",
             todo="Use a larger photograph, or draw masks of another kind.",
         )
+
+
+def learned_mask(
+    model: MaskModel,
+    part: Region,
+    kind: str,
+    seed: int,
+    off_part: OffPart | None = None,
+    region: Region | None = None,
+) -> Region:
+    """Draw a mask by a mask generator, in its own size and place.
+
+    It may lie beyond the part by the margin of real masks unless `off_part` says otherwise.
+
+    Args:
+        model: Mask generator.
+        part: Silhouette of the part without its shadow, as in training.
+        kind: Type of the defect.
+        seed: Random seed.
+        off_part: Cut off what is beside the part, or refuse a mask that leaves it; see
+            `place.cut_to`.
+        region: Pixels in which the mask may lie; of several masks the first is taken that lies
+            there mostly, or the one that does most.
+
+    Raises:
+        BundleError: The generator has not learnt the type.
+        DataError: No mask is found on the part.
+        OptionError: No mask lies in the region.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    mask = model.draw(part, kind, rng)
+    if region is not None:
+        mask = _in_region(model, part, kind, rng, region, mask)
+    return mask if off_part is None else cut_to(part, mask, off_part, name="a learned mask")
+
+
+def _in_region(
+    model: MaskModel,
+    part: Region,
+    kind: str,
+    rng: torch.Generator,
+    region: Region,
+    mask: Region,
+) -> Region:
+    """The part in the region of the first mask, or of a later one that lies there mostly."""
+    best, most = mask & region, -1.0
+    for _ in range(TRIES_IN_REGION):
+        share = float((mask & region).sum() / mask.sum())
+        best, most = (mask & region, share) if share > most else (best, most)
+        if most >= ENOUGH_KEPT:
+            break
+        mask = model.draw(part, kind, rng)
+    if best.sum() < LEAST_PIXELS:
+        raise OptionError(
+            got=f"a region of {int(region.sum())} pixels, in which no learnt mask of {kind} lies",
+            expected="a region where such defects can be",
+            todo="Change the region, or draw masks of another kind.",
+        )
+    return best
 
 
 def load_masks(bundle: Bundle) -> MaskModel:

@@ -23,6 +23,7 @@ Draw = Callable[..., Bool[np.ndarray, "h w"]]
 
 DEEP, SHALLOW = 0.5, 0.25
 CLOSE = 0.01
+ENOUGH_KEPT = 0.7  # of a mask that is cut off
 DOUBLINGS, HALVINGS = 6, 14
 
 

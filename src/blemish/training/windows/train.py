@@ -288,6 +288,7 @@ def train_windows(
     *,
     first_third: bool = True,
     everything: bool = False,
+    sources: Sources | None = None,
     **run_options: Unpack[RunOptions],
 ) -> Ending:
     """Train a window generator on a folder, into a bundle.
@@ -300,6 +301,7 @@ def train_windows(
         fabric: Launched.
         first_third: Learn from the first third of each type by name, the few-shot protocol.
         everything: Learn from `test/good` as well.
+        sources: What `windows.sources.read_sources` reads of the folder, if it is read already.
         **run_options: Keywords of `loop.run`.
 
     Returns:
@@ -309,8 +311,9 @@ def train_windows(
         DataError: There is no defect of a type, or a file can't be read.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
-    types = [kind for kind in config.types if kind != GOOD]
-    sources = read_sources(data, types, first_third=first_third, everything=everything)
+    if sources is None:
+        types = [kind for kind in config.types if kind != GOOD]
+        sources = read_sources(data, types, first_third=first_third, everything=everything)
     stage = WindowStage(config, training, sources, fabric)
     ending = run(
         stage,
