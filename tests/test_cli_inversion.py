@@ -264,7 +264,7 @@ REFUSED_LATER = [
     (f"{SHORT} --bundle bare --method in-domain", "a bundle without an encoder"),
     (f"{INVERT} --bundle bare --method encode", "a bundle without an encoder"),
     (f"{SHORT} --bundle bare --method optimize --start encoder", "a bundle without an encoder"),
-    (f"{SHORT} --bundle plain --defect", "a bundle that without a finder of defects"),
+    (f"{SHORT} --bundle plain --defect", "a bundle without a finder of defects"),
 ]
 
 

@@ -163,7 +163,7 @@ def test_a_bundle_without_a_finder_says_how_to_get_one(
         DefectInverter(bundle, load_model(bundle))
     write_picture(tmp_path / "nut.png", part())
     line = f"invert --image {tmp_path}/nut.png --defect --bundle {bundle.path} --out {tmp_path}/out"
-    assert_refused(line, "a bundle that without a finder of defects", capsys)
+    assert_refused(line, "a bundle without a finder of defects", capsys)
     with pytest.raises(BundleError, match="without a finder"):
         load_finder(bundle)
 

@@ -26,7 +26,7 @@ figure { margin: 1rem 0; } figcaption { color: #555; }
 """
 
 
-def write_report(report: dict[str, Any], out: Path) -> None:
+def write_figures(report: dict[str, Any], out: Path) -> None:
     """Write `report.json` into a folder."""
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(out / "report.json", (text + "\n").encode())

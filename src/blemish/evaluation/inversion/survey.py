@@ -30,7 +30,7 @@ from blemish.evaluation.inversion.subjects import (
 )
 from blemish.evaluation.inversion.trial import OnProgress
 from blemish.evaluation.provenance import hardware, today
-from blemish.evaluation.report import write_report
+from blemish.evaluation.report import write_figures
 from blemish.features import load_features
 from blemish.files import ensure_writable
 from blemish.inversion.methods import InversionMethod
@@ -150,7 +150,7 @@ class Survey:
         )
         report = presentable(self._facts(findings))
         write_inversion_page(report, findings.shown, out)
-        write_report(report, out)
+        write_figures(report, out)
         return report
 
     def _facts(self, findings: Findings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from blemish.errors import BundleError, OptionError
 from blemish.evaluation.eyes import FeatureExtractor
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
-from blemish.evaluation.report import write_report
+from blemish.evaluation.report import write_figures
 from blemish.evaluation.synthesis.beside import close_up_rows
 from blemish.evaluation.synthesis.evaluate import SIDE, OnProgress, Subject, compare
 from blemish.evaluation.synthesis.items import (
@@ -96,7 +96,7 @@ class ComparisonInputs:
         write_synthesis_page(report, subjects, out)
         near = {subject.kind: (subject.real_near, subject.synthetic_near) for subject in subjects}
         write_sorting_page(near, out / "sorting.html")
-        write_report(report, out)
+        write_figures(report, out)
         return report
 
     def _figures(self, subject: Subject) -> dict[str, Any]:

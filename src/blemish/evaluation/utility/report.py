@@ -9,7 +9,7 @@ import torch
 from blemish.data.folder import GOOD
 from blemish.evaluation.figures import presentable
 from blemish.evaluation.provenance import hardware, today
-from blemish.evaluation.report import write_report
+from blemish.evaluation.report import write_figures
 from blemish.evaluation.utility.arms import about_batches
 from blemish.evaluation.utility.detector import fresh_detector
 from blemish.evaluation.utility.evaluate import OnProgress, UtilityData, arm_summaries
@@ -45,7 +45,7 @@ def report(
     arms = arm_summaries(outcomes)
     found = presentable({**_facts(trial, device), "answer": _answer(arms), "arms": arms})
     write_utility_page(found, trial.real.tested, trial.shown(), outcomes, out)
-    write_report(found, out)
+    write_figures(found, out)
     return found
 
 

@@ -56,7 +56,7 @@ def cut_to(
         mask: Mask of the new defect.
         off_part: "refuse" refuses a mask that leaves these by more than `composite.reach_px`; less
             is uncertain and is cut off.
-        where: Where that is, for the message.
+        where: Name of that place, for the message.
         name: Name of the mask, for the message.
 
     Raises:
