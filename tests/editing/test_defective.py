@@ -166,6 +166,18 @@ def test_a_bundle_without_a_finder_says_how_to_get_one(
         load_finder(bundle)
 
 
+def test_the_evaluation_inverts_own_samples_with_a_defect(place: Path, data: Path) -> None:
+    line = f"evaluate inversion --images {data} --bundle bundle --methods encode --spaces w+"
+    assert exit_code(f"{line} --samples 4 --limit 2 --device cpu --out report") == 0
+    report = json.loads((place / "report" / "report.json").read_text())
+    assert report["counts"]["own defective"] == 2
+    (row,) = report["rows"]
+    found = row["groups"]["own defective"]["items"]
+    assert all(0 <= item["mask_iou"] <= 1 for item in found)
+    assert row["recovery"]["n"] == 4 and row["recovery"]["share_iou"] is not None
+    assert not any("Defects were not searched for" in note for note in report["notes"])
+
+
 @pytest.mark.parametrize("change", [{"side": 100}, {"side": 32}, {"width": 6}, {"width": 0}])
 def test_shapes_out_of_range_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="a finder of side"):
