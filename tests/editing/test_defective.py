@@ -143,12 +143,13 @@ def test_the_defect_does_not_enter_the_code_of_the_part(place: Path, bundle: Bun
     model = load_model(bundle)
     other = part()
     other[spot()] = (250, 10, 120)
-    red = np.where(spot()[..., None], np.uint8([250, 10, 10]), part())
+    red = np.where(spot()[..., None], np.array([250, 10, 10], np.uint8), part())
     found = DefectInverter(bundle, model).find(
         torch.stack([to_tensor(red), to_tensor(other)]), Encode()
     )
     torch.testing.assert_close(found[0].codes.w, found[1].codes.w)
-    assert found[0].mask is not None and torch.equal(found[0].mask, found[1].mask)
+    marks = [one.mask for one in found]
+    assert marks[0] is not None and marks[1] is not None and torch.equal(marks[0], marks[1])
     drawn = model.generator.draw(found[0].codes.good()).image
     assert (found[0].image - drawn).abs()[:, :, spot()].max() > 0.01
 
