@@ -165,6 +165,8 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | encoder | {encoder_terms(bundle)} |
 | windows | {network_length(bundle.config, "windows")} |
 | masks | {network_length(bundle.config, "masks")} |
+| consultation | {network_length(bundle.config, "consultation")} |
+| finder | {network_length(bundle.config, "finder")} |
 | curation | {curation_terms(bundle)} |
 | size | {size:.1f} MB, half precision |
 
@@ -202,7 +204,7 @@ def encoder_terms(bundle: Bundle) -> str:
 
 
 def network_length(config: dict[str, Any], network: str) -> str:
-    """Length of the training of windows or masks, and its kept snapshot."""
+    """Length of the training of a network, and its kept snapshot."""
     counted = f"{network}_nimg"
     return _length(config, counted, f"kept_{counted}") if counted in config else "none"
 

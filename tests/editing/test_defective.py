@@ -149,8 +149,8 @@ def test_the_defect_does_not_enter_the_code_of_the_part(place: Path, bundle: Bun
         torch.stack([to_tensor(red), to_tensor(other)]), Encode()
     )
     torch.testing.assert_close(found[0].codes.w, found[1].codes.w)
-    masks = [one.mask for one in found if one.mask is not None]
-    assert len(masks) == 2 and torch.equal(*masks)
+    marks = [one.mask for one in found]
+    assert marks[0] is not None and marks[1] is not None and torch.equal(marks[0], marks[1])
     drawn = model.generator.draw(found[0].codes.good()).image
     assert (found[0].image - drawn).abs()[:, :, spot()].max() > 0.01
 
@@ -166,6 +166,18 @@ def test_a_bundle_without_a_finder_says_how_to_get_one(
     assert_refused(line, "a bundle without a finder of defects", capsys)
     with pytest.raises(BundleError, match="without a finder"):
         load_finder(bundle)
+
+
+def test_the_evaluation_inverts_own_samples_with_a_defect(place: Path, data: Path) -> None:
+    line = f"evaluate inversion --images {data} --bundle bundle --methods encode --spaces w+"
+    assert exit_code(f"{line} --samples 4 --limit 2 --device cpu --out report") == 0
+    report = json.loads((place / "report" / "report.json").read_text())
+    assert report["counts"]["own defective"] == 2
+    (row,) = report["rows"]
+    found = row["groups"]["own defective"]["items"]
+    assert all(0 <= item["mask_iou"] <= 1 for item in found)
+    assert row["recovery"]["n"] == 4 and row["recovery"]["share_iou"] is not None
+    assert not any("Defects were not searched for" in note for note in report["notes"])
 
 
 @pytest.mark.parametrize("change", [{"side": 100}, {"side": 32}, {"width": 6}, {"width": 0}])

@@ -189,7 +189,7 @@ def learn_directions(
 def pictures_needed(generator: Generator, training: DirectionTraining) -> int:
     """Pictures that `learn_directions` draws."""
     moves = len(scales_of(generator.config)) * len(ATTRIBUTES)
-    of_attributes = training.probes * (moves + 2 * len(ATTRIBUTES))
+    of_attributes = training.probes * (moves + 3 * len(ATTRIBUTES))
     of_components = _fewer(training.probes) * 2 * training.components
     return training.samples + 2 * (of_attributes + of_components)
 
@@ -217,9 +217,7 @@ class _Learner:
 
     def learn(self) -> list[Direction]:
         moves, accuracies = self._moves()
-        effects, fresh = self._effects(moves, self._probes()), self._probes()
-        rows = _combined(effects, moves)
-        rows = _combined(self._effects(rows, self._probes()), rows)
+        rows, fresh = self._conditioned_twice(moves), self._probes()
         found = self._named(ATTRIBUTES, rows, fresh, accuracies)
         few, layers = fresh[: _fewer(len(fresh))], self.generator.config.layers
         for prefix, axes in self._components():
@@ -227,6 +225,19 @@ class _Learner:
             everywhere = axes[:, None].expand(-1, layers, -1).contiguous()
             found += self._named(names, everywhere, few, None)
         return found
+
+    def _conditioned_twice(self, moves: Float[Tensor, "m layers d"]) -> Float[Tensor, "a layers d"]:
+        """The direction of each attribute, of moves combined once, or twice where that is purer.
+
+        A second combination undoes what the first still changes beside its attribute, but may lose
+        an attribute that hardly changes by itself.
+        """
+        once = _combined(self._effects(moves, self._probes()), moves)
+        first = self._effects(once, self._probes())
+        twice = _combined(first, once)
+        second = self._effects(twice, self._probes())
+        purer = [purity(second[k], k) >= purity(first[k], k) for k in range(len(ATTRIBUTES))]
+        return torch.where(torch.tensor(purer)[:, None, None], twice, once)
 
     def _moves(self) -> tuple[Float[Tensor, "m layers d"], list[float]]:
         """Moves across each attribute's boundary, one for each scale, and their accuracies."""
