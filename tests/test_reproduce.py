@@ -34,7 +34,7 @@ from benchmarks.reproduce.subjects import SUBJECTS
 from blemish.checkpoint import Bundle
 from blemish.cli import parse
 from blemish.errors import DataError
-from blemish.evaluation.synthesis.items import read_made
+from blemish.evaluation.synthesis.items import read_synthetic
 from blemish.evaluation.utility.page import NAMES
 from blemish.evaluation.utility.protocol import read_protocol
 from blemish.synthesis.batch.recipe import read_recipe
@@ -295,7 +295,7 @@ def test_a_pasted_set_depends_on_seed_and_number_alone(parts: Path, tmp_path: Pa
 
 def test_a_pasted_set_is_read_as_a_made_one(parts: Path, tmp_path: Path) -> None:
     paste.write_pasted(parts, tmp_path, count=5, seed=0, size=32)
-    found = read_made(tmp_path).items
+    found = read_synthetic(tmp_path).items
     assert {kind: len(items) for kind, items in found.items()} == {"crack": 3, "print": 2}
     real = read_protocol(parts, 32)
     for item in (item for items in found.values() for item in items):

@@ -12,7 +12,7 @@ from same import files_in
 from tiny import write_recipe
 
 from blemish.errors import DataError, OptionError
-from blemish.evaluation.synthesis.items import read_made
+from blemish.evaluation.synthesis.items import read_synthetic
 from blemish.files import alone
 from blemish.manifest import Row
 from blemish.names import StoreName
@@ -292,7 +292,7 @@ def test_exports_and_evaluations_read_every_store(
     for name, root in (("one", whole[0]), ("other", folder)):
         export(root, tmp_path / name / "set", "coco", pairs=True)
         exported = files_in(tmp_path / name / "set")
-        made = read_made(root)
+        made = read_synthetic(root)
         defects = {
             kind: [item.image.read_bytes() for item in made.items[kind]] for kind in made.items
         }
