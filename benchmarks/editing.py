@@ -34,7 +34,7 @@ from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.directions import NETWORK, Direction, read_directions
 from blemish.editing.fill import margin_of, widened
 from blemish.editing.fillers import HoleFiller, open_filler
-from blemish.editing.find import defect_of
+from blemish.editing.find import ComparisonSearch, DefectSearch, defect_search
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.evaluation.figures import middle
@@ -50,6 +50,7 @@ from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model, load_model
 from blemish.inversion.optimize import Optimize
 from blemish.models.filling import NETWORK as FILLING
+from blemish.models.finder import NETWORK as FINDER
 from blemish.names import FillMethod
 from blemish.originals import Original
 from blemish.pictures import grid, to_tensor, write_picture
@@ -69,7 +70,7 @@ FOUND_NOTE = (
 FILL_NOTE = (
     "Seam: median step across the outline over the usual step beside it. Good: share without a "
     "reason against it. Diversity: mean difference inside the hole between two fillings, in levels "
-    "of 255."
+    "of 255. Exemplars: squares copied from around the hole (after Criminisi et al., 2004)."
 )
 EDITED = 0.4  # share of another part's code in an edit
 INVERSIONS: dict[str, InversionMethod] = {
@@ -309,28 +310,39 @@ def direction_table(directions: Sequence[Direction]) -> Iterator[str]:
         yield f"| {one.name} | {one.attribute} | {one.accuracy:.0%} | {one.purity:.2f} |"
 
 
-def finding_table(data: DefectFolder, model: Model) -> Iterator[str]:
-    """A line for each type, and for good photographs: what `repair` finds without a mask."""
-    yield "| photographs | n | nothing found | median IoU | pieces found | groups that are none |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-    for kind in (*data.types, "test/good"):
-        chosen = data.defects(kind) if kind in data.types else data.good("test")
-        known = [load_native(one) for one in chosen]
-        marked = [_found(model, picture) for picture, _ in known]
-        both = [(a, mask) for a, (_, mask) in zip(marked, known, strict=True)]
-        nothing = sum(not a.any() for a, _ in both)
-        overlaps = [(a & b).sum() / (a | b).sum() for a, b in both if b.any()]
-        pieces = [_met(piece, a) for a, b in both for piece in _pieces(b)]
-        wrong = sum(not (group & b).any() for a, b in both for group in _pieces(a))
-        yield (
-            f"| {kind} | {len(both)} | {nothing} | {_cell(middle(overlaps))} | "
-            f"{sum(pieces)} of {len(pieces)} | {wrong} |"
-        )
+def finding_table(data: DefectFolder, bundle: Bundle, model: Model) -> Iterator[str]:
+    """A line for each way, type, and for good photographs: what `repair` finds without a mask."""
+    yield (
+        "| by | photographs | n | nothing found | median IoU | pieces found | "
+        "groups that are none |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    compared: dict[str, DefectSearch] = {"comparison": ComparisonSearch(model)}
+    if bundle.has(FINDER):
+        compared = {"finder": defect_search(bundle, lambda: model)} | compared
+    for by, search in compared.items():
+        for kind in (*data.types, "test/good"):
+            chosen = data.defects(kind) if kind in data.types else data.good("test")
+            known = [load_native(one) for one in chosen]
+            both = [(_found(search, picture), mask) for picture, mask in known]
+            yield f"| {by} | {kind} | {_finding_figures(both)} |"
 
 
-def _found(model: Model, picture: Picture) -> Mask:
+def _finding_figures(both: Sequence[tuple[Mask, Mask]]) -> str:
+    """Cells for pairs of a found and a real mask."""
+    nothing = sum(not a.any() for a, _ in both)
+    overlaps = [(a & b).sum() / (a | b).sum() for a, b in both if b.any()]
+    pieces = [_met(piece, a) for a, b in both for piece in _pieces(b)]
+    wrong = sum(not (group & b).any() for a, b in both for group in _pieces(a))
+    return (
+        f"{len(both)} | {nothing} | {_cell(middle(overlaps))} | "
+        f"{sum(pieces)} of {len(pieces)} | {wrong}"
+    )
+
+
+def _found(search: DefectSearch, picture: Picture) -> Mask:
     try:
-        return defect_of(model, picture)
+        return search(picture)
     except DataError:
         return np.zeros(picture.shape[:2], bool)
 
@@ -400,8 +412,12 @@ def main(
     known: list[Direction] = []
     if found.has(NETWORK):
         known = list(read_directions(found, config.layers, config.w_dim).values())
+    options = (
+        f"--bundle {bundle} --holes-each {holes_each} --photographs {photographs} "
+        f"--defects {defects}"
+    )
     lines = [
-        heading("Edits and fillings", f"scripts/bench editing --data DATA --bundle {bundle}"),
+        heading("Edits and fillings", f"scripts/bench editing --data DATA {options}"),
         f"Photographs: test/good of {data.name}; holes have the shapes of its real defects. The "
         "bundle's card says which of them its networks have seen.",
     ]
@@ -414,7 +430,8 @@ def main(
         lines += ["", "## Edits", "", *edit_table(found, model, pictures, known)]
     if defects:
         lines += ["", "## Repair", "", *repair_table(found, folder, defects)]
-        lines += ["", "## Defects found", "", *finding_table(folder, model), "", FOUND_NOTE]
+        lines += ["", "## Defects found", "", *finding_table(folder, found, model)]
+        lines += ["", FOUND_NOTE]
     write_atomically(out, ("\n".join(lines) + "\n").encode())
     print(f"{out} and {sheet} have them.")
 

@@ -16,7 +16,7 @@ from blemish.checkpoint import Bundle, load_codes
 from blemish.data.folder import DefectFolder
 from blemish.data.pairs import read_mask
 from blemish.editing.defective import DefectInverter
-from blemish.editing.find import defect_of
+from blemish.editing.find import defect_search
 from blemish.errors import BundleError, DataError, OptionError
 from blemish.inversion.encode import Encode
 from blemish.inversion.model import load_model
@@ -70,7 +70,8 @@ def place(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     write_picture(tmp_path / "red.png", red)
     monkeypatch.chdir(tmp_path)
     sees = SpotFinder(SMALL).eval()
-    monkeypatch.setattr("blemish.inversion.model.load_finder", lambda *_: sees)
+    for user in ("find", "defective"):
+        monkeypatch.setattr(f"blemish.editing.{user}.load_finder", lambda *_: sees)
     return tmp_path
 
 
@@ -80,7 +81,6 @@ def test_a_trained_finder_is_a_part_of_its_bundle(bundle: Bundle) -> None:
     assert bundle.config["finder_nimg"] == 16
     logits = finder(torch.zeros(2, 3, 64, 96))
     assert logits.shape == (2, 1, 64, 96) and logits.isfinite().all()
-    assert load_model(bundle).finder is not None
 
 
 def test_a_resumed_training_ends_as_an_unbroken_one(
@@ -119,7 +119,7 @@ def test_the_finder_says_what_repair_replaces(place: Path, bundle: Bundle) -> No
     assert exit_code("repair --image red.png --bundle bundle --grow 0 --device cpu --out out") == 0
     assert (read_mask(place / "out" / "hole.png") == spot()).all()
     with pytest.raises(DataError, match="no defect is found"):
-        defect_of(load_model(bundle), part())
+        defect_search(bundle, lambda: load_model(bundle))(part())
 
 
 def test_invert_finds_mask_look_and_part(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from blemish.devices import choose_device
 from blemish.editing.defective import picture_inverter
 from blemish.editing.fill import Filling
 from blemish.editing.fillers import open_filler
+from blemish.editing.find import defect_search
 from blemish.errors import OptionError
 from blemish.inversion.invert import Inversion
 from blemish.inversion.methods import chosen_method
@@ -43,6 +44,7 @@ class OpenBundle:
         self._worker = lru_cache(WORKERS)(self._opened)
         self._model = cache(self._loaded)
         self._filler = cache(partial(open_filler, self.files, device=self.device))
+        self._search = cache(partial(defect_search, self.files, self._model, self.device))
 
     def __reduce__(self) -> tuple[type["OpenBundle"], tuple[Bundle, Device]]:
         """Processes of a data loader open it anew."""
@@ -179,9 +181,8 @@ class OpenBundle:
             DataError: The photograph or the mask can't be used, or no defect is found.
             BundleError: The bundle lacks the networks of the method.
         """
-        model = self._model() if defect is None else None
         filler = self._filler(method)
-        return repair_photograph(filler, model, photo, defect, grow=grow, seed=seed)
+        return repair_photograph(filler, self._search, photo, defect, grow=grow, seed=seed)
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Publish it; see `checkpoint.Bundle.push_to_hub`."""

@@ -1,6 +1,6 @@
 """Edits, filling and repair in Python, on pictures in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from blemish.checkpoint import Bundle
 from blemish.editing.directions import Direction
 from blemish.editing.fill import Filling, margin_of, refuse_hole, widened
 from blemish.editing.fillers import HoleFiller
-from blemish.editing.find import defect_of
+from blemish.editing.find import DefectSearch
 from blemish.editing.parts import PartEdits
 from blemish.editing.result import Edit
 from blemish.editing.subjects import SEED, EditSubject, drawn, of_inversion
@@ -106,7 +106,7 @@ def fill_photograph(
 
 def repair_photograph(
     filler: HoleFiller,
-    model: Model | None,
+    search: Callable[[], DefectSearch],
     photo: Photo,
     defect: Photo | None,
     *,
@@ -117,8 +117,7 @@ def repair_photograph(
     refuse_seeds(seed)
     original = original_of(photo)
     if defect is None:
-        assert model is not None
-        marked = defect_of(model, original.picture, seed=seed)
+        marked = search()(original.picture, seed=seed)
     else:
         marked = mask_of(defect, original, "good")
     refuse_hole(marked)

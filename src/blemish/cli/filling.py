@@ -93,7 +93,8 @@ def repair(
     Args:
         image: Photograph with a defect.
         mask: The defect: a mask of the photograph's size, brighter on the defect. Without it the
-            photograph is compared with its in-domain reconstruction.
+            bundle's finder looks for the defect; a bundle without one compares the photograph with
+            its in-domain reconstruction.
         grow: Pixels around the mask that are replaced as well.
         out: Folder for the pictures, the mask that was replaced, the codes, a strip of close-ups
             and figures.
@@ -119,21 +120,22 @@ def repair(
 
 
 def _found(image: Path, photograph: "Original", run: FillRun) -> Any:
-    """Mask of the defect, by comparison with the in-domain reconstruction."""
+    """Mask of the defect, which the bundle finds."""
     from blemish.checkpoint import find_bundle
     from blemish.devices import choose_device
-    from blemish.editing.find import defect_of
+    from blemish.editing.find import defect_search
     from blemish.inversion.model import load_model
     from blemish.pictures import refuse_small
 
     refuse_small(image, photograph.picture)
-    model = load_model(find_bundle(run.bundle), choose_device(run.device))
+    bundle, device = find_bundle(run.bundle), choose_device(run.device)
+    search = defect_search(bundle, lambda: load_model(bundle, device), device)
     with Progress("comparing", 1) as progress:
 
         def watch(time: float, _terms: Any, _image: Any) -> None:
             progress.part(time)
 
-        return defect_of(model, photograph.picture, seed=run.seed, watch=watch)
+        return search(photograph.picture, seed=run.seed, watch=watch)
 
 
 def _make(

@@ -30,7 +30,7 @@ from blemish.inversion.invert import (
 )
 from blemish.inversion.methods import InversionMethod, method_name
 from blemish.inversion.model import Model
-from blemish.models.finder import NETWORK
+from blemish.models.finder import load_finder
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 from blemish.windows.codes import LookReader
 from blemish.windows.paint import load_windows, paint
@@ -73,9 +73,7 @@ class DefectInverter:
     """
 
     def __init__(self, bundle: Bundle, model: Model) -> None:
-        bundle.require(NETWORK, "a finder of defects", "finder DATA")
-        assert model.finder is not None
-        self.model, self.finder = model, model.finder
+        self.model, self.finder = model, load_finder(bundle, model.device)
         self.windows = load_windows(bundle, str(model.device))
         self.looks = LookReader(bundle, self.windows)
 

@@ -7,11 +7,16 @@ the median over the part is taken away, and measured in robust deviations (1.482
 of absolute values) over the part.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
+from blemish.checkpoint import Bundle
 from blemish.data.colour import lab
 from blemish.data.masks import components
 from blemish.data.shadow import unshadowed_silhouette
@@ -22,7 +27,7 @@ from blemish.inversion.encode import Encode
 from blemish.inversion.invert import invert
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model
-from blemish.models.finder import Finder
+from blemish.models.finder import NETWORK, Finder, load_finder
 from blemish.pictures import fit_square, to_picture, to_tensor
 
 BLUR = 1 / 85  # of the side
@@ -34,35 +39,65 @@ LEAST_UNIT = 1.0  # colour distance that counts as a deviation at least
 LEAST_SHARE = 2e-4  # of the picture; smaller pieces are noise
 
 Picture = UInt8[np.ndarray, "r r 3"]
+Photograph = UInt8[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
 
 
-def defect_of(
-    model: Model,
-    picture: UInt8[np.ndarray, "h w 3"],
-    *,
-    seed: int = 0,
-    watch: Watch | None = None,
-) -> Bool[np.ndarray, "h w"]:
-    """Mask of the defect of a photograph.
+@runtime_checkable  # for the tests, which check types
+class DefectSearch(Protocol):
+    """Search for the defect of a photograph."""
+
+    def __call__(self, picture: Photograph, *, seed: int = 0, watch: Watch | None = None) -> Mask:
+        """Mask of the defect.
+
+        Args:
+            picture: The photograph.
+            seed: Random seed.
+            watch: Callback for each step of a search.
+
+        Raises:
+            DataError: Nothing is found.
+        """
+        ...
+
+
+def defect_search(bundle: Bundle, model: Callable[[], Model], device: str = "cpu") -> DefectSearch:
+    """Search by the finder of a bundle, or else by comparing.
 
     Args:
-        model: Networks of a bundle.
-        picture: The photograph.
-        seed: Random seed of the inversion.
-        watch: Callback for each step of the inversion.
-
-    Raises:
-        DataError: Nothing stands out.
+        bundle: The bundle.
+        model: Function that loads the bundle's networks, which only the comparison needs.
+        device: Device of the finder.
     """
-    if model.finder is not None:
-        return seen_by(model.finder, picture)
-    method = chosen_method(False) if model.encoder is None else Encode()
-    (found,) = invert(model, [picture], method, seed=seed, watch=watch)
-    seen, good = to_picture(found.target[0]), to_picture(found.image[0])
-    return find_defect(seen, good, *picture.shape[:2])
+    if bundle.has(NETWORK):
+        return FinderSearch(load_finder(bundle, device))
+    return ComparisonSearch(model())
 
 
-def find_defect(seen: Picture, good: Picture, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+@dataclass(frozen=True)
+class FinderSearch:
+    """Search by a finder, in one forward pass."""
+
+    finder: Finder
+
+    def __call__(self, picture: Photograph, *, seed: int = 0, watch: Watch | None = None) -> Mask:
+        return seen_by(self.finder, picture)
+
+
+@dataclass(frozen=True)
+class ComparisonSearch:
+    """Search by comparison with the reconstruction; see the module's docstring."""
+
+    model: Model
+
+    def __call__(self, picture: Photograph, *, seed: int = 0, watch: Watch | None = None) -> Mask:
+        method = chosen_method(False) if self.model.encoder is None else Encode()
+        (found,) = invert(self.model, [picture], method, seed=seed, watch=watch)
+        seen, good = to_picture(found.target[0]), to_picture(found.image[0])
+        return find_defect(seen, good, *picture.shape[:2])
+
+
+def find_defect(seen: Picture, good: Picture, height: int, width: int) -> Mask:
     """Mask of what a picture shows and its good reconstruction does not.
 
     Args:
@@ -84,7 +119,7 @@ def find_defect(seen: Picture, good: Picture, height: int, width: int) -> Bool[n
 
 @one_thread()
 @torch.no_grad()
-def seen_by(finder: Finder, picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+def seen_by(finder: Finder, picture: Photograph) -> Mask:
     """Mask of what a finder finds, without specks.
 
     Raises:

@@ -12,8 +12,6 @@ from blemish.errors import BundleError
 from blemish.inversion.domain import PREFIX, Domain, fit_domain
 from blemish.models.critic import Critic
 from blemish.models.encoder import Encoder, load_encoder
-from blemish.models.finder import NETWORK as FINDER
-from blemish.models.finder import Finder, load_finder
 from blemish.models.generator import Generator
 from blemish.models.load import load_critic, load_generator
 from blemish.recognition import Recognizer
@@ -31,7 +29,6 @@ class Model:
         encoder: Encoder from images to codes; None if the bundle has none.
         domain: Domain of the generator's own codes; None if it has not been computed.
         recognizer: Recognizer of the bundle's object; None if the bundle lacks its statistics.
-        finder: Finder of defects; None if the bundle has none.
     """
 
     generator: Generator
@@ -39,7 +36,6 @@ class Model:
     encoder: Encoder | None = None
     domain: Domain | None = None
     recognizer: Recognizer | None = None
-    finder: Finder | None = None
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +60,6 @@ def load_model(bundle: Bundle, device: torch.device | str = "cpu") -> Model:
         encoder=load_encoder(bundle, device) if bundle.has("encoder") else None,
         domain=None if domain is None else domain.to(device),
         recognizer=Recognizer.of(bundle),
-        finder=load_finder(bundle, device) if bundle.has(FINDER) else None,
     )
 
 

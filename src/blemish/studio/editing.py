@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from blemish.editing.fill import Filler
-from blemish.editing.find import defect_of
+from blemish.editing.find import defect_search
 from blemish.editing.result import Edit
 from blemish.editing.subjects import SEED, EditSubject, drawn
 from blemish.errors import DataError
@@ -103,12 +103,14 @@ class Editing:
         return found
 
     def defect(self, name: str, opened: Opened) -> Bool[np.ndarray, "h w"]:
-        """Mask of a photograph's defect, by comparison with its reconstruction.
+        """Mask of a photograph's defect.
 
         Raises:
             DataError: Nothing stands out.
         """
-        return defect_of(self.parts(name).model, opened.original.picture)
+        bundle = self.placer.bundle(name)
+        search = defect_search(bundle, lambda: self.parts(name).model, self.placer.device)
+        return search(opened.original.picture)
 
     def new_folder(self, stem: str) -> Path:
         """Folder for a result."""

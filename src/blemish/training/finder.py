@@ -94,7 +94,7 @@ class FlawedPictures:
         sources: Good photographs and real defects.
         windows: Window generator that draws defects.
         masks: Generator of masks; None if the bundle has none.
-        generator: Generator of parts.
+        generator: Generator of parts; None shows photographs alone.
         training: Shares of each kind of picture.
     """
 
@@ -103,7 +103,7 @@ class FlawedPictures:
         sources: Sources,
         windows: WindowModel,
         masks: MaskModel | None,
-        generator: Generator,
+        generator: Generator | None,
         training: FinderTraining,
     ) -> None:
         self.sources, self.windows, self.masks = sources, windows, masks
@@ -134,7 +134,7 @@ class FlawedPictures:
         return drawn, none if repaired else mask
 
     def _part(self, rng: np.random.Generator, torch_rng: torch.Generator) -> SourcePhotograph:
-        if rng.random() >= self.training.generated:
+        if self.generator is None or rng.random() >= self.training.generated:
             return self.sources.good[int(rng.integers(len(self.sources.good)))]
         codes = Codes(w=fresh_rows(self.generator, 1, torch_rng))
         with torch.no_grad():
@@ -274,7 +274,7 @@ def train_finder(
 
     Args:
         data: Photographs of good parts, and of defects with their masks.
-        bundle: Bundle with a generator and windows; its masks are used if it has some.
+        bundle: Bundle with windows; its generator and its masks are used if it has them.
         config: Shape of the finder.
         training: Options.
         fabric: Launched.
@@ -288,13 +288,14 @@ def train_finder(
 
     Raises:
         DataError: There is no good photograph or no defect of a type, or a file can't be read.
-        BundleError: The bundle lacks its generator or its windows.
+        BundleError: The bundle has no windows.
         TrainingError: The run diverged; the last checkpoint is kept.
     """
     windows = load_windows(bundle)
     sources = read_sources(data, windows.types, first_third=not everything, everything=everything)
     masks = load_masks(bundle) if bundle.has(MASKS) else None
-    pictures = FlawedPictures(sources, windows, masks, load_generator(bundle, "cpu"), training)
+    generator = load_generator(bundle) if bundle.has("generator") else None
+    pictures = FlawedPictures(sources, windows, masks, generator, training)
     return run(
         FinderStage(pictures, config, training, fabric, on_made),
         training.schedule,

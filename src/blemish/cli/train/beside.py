@@ -10,6 +10,8 @@ from blemish.cli.resuming import carry_out, recall
 from blemish.cli.training_options import Run, choose_symmetries, show, symmetries_of, trainable
 
 if TYPE_CHECKING:
+    from blemish.checkpoint import Bundle
+    from blemish.data.augment import Symmetries
     from blemish.training.stopping import Ending
 
 
@@ -30,7 +32,7 @@ def train_beside(
     Args:
         verb: Name of the verb, of the network, and of the folder of its state.
         data: Folder of photographs.
-        bundle: Folder of a bundle with a generator.
+        bundle: Folder of a bundle.
         run: Options of the training run.
         usual: Usual options of the training, with its symmetries.
         train: The training.
@@ -39,13 +41,11 @@ def train_beside(
         **mine: The verb's own options.
     """
     from blemish.data import DefectFolder
-    from blemish.training.presets import preset_of
 
     found = trainable(bundle)
     state = found.path / "training" / verb
     run, mine = recall(run, state, **mine)
-    default = symmetries_of(found) or preset_of(found).training.symmetries
-    chosen = choose_symmetries(mine["symmetries"], default)
+    chosen = choose_symmetries(mine["symmetries"], _usual_symmetries(found))
     training = replace(usual, schedule=run.schedule(usual.schedule), symmetries=chosen)
     network, everything = shape(mine), mine["everything"]
     if run.dry_run:
@@ -53,3 +53,13 @@ def train_beside(
         return show(run, data=data, bundle=bundle, **about)
     work = partial(train, DefectFolder(data), found, network, training, everything=everything)
     carry_out(work, run, mine, state, verb, data, "--bundle", bundle, done=f"{bundle} {done}")
+
+
+def _usual_symmetries(bundle: "Bundle") -> "Symmetries":
+    """Symmetries of the generator's training; without one those of most parts."""
+    from blemish.data.augment import Symmetries
+    from blemish.training.presets import preset_of
+
+    if bundle.has("generator"):
+        return symmetries_of(bundle) or preset_of(bundle).training.symmetries
+    return Symmetries(flip=True, flip_vertical=True, shift=True, scale=True, colour=True)

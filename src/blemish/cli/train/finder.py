@@ -23,7 +23,7 @@ def finder(
     Args:
         data: Folder with photographs of good parts in train/good, defects in test/<type> and their
             masks in ground_truth/<type>.
-        bundle: Folder of a bundle with a generator and windows.
+        bundle: Folder of a bundle with windows.
         symmetries: Symmetries of the part: flip, flip-vertical, rotate, shift, scale, colour.
         everything: Learn from all defects of a type, not from the first third by name, and from
             test/good.

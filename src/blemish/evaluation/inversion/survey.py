@@ -35,6 +35,7 @@ from blemish.features import load_features
 from blemish.files import ensure_writable
 from blemish.inversion.methods import InversionMethod
 from blemish.inversion.model import Model
+from blemish.models.finder import NETWORK as FINDER
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.masks.learned import load_masks
@@ -199,7 +200,7 @@ def _gather(
     bundle: Bundle, model: Model, folder: DefectFolder, plan: SurveyOptions, notes: list[str]
 ) -> list[Subjects]:
     generator, defect = model.generator, model.generator.config.defect
-    look = model.encoder is not None if defect is not None else model.finder is not None
+    look = bundle.has(FINDER) if defect is None else model.encoder is not None
     if not look:
         needed = "a finder, or a defect branch and an encoder"
         notes.append(f"Defects were not searched for: this needs {needed}.")
@@ -225,7 +226,7 @@ def _gather(
 
 def _inverter(bundle: Bundle, model: Model) -> DefectInverter | None:
     """Inverter of defects; None if the generator draws them itself, or nothing finds them."""
-    if model.generator.config.defect is not None or model.finder is None:
+    if model.generator.config.defect is not None or not bundle.has(FINDER):
         return None
     return DefectInverter(bundle, model)
 
