@@ -92,6 +92,16 @@ def test_a_style_that_fetches_is_named(tmp_path: Path) -> None:
     assert len(script("docs_links").complaints(tmp_path)) == 1
 
 
+def test_the_notebook_of_a_photograph_runs(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    name = "own-photograph.ipynb"
+    (tmp_path / "in" / name).write_text((ROOT / "docs" / "notebooks" / name).read_text("utf-8"))
+    script("docs_notebooks").pages(tmp_path / "in", tmp_path / "out", run=True)
+    page = (tmp_path / "out" / "own-photograph.md").read_text("utf-8")
+    assert "none outside of the mask" in page
+    assert len([*(tmp_path / "out").glob("own-photograph-*.png")]) == 4
+
+
 def test_notebooks_are_ordinary_and_hold_no_output() -> None:
     for path in (ROOT / "docs" / "notebooks").glob("*.ipynb"):
         notebook = json.loads(path.read_text("utf-8"))

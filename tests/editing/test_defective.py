@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from commands import assert_refused, exit_code
-from tiny import CONFIG, TYPES, add_masks, part, spot, write_bundle, write_parts
+from tiny import CONFIG, TYPES, add_masks, add_windows, part, spot, write_bundle, write_parts
 from torch import Tensor
 
 import blemish
@@ -95,6 +95,21 @@ def test_a_resumed_training_ends_as_an_unbroken_one(
     assert exit_code(f"{line} --resume") == 0
     one, other = bundle.tensors("finder"), again.tensors("finder")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_bundle_of_windows_alone_can_find_and_repair(
+    place: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = Bundle(place / "windows")
+    alone.path.mkdir()
+    alone.write_config({})
+    add_windows(alone)
+    monkeypatch.setattr("blemish.training.finder.FinderTraining", lambda: SHORT)
+    monkeypatch.setattr("blemish.models.finder.FinderConfig", lambda: SMALL)
+    assert exit_code(f"train finder {data} --bundle {alone.path} --device cpu") == 0
+    line = f"repair --image red.png --bundle {alone.path} --grow 0 --device cpu --out out"
+    assert exit_code(line) == 0
+    assert (read_mask(place / "out" / "hole.png") == spot()).all()
 
 
 def test_pictures_depend_on_seed_and_number_alone(bundle: Bundle, data: Path) -> None:
