@@ -63,10 +63,12 @@ SHORT = sorted(words for words in COMMANDS if words[0] in QUICK and "--bundle" n
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that the commands name."""
     folder = tmp_path_factory.mktemp("named")
-    picture = draw_part(load_generator(blemish.load("hazelnut", device="cpu").files), seed=1)
+    bundle = blemish.load("hazelnut", device="cpu")
+    picture = draw_part(load_generator(bundle.files), seed=1)
     for name in PHOTOGRAPHS:
         write_picture(folder / name, picture)
     mask = draw_demo_mask(picture, seed=1)
+    write_picture(folder / "bad.jpg", bundle.synthesize(picture, mask, "colour").image)
     for name in MASKS:
         write_picture(folder / name, mask)
     right = draw_demo_mask(picture, seed=2) & ~mask

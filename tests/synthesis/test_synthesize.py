@@ -486,8 +486,8 @@ def placed(placement: PlacementChoice, real: Path | None = None, **more) -> Synt
     return SynthesisOptions(method=placement, defect_steps=2, **invert, **more)
 
 
-@pytest.mark.parametrize("way", PLACEMENT)
-def test_each_way_makes_items_that_are_their_seeds(
+@pytest.mark.parametrize("placement", PLACEMENT)
+def test_each_method_makes_items_that_are_their_seeds(
     make: Make, whole: Bundle, real: Path, order: Request, placement: PlacementName
 ) -> None:
     by = Synthesizer(whole, placed(placement, real))
