@@ -91,6 +91,18 @@ def test_repair_replaces_a_margin_as_well(place: Path, capsys: pytest.CaptureFix
     assert (hole == widened(spot(), 2)).all() and hole.sum() > spot().sum()
 
 
+def test_a_hole_over_the_whole_part_is_called_a_guess(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    y, x = np.mgrid[:64, :64]
+    write_picture(place / "whole.png", np.hypot(y - 32, x - 32) < 25)
+    assert exit_code(FILL.replace("spot", "whole")) == 0
+    assert "of the part: what is drawn there is a guess" in caplog.text
+    caplog.clear()
+    assert exit_code(FILL) == 0
+    assert "guess" not in caplog.text
+
+
 def test_a_defect_is_found_where_the_reconstruction_differs() -> None:
     good = part(128, 128)
     seen, mark = good.copy(), spot(128, 128, at=(0.45, 0.55))

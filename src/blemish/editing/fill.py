@@ -18,11 +18,13 @@ from jaxtyping import Bool, UInt8
 from blemish.checkpoint import Bundle
 from blemish.data.colour import luminance
 from blemish.data.masks import box_around
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.devices import one_thread
 from blemish.editing.membrane import levelled
 from blemish.editing.seam import FillScores, judge_filling
 from blemish.errors import DataError
 from blemish.models.window_generator import GOOD
+from blemish.notes import note
 from blemish.originals import Original
 from blemish.types import Codes
 from blemish.windows.paint import WindowModel, groups, load_good_windows, paint
@@ -31,6 +33,8 @@ ERASED_AROUND = 16  # pixels around a hole that its erasing may read
 ERASED_RADIUS = 3
 RIM = 6  # window pixels around a hole that are drawn as well
 MARGIN_SHARE = 1 / 64  # of the longer side: margin around a defect's mask
+SMALL_SHARE = 0.02  # of a photograph, below which no hole covers a part
+GUESSED_SHARE = 0.7  # of a part; a larger hole leaves too little of it to be continued
 MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -118,8 +122,19 @@ def filled_with(drawn: Picture, photograph: Original, known: Picture, hole: Mask
         known: Its picture, known outside the hole.
         hole: The hole.
     """
+    _note_guess(photograph.picture, hole)
     painted = levelled(known, drawn, hole)
     return photograph.with_change(greyed(painted) if photograph.grey else painted, hole)
+
+
+def _note_guess(picture: Picture, hole: Mask) -> None:
+    """Say so where a hole leaves too little of the part to be continued."""
+    if hole.mean() < SMALL_SHARE:
+        return
+    part = unshadowed_silhouette(picture)
+    share = (hole & part).sum() / max(1, part.sum())
+    if share > GUESSED_SHARE:
+        note(f"The hole covers {share:.0%} of the part: what is drawn there is a guess.")
 
 
 def greyed(picture: Picture) -> Picture:
