@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from blemish.editing.fill import Filler
-from blemish.editing.find import defect_search
+from blemish.editing.find import DefectSearch, defect_search
 from blemish.editing.result import Edit
 from blemish.editing.subjects import SEED, EditSubject, drawn
 from blemish.errors import DataError
@@ -62,6 +62,7 @@ class Editing:
         self.parts = lru_cache(OPEN)(self._part_editor)
         self.fillers = lru_cache(OPEN)(self._filler)
         self.looks = lru_cache(OPEN)(self._look_editor)
+        self.searches = lru_cache(OPEN)(self._defect_search)
         self.newest: SearchUnderWay | None = None
         self.last: tuple[PartEdit, Edit] | None = None
 
@@ -108,9 +109,7 @@ class Editing:
         Raises:
             DataError: Nothing stands out.
         """
-        bundle = self.placer.bundle(name)
-        search = defect_search(bundle, lambda: self.parts(name).model, self.placer.device)
-        return search(opened.original.picture)
+        return self.searches(name)(opened.original.picture)
 
     def new_folder(self, stem: str) -> Path:
         """Folder for a result."""
@@ -121,6 +120,10 @@ class Editing:
 
     def _filler(self, name: str) -> Filler:
         return Filler(self.placer.bundle(name), self.placer.device)
+
+    def _defect_search(self, name: str) -> DefectSearch:
+        bundle = self.placer.bundle(name)
+        return defect_search(bundle, lambda: self.parts(name).model, self.placer.device)
 
     def _look_editor(self, name: str) -> LookEditor:
         if self.placer.real is None:

@@ -157,10 +157,7 @@ class FlawedPictures:
                 return np.zeros(part.shape, bool)
         if chance < 0.8:
             marks = self.sources.marks(self.sources.types.index(kind))
-            placed = place(good, marks[int(rng.integers(len(marks)))], rng)
-            return (
-                placed.cut(np.eye(2, 3), max(part.shape))[: part.shape[0], : part.shape[1]] & part
-            )
+            return place(good, marks[int(rng.integers(len(marks)))], rng).on_photograph() & part
         drawn = (draw_blob if rng.random() < 0.5 else draw_stroke)(max(part.shape), rng)
         return drawn[: part.shape[0], : part.shape[1]] & part
 

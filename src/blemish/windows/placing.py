@@ -45,6 +45,11 @@ class Placement:
         size = 2 * self.margin + 1
         return cv2.dilate(outline, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) > 0
 
+    def on_photograph(self) -> Bool[np.ndarray, "h w"]:
+        """The mask over the whole photograph."""
+        h, w = self.source.part.shape
+        return self.cut(np.eye(2, 3), max(h, w))[:h, :w]
+
     @property
     def middle(self) -> Float[np.ndarray, "2"]:
         """Middle of the mask on the good photograph."""

@@ -41,6 +41,5 @@ def sample(model: WindowModel, sources: Sources, kind: str, n: int) -> Iterator[
 
 def _mask_on(source: SourcePhotograph, placement: Placement) -> Bool[np.ndarray, "h w"]:
     """The mask on the photograph, without what falls on the part's shadow."""
-    h, w = source.part.shape
-    mask = placement.cut(np.eye(2, 3), max(h, w))[:h, :w]
+    mask = placement.on_photograph()
     return mask if placement.matrix is None else mask & unshadowed_silhouette(source.picture)
