@@ -7,7 +7,7 @@ import pytest
 from commands import assert_parsing_fails, assert_refused, exit_code
 from made import write_made
 from same import files_in
-from tiny import add_windows, write_bundle
+from tiny import add_finder, write_bundle
 
 from blemish.data import check
 from blemish.data.pairs import read_mask
@@ -77,14 +77,14 @@ def test_boxes_may_be_filled(place: Path) -> None:
     assert not (place / "out" / "proposed.json").exists()
 
 
-def test_a_bundle_with_windows_proposes_the_same_twice(place: Path) -> None:
-    add_windows(write_bundle(place / "bundle"))
+def test_a_bundle_with_a_finder_proposes_the_same_twice(place: Path) -> None:
+    add_finder(write_bundle(place / "bundle"))
     write_boxed(place / "source")
     for out in ("one", "two"):
         assert exit_code(f"data import source --out {out} --bundle bundle") == 0
     assert files_in(place / "one") == files_in(place / "two")
     record = json.loads((place / "one" / "proposed.json").read_text())
-    assert record["proposed_by"] == "comparison with the windows of bundle"
+    assert record["proposed_by"] == "finder of bundle"
 
 
 def test_importing_tells_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

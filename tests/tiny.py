@@ -16,6 +16,7 @@ from blemish.inversion.domain import fit_domain
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.models.critic import Critic, CriticConfig, build_critic, inside_statistics
 from blemish.models.encoder import Encoder
+from blemish.models.finder import Finder, FinderConfig
 from blemish.models.generator import DefectConfig, Generator, GeneratorConfig
 from blemish.models.layers import ToRGB
 from blemish.models.load import load_generator
@@ -184,6 +185,15 @@ def add_windows(bundle: Bundle) -> None:
         latents = {f"windows.z.{kind}": torch.randn(3, config.z_dim) for kind in TYPES}
     bundle.write("statistics", {**known, **latents})
     bundle.write_config({**bundle.config, "windows": asdict(config)})
+
+
+def add_finder(bundle: Bundle) -> None:
+    """A finder of random weights."""
+    config = FinderConfig(side=64, width=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        bundle.write("finder", Finder(config).state_dict())
+    bundle.write_config({**bundle.config, "finder": asdict(config)})
 
 
 def add_masks(bundle: Bundle) -> None:

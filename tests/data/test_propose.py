@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from blemish.data.folder import DefectFolder, load_native
-from blemish.data.importing.propose import BY_GOOD, unlike
+from blemish.data.importing.propose import BY_GOOD, outlined
 from blemish.pictures import write_picture
 
 SIDE = 96
@@ -61,18 +61,17 @@ def test_a_defect_in_a_box_is_marked_better_than_by_the_box(
     assert overlap(found, mask) > overlap(box_of(mask), mask) + 0.05
 
 
-def test_the_same_part_without_the_defect_shows_it(tmp_path: Path) -> None:
-    good, mask = part(99), blot()
-    picture = good.copy()
-    picture[mask] = (20, 200, 20)
-    assert overlap(unlike(picture, [good], box_of(mask)), mask) > 0.85
+def test_evidence_is_outlined_inside_the_box() -> None:
+    mask = blot()
+    evidence = np.random.default_rng(0).normal(0, 0.1, mask.shape) + mask
+    assert overlap(outlined(evidence, box_of(mask)), mask) > 0.85
 
 
-def test_the_light_is_no_defect() -> None:
-    good, mask = part(99), blot()
-    picture = (good * 0.8).astype(np.uint8)
+def test_the_light_is_no_defect(tmp_path: Path) -> None:
+    mask, paths = blot(), write_good(tmp_path, turning=False)
+    picture = (part(99) * 0.8).astype(np.uint8)
     picture[mask] = (20, 200, 20)
-    assert overlap(unlike(picture, [good], box_of(mask)), mask) > 0.85
+    assert overlap(BY_GOOD.prepare(paths)(picture, box_of(mask)), mask) > 0.85
 
 
 @pytest.mark.parametrize("box", [(0, 0, 96, 96), (0, 0, 1, 1), (95, 40, 1, 9), (40, 40, 2, 2)])
@@ -89,7 +88,8 @@ def test_a_box_on_one_colour_is_marked_whole() -> None:
     inside = np.zeros((SIDE, SIDE), bool)
     inside[30:50, 30:60] = True
     plain = np.full((SIDE, SIDE, 3), 90, np.uint8)
-    assert np.array_equal(unlike(plain, [], inside), inside)
+    assert np.array_equal(BY_GOOD.prepare([])(plain, inside), inside)
+    assert np.array_equal(outlined(np.zeros((SIDE, SIDE)), inside), inside)
 
 
 def test_real_paint_is_marked_better_than_by_boxes(shared: Path) -> None:

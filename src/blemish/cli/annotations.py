@@ -41,8 +41,8 @@ def import_annotations(
         classes: Types for the classes of the source; several may have one type, and annotations of
             the type good are dropped.
         boxes: Masks for boxes: proposed inside them and recorded in proposed.json, or filled.
-        bundle: Bundle with windows, by which proposals draw the good part inside a box; without
-            it, they compare the box with photographs of good parts and with its surroundings.
+        bundle: Bundle with a finder of defects, which proposes the masks; without it, the box is
+            compared with photographs of good parts and with its surroundings.
         line_width: Width of lines in pixels, for formats whose lines have none.
         levels: Highest level of the camera in 16-bit files, such as 4095 for 12 bits.
         json: Print a summary of the written files as JSON.
@@ -74,9 +74,9 @@ def _method(bundle: str | None) -> "ProposalMethod":
 
         return BY_GOOD
     from blemish.checkpoint import load_bundle
-    from blemish.synthesis.repair import by_windows
+    from blemish.editing.find import by_finder
 
-    return by_windows(load_bundle(bundle))
+    return by_finder(load_bundle(bundle))
 
 
 def _found(done: "Imported") -> dict[str, Any]:

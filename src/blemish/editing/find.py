@@ -18,6 +18,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
 from blemish.data.colour import lab
+from blemish.data.importing.importing import ProposalMethod
+from blemish.data.importing.propose import outlined
 from blemish.data.masks import components
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.devices import one_thread
@@ -117,17 +119,37 @@ def find_defect(seen: Picture, good: Picture, height: int, width: int) -> Mask:
     return large > 0.5
 
 
+def by_finder(bundle: Bundle) -> ProposalMethod:
+    """Proposal of masks inside boxes by the finder of a bundle.
+
+    Raises:
+        BundleError: The bundle has none.
+    """
+    finder = load_finder(bundle)
+
+    def propose(picture: Photograph, inside: Mask) -> Mask:
+        logits = evidence_of(finder, picture)
+        return outlined(1 / (1 + np.exp(-logits.clip(-30, 30))), inside)
+
+    return ProposalMethod(f"finder of {bundle.path.name}", lambda _: propose)
+
+
 @one_thread()
 @torch.no_grad()
+def evidence_of(finder: Finder, picture: Photograph) -> Float[np.ndarray, "h w"]:
+    """Logits of a defect at each pixel of a photograph."""
+    image = to_tensor(fit_square(picture, finder.config.side))[None]
+    logits = finder(image.to(next(finder.parameters()).device))[0, 0].float().cpu().numpy()
+    return cv2.resize(logits, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
 def seen_by(finder: Finder, picture: Photograph) -> Mask:
     """Mask of what a finder finds, without specks.
 
     Raises:
         DataError: It finds nothing.
     """
-    image = to_tensor(fit_square(picture, finder.config.side))[None]
-    logits = finder(image.to(next(finder.parameters()).device))[0, 0].float().cpu().numpy()
-    marked = cv2.resize(logits, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0
+    marked = evidence_of(finder, picture) > 0
     pieces = components(marked, least=max(4, round(LEAST_SHARE * marked.size)))
     found = np.any(pieces, axis=0)
     if not found.any():

@@ -118,20 +118,18 @@ class Posed:
         return None if part.all() else np.array([x.mean(), y.mean()])
 
 
-def unlike(picture: Picture, good: Sequence[Picture], inside: Mask) -> Mask:
-    """Mask of what differs in a box from pictures of the same part without the defect.
+def outlined(evidence: Float[np.ndarray, "h w"], inside: Mask) -> Mask:
+    """Mask inside a box, where evidence of a defect is highest.
 
     Args:
-        picture: The photograph.
-        good: Pictures of the same size, each of the same part in the same place; none compares
-            the box with its surroundings.
+        evidence: Higher where a defect is, at each pixel of the photograph.
         inside: The box, not empty.
 
     Returns:
         A mask inside the box; the whole box if nothing stands out.
     """
     window = _around(inside)
-    return _marked(picture, [lab(window.of(one)) for one in good], inside, window)
+    return _filled(window.of(evidence), inside, window)
 
 
 def _by_good(paths: Sequence[Path]) -> Proposer:
@@ -203,8 +201,12 @@ def _marked(
     if not box.any() or box.all():
         return inside
     far = [_distance(_levelled(seen, look, ~box)) for look in looks]
-    difference = _least(far) if far else _unlike_colours(seen, ~box)
-    found = window.put_back(_reaching(difference, box), inside)
+    return _filled(_least(far) if far else _unlike_colours(seen, ~box), inside, window)
+
+
+def _filled(evidence: Float[np.ndarray, "p q"], inside: Mask, window: BoxSurroundings) -> Mask:
+    """Mask of the evidence in a window; the whole box if nothing stands out."""
+    found = window.put_back(_reaching(evidence, window.of(inside)), inside)
     return found if found.any() else inside
 
 
