@@ -11,7 +11,7 @@ from tiny import part, spot, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.data.pairs import read_mask
-from blemish.editing.fill import Filler, erased, spread, widened
+from blemish.editing.fill import Filler, erased, filled_with, spread, widened
 from blemish.editing.find import find_defect
 from blemish.editing.membrane import levelled, membrane
 from blemish.editing.seam import judge_filling
@@ -82,6 +82,17 @@ def test_what_was_in_the_hole_does_not_matter(bundle: Bundle) -> None:
     ]
     assert (found[0] == found[1]).all()
     assert (erased(part(), spot()) == erased(other, spot())).all()
+
+
+def test_detail_is_softer_near_the_outline_than_deep_in_the_hole() -> None:
+    y, x = np.mgrid[:128, :128]
+    known = np.full((128, 128, 3), 120, np.uint8)
+    drawn = known + np.where((x + y) % 2, 40, 0)[:, :, None].astype(np.uint8)
+    away = np.hypot(y - 64, x - 64)
+    filled = filled_with(drawn, Original(levels=known), known, away < 50).picture[:, :, 0]
+    rim, deep = (filled[where].std() for where in ((away > 47) & (away < 50), away < 10))
+    assert 8 < rim < 12 and deep > 18
+    assert (filled[away >= 50] == 120).all()
 
 
 def test_repair_replaces_a_margin_as_well(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,13 @@
 
 The hole is erased first, so that what was there has no influence. The windows draw the type good at
 the photograph's own scale, in the hole and a rim around it; where they differ from the photograph
-on the rim, the tone inside the hole is corrected (`membrane`). Outside the hole every level of the
-file stays as it is.
+on the rim, the tone inside the hole is corrected (`membrane`). Near the outline a smooth
+continuation of the surroundings knows the tone better than any code does, so both are mixed there,
+with a share s of the continuation that falls with the distance d from the outline:
+
+    s = SMOOTH exp(-d / (DEPTH side)).
+
+Outside the hole every level of the file stays as it is.
 """
 
 from collections.abc import Sequence
@@ -30,7 +35,9 @@ from blemish.types import Codes
 from blemish.windows.paint import WindowModel, groups, load_good_windows, paint
 
 ERASED_AROUND = 16  # pixels around a hole that its erasing may read
-ERASED_RADIUS = 3
+ERASED_RADIUS = 5
+SMOOTH = 0.5  # share of the smooth continuation at the outline
+DEPTH = 3 / 32  # of the shorter side, over which that share falls
 RIM = 6  # window pixels around a hole that are drawn as well
 MARGIN_SHARE = 1 / 64  # of the longer side: margin around a defect's mask
 SMALL_SHARE = 0.02  # of a photograph, below which no hole covers a part
@@ -119,12 +126,22 @@ def filled_with(drawn: Picture, photograph: Original, known: Picture, hole: Mask
     Args:
         drawn: What was drawn, also around the hole.
         photograph: The photograph.
-        known: Its picture, known outside the hole.
+        known: Its picture with the hole `erased`.
         hole: The hole.
     """
     _note_guess(photograph.picture, hole)
-    painted = levelled(known, drawn, hole)
+    painted = _mixed(levelled(known, drawn, hole), known, hole)
     return photograph.with_change(greyed(painted) if photograph.grey else painted, hole)
+
+
+def _mixed(drawn: Picture, smooth: Picture, hole: Mask) -> Picture:
+    """What was drawn, with the smooth continuation mixed in near the outline of the hole."""
+    box, mixed = box_around(hole, 1), drawn.copy()
+    inside = hole[box].astype(np.uint8)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    share = SMOOTH * np.exp(-depth / (DEPTH * min(hole.shape)))[..., None]
+    mixed[box] = np.rint(drawn[box] * (1 - share) + smooth[box] * share)
+    return mixed
 
 
 def _note_guess(picture: Picture, hole: Mask) -> None:
@@ -143,11 +160,14 @@ def greyed(picture: Picture) -> Picture:
 
 
 def erased(picture: Picture, hole: Mask) -> Picture:
-    """The photograph with its surroundings continued smoothly into a hole (Telea, 2004)."""
+    """The photograph with its surroundings continued smoothly into a hole (Navier-Stokes).
+
+    Source: Bertalmio et al., "Navier-Stokes, fluid dynamics, and image and video inpainting", 2001.
+    """
     box = box_around(hole, ERASED_AROUND)
     inside = hole[box].astype(np.uint8)
     blank = picture.copy()
-    blank[box] = cv2.inpaint(picture[box], inside, ERASED_RADIUS, cv2.INPAINT_TELEA)
+    blank[box] = cv2.inpaint(picture[box], inside, ERASED_RADIUS, cv2.INPAINT_NS)
     return blank
 
 
