@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from blemish.data.augment import Symmetries
 from blemish.models.generator import GeneratorConfig
+from blemish.models.layers import moments_inside
 from blemish.models.logits import LOGISTIC, Heads, Losses, WeightedLogits
 
 
@@ -128,12 +128,5 @@ def inside_statistics(
 
     Layers coarser than 8² are left out, because a defect is smaller than a pixel there.
     """
-    found = []
-    for features in critic.features(torch.cat([image, 2 * mask - 1], dim=1)):
-        if features.shape[2] >= 8:
-            weight = F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3]))
-            weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
-            mean = (features * weight).sum(dim=(2, 3))
-            spread = ((features - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3))
-            found += [mean, (spread + 1e-6).sqrt()]
-    return torch.cat(found, dim=1)
+    maps = critic.features(torch.cat([image, 2 * mask - 1], dim=1))
+    return moments_inside((x for x in maps if x.shape[2] >= 8), mask, floor=1e-6)

@@ -10,7 +10,7 @@ existing factor (the ReLU is homogeneous), so that bias, noise and ReLU work in 
 have the published names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from math import ceil, sqrt
 
@@ -189,10 +189,77 @@ class Conv(nn.Module):
         return F.conv2d(blur(x, self.resample_filter, padding=2), weight, bias, stride=2)
 
 
-class SynthesisLayer(nn.Module):
-    """Modulated convolution, noise, bias, activation."""
+def moments_inside(
+    maps: Iterable[Float[Tensor, "n c h w"]], mask: Float[Tensor, "n 1 p q"], *, floor: float
+) -> Float[Tensor, "n s"]:
+    """Mean and deviation of each channel inside a mask, map after map.
+
+    Args:
+        maps: Feature maps of any size.
+        mask: Mask in [0, 1], not empty.
+        floor: Variance that is added to each.
+    """
+    found = []
+    for x in maps:
+        weight = F.adaptive_avg_pool2d(mask, (x.shape[2], x.shape[3]))
+        weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+        mean = (x * weight).sum(dim=(2, 3))
+        spread = ((x - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3))
+        found += [mean, (spread + floor).sqrt()]
+    return torch.cat(found, dim=1)
+
+
+class StyledLayer(nn.Module):
+    """Modulated convolution, noise, bias, activation; for maps of any size.
+
+    Args:
+        inputs: Channels of the maps.
+        outputs: Channels of the result.
+        w_dim: Width of a code.
+        up: Whether it doubles the side.
+        clamp: Bound of the result, if any.
+    """
 
     resample_filter: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        w_dim: int,
+        up: bool = False,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.affine = FullyConnected(w_dim, inputs, bias=1)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("resample_filter", binomial_filter())
+        self.up, self.clamp = up, clamp
+
+    def forward(
+        self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], noise: Tensor | None
+    ) -> Float[Tensor, "n o p q"]:
+        """Convolve.
+
+        Args:
+            x: Feature maps.
+            w: Codes.
+            noise: Map of the result's size, for all channels; None adds none.
+        """
+        up = self.resample_filter if self.up else None
+        y = modulated_conv(x, self.weight, self.affine(w), up=up, gain=SQRT2)
+        y = y.add_((self.bias * SQRT2)[:, None, None].to(y.dtype))
+        if noise is not None:
+            y = y.add_((noise * (self.noise_strength * SQRT2)).to(y.dtype))
+        return activate(y, limit=self.clamp)
+
+
+class SynthesisLayer(StyledLayer):
+    """Styled layer of one resolution, with a constant noise map."""
+
     noise_const: Tensor
 
     def __init__(
@@ -205,24 +272,9 @@ class SynthesisLayer(nn.Module):
         up: bool = False,
         clamp: float | None = None,
     ) -> None:
-        super().__init__()
-        self.affine = FullyConnected(w_dim, inputs, bias=1)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("resample_filter", binomial_filter())
+        super().__init__(inputs, outputs, w_dim=w_dim, up=up, clamp=clamp)
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.resolution, self.up, self.clamp = resolution, up, clamp
-
-    def forward(
-        self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], noise: Tensor | None
-    ) -> Float[Tensor, "n o p q"]:
-        up = self.resample_filter if self.up else None
-        y = modulated_conv(x, self.weight, self.affine(w), up=up, gain=SQRT2)
-        y = y.add_((self.bias * SQRT2)[:, None, None].to(y.dtype))
-        if noise is not None:
-            y = y.add_((noise * (self.noise_strength * SQRT2)).to(y.dtype))
-        return activate(y, limit=self.clamp)
+        self.resolution = resolution
 
 
 class ToRGB(nn.Module):

@@ -6,12 +6,11 @@ like and not where it lies. `LookEncoder` takes it to a Gaussian over z (Kingma 
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from blemish.efficientnet import WIDTHS
-from blemish.models.layers import FullyConnected
+from blemish.models.layers import FullyConnected, moments_inside
 
 SPREAD = 0.5  # deviation of noise around a mixed latent
 LAYERS = 3  # maps that count: at stride 32 a defect is less than a place
@@ -28,15 +27,7 @@ def look_of(
         maps: The pretrained network's, fine to coarse.
         mask: Zeros and ones, not empty.
     """
-    found = []
-    for x in (images, *maps[:LAYERS]):
-        x = x.float()
-        weight = F.adaptive_avg_pool2d(mask, (x.shape[2], x.shape[3]))
-        weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
-        mean = (x * weight).sum(dim=(2, 3))
-        spread = ((x - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3))
-        found += [mean, (spread + 1e-4).sqrt()]
-    return torch.cat(found, dim=1)
+    return moments_inside((x.float() for x in (images, *maps[:LAYERS])), mask, floor=1e-4)
 
 
 def mix_latents(

@@ -25,10 +25,9 @@ from blemish.models.layers import (
     SQRT2,
     Conv,
     FullyConnected,
+    StyledLayer,
     ToRGB,
-    activate,
     binomial_filter,
-    modulated_conv,
     upsample,
 )
 from blemish.types import Codes, Space
@@ -101,39 +100,6 @@ class WindowDrawing:
     cover: Float[Tensor, "n 1 h w"]
 
 
-class StyledConv(nn.Module):
-    """Modulated convolution, fresh noise, bias, activation; for maps of any size."""
-
-    resample_filter: Tensor
-
-    def __init__(self, inputs: int, outputs: int, *, style_dim: int, up: bool = False) -> None:
-        super().__init__()
-        self.affine = FullyConnected(style_dim, inputs, bias=1)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("resample_filter", binomial_filter())
-        self.up = up
-
-    def forward(
-        self, x: Float[Tensor, "n i h w"], style: Float[Tensor, "n s"], rng: torch.Generator | None
-    ) -> Float[Tensor, "n o p q"]:
-        """Convolve.
-
-        Args:
-            x: Feature maps.
-            style: Code of the layer.
-            rng: Source of the noise, on the CPU; none is added without one.
-        """
-        up = self.resample_filter if self.up else None
-        y = modulated_conv(x, self.weight, self.affine(style), up=up, gain=SQRT2)
-        y = y + (self.bias * SQRT2)[:, None, None].to(y.dtype)
-        if rng is not None:
-            noise = torch.randn(len(y), 1, *y.shape[2:], generator=rng).to(y.device)
-            y = y + (noise * (self.noise_strength * SQRT2)).to(y.dtype)
-        return activate(y)
-
-
 class Context(nn.Module):
     """The window around the mask: skip features at every size, and one code for the whole."""
 
@@ -161,14 +127,22 @@ class Context(nn.Module):
         return features, self.code(torch.cat([pooled, window.zoom[:, None]], dim=1))
 
 
-def styled_pairs(widths: Sequence[int], style_dim: int) -> tuple[nn.ModuleList, nn.ModuleList]:
+def styled_pairs(widths: Sequence[int], w_dim: int) -> tuple[nn.ModuleList, nn.ModuleList]:
     """Two convolutions for each resolution, the first of which enlarges beyond the coarsest."""
     inputs = (widths[0], *widths[:-1])
     first = nn.ModuleList(
-        StyledConv(a, b, style_dim=style_dim, up=k > 0)
+        StyledLayer(a, b, w_dim=w_dim, up=k > 0)
         for k, (a, b) in enumerate(zip(inputs, widths, strict=True))
     )
-    return first, nn.ModuleList(StyledConv(b, b, style_dim=style_dim) for b in widths)
+    return first, nn.ModuleList(StyledLayer(b, b, w_dim=w_dim) for b in widths)
+
+
+def _noise(x: Tensor, rng: torch.Generator | None, *, up: bool = False) -> Tensor | None:
+    """Fresh noise for a layer's result; none without a generator."""
+    if rng is None:
+        return None
+    h, w = (side * 2 if up else side for side in x.shape[2:])
+    return torch.randn(len(x), 1, h, w, generator=rng).to(x.device)
 
 
 class TypedGenerator(nn.Module):
@@ -209,9 +183,9 @@ class WindowGenerator(TypedGenerator):
             kinds=len(config.types),
         )
         self.context = Context(config)
-        style_dim, widths = 2 * config.w_dim, config.channels[::-1]
-        self.conv0, self.conv1 = styled_pairs(widths, style_dim)
-        self.torgb = nn.ModuleList(ToRGB(b, 4, w_dim=style_dim) for b in widths)
+        w_dim, widths = 2 * config.w_dim, config.channels[::-1]
+        self.conv0, self.conv1 = styled_pairs(widths, w_dim)
+        self.torgb = nn.ModuleList(ToRGB(b, 4, w_dim=w_dim) for b in widths)
         self.register_buffer("resample_filter", binomial_filter())
 
     def draw(
@@ -228,9 +202,9 @@ class WindowGenerator(TypedGenerator):
         styles = [torch.cat([row, context.to(row.dtype)], dim=1) for row in codes.w.unbind(1)]
         x, outputs = features[-1], None
         for k, skip in enumerate(features[::-1]):
-            x = self.conv0[k](x, styles[2 * k], rng)
+            x = self.conv0[k](x, styles[2 * k], _noise(x, rng, up=k > 0))
             x = x if k == 0 else (x + skip) / SQRT2
-            x = self.conv1[k](x, styles[2 * k + 1], rng)
+            x = self.conv1[k](x, styles[2 * k + 1], _noise(x, rng))
             fresh = self.torgb[k](x, styles[2 * k + 1])
             outputs = fresh if outputs is None else upsample(outputs, self.resample_filter) + fresh
         assert outputs is not None
