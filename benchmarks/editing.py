@@ -29,12 +29,14 @@ from benchmarks._repairs import PatchDetector
 from blemish.checkpoint import Bundle, find_bundle
 from blemish.data.closeup import close_up
 from blemish.data.folder import DefectFolder, load_native
-from blemish.data.masks import components
+from blemish.data.importing.layout import Proposer
+from blemish.data.importing.propose import BY_GOOD
+from blemish.data.masks import box_around, components
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.editing.directions import NETWORK, Direction, read_directions
 from blemish.editing.fill import margin_of, widened
 from blemish.editing.fillers import HoleFiller, open_filler
-from blemish.editing.find import ComparisonSearch, DefectSearch, defect_search
+from blemish.editing.find import ComparisonSearch, DefectSearch, by_finder, defect_search
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.evaluation.figures import middle
@@ -66,6 +68,10 @@ MET_SHARE = 0.3  # of a piece that counts as found
 FOUND_NOTE = (
     "All photographs of each type. Pieces: connected pieces of real masks of "
     f"{PIECE_SHARE:.2%} of the picture or more, of which {MET_SHARE:.0%} are covered."
+)
+BOX_NOTE = (
+    "Median IoU with the real mask, inside the boxes of its pieces, on photographs beyond the "
+    "first third of each type, which the finder has not seen."
 )
 FILL_NOTE = (
     "Seam: median step across the outline over the usual step beside it. Good: share without a "
@@ -331,7 +337,7 @@ def finding_table(data: DefectFolder, bundle: Bundle, model: Model) -> Iterator[
 def _finding_figures(both: Sequence[tuple[Mask, Mask]]) -> str:
     """Cells for pairs of a found and a real mask."""
     nothing = sum(not a.any() for a, _ in both)
-    overlaps = [(a & b).sum() / (a | b).sum() for a, b in both if b.any()]
+    overlaps = [_overlap(a, b) for a, b in both if b.any()]
     pieces = [_met(piece, a) for a, b in both for piece in _pieces(b)]
     wrong = sum(not (group & b).any() for a, b in both for group in _pieces(a))
     return (
@@ -345,6 +351,37 @@ def _found(search: DefectSearch, picture: Picture) -> Mask:
         return search(picture)
     except DataError:
         return np.zeros(picture.shape[:2], bool)
+
+
+def box_table(data: DefectFolder, bundle: Bundle) -> Iterator[str]:
+    """A line for each type: masks proposed inside the boxes of the pieces of held-out defects."""
+    good = BY_GOOD.prepare([photograph.path for photograph in data.good("train")])
+    ways: dict[str, Proposer] = {
+        "good photographs": good,
+        "the finder": by_finder(bundle).prepare([]),
+        "box filled": lambda _, inside: inside,
+    }
+    yield f"| type | boxes | {' | '.join(ways)} |"
+    yield f"| --- | {'---: | ' * len(ways)}---: |"
+    for kind in data.types:
+        known = [load_native(one) for one in data.thirds(kind)[1]]
+        boxes = [(picture, mask, _box(piece)) for picture, mask in known for piece in _pieces(mask)]
+        overlaps = [
+            [_overlap(propose(picture, box), mask & box) for picture, mask, box in boxes]
+            for propose in ways.values()
+        ]
+        cells = [_cell(middle(one)) for one in overlaps]
+        yield f"| {kind} | {len(boxes)} | {' | '.join(cells)} |"
+
+
+def _box(piece: Mask) -> Mask:
+    inside = np.zeros_like(piece)
+    inside[box_around(piece, 0)] = True
+    return inside
+
+
+def _overlap(a: Mask, b: Mask) -> float:
+    return float((a & b).sum() / (a | b).sum())
 
 
 def _pieces(mask: Mask) -> list[Mask]:
@@ -432,6 +469,8 @@ def main(
         lines += ["", "## Repair", "", *repair_table(found, folder, defects)]
         lines += ["", "## Defects found", "", *finding_table(folder, found, model)]
         lines += ["", FOUND_NOTE]
+        if found.has(FINDER):
+            lines += ["", "## Masks inside boxes", "", *box_table(folder, found), "", BOX_NOTE]
     write_atomically(out, ("\n".join(lines) + "\n").encode())
     print(f"{out} and {sheet} have them.")
 

@@ -59,8 +59,8 @@ class Finder(nn.Module):
         self.down = nn.ModuleList(_convolution(width, width) for _ in range(3))
         self.full = _convolution(3, quarter)
         self.halved = _convolution(quarter, half, stride=2)
-        self.join_half = _convolution(width + half, half)
-        self.join_full = _convolution(half + quarter, quarter)
+        self.join_half = _join(width + half, half)
+        self.join_full = _join(half + quarter, quarter)
         self.last = nn.Conv2d(quarter, 1, 3, padding=1)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
@@ -109,6 +109,10 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
         nn.GroupNorm(1, outputs),
         nn.LeakyReLU(0.2),
     )
+
+
+def _join(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(_convolution(inputs, outputs), _convolution(outputs, outputs))
 
 
 def _enlarged(x: Tensor, like: Tensor) -> Tensor:

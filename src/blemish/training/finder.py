@@ -70,9 +70,9 @@ class FinderTraining:
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=8, kimg=10, snapshot_kimg=2, log_steps=25)
+        default_factory=lambda: Schedule(batch=8, kimg=24, snapshot_kimg=2, log_steps=25)
     )
-    pool: int = 1200
+    pool: int = 4000
     rate: float = 2e-3
     ema_kimg: float = 0.5
     good: float = 0.15
