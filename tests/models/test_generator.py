@@ -394,3 +394,11 @@ def test_a_pyramid_keeps_the_share_of_the_mask() -> None:
 def test_sides_that_no_generator_has_are_refused(resolution: int, first: int) -> None:
     with pytest.raises(OptionError, match="powers of two"):
         GeneratorConfig(resolution=resolution, defect=DefectConfig(first_resolution=first))
+
+
+def test_an_image_of_a_smaller_side_is_the_coarser_generators() -> None:
+    fine, coarse = (build(replace(TINY, resolution=r, defect=None)) for r in (32, 16))
+    coarse.load_state_dict(fine.state_dict(), strict=False)
+    codes = fine.codes(torch.randn(2, TINY.z_dim))
+    rows = Codes(w=codes.w[:, : coarse.config.layers])
+    assert torch.equal(fine.draw(codes, side=16).image, coarse.draw(rows).image)

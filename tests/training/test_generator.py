@@ -43,7 +43,7 @@ from blemish.models.load import load_critic, load_generator, shape_of
 from blemish.models.residual import ResidualConfig
 from blemish.names import Precision
 from blemish.training import loop
-from blemish.training.generator import GeneratorTraining, train_generator
+from blemish.training.generator import GeneratorStage, GeneratorTraining, train_generator
 from blemish.training.loop import STATE, Schedule
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -166,10 +166,22 @@ def test_the_first_stage_moves_every_weight(parts: Path, tmp_path: Path) -> None
 
 
 def test_photographs_are_reconstructed_beside_the_critic(parts: Path, tmp_path: Path) -> None:
-    both = train_first(parts, tmp_path / "both", schedule(4), reconstruction=50, standardise=True)
+    options = {"reconstruction": 50, "warm_start": "components"}
+    both = train_first(parts, tmp_path / "both", schedule(4), **options)
     alone = train_first(parts, tmp_path / "alone", schedule(4), reconstruction=0)
     assert {"l1", "critic"} <= {*rows(both, "generator")[-1]}
     assert "l1" not in rows(alone, "generator")[-1]
+
+
+def test_the_rate_rises_after_a_warm_start_by_components() -> None:
+    training = GeneratorTraining(warm_start="components", warm_steps=2, learning_rate=1e-3)
+    pictures = np.zeros((4, 16, 16, 3), np.uint8)
+    stage = GeneratorStage(SHAPE, training, pictures, make_fabric("cpu"))
+    rng, rates = torch.Generator().manual_seed(0), []
+    for index in (0, 1, 2, 3, 101, 200):
+        stage.step(index, rng)
+        rates.append(stage.adam.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-2, 5e-3, 1e-5, 2e-5, 1e-3, 1e-3])
 
 
 @pytest.mark.parametrize("stop", [3, 5])

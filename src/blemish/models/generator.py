@@ -288,6 +288,7 @@ class Synthesis(nn.Module):
         mask: Float[Tensor, "n 1 h w"] | None = None,
         rng: torch.Generator | None = None,
         change: Callable[[int, Tensor], Tensor] | None = None,
+        side: int | None = None,
     ) -> Drawing:
         """Generate images.
 
@@ -298,6 +299,8 @@ class Synthesis(nn.Module):
             mask: Mask of the defect, in [0, 1]; by default the branch draws its own.
             rng: Random generator of the noise, on the CPU.
             change: Change of the features of each resolution, called with its side.
+            side: Side of the images in pixels, the sum of the outputs up to there; by default the
+                generator's own.
 
         Raises:
             ValueError: A mask was given to a branch that does not accept one.
@@ -324,6 +327,8 @@ class Synthesis(nn.Module):
                 x = x + codes.features.to(x.dtype)
             x = x if change is None else change(r, x)
             image = block.accumulate(x, rows[-1], image)
+            if r == side:
+                break
         assert image is not None
         return Drawing(image=image, mask_logits=logits)
 
@@ -438,9 +443,10 @@ class Generator(nn.Module):
         noise: Noise = "const",
         mask: Float[Tensor, "n 1 h w"] | None = None,
         rng: torch.Generator | None = None,
+        side: int | None = None,
     ) -> Drawing:
         """Image and mask logits; see `Synthesis.forward`."""
-        return self.synthesis(codes, noise=noise, mask=mask, rng=rng)
+        return self.synthesis(codes, noise=noise, mask=mask, rng=rng, side=side)
 
     def forward(self, codes: Codes, *, mask: Float[Tensor, "n 1 h w"] | None = None) -> Sample:
         """Image clamped to [-1, 1], with a mask of zeros and ones."""

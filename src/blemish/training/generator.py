@@ -19,7 +19,8 @@ from blemish.data.augment import augment_stack
 from blemish.data.folder import DefectFolder, load_pictures
 from blemish.models.critic import CriticConfig, build_critic
 from blemish.models.generator import Generator, GeneratorConfig
-from blemish.models.losses import kl_to_normal, multiscale_l1, path_lengths
+from blemish.models.load import shape_of
+from blemish.models.losses import path_lengths
 from blemish.models.mixing import fresh_rows
 from blemish.models.residual import ResidualConfig
 from blemish.pictures import grid, to_picture, to_tensor
@@ -28,7 +29,7 @@ from blemish.training.adversarial import AdversarialOptions, CriticTrainer
 from blemish.training.grow import free_all_but, grow, origin_of
 from blemish.training.loop import Options, gather_values, optimiser_step, random_indices, run
 from blemish.training.stopping import Ending
-from blemish.training.warmstart import LatentEncoder, sample_latent, standardised
+from blemish.training.warmstart import Step, WarmStartName, build_warm_start
 from blemish.types import Codes
 
 
@@ -41,13 +42,11 @@ class GeneratorTraining(AdversarialOptions):
         path_weight: Weight of the path length penalty, for critics that want it; 0 disables it.
         path_every: Steps between path length penalties.
         mixing: Probability that coarse and fine rows come from two latents.
-        warm_steps: Steps of reconstruction before the critic is used.
-        reconstruction: Weight of the error of reconstructed photographs beside the critic's loss;
-            0 disables it.
-        kl_weight: Weight of the latent's divergence in reconstruction.
-        standardise: Standardise latents over each batch in reconstruction and leave out their
-            divergence: for parts that look alike, whose latents would otherwise share one place
-            and leave the rest of the space untrained.
+        warm_steps: Steps of the warm start before the critic is used.
+        reconstruction: Weight of the warm start's loss beside the critic's; 0 disables it.
+        kl_weight: Weight of the latent's divergence in an autoencoder.
+        warm_start: Kind of warm start: "components" for parts that look alike in one place,
+            "autoencoder" for others.
         hold: Freeze the layers of a coarser generator; only finer blocks learn. Codes then keep
             their meaning, for encoders as well.
     """
@@ -59,7 +58,7 @@ class GeneratorTraining(AdversarialOptions):
     warm_steps: int = 500
     reconstruction: float = 0
     kl_weight: float = 2e-4
-    standardise: bool = False
+    warm_start: WarmStartName = "autoencoder"
     hold: bool = False
 
 
@@ -79,33 +78,38 @@ class GeneratorStage:
             torch.manual_seed(training.schedule.seed)
             self.generator = Generator(config).to(fabric.device)
             critic = build_critic(training.critic, config)
-            self.encoder = LatentEncoder(config).to(fabric.device)
-        if coarse is not None:
+            self.images = to_tensor(pictures)
+            start = build_warm_start(
+                training.warm_start,
+                config,
+                self.images,
+                kl_weight=training.kl_weight,
+                known=0 if coarse is None else shape_of(coarse).resolution,
+            )
+            self.start = start.to(fabric.device)
+        if coarse is None:
+            self.start.prepare(self.generator)
+        else:
             grow(self.generator, critic, coarse)
         self.grown_from = None if coarse is None else coarse.digest
         self.average = average_of(self.generator)
-        first = training.warm_steps if coarse is None else 0
-        self.judge = CriticTrainer(critic, training, fabric, first=first)
-        self.path_weight = training.path_weight if critic.rules.path_lengths else 0
         self.path = PathLength().to(fabric.device)
         self.config, self.training, self.fabric = config, training, fabric
+        first = self.uncounted_steps()
+        self.judge = CriticTrainer(critic, training, fabric, first=first)
+        self.path_weight = training.path_weight if critic.rules.path_lengths else 0
         self.preset = preset
-        self.images = to_tensor(pictures)
-        self.learning = free_all_but(self.generator, coarse if training.hold else None)
-        self.generator_adam = training.adam(self.learning)
-        self.encoder_adam = training.adam(list(self.encoder.parameters()))
+        learning = free_all_but(self.generator, coarse if training.hold else None)
+        self.learning = [*learning, *self.start.parameters()]
+        self.adam = training.adam(self.learning)
 
     def state(self) -> nn.ModuleDict:
-        names = ("generator", "average", "encoder", "path")
+        names = ("generator", "average", "start", "path")
         mine = {name: getattr(self, name) for name in names}
         return nn.ModuleDict(mine | self.judge.modules())
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {
-            "generator": self.generator_adam,
-            "critic": self.judge.adam,
-            "encoder": self.encoder_adam,
-        }
+        return {"generator": self.adam, "critic": self.judge.adam}
 
     def data(self) -> list[Tensor]:
         return [self.images]
@@ -117,42 +121,43 @@ class GeneratorStage:
         """Nothing: this stage learns only in steps."""
 
     def uncounted_steps(self) -> int:
-        return 0 if self.grown_from is not None else self.training.warm_steps
+        return round(self.training.warm_steps * self.start.share)
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        grown = self.grown_from is not None
-        if grown and index < self.training.grown_steps:
+        warm, grown = self.uncounted_steps(), self.grown_from is not None
+        if warm <= index < warm + self.training.grown_steps and grown:
             return self._criticise(index, rng)
-        warm = not grown and index < self.training.warm_steps
-        values = self._reconstruct(rng) if warm else self._play(index, rng)
+        values = self._begin(index / warm, rng) if index < warm else self._play(index, rng)
         self.training.follow(self.average, self.generator, index)
         return values
 
-    def _reconstruct(self, rng: torch.Generator) -> dict[str, float]:
-        """Learn from reconstructed photographs alone."""
-        loss, values = self._reconstruction(rng)
-        self._learn(loss)
+    def _begin(self, done: float, rng: torch.Generator) -> dict[str, float]:
+        """Learn from the warm start alone."""
+        loss, values = self._start_loss(done, rng)
+        rate, momentum = self.start.pace(done) or (self.training.learning_rate, 0.0)
+        self._learn(loss, rate, momentum)
         return values
 
-    def _reconstruction(self, rng: torch.Generator) -> tuple[Float[Tensor, ""], dict[str, float]]:
-        """Loss of photographs reconstructed through the encoder, and values to log."""
-        real = self._real(rng)
-        noise = self._normal(rng, self.config.z_dim)
+    def _start_loss(
+        self, done: float, rng: torch.Generator
+    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Loss of the warm start, and values to log."""
+        step = Step(self._image, self._real(rng), self._normal(rng, self.config.z_dim), done)
         with self.fabric.autocast():
-            mean, log_variance = self.encoder(real)
-            alike = self.training.standardise
-            z = standardised(mean, noise) if alike else sample_latent(mean, log_variance, noise)
-            image = self.generator.draw(self.generator.codes(z)).image
-        far = multiscale_l1(image, real).mean()
-        if alike:
-            return far, {"l1": far.item()}
-        spread = kl_to_normal(mean, log_variance).mean()
-        return far + self.training.kl_weight * spread, {"l1": far.item(), "kl": spread.item()}
+            return self.start.loss(step)
 
-    def _learn(self, loss: Float[Tensor, ""]) -> None:
-        """Step of the generator and of the encoder of its reconstructions."""
-        both = [*self.learning, *self.encoder.parameters()]
-        optimiser_step(self.fabric, loss, both, self.generator_adam, self.encoder_adam)
+    def _image(self, z: Float[Tensor, "n z"], side: int | None = None) -> Float[Tensor, "n 3 h w"]:
+        return self.generator.draw(self.generator.codes(z), side=side).image
+
+    def _learn(self, loss: Float[Tensor, ""], rate: float, momentum: float = 0.0) -> None:
+        for group in self.adam.param_groups:
+            group["lr"], group["betas"] = rate, (momentum, group["betas"][1])
+        optimiser_step(self.fabric, loss, self.learning, self.adam)
+
+    def _rate(self, index: int) -> float:
+        """Learning rate beside the critic."""
+        past = index - self.uncounted_steps() + 1
+        return self.training.learning_rate * min(1.0, past / max(1, self.start.ramp_steps))
 
     def _criticise(self, index: int, rng: torch.Generator) -> dict[str, float]:
         with torch.no_grad():
@@ -164,16 +169,15 @@ class GeneratorStage:
         loss = self.judge.generator_loss(self._draw(rng), rng).mean()
         values["generator"] = loss.item()
         if self.training.reconstruction:
-            far, more = self._reconstruction(rng)
-            self._learn(loss + far * self.training.reconstruction)
+            far, more = self._start_loss(1, rng)
+            loss = loss + far * self.training.reconstruction
             values |= more
-        else:
-            optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
+        self._learn(loss, self._rate(index))
         if self.path_weight and index % self.training.path_every == 0:
-            values |= self._smooth(rng)
+            values |= self._smooth(rng, self._rate(index))
         return values
 
-    def _smooth(self, rng: torch.Generator) -> dict[str, float]:
+    def _smooth(self, rng: torch.Generator, rate: float) -> dict[str, float]:
         """Path length regularisation on half a batch."""
         z = self._normal(rng, self.config.z_dim)
         z = z[: max(1, len(z) // 2)]
@@ -184,7 +188,7 @@ class GeneratorStage:
         weight = self.path_weight * self.training.path_every
         seen = gather_values(self.fabric, lengths.detach()).to(lengths.device)
         loss = self.path.penalty(lengths, seen).mean() * weight
-        optimiser_step(self.fabric, loss, self.learning, self.generator_adam)
+        self._learn(loss, rate)
         return {"path": lengths.mean().item()}
 
     def _draw(self, rng: torch.Generator) -> Float[Tensor, "n 3 h w"]:
