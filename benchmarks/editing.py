@@ -93,6 +93,7 @@ class Hole:
 
     picture: Picture
     mask: Mask
+    clean: bool = True  # no defect is around it
 
 
 def holes(data: DefectFolder, each: int) -> Iterator[Hole]:
@@ -126,7 +127,9 @@ def fillers(bundle: Bundle) -> dict[str, Callable[[Hole, int], Picture]]:
 
     def drawn(filler: HoleFiller) -> Callable[[Hole, int], Picture]:
         return lambda hole, seed: (
-            filler.fill(Original(levels=hole.picture), hole.mask, seed).picture.picture
+            filler.fill(
+                Original(levels=hole.picture), hole.mask, seed, smooth=hole.clean
+            ).picture.picture
         )
 
     def by(flag: int) -> Callable[[Hole, int], Picture]:
@@ -407,7 +410,7 @@ def repair_table(bundle: Bundle, data: DefectFolder, limit: int) -> Iterator[str
         began, after = time.monotonic(), []
         for picture, mask in known:
             hole = widened(mask, margin_of(*mask.shape))
-            after.append(detector.inside(fill(Hole(picture, hole), 0), mask))
+            after.append(detector.inside(fill(Hole(picture, hole, clean=False), 0), mask))
         seconds = (time.monotonic() - began) / len(known)
         halved = fmean(b <= a / 2 for a, b in zip(before, after, strict=True))
         yield (

@@ -89,9 +89,12 @@ def test_detail_is_softer_near_the_outline_than_deep_in_the_hole() -> None:
     known = np.full((128, 128, 3), 120, np.uint8)
     drawn = known + np.where((x + y) % 2, 40, 0)[:, :, None].astype(np.uint8)
     away = np.hypot(y - 64, x - 64)
-    filled = filled_with(drawn, Original(levels=known), known, away < 50).picture[:, :, 0]
+    photograph, hole = Original(levels=known), away < 50
+    filled = filled_with(drawn, photograph, known, hole, smooth=True).picture[:, :, 0]
+    plain = filled_with(drawn, photograph, known, hole, smooth=False).picture[:, :, 0]
     rim, deep = (filled[where].std() for where in ((away > 47) & (away < 50), away < 10))
     assert 8 < rim < 12 and deep > 18
+    assert plain[away < 50].std() > 18
     assert (filled[away >= 50] == 120).all()
 
 

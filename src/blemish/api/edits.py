@@ -122,4 +122,4 @@ def repair_photograph(
         marked = mask_of(defect, original, "good")
     refuse_hole(marked)
     around = margin_of(*marked.shape) if grow is None else max(0, grow)
-    return filler.fill(original, widened(marked, around), seed)
+    return filler.fill(original, widened(marked, around), seed, smooth=False)

@@ -81,7 +81,7 @@ def repair(
     image: Path,
     mask: MaskFile = None,
     grow: Annotated[
-        int | None, arg(help_behavior_hint="(default: 1/64 of the longer side)")
+        int | None, arg(help_behavior_hint="(default: 1/32 of the longer side)")
     ] = None,
     out: Path = Path("repaired"),
     run: FlatFill = FillRun(),
@@ -159,7 +159,8 @@ def _make(
     fillings: list[Filling] = []
     with Progress("filling", run.count) as progress:
         for k in range(run.count):
-            fillings.append(filler.fill(photograph, hole, run.seed + k))
+            smooth = verb == "fill"
+            fillings.append(filler.fill(photograph, hole, run.seed + k, smooth=smooth))
             progress.step(k)
     about = {"edit": verb, "method": run.method, "image": str(image), **facts}
     row = save_fillings(out, image.stem, photograph, fillings, bundle, about)

@@ -59,13 +59,16 @@ class CodeFiller:
         self.model: Model = load_model(bundle, device)
 
     @one_thread()
-    def fill(self, photograph: Original, hole: Mask, seed: int = 0) -> CodeFilling:
+    def fill(
+        self, photograph: Original, hole: Mask, seed: int = 0, *, smooth: bool = True
+    ) -> CodeFilling:
         """Fill a hole with good material; the same seed gives the same bytes.
 
         Args:
             photograph: The photograph.
             hole: Pixels to fill.
             seed: Random seed of the codes.
+            smooth: See `Filler.fill`.
 
         Raises:
             DataError: The hole is empty, or too large to be filled.
@@ -77,7 +80,7 @@ class CodeFiller:
         size = (hole.shape[1], hole.shape[0])
         drawn = self._draw(codes, read)
         painted = cv2.resize(drawn, size, interpolation=cv2.INTER_CUBIC)
-        filled = filled_with(painted, photograph, blank, hole)
+        filled = filled_with(painted, photograph, blank, hole, smooth=smooth)
         return CodeFilling(
             picture=filled,
             hole=hole,

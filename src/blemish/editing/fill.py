@@ -39,7 +39,7 @@ ERASED_RADIUS = 5
 SMOOTH = 0.5  # share of the smooth continuation at the outline
 DEPTH = 3 / 32  # of the shorter side, over which that share falls
 RIM = 6  # window pixels around a hole that are drawn as well
-MARGIN_SHARE = 1 / 64  # of the longer side: margin around a defect's mask
+MARGIN_SHARE = 1 / 32  # of the longer side: margin around a defect's mask
 SMALL_SHARE = 0.02  # of a photograph, below which no hole covers a part
 GUESSED_SHARE = 0.7  # of a part; a larger hole leaves too little of it to be continued
 MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
@@ -82,13 +82,17 @@ class Filler:
         self.model: WindowModel = load_good_windows(bundle, device)
 
     @one_thread()
-    def fill(self, photograph: Original, hole: Mask, seed: int = 0) -> Filling:
+    def fill(
+        self, photograph: Original, hole: Mask, seed: int = 0, *, smooth: bool = True
+    ) -> Filling:
         """Fill a hole with good material; the same seed gives the same bytes.
 
         Args:
             photograph: The photograph.
             hole: Pixels to fill.
             seed: Random seed of the codes.
+            smooth: Mix a smooth continuation in near the outline. Around a defect, it would carry
+                traces of the defect into the hole.
 
         Raises:
             DataError: The hole is empty, or larger than `MOST_SHARE` of the photograph.
@@ -98,7 +102,7 @@ class Filler:
         wide = widened(hole, _rim(hole))
         codes = self.model.codes(GOOD, rng, len(groups(wide)))
         painted = paint(self.model.generator, known, wide, codes, rng)
-        filled = filled_with(painted, photograph, known, hole)
+        filled = filled_with(painted, photograph, known, hole, smooth=smooth)
         scores = judge_filling(filled.picture, hole)
         return Filling(picture=filled, hole=hole, codes=codes, seed=seed, scores=scores)
 
@@ -120,7 +124,9 @@ def refuse_hole(hole: Mask) -> None:
         )
 
 
-def filled_with(drawn: Picture, photograph: Original, known: Picture, hole: Mask) -> Original:
+def filled_with(
+    drawn: Picture, photograph: Original, known: Picture, hole: Mask, *, smooth: bool
+) -> Original:
     """The photograph with what was drawn in a hole, its tone corrected.
 
     Args:
@@ -128,9 +134,11 @@ def filled_with(drawn: Picture, photograph: Original, known: Picture, hole: Mask
         photograph: The photograph.
         known: Its picture with the hole `erased`.
         hole: The hole.
+        smooth: See `Filler.fill`.
     """
     _note_guess(photograph.picture, hole)
-    painted = _mixed(levelled(known, drawn, hole), known, hole)
+    painted = levelled(known, drawn, hole)
+    painted = _mixed(painted, known, hole) if smooth else painted
     return photograph.with_change(greyed(painted) if photograph.grey else painted, hole)
 
 

@@ -17,8 +17,15 @@ from blemish.originals import Original
 class HoleFiller(Protocol):
     """Networks that fill holes with good material."""
 
-    def fill(self, photograph: Original, hole: Bool[np.ndarray, "h w"], seed: int = 0) -> Filling:
-        """Fill a hole; the same seed gives the same bytes."""
+    def fill(
+        self,
+        photograph: Original,
+        hole: Bool[np.ndarray, "h w"],
+        seed: int = 0,
+        *,
+        smooth: bool = True,
+    ) -> Filling:
+        """Fill a hole; the same seed gives the same bytes. See `Filler.fill`."""
         ...
 
 

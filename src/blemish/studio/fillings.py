@@ -101,5 +101,6 @@ def save_all(
 
 
 def _filled(filler: Filler, opened: Opened, wish: FillWish, count: int = 1) -> list[Filling]:
-    hole = wish.hole(opened)
-    return [filler.fill(opened.original, hole, wish.seed + k) for k in range(count)]
+    hole, smooth = wish.hole(opened), wish.verb == "fill"
+    seeds = range(wish.seed, wish.seed + count)
+    return [filler.fill(opened.original, hole, seed, smooth=smooth) for seed in seeds]
