@@ -150,7 +150,8 @@ class OpenBundle:
             hole: Mask of the hole, of the photograph's size.
             count: Number of fillings; their seeds are consecutive.
             seed: Random seed of the first.
-            method: Filling method: the bundle's windows, or codes of the whole part.
+            method: Filling method: the bundle's windows, or codes of the whole part by a filling
+                network ("codes") or by a search ("part").
 
         Raises:
             DataError: The photograph or the hole can't be used.
@@ -175,7 +176,8 @@ class OpenBundle:
                 compared with its in-domain reconstruction.
             grow: Pixels around the mask that are replaced as well; by default 1/32 of the side.
             seed: Random seed.
-            method: Filling method: the bundle's windows, or codes of the whole part.
+            method: Filling method: the bundle's windows, or codes of the whole part by a filling
+                network ("codes") or by a search ("part").
 
         Raises:
             DataError: The photograph or the mask can't be used, or no defect is found.

@@ -27,7 +27,8 @@ class FillRun:
     Attributes:
         count: Number of different fillings; their seeds are consecutive.
         method: Filling method: windows draws at the photograph's own scale; codes draws the whole
-            part anew from codes, which can be edited, if the bundle has a filling network.
+            part anew from codes, which can be edited, if the bundle has a filling network; part
+            searches for the part's codes outside the hole, for holes that cover a whole part.
         bundle: Folder of a bundle, or the name of a shipped one.
         seed: Random seed of the first filling.
         device: Device to compute on; auto uses CUDA if available.

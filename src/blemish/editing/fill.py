@@ -98,6 +98,7 @@ class Filler:
             DataError: The hole is empty, or larger than `MOST_SHARE` of the photograph.
         """
         refuse_hole(hole)
+        _note_guess(photograph.picture, hole)
         rng, known = torch.Generator().manual_seed(seed), erased(photograph.picture, hole)
         wide = widened(hole, _rim(hole))
         codes = self.model.codes(GOOD, rng, len(groups(wide)))
@@ -136,7 +137,6 @@ def filled_with(
         hole: The hole.
         smooth: See `Filler.fill`.
     """
-    _note_guess(photograph.picture, hole)
     painted = levelled(known, drawn, hole)
     painted = _mixed(painted, known, hole) if smooth else painted
     return photograph.with_change(greyed(painted) if photograph.grey else painted, hole)
@@ -159,7 +159,10 @@ def _note_guess(picture: Picture, hole: Mask) -> None:
     part = unshadowed_silhouette(picture)
     share = (hole & part).sum() / max(1, part.sum())
     if share > GUESSED_SHARE:
-        note(f"The hole covers {share:.0%} of the part: what is drawn there is a guess.")
+        note(
+            f"The hole covers {share:.0%} of the part: what is drawn there is a guess. "
+            "The method part draws a whole part."
+        )
 
 
 def greyed(picture: Picture) -> Picture:

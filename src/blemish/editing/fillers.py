@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from blemish.checkpoint import Bundle
 from blemish.editing.codefill import CodeFiller
 from blemish.editing.fill import Filler, Filling
+from blemish.editing.partfill import PartFiller
 from blemish.names import FillMethod
 from blemish.originals import Original
 
@@ -32,6 +33,7 @@ class HoleFiller(Protocol):
 FILLERS: dict[FillMethod, Callable[[Bundle, str], HoleFiller]] = {
     "windows": Filler,
     "codes": CodeFiller,
+    "part": PartFiller,
 }
 
 
