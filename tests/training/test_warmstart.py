@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from blemish.models.generator import Generator, GeneratorConfig
-from blemish.training.warmstart import FEWER, Autoencoder, Components, Draw, Step
+from blemish.training.warmstart import FEWER, Autoencoder, Components, DrawLatents, WarmStep
 
 SHAPE = GeneratorConfig(resolution=64, z_dim=8, w_dim=8, channel_base=128, channel_max=4)
 
@@ -81,7 +81,9 @@ def test_the_loss_compares_images_of_the_side_whose_turn_it_is() -> None:
 
     noise = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
     for done in (0.0, 0.6, 1.0):  # 1 beside the critic, too
-        loss, _ = components.loss(Step(cast(Draw, draw), photographs(64, n=2), noise, done))
+        loss, _ = components.loss(
+            WarmStep(cast(DrawLatents, draw), photographs(64, n=2), noise, done)
+        )
         assert float(loss) < 1e-6
     assert seen == [32, 64, 64]
 

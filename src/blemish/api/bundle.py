@@ -172,8 +172,9 @@ class OpenBundle:
 
         Args:
             photo: The photograph; see `inputs.original_of`.
-            defect: Mask of the defect, of the photograph's size; without it the photograph is
-                compared with its in-domain reconstruction.
+            defect: Mask of the defect, of the photograph's size; without it the bundle's finder
+                looks for the defect, or the photograph is compared with its in-domain
+                reconstruction.
             grow: Pixels around the mask that are replaced as well; by default 1/32 of the side.
             seed: Random seed.
             method: Filling method: the bundle's windows, or codes of the whole part by a filling

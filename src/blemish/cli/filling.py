@@ -158,9 +158,9 @@ def _make(
     filler = open_filler(bundle, run.method, choose_device(run.device))
     ensure_writable(out)
     fillings: list[Filling] = []
+    smooth = verb == "fill"
     with Progress("filling", run.count) as progress:
         for k in range(run.count):
-            smooth = verb == "fill"
             fillings.append(filler.fill(photograph, hole, run.seed + k, smooth=smooth))
             progress.step(k)
     about = {"edit": verb, "method": run.method, "image": str(image), **facts}

@@ -29,7 +29,7 @@ from blemish.training.adversarial import AdversarialOptions, CriticTrainer
 from blemish.training.grow import free_all_but, grow, origin_of
 from blemish.training.loop import Options, gather_values, optimiser_step, random_indices, run
 from blemish.training.stopping import Ending
-from blemish.training.warmstart import Step, WarmStartName, build_warm_start
+from blemish.training.warmstart import WarmStartName, WarmStep, build_warm_start
 from blemish.types import Codes
 
 
@@ -142,7 +142,7 @@ class GeneratorStage:
         self, done: float, rng: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Loss of the warm start, and values to log."""
-        step = Step(self._image, self._real(rng), self._normal(rng, self.config.z_dim), done)
+        step = WarmStep(self._image, self._real(rng), self._normal(rng, self.config.z_dim), done)
         with self.fabric.autocast():
             return self.start.loss(step)
 

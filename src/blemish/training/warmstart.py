@@ -27,11 +27,11 @@ WarmStartName = Literal["autoencoder", "components"]
 LOOKED_AT = 1000  # photographs that components are computed from, at most
 SIDE = 32  # of the first pictures; components are found there, so grown generators share them
 FEWER = 0.75  # steps at the next side, for one at this: its images cost more
-RATE = 1e-2  # of the regression on components, which is four times as stable as a game
+RATE = 1e-2  # of the regression on components; adversarial training needs a lower one
 
 
 @runtime_checkable  # for the tests, which check types
-class Draw(Protocol):
+class DrawLatents(Protocol):
     """Function that draws images of latents."""
 
     def __call__(
@@ -42,7 +42,7 @@ class Draw(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WarmStep:
     """A step of a warm start, or of training beside the critic.
 
     Attributes:
@@ -52,7 +52,7 @@ class Step:
         done: Share of the warm start that is done; 1 beside the critic.
     """
 
-    draw: Draw
+    draw: DrawLatents
     real: Float[Tensor, "n 3 h w"]
     noise: Float[Tensor, "n z"]
     done: float
@@ -71,7 +71,7 @@ class WarmStart(nn.Module, ABC):
     ramp_steps: int = 0
 
     @abstractmethod
-    def loss(self, step: Step) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    def loss(self, step: WarmStep) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Loss of a step, and values to log."""
 
     def prepare(self, generator: Generator) -> None:
@@ -108,7 +108,7 @@ class Autoencoder(WarmStart):
         mean, log_variance = self.head(self.trunk.features(image)[-1].flatten(1)).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 2)
 
-    def loss(self, step: Step) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    def loss(self, step: WarmStep) -> tuple[Float[Tensor, ""], dict[str, float]]:
         mean, log_variance = self(step.real)
         image = step.draw(sample_latent(mean, log_variance, step.noise))
         far = multiscale_l1(image, step.real).mean()
@@ -160,7 +160,7 @@ class Components(WarmStart):
             away = normalise(z.float()) @ self.basis
         return (self.mean + away.unflatten(1, self.mean.shape)).clamp(-1, 1)
 
-    def loss(self, step: Step) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    def loss(self, step: WarmStep) -> tuple[Float[Tensor, ""], dict[str, float]]:
         k, _ = self._octave(step.done)
         side = self.sides[k]
         target = F.adaptive_avg_pool2d(self(step.noise), side)
@@ -224,7 +224,7 @@ def _coordinates(images: Float[Tensor, "n 3 h w"], number: int) -> Float[Tensor,
     small = F.adaptive_avg_pool2d(images, min(SIDE, images.shape[2])).flatten(1).double()
     left, scale, right = torch.linalg.svd(small - small.mean(dim=0), full_matrices=False)
     kept = min(number, int((scale > 1e-6 * scale[0]).sum()))
-    # Either sign of a component is right; the largest entry decides, as elsewhere.
+    # Either sign of a component is right; the largest entry decides, so that all runs agree.
     largest = right[:kept].gather(1, right[:kept].abs().argmax(dim=1, keepdim=True))
     found = left[:, :kept] * largest.sign().T * len(images) ** 0.5
     return F.pad(found, (0, number - kept)).float()
