@@ -148,6 +148,21 @@ def test_invert_finds_mask_look_and_part(place: Path, capsys: pytest.CaptureFixt
     assert red.w_defect is not None and red.z is not None and good.w_defect is None
 
 
+def test_a_searching_method_draws_the_defect_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[np.ndarray]()
+
+    def noted(generator, picture, part, logits, codes):
+        asked.append(logits)
+        return np.roll(logits > 0, 1, axis=1), codes
+
+    monkeypatch.setattr("blemish.editing.defective.redraw", noted)
+    line = "invert --image red.png good.png --defect --bundle bundle --device cpu --steps 2"
+    assert exit_code(f"{line} --method in-domain --out out") == 0
+    assert len(asked) == 1 and ((asked[0] > 0) == spot()).all()
+
+
 def test_python_inverts_a_defect_as_the_command_does(place: Path) -> None:
     found = blemish.load("bundle").invert("red.png", method="encode", defect=True)
     assert found.mask is not None and (to_mask(found.mask[0]) == spot()).all()

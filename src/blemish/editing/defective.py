@@ -2,7 +2,8 @@
 
 The finder gives the mask. The part's code is searched for outside of it, so that the defect does
 not enter it. The look encoder gives the code of the defect, and the windows draw it on the part
-that the code draws.
+that the code draws. A method that searches is followed by a search for the defect itself, which
+draws it again (`redraw`).
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,16 @@ from functools import partial
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.editing.find import seen_by
+from blemish.editing.find import evidence_of, pieces_in
+from blemish.editing.redraw import redraw
 from blemish.errors import DataError
 from blemish.inversion.descent import Watch
+from blemish.inversion.encode import Encode
 from blemish.inversion.invert import (
     Inversion,
     InvertPictures,
@@ -39,6 +42,7 @@ MARGIN = 1 / 64  # of the side, around the mask, that the part's code does not s
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
+Logits = Float32[np.ndarray, "h w"]
 
 
 def picture_inverter(
@@ -116,28 +120,36 @@ class DefectInverter:
             watch: See `invert`.
         """
         pictures = [to_picture(one) for one in target]
-        masks = [self._mask(picture) for picture in pictures]
+        logits = [evidence_of(self.finder, picture) for picture in pictures]
+        masks = [_mask(one) for one in logits]
         where = torch.stack([mask_to_tensor(~_widened(mask)) for mask in masks]).to(target.device)
         rngs = [torch.Generator().manual_seed(seed) for _ in masks]
         parts = method.find(self.model, target, rngs=rngs, where=where, watch=watch)
         found = judge(self.model, target, parts, method_name(method), strange)
+        searched = not isinstance(method, Encode)
         return [
-            self._with_defect(one, picture, mask, seed) if mask.any() else one
-            for one, picture, mask in zip(found, pictures, masks, strict=True)
+            self._with_defect(one, picture, evidence, mask, seed, searched) if mask.any() else one
+            for one, picture, evidence, mask in zip(found, pictures, logits, masks, strict=True)
         ]
 
-    def _mask(self, picture: Picture) -> Mask:
-        try:
-            return seen_by(self.finder, picture)
-        except DataError:
-            return np.zeros(picture.shape[:2], bool)
-
-    def _with_defect(self, part: Inversion, picture: Picture, mask: Mask, seed: int) -> Inversion:
+    def _with_defect(
+        self,
+        part: Inversion,
+        picture: Picture,
+        logits: Logits,
+        mask: Mask,
+        seed: int,
+        searched: bool,
+    ) -> Inversion:
         """The inversion of a part, with the defect's mask, its code and its drawing."""
+        generator, good = self.windows.generator, to_picture(part.image[0])
         latents = self.looks.latents(picture, mask)[:1]
         code = self.windows.codes_of(latents, self._kind(latents), keep=True)
-        rng = torch.Generator().manual_seed(seed)
-        drawn = paint(self.windows.generator, to_picture(part.image[0]), mask, code, rng)
+        if searched:
+            mask, code = redraw(
+                generator, picture, good, np.where(mask, logits, -abs(logits)), code
+            )
+        drawn = paint(generator, good, mask, code, torch.Generator().manual_seed(seed))
         return replace(
             part,
             codes=replace(part.codes, w_defect=code.w, z=code.z),
@@ -150,6 +162,13 @@ class DefectInverter:
         real = self.windows.real
         known = [kind for kind in self.windows.types if kind in real] or [self.windows.types[0]]
         return min(known, key=lambda kind: _nearest(latents, real.get(kind)))
+
+
+def _mask(logits: Logits) -> Mask:
+    try:
+        return pieces_in(logits)
+    except DataError:
+        return np.zeros(logits.shape, bool)
 
 
 def _widened(mask: Mask) -> Mask:

@@ -149,7 +149,16 @@ def seen_by(finder: Finder, picture: Photograph) -> Mask:
     Raises:
         DataError: It finds nothing.
     """
-    marked = evidence_of(finder, picture) > 0
+    return pieces_in(evidence_of(finder, picture))
+
+
+def pieces_in(logits: Float[np.ndarray, "h w"]) -> Mask:
+    """Mask of a defect's logits, without specks.
+
+    Raises:
+        DataError: Nothing is left.
+    """
+    marked = logits > 0
     pieces = components(marked, least=max(4, round(LEAST_SHARE * marked.size)))
     found = np.any(pieces, axis=0)
     if not found.any():
