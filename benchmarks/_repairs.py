@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.efficientnet import load_lite0
 from blemish.pictures import fit_square, to_tensor
 
@@ -30,7 +31,7 @@ class PatchDetector:
 
     Attributes:
         known: A row for each place that is known.
-        usual: Median score of held-out good photographs.
+        usual: Median score of held-out good photographs, on the part.
     """
 
     known: Float[Tensor, "k c"]
@@ -42,7 +43,8 @@ class PatchDetector:
         every = torch.cat([_features(picture).flatten(1).T for picture in good])
         some = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:KEPT]
         found = cls(known=every[some])
-        return cls(found.known, float(np.median([found.scores(p) for p in held_out])))
+        scores = [found._on_part(picture) for picture in held_out]
+        return cls(found.known, float(np.median(np.concatenate(scores))))
 
     def scores(self, picture: Picture) -> Float[np.ndarray, "s s"]:
         """Score of each place of a picture."""
@@ -51,9 +53,14 @@ class PatchDetector:
         return far.view(features.shape[1:]).numpy()
 
     def inside(self, picture: Picture, mask: Bool[np.ndarray, "_h _w"]) -> float:
-        """Mean score inside a mask, above the usual score of good photographs."""
-        scores = cv2.resize(self.scores(picture), mask.shape[::-1])
-        return float(scores[mask].mean()) - self.usual
+        """Mean score inside a mask, above the usual score of good parts."""
+        return float(self._under(picture, mask).mean()) - self.usual
+
+    def _on_part(self, picture: Picture) -> Float[np.ndarray, " k"]:
+        return self._under(picture, unshadowed_silhouette(picture))
+
+    def _under(self, picture: Picture, mask: Bool[np.ndarray, "_h _w"]) -> Float[np.ndarray, " k"]:
+        return cv2.resize(self.scores(picture), mask.shape[::-1])[mask]
 
 
 @torch.no_grad()

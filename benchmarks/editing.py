@@ -120,9 +120,11 @@ def _centred(mask: Mask, part: Mask) -> Mask:
     return (cv2.warpAffine(mask.astype(np.uint8), matrix, size) > 0) & part
 
 
-def fillers(bundle: Bundle) -> dict[str, Callable[[Hole, int], Picture]]:
+def fillers(
+    bundle: Bundle, usual: Sequence[FillMethod] = ("windows",)
+) -> dict[str, Callable[[Hole, int], Picture]]:
     """Ways to fill a hole, from the hole and a seed."""
-    methods: list[FillMethod] = ["windows", *(["codes"] if bundle.has(FILLING) else [])]
+    methods: list[FillMethod] = [*usual, *(["codes"] if bundle.has(FILLING) else [])]
     networks = {method: open_filler(bundle, method) for method in methods}
 
     def drawn(filler: HoleFiller) -> Callable[[Hole, int], Picture]:
@@ -406,7 +408,7 @@ def repair_table(bundle: Bundle, data: DefectFolder, limit: int) -> Iterator[str
     before = [detector.inside(picture, mask) for picture, mask in known]
     yield "| way | defects | score inside, before | after | halved | s |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-    for way, fill in fillers(bundle).items():
+    for way, fill in fillers(bundle, ("auto", "windows", "part")).items():
         began, after = time.monotonic(), []
         for picture, mask in known:
             hole = widened(mask, margin_of(*mask.shape))
@@ -420,8 +422,8 @@ def repair_table(bundle: Bundle, data: DefectFolder, limit: int) -> Iterator[str
     yield ""
     yield (
         "Score: mean distance of features inside the real mask to those of train/good (after "
-        "PatchCore), above the median of test/good. Halved: share of defects of whose score half "
-        "or less is left."
+        "PatchCore), above the median on the parts of test/good. Halved: share of defects of whose "
+        "score half or less is left. Auto: part for holes that cover the part, windows for others."
     )
 
 

@@ -13,7 +13,7 @@ InversionChoice = Literal["auto", InversionName]
 SearchStart = Literal["encoder", "mean", "random"]
 Fidelity = Literal["codes", "consult"]
 ConsultTransform = Literal["residual", "gated"]
-FillMethod = Literal["windows", "codes", "part"]
+FillMethod = Literal["windows", "codes", "part", "auto"]
 EncoderRecipe = Literal["in-domain", "idinvert", "ordinary"]
 
 PlacementName = Literal["window", "optimize", "paste"]

@@ -166,7 +166,7 @@ class OpenBundle:
         *,
         grow: int | None = None,
         seed: int = 0,
-        method: FillMethod = "windows",
+        method: FillMethod = "auto",
     ) -> Filling:
         """Replace a defect by good material.
 
@@ -177,8 +177,8 @@ class OpenBundle:
                 reconstruction.
             grow: Pixels around the mask that are replaced as well; by default 1/32 of the side.
             seed: Random seed.
-            method: Filling method: the bundle's windows, or codes of the whole part by a filling
-                network ("codes") or by a search ("part").
+            method: Filling method; auto is "part" for a defect that covers the part, if the bundle
+                has an encoder, and "windows" otherwise. See `fill`.
 
         Raises:
             DataError: The photograph or the mask can't be used, or no defect is found.

@@ -28,7 +28,8 @@ class FillRun:
         count: Number of different fillings; their seeds are consecutive.
         method: Filling method: windows draws at the photograph's own scale; codes draws the whole
             part anew from codes, which can be edited, if the bundle has a filling network; part
-            searches for the part's codes outside the hole, for holes that cover a whole part.
+            searches for the part's codes outside the hole, for holes that cover a whole part; auto
+            is part for such holes, if the bundle has an encoder, and windows otherwise.
         bundle: Folder of a bundle, or the name of a shipped one.
         seed: Random seed of the first filling.
         device: Device to compute on; auto uses CUDA if available.
@@ -53,7 +54,15 @@ class FillRun:
         refuse_seeds(self.seed, self.count)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairRun(FillRun):
+    """The same, with the usual method of `repair`."""
+
+    method: FillMethod = "auto"
+
+
 FlatFill = Annotated[FillRun, arg(name="")]
+FlatRepair = Annotated[RepairRun, arg(name="")]
 
 
 def fill(image: Path, mask: Path, out: Path = Path("filled"), run: FlatFill = FillRun()) -> None:
@@ -85,7 +94,7 @@ def repair(
         int | None, arg(help_behavior_hint="(default: 1/32 of the longer side)")
     ] = None,
     out: Path = Path("repaired"),
-    run: FlatFill = FillRun(),
+    run: FlatRepair = RepairRun(),
 ) -> None:
     """Replace a defect of a photograph by good material.
 
@@ -163,7 +172,7 @@ def _make(
         for k in range(run.count):
             fillings.append(filler.fill(photograph, hole, run.seed + k, smooth=smooth))
             progress.step(k)
-    about = {"edit": verb, "method": run.method, "image": str(image), **facts}
+    about = {"edit": verb, "image": str(image), **facts}
     row = save_fillings(out, image.stem, photograph, fillings, bundle, about)
     if run.json:
         print_json(row)

@@ -88,6 +88,7 @@ class CodeFiller:
             seed=seed,
             scores=judge_filling(filled.picture, hole),
             inversion=self._inverted(filled.picture, codes),
+            method="codes",
         )
 
     @torch.no_grad()

@@ -29,6 +29,7 @@ from blemish.editing.membrane import levelled
 from blemish.editing.seam import FillScores, judge_filling
 from blemish.errors import DataError
 from blemish.models.window_generator import GOOD
+from blemish.names import FillMethod
 from blemish.notes import note
 from blemish.originals import Original
 from blemish.types import Codes
@@ -41,7 +42,7 @@ DEPTH = 3 / 32  # of the shorter side, over which that share falls
 RIM = 6  # window pixels around a hole that are drawn as well
 MARGIN_SHARE = 1 / 32  # of the longer side: margin around a defect's mask
 SMALL_SHARE = 0.02  # of a photograph, below which no hole covers a part
-GUESSED_SHARE = 0.7  # of a part; a larger hole leaves too little of it to be continued
+COVERED_SHARE = 0.7  # of a part; a larger hole leaves too little of it to be continued
 MOST_SHARE = 0.6  # of a photograph; a larger hole has nothing to continue
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -58,6 +59,7 @@ class Filling:
         codes: Code of each group of pieces of the hole.
         seed: Random seed of the codes.
         scores: How well the filling fits its surroundings.
+        method: Method that drew it.
     """
 
     picture: Original
@@ -65,6 +67,7 @@ class Filling:
     codes: Codes
     seed: int
     scores: FillScores
+    method: FillMethod = "windows"
 
 
 class Filler:
@@ -98,7 +101,11 @@ class Filler:
             DataError: The hole is empty, or larger than `MOST_SHARE` of the photograph.
         """
         refuse_hole(hole)
-        _note_guess(photograph.picture, hole)
+        if covers_part(photograph.picture, hole):
+            note(
+                "The hole covers the part: what the windows draw there is a guess. The method part "
+                "draws a whole part."
+            )
         rng, known = torch.Generator().manual_seed(seed), erased(photograph.picture, hole)
         wide = widened(hole, _rim(hole))
         codes = self.model.codes(GOOD, rng, len(groups(wide)))
@@ -152,17 +159,12 @@ def _mixed(drawn: Picture, smooth: Picture, hole: Mask) -> Picture:
     return mixed
 
 
-def _note_guess(picture: Picture, hole: Mask) -> None:
-    """Say so where a hole leaves too little of the part to be continued."""
+def covers_part(picture: Picture, hole: Mask) -> bool:
+    """Whether a hole leaves too little of the part to be continued."""
     if hole.mean() < SMALL_SHARE:
-        return
+        return False
     part = unshadowed_silhouette(picture)
-    share = (hole & part).sum() / max(1, part.sum())
-    if share > GUESSED_SHARE:
-        note(
-            f"The hole covers {share:.0%} of the part: what is drawn there is a guess. "
-            "The method part draws a whole part."
-        )
+    return bool((hole & part).sum() > COVERED_SHARE * max(1, part.sum()))
 
 
 def greyed(picture: Picture) -> Picture:

@@ -56,6 +56,7 @@ def save_fillings(
     write_picture(out / "strip.png", grid(tiles, len(tiles)))
     row = {
         **about,
+        "method": fillings[0].method,
         "hole_share": round(float(hole.mean()), 6),
         "spread_levels": round(spread(fillings), 3),
         "fillings": [

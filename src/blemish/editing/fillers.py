@@ -1,6 +1,7 @@
-"""Registry of filling methods."""
+"""Registry of filling methods, and the choice between them for a hole."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Bool
 
 from blemish.checkpoint import Bundle
 from blemish.editing.codefill import CodeFiller
-from blemish.editing.fill import Filler, Filling
+from blemish.editing.fill import Filler, Filling, covers_part
 from blemish.editing.partfill import PartFiller
 from blemish.names import FillMethod
 from blemish.originals import Original
@@ -30,10 +31,44 @@ class HoleFiller(Protocol):
         ...
 
 
+class AutoFiller:
+    """The windows; a whole part by codes where the hole covers the part and the bundle can.
+
+    Args:
+        bundle: The bundle.
+        device: Device to work on.
+
+    Raises:
+        BundleError: The bundle has no windows, or they draw no good material.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+        self.bundle, self.device = bundle, device
+        self.windows = Filler(bundle, device)
+
+    def fill(
+        self,
+        photograph: Original,
+        hole: Bool[np.ndarray, "h w"],
+        seed: int = 0,
+        *,
+        smooth: bool = True,
+    ) -> Filling:
+        """Fill a hole; see `Filler.fill`."""
+        whole = self.bundle.has("encoder") and covers_part(photograph.picture, hole)
+        filler = self._part if whole else self.windows
+        return filler.fill(photograph, hole, seed, smooth=smooth)
+
+    @cached_property
+    def _part(self) -> PartFiller:
+        return PartFiller(self.bundle, self.device)
+
+
 FILLERS: dict[FillMethod, Callable[[Bundle, str], HoleFiller]] = {
     "windows": Filler,
     "codes": CodeFiller,
     "part": PartFiller,
+    "auto": AutoFiller,
 }
 
 

@@ -76,4 +76,5 @@ class PartFiller:
             seed=seed,
             scores=judge_filling(filled.picture, hole),
             inversion=found,
+            method="part",
         )

@@ -93,7 +93,7 @@ def save_all(
         mask: File of the mask.
         out: New folder.
     """
-    about = {"edit": wish.verb, "method": "windows", "image": str(opened.path), "mask": str(mask)}
+    about = {"edit": wish.verb, "image": str(opened.path), "mask": str(mask)}
     about |= {"grown_px": wish.margin(opened)} if wish.verb == "repair" else {}
     fillings = _filled(filler, opened, wish, wish.count)
     ensure_writable(out)
