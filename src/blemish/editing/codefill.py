@@ -77,10 +77,7 @@ class CodeFiller:
         blank = erased(photograph.picture, hole)
         read = self._read(blank, hole)
         codes = self._codes(read, seed)
-        size = (hole.shape[1], hole.shape[0])
-        drawn = self._draw(codes, read)
-        painted = cv2.resize(drawn, size, interpolation=cv2.INTER_CUBIC)
-        filled = filled_with(painted, photograph, blank, hole, smooth=smooth)
+        filled = filled_with_drawing(self._draw(codes, read), photograph, hole, smooth=smooth)
         return CodeFilling(
             picture=filled,
             hole=hole,
@@ -115,6 +112,15 @@ class CodeFiller:
         target = to_tensor(fit_square(picture, side))[None].to(self.model.device)
         (found,) = judge(self.model, target, _as_found(codes), "filling")
         return found
+
+
+def filled_with_drawing(
+    drawn: UInt8[np.ndarray, "r r 3"], photograph: Original, hole: Mask, *, smooth: bool
+) -> Original:
+    """The photograph with a generator's drawing of the whole in its hole; see `filled_with`."""
+    enlarged = cv2.resize(drawn, hole.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    known = erased(photograph.picture, hole)
+    return filled_with(enlarged, photograph, known, hole, smooth=smooth)
 
 
 def _as_found(codes: Codes) -> Found:

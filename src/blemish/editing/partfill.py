@@ -6,15 +6,14 @@ search starts from the encoder's code of the whole photograph, so the result dep
 the hole, as far as the domain allows: a broken nut gives a good one of its size and turn.
 """
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.editing.codefill import CodeFilling
-from blemish.editing.fill import erased, filled_with, refuse_hole
+from blemish.editing.codefill import CodeFilling, filled_with_drawing
+from blemish.editing.fill import refuse_hole
 from blemish.editing.seam import judge_filling
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import judge, targets_of
@@ -65,10 +64,8 @@ class PartFiller:
         method, rng = InDomain(), torch.Generator().manual_seed(seed)
         part = method.find(self.model, target, rngs=[rng], where=outside)
         (found,) = judge(self.model, target, part, method_name(method))
-        size = hole.shape[1], hole.shape[0]
-        drawn = cv2.resize(to_picture(found.image[0]), size, interpolation=cv2.INTER_CUBIC)
-        known = erased(photograph.picture, hole)
-        filled = filled_with(drawn, photograph, known, hole, smooth=smooth)
+        drawn = to_picture(found.image[0])
+        filled = filled_with_drawing(drawn, photograph, hole, smooth=smooth)
         return CodeFilling(
             picture=filled,
             hole=hole,
