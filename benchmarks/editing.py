@@ -123,7 +123,7 @@ def _centred(mask: Mask, part: Mask) -> Mask:
 def fillers(
     bundle: Bundle, usual: Sequence[FillMethod] = ("windows",)
 ) -> dict[str, Callable[[Hole, int], Picture]]:
-    """Ways to fill a hole, from the hole and a seed."""
+    """Methods to fill a hole, from the hole and a seed."""
     methods: list[FillMethod] = [*usual, *(["codes"] if bundle.has(FILLING) else [])]
     networks = {method: open_filler(bundle, method) for method in methods}
 
@@ -154,19 +154,19 @@ def judge() -> tuple[str, FeatureNetwork | None]:
 
 
 def fill_table(bundle: Bundle, found: Sequence[Hole], sheet: Path) -> Iterator[str]:
-    """A line for each way to fill the holes."""
+    """A line for each method to fill the holes."""
     name, network = judge()
-    yield f"| way | holes | hole PSNR, dB | perceptual ({name}) | seam | good | diversity | s |"
+    yield f"| method | holes | hole PSNR, dB | perceptual ({name}) | seam | good | diversity | s |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     shown: list[list[Picture]] = [[one.picture, _emptied(one)] for one in found]
-    for way, fill in fillers(bundle).items():
-        variants = VARIANTS if way in get_args(FillMethod) else 1
+    for method, fill in fillers(bundle).items():
+        variants = VARIANTS if method in get_args(FillMethod) else 1
         began = time.monotonic()
         made = [[fill(one, seed) for seed in range(variants)] for one in found]
         seconds = (time.monotonic() - began) / len(found) / variants
         for row, pictures in zip(shown, made, strict=True):
             row += pictures[:2]
-        yield f"| {way} | {len(found)} | {_fill_figures(found, made, network)} | {seconds:.2f} |"
+        yield f"| {method} | {len(found)} | {_fill_figures(found, made, network)} | {seconds:.2f} |"
     tiles = [
         close_up(picture, one.mask, TILE)[0]
         for one, row in zip(found[:6], shown, strict=False)
@@ -322,7 +322,7 @@ def direction_table(directions: Sequence[Direction]) -> Iterator[str]:
 
 
 def finding_table(data: DefectFolder, bundle: Bundle, model: Model) -> Iterator[str]:
-    """A line for each way, type, and for good photographs: what `repair` finds without a mask."""
+    """A line for each search and type, and for good photographs: what is found without a mask."""
     yield (
         "| by | photographs | n | nothing found | median IoU | pieces found | "
         "groups that are none |"
@@ -361,19 +361,19 @@ def _found(search: DefectSearch, picture: Picture) -> Mask:
 def box_table(data: DefectFolder, bundle: Bundle) -> Iterator[str]:
     """A line for each type: masks proposed inside the boxes of the pieces of held-out defects."""
     good = BY_GOOD.prepare([photograph.path for photograph in data.good("train")])
-    ways: dict[str, Proposer] = {
+    proposers: dict[str, Proposer] = {
         "good photographs": good,
         "the finder": by_finder(bundle).prepare([]),
         "box filled": lambda _, inside: inside,
     }
-    yield f"| type | boxes | {' | '.join(ways)} |"
-    yield f"| --- | {'---: | ' * len(ways)}---: |"
+    yield f"| type | boxes | {' | '.join(proposers)} |"
+    yield f"| --- | {'---: | ' * len(proposers)}---: |"
     for kind in data.types:
         known = [load_native(one) for one in data.thirds(kind)[1]]
         boxes = [(picture, mask, _box(piece)) for picture, mask in known for piece in _pieces(mask)]
         overlaps = [
             [_overlap(propose(picture, box), mask & box) for picture, mask, box in boxes]
-            for propose in ways.values()
+            for propose in proposers.values()
         ]
         cells = [_cell(middle(one)) for one in overlaps]
         yield f"| {kind} | {len(boxes)} | {' | '.join(cells)} |"
@@ -400,25 +400,23 @@ def _met(piece: Mask, marked: Mask) -> bool:
 
 
 def repair_table(bundle: Bundle, data: DefectFolder, limit: int) -> Iterator[str]:
-    """A line for each way to repair held-out defects under their real masks."""
+    """A line for each method to repair held-out defects under their real masks."""
     chosen = [one for kind in data.types for one in data.thirds(kind)[1]]
     known = [load_native(one) for one in chosen[:: max(1, len(chosen) // limit)][:limit]]
     good, held = ([load_native(one)[0] for one in data.good(part)] for part in ("train", "test"))
     detector = PatchDetector.of(good, held)
     before = [detector.inside(picture, mask) for picture, mask in known]
-    yield "| way | defects | score inside, before | after | halved | s |"
+    yield "| method | defects | score inside, before | after | halved | s |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-    for way, fill in fillers(bundle, ("auto", "windows", "part")).items():
+    for method, fill in fillers(bundle, ("auto", "windows", "part")).items():
         began, after = time.monotonic(), []
         for picture, mask in known:
             hole = widened(mask, margin_of(*mask.shape))
             after.append(detector.inside(fill(Hole(picture, hole, clean=False), 0), mask))
         seconds = (time.monotonic() - began) / len(known)
         halved = fmean(b <= a / 2 for a, b in zip(before, after, strict=True))
-        yield (
-            f"| {way} | {len(known)} | {median(before):.2f} | {median(after):.2f} | {halved:.0%} "
-            f"| {seconds:.2f} |"
-        )
+        scores = f"{median(before):.2f} | {median(after):.2f} | {halved:.0%}"
+        yield f"| {method} | {len(known)} | {scores} | {seconds:.2f} |"
     yield ""
     yield (
         "Score: mean distance of features inside the real mask to those of train/good (after "
