@@ -8,7 +8,7 @@ minimises over the logits l of the mask and a row w of the defect code
 
 The sharpness s rises, so that m ends near zeros and ones. The logits start from the finder's,
 capped, so that what it missed can still appear. t is a reconstruction of the part, with its error
-outside of the defect, blurred, taken away. Where more than `EXACT` of that error is left, as on
+outside of the defect, blurred, taken away. If more than `EXACT` of that error is left, as on
 most photographs, the mask would take up the errors of the part: only the code is searched for.
 """
 
@@ -122,9 +122,9 @@ class _Window:
     """A window in which a group of the mask's pieces is drawn.
 
     Attributes:
-        shown: What the generator sees around the group: groups before it are drawn already.
+        shown: Input of the generator, on which the groups before it are drawn already.
         target: The picture.
-        own: Where the group is the nearest one.
+        own: Ones where the group is the nearest one.
         grid: From the window to the photograph, as `grid_sample` takes it.
     """
 
@@ -211,7 +211,7 @@ def _window(view: View, shown: Picture, picture: Picture, own: Mask) -> _Window:
 
 
 def _grid(view: View, h: int, w: int) -> Float[Tensor, "1 s s 2"]:
-    """Where each pixel of a window lies on the photograph, in [-1, 1] along each axis."""
+    """Place of each pixel of a window on the photograph, in [-1, 1] along each axis."""
     across, down = np.meshgrid(np.arange(view.side), np.arange(view.side))
     places = np.stack([across, down], axis=-1) @ view.matrix[:, :2].T + view.matrix[:, 2]
     return torch.tensor((2 * places + 1) / [w, h] - 1, dtype=torch.float32)[None]
