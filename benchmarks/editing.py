@@ -53,7 +53,7 @@ from blemish.inversion.model import Model, load_model
 from blemish.inversion.optimize import Optimize
 from blemish.models.filling import NETWORK as FILLING
 from blemish.models.finder import NETWORK as FINDER
-from blemish.names import FillMethod
+from blemish.names import FillChoice, FillMethod
 from blemish.originals import Original
 from blemish.pictures import grid, to_tensor, write_picture
 from blemish.types import Codes
@@ -121,10 +121,10 @@ def _centred(mask: Mask, part: Mask) -> Mask:
 
 
 def fillers(
-    bundle: Bundle, usual: Sequence[FillMethod] = ("windows",)
+    bundle: Bundle, usual: Sequence[FillChoice] = ("windows",)
 ) -> dict[str, Callable[[Hole, int], Picture]]:
     """Methods to fill a hole, from the hole and a seed."""
-    methods: list[FillMethod] = [*usual, *(["codes"] if bundle.has(FILLING) else [])]
+    methods: list[FillChoice] = [*usual, *(["codes"] if bundle.has(FILLING) else [])]
     networks = {method: open_filler(bundle, method) for method in methods}
 
     def drawn(filler: HoleFiller) -> Callable[[Hole, int], Picture]:

@@ -16,6 +16,7 @@ from benchmarks._hardware import hardware
 from blemish.checkpoint import find_bundle
 from blemish.data.folder import DefectFolder
 from blemish.editing.defective import DefectInverter
+from blemish.evaluation.inversion.arbitrary import RECOVERED_DB, RECOVERED_IOU
 from blemish.evaluation.inversion.subjects import DefectNetworks, own_samples, source_of
 from blemish.evaluation.metrics import mask_iou, psnr
 from blemish.inversion.encode import Encode
@@ -23,8 +24,6 @@ from blemish.inversion.methods import InversionMethod, chosen_method
 from blemish.inversion.model import load_model
 from blemish.synthesis.masks.learned import load_masks
 from blemish.windows.paint import load_windows
-
-GOOD_MASK, GOOD_PICTURE = 0.9, 30  # intersection over union; PSNR in dB
 
 
 def main(
@@ -71,7 +70,7 @@ def main(
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for kind, pairs in rows.items():
         overlaps, likenesses = np.array(pairs).T
-        masks, pictures = overlaps >= GOOD_MASK, likenesses >= GOOD_PICTURE
+        masks, pictures = overlaps >= RECOVERED_IOU, likenesses >= RECOVERED_DB
         print(
             f"| {kind} | {len(pairs)} | {np.median(overlaps):.3f} | {masks.sum()} "
             f"| {pictures.sum()} | {(masks & pictures).sum()} |"

@@ -19,7 +19,7 @@ from blemish.errors import OptionError
 from blemish.inversion.invert import Inversion
 from blemish.inversion.methods import chosen_method
 from blemish.inversion.model import Model, load_model
-from blemish.names import Device, FillMethod, InversionChoice, MaskKind, Space
+from blemish.names import Device, FillChoice, InversionChoice, MaskKind, Space
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
 from blemish.synthesis.options import SynthesisOptions
@@ -141,7 +141,7 @@ class OpenBundle:
         *,
         count: int = 1,
         seed: int = 0,
-        method: FillMethod = "windows",
+        method: FillChoice = "windows",
     ) -> list[Filling]:
         """Fill a hole of a photograph with good material, in several different ways.
 
@@ -166,7 +166,7 @@ class OpenBundle:
         *,
         grow: int | None = None,
         seed: int = 0,
-        method: FillMethod = "auto",
+        method: FillChoice = "auto",
     ) -> Filling:
         """Replace a defect by good material.
 

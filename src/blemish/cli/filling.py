@@ -10,7 +10,7 @@ from tyro.conf import arg
 from blemish.cli.options import Json
 from blemish.cli.progress import Progress, print_json
 from blemish.errors import OptionError
-from blemish.names import Device, FillMethod
+from blemish.names import Device, FillChoice
 
 if TYPE_CHECKING:
     from blemish.editing.fill import Filling
@@ -37,7 +37,7 @@ class FillRun:
     """
 
     count: int = 1
-    method: FillMethod = "windows"
+    method: FillChoice = "windows"
     bundle: str = "hazelnut"
     seed: int = 0
     device: Device = "auto"
@@ -58,7 +58,7 @@ class FillRun:
 class RepairRun(FillRun):
     """The same, with the usual method of `repair`."""
 
-    method: FillMethod = "auto"
+    method: FillChoice = "auto"
 
 
 FlatFill = Annotated[FillRun, arg(name="")]

@@ -11,8 +11,10 @@ from blemish.checkpoint import Bundle
 from blemish.editing.codefill import CodeFiller
 from blemish.editing.fill import Filler, Filling, covers_part
 from blemish.editing.partfill import PartFiller
-from blemish.names import FillMethod
+from blemish.names import FillChoice
 from blemish.originals import Original
+
+Mask = Bool[np.ndarray, "h w"]
 
 
 @runtime_checkable  # for the tests, which check types
@@ -20,12 +22,7 @@ class HoleFiller(Protocol):
     """Networks that fill holes with good material."""
 
     def fill(
-        self,
-        photograph: Original,
-        hole: Bool[np.ndarray, "h w"],
-        seed: int = 0,
-        *,
-        smooth: bool = True,
+        self, photograph: Original, hole: Mask, seed: int = 0, *, smooth: bool = True
     ) -> Filling:
         """Fill a hole; the same seed gives the same bytes. See `Filler.fill`."""
         ...
@@ -47,12 +44,7 @@ class AutoFiller:
         self.windows = Filler(bundle, device)
 
     def fill(
-        self,
-        photograph: Original,
-        hole: Bool[np.ndarray, "h w"],
-        seed: int = 0,
-        *,
-        smooth: bool = True,
+        self, photograph: Original, hole: Mask, seed: int = 0, *, smooth: bool = True
     ) -> Filling:
         """Fill a hole; see `Filler.fill`."""
         whole = self.bundle.has("encoder") and covers_part(photograph.picture, hole)
@@ -64,7 +56,7 @@ class AutoFiller:
         return PartFiller(self.bundle, self.device)
 
 
-FILLERS: dict[FillMethod, Callable[[Bundle, str], HoleFiller]] = {
+FILLERS: dict[FillChoice, Callable[[Bundle, str], HoleFiller]] = {
     "windows": Filler,
     "codes": CodeFiller,
     "part": PartFiller,
@@ -72,7 +64,7 @@ FILLERS: dict[FillMethod, Callable[[Bundle, str], HoleFiller]] = {
 }
 
 
-def open_filler(bundle: Bundle, method: FillMethod, device: str = "cpu") -> HoleFiller:
+def open_filler(bundle: Bundle, method: FillChoice, device: str = "cpu") -> HoleFiller:
     """The networks of a filling method.
 
     Raises:

@@ -22,6 +22,8 @@ from blemish.inversion.model import load_model
 from blemish.originals import Original
 from blemish.pictures import fit_mask, mask_to_tensor, to_picture
 
+Mask = Bool[np.ndarray, "h w"]
+
 
 class PartFiller:
     """The part generator and the encoder of a bundle; see the module's docstring.
@@ -40,12 +42,7 @@ class PartFiller:
 
     @one_thread()
     def fill(
-        self,
-        photograph: Original,
-        hole: Bool[np.ndarray, "h w"],
-        seed: int = 0,
-        *,
-        smooth: bool = True,
+        self, photograph: Original, hole: Mask, seed: int = 0, *, smooth: bool = True
     ) -> CodeFilling:
         """Fill a hole with a part; the same seed gives the same bytes.
 

@@ -22,10 +22,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
+from blemish.editing.fill import widened
 from blemish.inversion.search import Search, Terms, search
 from blemish.models.window_generator import MARGIN, WindowGenerator, WindowInput
 from blemish.pictures import to_tensor
 from blemish.types import Codes
+from blemish.windows.frames import depths_in
 from blemish.windows.paint import PieceGroup, groups
 from blemish.windows.sources import SourcePhotograph
 from blemish.windows.views import View, cut_picture
@@ -103,14 +105,14 @@ def corrected(part: Picture, picture: Picture, mask: Mask) -> tuple[Picture, flo
         pictures in [-1, 1].
     """
     side = len(picture)
-    hole = _grown(mask, HOLE * side)
+    hole = widened(mask, max(1, round(HOLE * side)))
     seen = (~hole).astype(np.float32)
     error = (picture.astype(np.float32) - part) * seen[..., None]
     blurred = cv2.GaussianBlur(error, (0, 0), BLUR * side)
     share = cv2.GaussianBlur(seen, (0, 0), BLUR * side)
     good = part + blurred / np.maximum(share, 1e-6)[..., None]
     good = np.rint(good).clip(0, 255).astype(np.uint8)
-    around = _grown(hole, NEAR * side) & ~hole
+    around = widened(hole, max(1, round(NEAR * side))) & ~hole
     if not around.any():
         return good, float("inf")
     left = np.abs(picture[around].astype(np.float32) - good[around])
@@ -221,11 +223,11 @@ def _nearest(pieces: Sequence[PieceGroup], shape: tuple[int, ...]) -> np.ndarray
     """Number of the nearest group at each pixel."""
     away = list[np.ndarray]()
     for group in pieces:
-        outside = np.ones(shape, np.uint8)
+        outside = np.ones(shape, bool)
         h, w = group.mask.shape
-        outside[group.top : group.top + h, group.left : group.left + w] -= group.mask
-        away.append(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
-    return np.argmin(np.rint(np.square(away)), axis=0)
+        outside[group.top : group.top + h, group.left : group.left + w] = ~group.mask
+        away.append(depths_in(outside))
+    return np.argmin(away, axis=0)
 
 
 def _sharpness(time: float) -> float:
@@ -240,9 +242,3 @@ def _outline(mask: Float[Tensor, "1 1 h w"]) -> Float[Tensor, " 1"]:
 
 def _total(terms: Terms) -> float:
     return float(sum(WEIGHTS[name] * value for name, value in terms.items()))
-
-
-def _grown(mask: Mask, by: float) -> Mask:
-    size = 2 * max(1, round(by)) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.dilate(mask.astype(np.uint8), disc) > 0

@@ -83,12 +83,12 @@ def signed_distance(share: Float32[np.ndarray, "s s"]) -> Float32[np.ndarray, "s
     inside = share > 0.5
     if inside.all() or not inside.any():
         return np.full(share.shape, len(share) if inside.all() else -len(share), np.float32)
-    deep, far = _distances(inside), _distances(~inside)
+    deep, far = depths_in(inside), depths_in(~inside)
     whole = np.where(inside, deep - 0.5, 0.5 - far)
     return np.where(np.abs(whole) < 1, share - 0.5, whole).astype(np.float32)
 
 
-def _distances(region: Region) -> Float32[np.ndarray, "h w"]:
+def depths_in(region: Region) -> Float32[np.ndarray, "h w"]:
     """Distance to the nearest pixel outside of a region.
 
     The last bit of OpenCV's depends on where its memory lies; the squares are whole numbers.
