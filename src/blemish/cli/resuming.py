@@ -112,6 +112,10 @@ def carry_out(
         done: What the training made.
         flag: The command needs --resume to go on.
     """
+    from blemish.training.loop import refuse_state
+
+    if not run.resume:
+        refuse_state(folder)  # before minutes of preparation
     with _resumable(folder, *command, flag=flag):
         fabric = run.launch()
         how = {"resume": run.resume, "minutes": run.minutes, "options": _kept(run, mine)}

@@ -74,6 +74,10 @@ class Run:
     def launch(self) -> "Fabric":
         from blemish.devices import make_fabric, use_threads
 
+        if self.log is not None:
+            from blemish.loggers import refuse_without_package  # slow to import
+
+            refuse_without_package(self.log)
         if self.threads is not None:
             use_threads(self.threads)
         counts = {"processes": self.processes, "nodes": self.nodes}

@@ -223,10 +223,11 @@ def run(
     """
     folder = out / "training" / name
     _refuse_uneven(schedule.batch, fabric.world_size)
-    _refuse_loggerless(options or {})
     # One process of several holds it for all.
     with alone(folder) if fabric.global_rank == 0 else nullcontext():
-        start = _restore(stage, folder / STATE, schedule) if resume else _from_scratch(folder)
+        if not resume:
+            refuse_state(folder)
+        start = _restore(stage, folder / STATE, schedule) if resume else 0
         stop = Stop(fabric, minutes)
         if start == 0:
             stage.warm_up()
@@ -364,15 +365,6 @@ def _logger_name(options: Options) -> LoggerName | None:
     return cast(LoggerName, name) if name in get_args(LoggerName) else None
 
 
-def _refuse_loggerless(options: Options) -> None:
-    """Refuse a logger without its package, before the work starts."""
-    name = _logger_name(options)
-    if name is not None:
-        from blemish.loggers import refuse_without_package  # slow to import
-
-        refuse_without_package(name)
-
-
 def _logger(options: Options, folder: Path, start: int) -> "Logger | None":
     """Logger that the command asks for; its parameters are the command's options."""
     name = _logger_name(options)
@@ -385,14 +377,14 @@ def _logger(options: Options, folder: Path, start: int) -> "Logger | None":
     return logger
 
 
-def _from_scratch(folder: Path) -> int:
+def refuse_state(folder: Path) -> None:
+    """Raise an OutputError if a folder contains the state of a training."""
     if (folder / STATE).exists():
         raise OutputError(
             got=f"{folder}, which contains the state of a training",
             expected="a folder without a training",
             todo="Continue that training with --resume, or choose another folder.",
         )
-    return 0
 
 
 def _agree(stage: Stage, fabric: "Fabric", start: int, folder: Path) -> None:
