@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from blemish.inversion.trajectory import Trajectory
 
 OF_METHOD = "(default: the method's)"
+SEARCHED = 0.5  # share of the progress that the part's search takes, if a defect is drawn after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +156,10 @@ def invert(
     rows: list[dict[str, Any]] = []
     firsts = range(0, len(files), batch)
     courses = [Trajectory() if trajectory else None for _ in firsts]
+    share = SEARCHED if defect else 1
     with Progress("inverting", len(files)) as progress:
         watches = [
-            _watch(progress, first, min(batch, len(files) - first), course)
+            _watch(progress, first, min(batch, len(files) - first) * share, course)
             for first, course in zip(firsts, courses, strict=True)
         ]
         made = invert_files(work, files, batch=batch, watches=watches)
@@ -211,7 +213,7 @@ def _folders(files: list[Path], out: Path, several: bool) -> Iterator[Path]:
         yield out / name if several else out
 
 
-def _watch(progress: Progress, first: int, size: int, trajectory: "Trajectory | None") -> "Watch":
+def _watch(progress: Progress, first: int, size: float, trajectory: "Trajectory | None") -> "Watch":
     """Callback for a batch's steps: shows progress and records the trajectory if requested."""
 
     def hear(time: float, terms: Any, image: Any) -> None:
