@@ -1,6 +1,7 @@
 """What every test may count on: one thread, the same numbers each time, and the shared data."""
 
 import gc
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from blemish.models.generator import Generator
 from blemish.models.load import load_critic, load_generator
 from blemish.pictures import write_picture
 from blemish.recognition import Recognizer
+from blemish.training.masks.train import MaskTraining
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -33,6 +35,14 @@ def pytest_collection_finish() -> None:
 def one_thread_and_one_seed() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def short_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of masks prepare a few masks and warm up for one step, not for a minute."""
+    short = partial(MaskTraining, pool=8, warm_steps=1)
+    for place in ("blemish.training.masks.train", "blemish.api.training"):
+        monkeypatch.setattr(f"{place}.MaskTraining", short)
 
 
 @pytest.fixture(scope="session")

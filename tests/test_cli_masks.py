@@ -25,6 +25,7 @@ def synthesize(place: Path, out: Path, *options: str, bundle: str = "bundle") ->
     return main(["synthesize", "--bundle", str(place / bundle), *line, *options])
 
 
+@pytest.mark.usefixtures("short_masks")
 def test_masks_train_and_go_on(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,7 @@ def test_making_tells_json(
     place: Path, control: str, reference: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = f"--mask-control {control} --reference {reference} --count 2 --seed 5 --json"
+    options += " --defect-steps 8"
     assert exit_code(f"{MAKE} {options}") == 0
     rows = json.loads(capfd.readouterr().out)
     manifest = (place / "out" / "manifest.jsonl").read_text().splitlines()

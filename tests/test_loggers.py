@@ -13,6 +13,8 @@ from blemish import loggers
 from blemish.documents import parse_json
 from blemish.errors import OptionError
 
+pytestmark = pytest.mark.usefixtures("short_masks")
+
 
 class Recorder(ModuleType):
     """Stand-in for a package; it records what is logged."""
