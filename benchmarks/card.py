@@ -167,6 +167,7 @@ def card(bundle: Bundle, facts: Facts, figures: dict[str, str]) -> str:
 | masks | {network_length(bundle.config, "masks")} |
 | consultation | {network_length(bundle.config, "consultation")} |
 | finder | {network_length(bundle.config, "finder")} |
+| filling | {network_length(bundle.config, "filling")} |
 | curation | {curation_terms(bundle)} |
 | size | {size:.1f} MB, half precision |
 

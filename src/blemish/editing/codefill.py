@@ -17,6 +17,7 @@ from torch import Tensor
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
 from blemish.editing.fill import Filling, erased, filled_with, refuse_hole
+from blemish.editing.grain import grained
 from blemish.editing.seam import judge_filling
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge
@@ -120,7 +121,8 @@ def filled_with_drawing(
     """The photograph with a generator's drawing of the whole in its hole; see `filled_with`."""
     enlarged = cv2.resize(drawn, hole.shape[::-1], interpolation=cv2.INTER_CUBIC)
     known = erased(photograph.picture, hole)
-    return filled_with(enlarged, photograph, known, hole, smooth=smooth)
+    grainy = grained(enlarged, known, hole, max(hole.shape) / len(drawn))
+    return filled_with(grainy, photograph, known, hole, smooth=smooth)
 
 
 def _as_found(codes: Codes) -> Found:

@@ -67,7 +67,7 @@ class FillingTraining(AdversarialOptions):
     """
 
     schedule: Schedule = field(
-        default_factory=lambda: Schedule(batch=4, kimg=1, snapshot_kimg=0.5, log_steps=25)
+        default_factory=lambda: Schedule(batch=4, kimg=3, snapshot_kimg=0.5, log_steps=25)
     )
     learning_rate: float = 1e-3
     ema_kimg: float = 0.2
