@@ -28,6 +28,14 @@ def test_a_training_gives_a_bundle_and_goes_on(tmp_path: Path) -> None:
         blemish.train(data, tmp_path / "other", minutes=0, device="cpu")
 
 
+def test_a_logger_without_its_package_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blemish.loggers.find_spec", lambda _: None)
+    with pytest.raises(OptionError, match=r"blemish\[wandb\]"):
+        blemish.train(tmp_path / "missing", tmp_path / "bundle", log="wandb")
+
+
 def test_an_export_is_that_of_the_command(tmp_path: Path) -> None:
     made = write_made(tmp_path / "made")
     done = blemish.export(

@@ -64,10 +64,15 @@ def train(
 
     Raises:
         DataError: The folder can't be read, or has no defect of a type.
-        OptionError: There is no such type, or a number is out of range.
+        OptionError: There is no such type, a number is out of range, or the logger's package is not
+            installed.
         TrainingError: The training diverged; the last checkpoint is kept.
     """
     refuse_seeds(seed)
+    if log is not None:
+        from blemish.loggers import refuse_without_package  # slow to import
+
+        refuse_without_package(log)
     folder, bundle = DefectFolder(Path(data)), Path(out)
     kinds = known_types(folder, types)
     share = minutes_of_masks(minutes)
