@@ -38,6 +38,18 @@ def test_masks_train_and_go_on(
     assert "--mask-kind learned" in capsys.readouterr().err
 
 
+def test_a_state_in_the_way_is_refused_before_masks_are_prepared(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bundle" / "training" / "masks"
+    folder.mkdir(parents=True)
+    (folder / "state.safetensors").write_bytes(b"")
+    monkeypatch.setattr("blemish.training.masks.train.MaskStage", None)  # it must not be called
+    line = ["train", "masks", str(place / "data"), "--bundle", str(tmp_path / "bundle")]
+    assert main(line) == 2
+    assert "contains the state of a training" in capsys.readouterr().err
+
+
 def test_learned_masks_are_drawn(place: Path, tmp_path: Path) -> None:
     assert synthesize(place, tmp_path, "--mask-kind", "learned") == 0
     (mask,) = (tmp_path / "drawn").glob("*.png")
