@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from blemish.inversion.trajectory import Trajectory
 
 OF_METHOD = "(default: the method's)"
-SEARCHED = 0.5  # share of the progress that the part's search takes, if a defect is drawn after it
+SEARCHED = 0.5  # share of the progress that the part's search takes, if the defect comes after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,7 @@ def invert(
     rows: list[dict[str, Any]] = []
     firsts = range(0, len(files), batch)
     courses = [Trajectory() if trajectory else None for _ in firsts]
-    share = SEARCHED if defect else 1
+    share = SEARCHED if defect and model.generator.config.defect is None else 1
     with Progress("inverting", len(files)) as progress:
         watches = [
             _watch(progress, first, min(batch, len(files) - first) * share, course)
