@@ -22,8 +22,6 @@ from blemish.evaluation.metrics import mask_iou, psnr
 from blemish.inversion.encode import Encode
 from blemish.inversion.methods import InversionMethod, chosen_method
 from blemish.inversion.model import load_model
-from blemish.synthesis.masks.learned import load_masks
-from blemish.windows.paint import load_windows
 
 
 def main(
@@ -41,7 +39,7 @@ def main(
     torch.set_num_threads(1)
     found = find_bundle(bundle)
     model = load_model(found)
-    beside = DefectNetworks(load_windows(found), load_masks(found))
+    beside = DefectNetworks.of(found)
     source = source_of(found, DefectFolder(data), model.generator)
     _, own = own_samples(model.generator, source, 2 * samples, beside=beside)
     inverter = DefectInverter(found, model)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
@@ -28,14 +28,18 @@ from blemish.models.load import trained_symmetries
 from blemish.models.mixing import fresh_rows
 from blemish.pictures import mask_to_tensor, to_picture, to_tensor
 from blemish.recognition.embedding import SIDE
-from blemish.synthesis.masks.learned import MaskModel
+from blemish.synthesis.composite import Carried
+from blemish.synthesis.curation.curate import Curator
+from blemish.synthesis.masks.learned import MaskModel, load_masks
+from blemish.synthesis.placement.window import painted_on
 from blemish.training.encoder.batches import BatchSource, draw_flaws
 from blemish.types import Codes, Sample
-from blemish.windows.paint import WindowModel, paint
+from blemish.windows.paint import WindowModel, load_windows
 
 Group = Literal["good", "defective", "own", "own defective", "foreign"]
 # Searches use the run's own seed; a sample with the same seed would have the same latent.
 OWN_SEEDS = 1_000_003
+MOST_TRIES = 20  # of a sample's defect, until curation keeps it
 
 OwnSample = tuple[Sample, Codes, str]
 Draw = Callable[[torch.Generator], OwnSample]
@@ -149,15 +153,51 @@ class DefectNetworks:
     Attributes:
         windows: Window generator.
         masks: Mask generator.
+        curator: Judge of what they draw; None keeps all.
     """
 
     windows: WindowModel
     masks: MaskModel
+    curator: Curator | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle, device: str = "cpu") -> Self:
+        """Networks of a bundle.
+
+        Args:
+            bundle: Bundle with windows and masks.
+            device: Device of the networks.
+
+        Raises:
+            BundleError: It lacks windows or masks, or they do not fit its configuration.
+        """
+        windows, masks = load_windows(bundle, device), load_masks(bundle)
+        return cls(windows, masks, Curator.of(bundle, device))
 
     @property
     def types(self) -> tuple[str, ...]:
         """Types that both have learnt."""
         return tuple(kind for kind in self.windows.types if kind in self.masks.types)
+
+    def keeps(
+        self,
+        kind: str,
+        twin: UInt8[np.ndarray, "h w 3"],
+        requested: Bool[np.ndarray, "h w"],
+        drawn: Carried,
+    ) -> bool:
+        """Whether curation would keep a defect.
+
+        Args:
+            kind: Type of the defect.
+            twin: The part without it.
+            requested: The mask that it was drawn under.
+            drawn: The part with it, and its label.
+        """
+        if self.curator is None:
+            return True
+        judged = self.curator.judge(kind, drawn.picture, twin, drawn.changed, requested)
+        return not judged.reasons
 
 
 @torch.no_grad()
@@ -230,8 +270,13 @@ def _draw_flawed(generator: Generator, source: BatchSource, rng: torch.Generator
 
 
 def _draw_composed(generator: Generator, beside: DefectNetworks, rng: torch.Generator) -> OwnSample:
-    """Part, mask and look by a random code each; odd parts, on which no mask lies, are skipped."""
+    """Part, mask and look by a random code each, as `synthesize` delivers them.
+
+    Odd parts, on which no mask lies, are skipped, and so are defects that curation rejects, unless
+    it rejects `MOST_TRIES` of them.
+    """
     kind = beside.types[int(torch.randint(len(beside.types), (1,), generator=rng))]
+    tries = 0
     while True:
         twin, codes, _ = _draw_good(generator, rng)
         picture = to_picture(twin.image[0])
@@ -240,10 +285,13 @@ def _draw_composed(generator: Generator, beside: DefectNetworks, rng: torch.Gene
         except DataError:
             continue
         look = beside.windows.codes(kind, rng)
-        drawn = paint(beside.windows.generator, picture, mask, look, rng)
-        image, marked = to_tensor(drawn)[None], mask_to_tensor(mask)[None]
-        sample = Sample(image=image.to(codes.w.device), mask=marked.to(codes.w.device))
-        return sample, Codes(w=codes.w, w_defect=look.w, space="w+"), kind
+        drawn = painted_on(beside.windows.generator, picture, mask, look, rng)
+        tries += 1
+        if tries == MOST_TRIES or beside.keeps(kind, picture, mask, drawn):
+            break
+    image, marked = to_tensor(drawn.picture)[None], mask_to_tensor(mask & drawn.changed)[None]
+    sample = Sample(image=image.to(codes.w.device), mask=marked.to(codes.w.device))
+    return sample, Codes(w=codes.w, w_defect=look.w, space="w+"), kind
 
 
 def _some(photographs: Sequence[Photograph], limit: int | None) -> Sequence[Photograph]:

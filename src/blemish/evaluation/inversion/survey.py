@@ -38,9 +38,7 @@ from blemish.inversion.model import Model
 from blemish.models.finder import NETWORK as FINDER
 from blemish.seeds import refuse_seeds
 from blemish.synthesis.masks.learned import NETWORK as MASKS
-from blemish.synthesis.masks.learned import load_masks
 from blemish.windows.paint import NETWORK as WINDOWS
-from blemish.windows.paint import load_windows
 
 UNITS = {
     "cycle": "variance of an element of w",
@@ -212,7 +210,7 @@ def _gather(
         notes.append("The bundle has no statistics of its codes, so domain figures are missing.")
     source, beside = source_of(bundle, folder, generator), None
     if defect is None and bundle.has(WINDOWS) and bundle.has(MASKS):
-        beside = DefectNetworks(load_windows(bundle, str(model.device)), load_masks(bundle))
+        beside = DefectNetworks.of(bundle, str(model.device))
     found += own_samples(generator, source, plan.samples, seed=plan.seed, look=look, beside=beside)
     if plan.foreign is not None:
         found.append(foreign_objects(plan.foreign, generator, plan.limit))

@@ -7,17 +7,19 @@ import hashlib
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.data.colour import luminance
+from blemish.data.colour import NOTICEABLE, lab, luminance
 from blemish.data.masks import box_around
 from blemish.data.pairs import read_mask_for
 from blemish.errors import BundleError
 from blemish.inversion.search import Step
+from blemish.models.window_generator import WindowGenerator
 from blemish.pictures import read_picture
 from blemish.synthesis.composite import Carried, put_on, reach_px, within
 from blemish.synthesis.options import SynthesisOptions
@@ -26,6 +28,8 @@ from blemish.synthesis.request import Request
 from blemish.types import Codes
 from blemish.windows.codes import LookReader, codes_like
 from blemish.windows.paint import WindowModel, groups, load_windows, paint
+
+NOTICED = 0.5  # of a piece's area; people label what they see most of
 
 
 class WindowPlacement(DirectPlacement):
@@ -85,10 +89,16 @@ class WindowPlacement(DirectPlacement):
     ) -> PlacedDefect:
         """See `task.PlacementMethod`."""
         rng = torch.Generator().manual_seed(seed)
-        generator, picture, mask = self.model.generator, request.picture, request.requested
-        codes = self._codes(request.kind, mask, rng)
-        painted = paint(generator, picture, mask, codes, rng, strength=strength)
-        carried = _carried(picture, painted, mask, grey=request.original.grey)
+        codes = self._codes(request.kind, request.requested, rng)
+        carried = painted_on(
+            self.model.generator,
+            request.picture,
+            request.requested,
+            codes,
+            rng,
+            strength=strength,
+            grey=request.original.grey,
+        )
         return PlacedDefect(carried=carried, drawn=carried.changed, codes=codes)
 
     def _codes(self, kind: str, mask: Bool[np.ndarray, "h w"], rng: torch.Generator) -> Codes:
@@ -108,21 +118,62 @@ class WindowPlacement(DirectPlacement):
         return read_picture(photograph), read_mask_for(photograph, mask, kind)
 
 
-def _carried(
+def painted_on(
+    generator: WindowGenerator,
     picture: UInt8[np.ndarray, "h w 3"],
-    painted: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
+    codes: Codes,
+    rng: torch.Generator,
     *,
-    grey: bool,
+    strength: Float[np.ndarray, "h w"] | None = None,
+    grey: bool = False,
 ) -> Carried:
-    """What changed near the mask; the label has no holes inside it."""
-    reach = reach_px(*mask.shape)
+    """The photograph with a defect under the mask, and the label of it.
+
+    Nobody would label a piece of the mask that nobody sees, so such pieces are left out. The label
+    of each other piece is whole. Which are left out does not depend on the strength.
+
+    Args:
+        generator: The window generator.
+        picture: The photograph.
+        mask: Place of the defect, not empty.
+        codes: See `windows.paint.paint`.
+        rng: Source of the layers' noise.
+        strength: See `windows.paint.paint`.
+        grey: Change the luminance only.
+    """
+    again, reach = rng.clone_state(), reach_px(*mask.shape)
     box = box_around(mask, reach + 1)
-    step = painted[box].astype(np.float32) - picture[box]
-    if grey:
-        step = np.broadcast_to(luminance(step), step.shape)
-    allowed = within(mask[box], reach)
-    put = put_on(picture[box], step, allowed, whole=mask[box])
+    full = paint(generator, picture, mask, codes, rng)
+    step = _step(picture[box], full[box], grey=grey)
+    seen = _noticed(picture[box], step, mask[box])
+    if strength is not None and (strength[mask] < 1).any():
+        weaker = paint(generator, picture, mask, codes, again, strength=strength)
+        step = _step(picture[box], weaker[box], grey=grey)
+    put = put_on(picture[box], step, within(seen, reach), whole=seen)
     changed, defective = np.zeros(mask.shape, bool), picture.copy()
     changed[box], defective[box] = put.changed, put.picture
     return Carried(picture=defective, changed=changed)
+
+
+def _step(
+    picture: UInt8[np.ndarray, "p q 3"], painted: UInt8[np.ndarray, "p q 3"], *, grey: bool
+) -> Float[np.ndarray, "p q 3"]:
+    step = painted.astype(np.float32) - picture
+    return np.broadcast_to(luminance(step), step.shape) if grey else step
+
+
+def _noticed(
+    picture: UInt8[np.ndarray, "p q 3"],
+    step: Float[np.ndarray, "p q 3"],
+    mask: Bool[np.ndarray, "p q"],
+) -> Bool[np.ndarray, "p q"]:
+    """Pieces of the mask of which `NOTICED` or more can be seen, or all if there is none."""
+    fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
+    visible = np.linalg.norm(lab(fresh) - lab(picture), axis=2) > NOTICEABLE
+    _, numbers = cv2.connectedComponents(mask.astype(np.uint8))
+    pieces = numbers.astype(np.intp)
+    sizes = np.bincount(pieces.ravel())
+    shown = np.bincount(pieces.ravel(), visible.ravel()) >= NOTICED * sizes
+    found = mask & shown[pieces]
+    return found if found.any() else mask
