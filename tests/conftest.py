@@ -1,8 +1,11 @@
 """What every test may count on: one thread, the same numbers each time, and the shared data."""
 
 import gc
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,8 +14,10 @@ import torch
 from tiny import object_statistics, write_bundle
 
 from blemish.checkpoint import Bundle
+from blemish.inversion import descent
 from blemish.inversion.domain import fit_domain
 from blemish.inversion.model import Model
+from blemish.inversion.search import Outcome, Search
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.models.critic import Critic
 from blemish.models.encoder import Encoder
@@ -20,7 +25,11 @@ from blemish.models.generator import Generator
 from blemish.models.load import load_critic, load_generator
 from blemish.pictures import write_picture
 from blemish.recognition import Recognizer
+from blemish.training import loop
+from blemish.training.loop import Schedule
 from blemish.training.masks.train import MaskTraining
+from blemish.training.windows import train as windows
+from blemish.training.windows.train import WindowTraining
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -37,12 +46,35 @@ def one_thread_and_one_seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_snapshots() -> Iterator[None]:
+    """No curves and small grids: drawing takes longer than the steps of a short training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "draw_curves", lambda *_: None)
+        patch.setattr(windows, "window_grid", partial(windows.window_grid, n=2))
+        yield
+
+
 @pytest.fixture
-def short_masks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings of masks prepare a few masks and warm up for one step, not for a minute."""
-    short = partial(MaskTraining, pool=8, warm_steps=1)
-    for place in ("blemish.training.masks.train", "blemish.api.training"):
-        monkeypatch.setattr(f"{place}.MaskTraining", short)
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of masks warm up for one step, those of windows take small batches."""
+    masks = partial(MaskTraining, pool=8, warm_steps=1)
+    few = partial(WindowTraining, schedule=Schedule(batch=4, kimg=48, snapshot_kimg=2))
+    for place in ("training.masks.train", "api.training"):
+        monkeypatch.setattr(f"blemish.{place}.MaskTraining", masks)
+    for place in ("training.windows.train", "api.training"):
+        monkeypatch.setattr(f"blemish.{place}.WindowTraining", few)
+
+
+@pytest.fixture
+def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches for the codes of a photograph take four steps."""
+
+    def search(leaves: Any, terms: Any, weights: Any, plan: Search, **known: Any) -> Outcome:
+        return descent_search(leaves, terms, weights, replace(plan, steps=4), **known)
+
+    descent_search = descent.search
+    monkeypatch.setattr(descent, "search", search)
 
 
 @pytest.fixture(scope="session")

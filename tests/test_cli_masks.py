@@ -25,7 +25,7 @@ def synthesize(place: Path, out: Path, *options: str, bundle: str = "bundle") ->
     return main(["synthesize", "--bundle", str(place / bundle), *line, *options])
 
 
-@pytest.mark.usefixtures("short_masks")
+@pytest.mark.usefixtures("short_trainings")
 def test_masks_train_and_go_on(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

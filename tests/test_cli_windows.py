@@ -14,6 +14,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_parts(tmp_path_factory.mktemp("data"), side=64)
 
 
+@pytest.mark.usefixtures("short_trainings")
 def test_train_without_a_stage_prints_its_plan_and_does_nothing(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

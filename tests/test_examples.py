@@ -42,6 +42,7 @@ def test_examples_are_found() -> None:
     assert len(BLOCKS) >= 4
 
 
+@pytest.mark.usefixtures("short_trainings", "short_searches")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_an_example_runs(block: str, place: Path) -> None:
     for long, short in QUICK.items():

@@ -13,7 +13,7 @@ from blemish import loggers
 from blemish.documents import parse_json
 from blemish.errors import OptionError
 
-pytestmark = pytest.mark.usefixtures("short_masks")
+pytestmark = pytest.mark.usefixtures("short_trainings")
 
 
 class Recorder(ModuleType):

@@ -19,6 +19,7 @@ STAGES = ("generator", "encoder", "windows", "masks")
 SCRIPT = """
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,11 +40,13 @@ from blemish.training.encoder.train import train_encoder
 from blemish.models.mask_generator import MaskConfig
 from blemish.training.masks.train import MaskTraining, train_masks
 from blemish.models.window_generator import WindowConfig
+from blemish.training.windows import train as windows
 from blemish.training.windows.train import WindowTraining, train_windows
 
 parts, out, processes, nodes, most = sys.argv[1:]
 parts, out, use_one = DefectFolder(Path(parts)), Path(out), use_threads(1)
 loop.draw_curves = lambda *_: None
+windows.window_grid = partial(windows.window_grid, n=1)
 fabric = make_fabric("cpu", processes=int(processes), nodes=int(nodes))
 fabric.launch()
 end = loop._run

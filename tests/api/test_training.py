@@ -12,7 +12,7 @@ import blemish
 from blemish.errors import OptionError, OutputError
 
 
-@pytest.mark.usefixtures("short_masks")
+@pytest.mark.usefixtures("short_trainings")
 def test_a_training_gives_a_bundle_and_goes_on(tmp_path: Path) -> None:
     data = write_parts(tmp_path / "data", side=64)
     trained = blemish.train(data, tmp_path / "bundle", minutes=0.001, threads=1, device="cpu")

@@ -62,12 +62,10 @@ def options(recipe: EncoderRecipe = "in-domain", steps: int = 3, **changes: Any)
 def train(
     data: Path, bundle: Bundle, how: EncoderTraining, *, resume: bool = False, **kept: Any
 ) -> Bundle:
-    """Train, draw no curves, and learn the domain from a few samples."""
+    """Train, and learn the domain from a few samples."""
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "draw_curves", lambda *_: None)
-        options = {"placements": MOVES, "resume": resume, "samples": 20, **kept}
-        train_encoder(DefectFolder(data), bundle, how, make_fabric("cpu"), **options)
+    options = {"placements": MOVES, "resume": resume, "samples": 20, **kept}
+    train_encoder(DefectFolder(data), bundle, how, make_fabric("cpu"), **options)
     return Bundle(bundle.path)
 
 

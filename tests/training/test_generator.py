@@ -42,6 +42,7 @@ from blemish.models.generator import GeneratorConfig
 from blemish.models.load import load_critic, load_generator, shape_of
 from blemish.models.residual import ResidualConfig
 from blemish.names import Precision
+from blemish.tracking import draw_curves
 from blemish.training import loop
 from blemish.training.generator import GeneratorStage, GeneratorTraining, train_generator
 from blemish.training.loop import STATE, Schedule
@@ -94,12 +95,6 @@ def train_first(
     return Bundle(out)
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than the steps; the module's own fixtures draw."""
-    monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
-
-
 @pytest.fixture(scope="module")
 def backbone(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle after stage 1; not to be written to."""
@@ -138,7 +133,7 @@ def test_the_first_stage_leaves_a_bundle(backbone: Bundle) -> None:
 def test_a_run_leaves_statistics_curves_grids_and_snapshots(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()  # curves are drawn
+    monkeypatch.setattr(loop, "draw_curves", draw_curves)
     bundle = train_first(parts, tmp_path / "bundle", schedule(5))
     folder = bundle.path / "training" / "generator"
     assert [row["step"] for row in rows(bundle, "generator")] == [1, 2, 3, 4, 5]
@@ -374,7 +369,6 @@ def test_numbers_that_are_not_finite_end_a_run_and_spare_its_checkpoint(
     assert_same_bits(state(fresh, name), before)
     assert load_generator(fresh).get_parameter("synthesis.b4.const").isfinite().all()
     monkeypatch.undo()
-    monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
     train_first(parts, fresh.path, plan, resume=True)
     assert rows(fresh, name)[-1]["step"] == len(told) + 3
 

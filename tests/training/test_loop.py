@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from blemish.checkpoint import load_tensors
 from blemish.devices import make_fabric
 from blemish.errors import OptionError, Terminated
-from blemish.training import loop
 from blemish.training.loop import STATE, Schedule, run, stored_options
 from blemish.training.stopping import Ending, Stop
 
@@ -65,11 +64,6 @@ class Counter:
 
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         return np.zeros((4, 4, 3), np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "draw_curves", lambda *_: None)
 
 
 def train(out: Path, stage: Counter | None = None, *, resume: bool = False, **how: Any) -> Ending:
@@ -186,7 +180,8 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(tmp_path: Path) -> N
 import sys
 sys.path[:0] = {folders}
 import test_loop as t
-t.loop.draw_curves = lambda *_: None
+from blemish.training import loop
+loop.draw_curves = lambda *_: None
 fabric = t.make_fabric("cpu", processes=2)
 fabric.launch()
 at = {{4: t.send(t.signal.SIGTERM)}} if fabric.global_rank == 1 else {{}}

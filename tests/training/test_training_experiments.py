@@ -54,9 +54,8 @@ def first(name: str = "bottle-64", kimg: float = 4) -> Backbone:
 
 @pytest.fixture(scope="module", autouse=True)
 def in_little_time() -> Iterator[None]:
-    """Few samples, and no curves."""
+    """Few samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "draw_curves", lambda *_: None)
         patch.setattr(measures, "SAMPLES", 8)
         yield
 

@@ -78,7 +78,8 @@ class CodeFiller:
         blank = erased(photograph.picture, hole)
         read = self._read(blank, hole)
         codes = self._codes(read, seed)
-        filled = filled_with_drawing(self._draw(codes, read), photograph, hole, smooth=smooth)
+        drawn = self._draw(codes, read)
+        filled = filled_with_drawing(drawn, photograph, blank, hole, smooth=smooth)
         return CodeFilling(
             picture=filled,
             hole=hole,
@@ -116,11 +117,15 @@ class CodeFiller:
 
 
 def filled_with_drawing(
-    drawn: UInt8[np.ndarray, "r r 3"], photograph: Original, hole: Mask, *, smooth: bool
+    drawn: UInt8[np.ndarray, "r r 3"],
+    photograph: Original,
+    known: Picture,
+    hole: Mask,
+    *,
+    smooth: bool,
 ) -> Original:
     """The photograph with a generator's drawing of the whole in its hole; see `filled_with`."""
     enlarged = cv2.resize(drawn, hole.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    known = erased(photograph.picture, hole)
     grainy = grained(enlarged, known, hole, max(hole.shape) / len(drawn))
     return filled_with(grainy, photograph, known, hole, smooth=smooth)
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
 from blemish.editing.codefill import CodeFilling, filled_with_drawing
-from blemish.editing.fill import refuse_hole
+from blemish.editing.fill import erased, refuse_hole
 from blemish.editing.seam import judge_filling
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import judge, targets_of
@@ -61,8 +61,8 @@ class PartFiller:
         method, rng = InDomain(), torch.Generator().manual_seed(seed)
         part = method.find(self.model, target, rngs=[rng], where=outside)
         (found,) = judge(self.model, target, part, method_name(method))
-        drawn = to_picture(found.image[0])
-        filled = filled_with_drawing(drawn, photograph, hole, smooth=smooth)
+        drawn, known = to_picture(found.image[0]), erased(photograph.picture, hole)
+        filled = filled_with_drawing(drawn, photograph, known, hole, smooth=smooth)
         return CodeFilling(
             picture=filled,
             hole=hole,

@@ -237,7 +237,7 @@ class WindowStage(Stage):
 
     @torch.no_grad()
     def picture(self) -> UInt8[np.ndarray, "h w 3"]:
-        """Columns of a good window with its hole, three defects by random codes, a real one."""
+        """Columns of a good window with its hole, two defects by random codes, a real one."""
         return window_grid(self.average, self.batches)
 
 
