@@ -16,7 +16,7 @@ from tiny import object_statistics, write_bundle
 from blemish.checkpoint import Bundle
 from blemish.inversion import descent
 from blemish.inversion.domain import fit_domain
-from blemish.inversion.model import Model
+from blemish.inversion.model import Model, learn_domain
 from blemish.inversion.search import Outcome, Search
 from blemish.inversion.space import w_defect_statistics, w_statistics
 from blemish.models.critic import Critic
@@ -57,13 +57,18 @@ def plain_snapshots() -> Iterator[None]:
 
 @pytest.fixture
 def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings of masks warm up for one step, those of windows take small batches."""
+    """Masks warm up for one step, windows take small batches, encoders draw few samples."""
     masks = partial(MaskTraining, pool=8, warm_steps=1)
     few = partial(WindowTraining, schedule=Schedule(batch=4, kimg=48, snapshot_kimg=2))
     for place in ("training.masks.train", "api.training"):
         monkeypatch.setattr(f"blemish.{place}.MaskTraining", masks)
     for place in ("training.windows.train", "api.training"):
         monkeypatch.setattr(f"blemish.{place}.WindowTraining", few)
+
+    def learn(bundle: Bundle, device: torch.device, *, samples: int, on_progress: Any) -> None:
+        learn_domain(bundle, device, samples=min(50, samples), on_progress=on_progress)
+
+    monkeypatch.setattr("blemish.training.encoder.train.learn_domain", learn)
 
 
 @pytest.fixture

@@ -239,6 +239,7 @@ def test_a_training_and_its_refusals(
     assert step_of(bundle, "generator") == WARM + 15
 
 
+@pytest.mark.usefixtures("short_trainings")
 def test_a_resumed_training_need_not_be_given_its_options_again(
     data: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,6 +280,7 @@ def test_the_time_limit_ends_a_training_that_goes_on_later(
     assert step_of(out, "generator") == WARM + 10
 
 
+@pytest.mark.usefixtures("short_trainings")
 def test_the_second_stage_goes_by_what_the_first_was_told(
     data: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
