@@ -68,8 +68,9 @@ def test_a_piece_of_which_most_shows_is_labelled_whole(monkeypatch: pytest.Monke
     assert np.array_equal(drawn.changed, LEFT | RIGHT)
 
 
-def test_all_pieces_stay_where_none_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, drawn = _draw(monkeypatch, _change((2, 2, 2), (1, 1, 1)))
+@pytest.mark.parametrize("strength", [1, 0.5])
+def test_all_pieces_stay_where_none_shows(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, drawn = _draw(monkeypatch, _change((2, 2, 2), (1, 1, 1)), strength=strength)
     assert np.array_equal(drawn.changed, LEFT | RIGHT)
 
 
@@ -80,3 +81,11 @@ def test_on_a_grey_photograph_a_change_of_hue_is_not_seen(
     hue = (30, -15, 0)  # luminance 30 * 0.299 - 15 * 0.587
     _, drawn = _draw(monkeypatch, _change((60, 60, 60), hue), grey=grey)
     assert np.array_equal(drawn.changed, labelled)
+
+
+@pytest.mark.parametrize("strength", [1, 0.3])
+def test_a_piece_that_shows_at_full_strength_is_labelled_at_any(
+    strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, drawn = _draw(monkeypatch, _change((60, 60, 60), (10, 10, 10)), strength=strength)
+    assert np.array_equal(drawn.changed, LEFT | RIGHT)

@@ -130,8 +130,9 @@ def painted_on(
 ) -> Carried:
     """The photograph with a defect under the mask, and the label of it.
 
-    Nobody would label a piece of the mask that nobody sees, so such pieces are left out. The label
-    of each other piece is whole. Which are left out does not depend on the strength.
+    Nobody would label a piece of the mask that nobody sees, so such pieces are left out, unless
+    all are such. The label of each other piece is whole. Which are left out does not depend on the
+    strength.
 
     Args:
         generator: The window generator.
@@ -144,13 +145,15 @@ def painted_on(
     """
     again, reach = rng.clone_state(), reach_px(*mask.shape)
     box = box_around(mask, reach + 1)
-    full = paint(generator, picture, mask, codes, rng)
-    step = _step(picture[box], full[box], grey=grey)
+    painted = paint(generator, picture, mask, codes, rng, strength=strength)
+    step = _step(picture[box], painted[box], grey=grey)
     seen = _noticed(picture[box], step, mask[box])
-    if strength is not None and (strength[mask] < 1).any():
-        weaker = paint(generator, picture, mask, codes, again, strength=strength)
-        step = _step(picture[box], weaker[box], grey=grey)
-    put = put_on(picture[box], step, within(seen, reach), whole=seen)
+    weak = strength is not None and (strength[mask] < 1).any()
+    if weak and not seen[mask[box]].all():  # what shows when it is weak shows at full strength
+        full = paint(generator, picture, mask, codes, again)
+        seen = _noticed(picture[box], _step(picture[box], full[box], grey=grey), mask[box])
+    whole = seen if seen.any() else mask[box]
+    put = put_on(picture[box], step, within(whole, reach), whole=whole)
     changed, defective = np.zeros(mask.shape, bool), picture.copy()
     changed[box], defective[box] = put.changed, put.picture
     return Carried(picture=defective, changed=changed)
@@ -168,12 +171,11 @@ def _noticed(
     step: Float[np.ndarray, "p q 3"],
     mask: Bool[np.ndarray, "p q"],
 ) -> Bool[np.ndarray, "p q"]:
-    """Pieces of the mask of which `NOTICED` or more can be seen, or all if there is none."""
+    """Pieces of the mask of which `NOTICED` or more can be seen."""
     fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
     visible = np.linalg.norm(lab(fresh) - lab(picture), axis=2) > NOTICEABLE
     _, numbers = cv2.connectedComponents(mask.astype(np.uint8))
     pieces = numbers.astype(np.intp)
     sizes = np.bincount(pieces.ravel())
     shown = np.bincount(pieces.ravel(), visible.ravel()) >= NOTICED * sizes
-    found = mask & shown[pieces]
-    return found if found.any() else mask
+    return mask & shown[pieces]
