@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Bool, Float, Num, UInt8
 
 NOTICEABLE = 2.3  # in CIELAB (Mahy et al., 1994)
 
@@ -19,6 +19,13 @@ def luminance(colours: Num[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 1"]:
 def lab(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
     """CIELAB, in which a visible distance is at least `NOTICEABLE`."""
     return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def visible_change(
+    picture: UInt8[np.ndarray, "h w 3"], twin: UInt8[np.ndarray, "h w 3"]
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels in which two pictures differ by more than `NOTICEABLE`."""
+    return np.linalg.norm(lab(picture) - lab(twin), axis=2) > NOTICEABLE
 
 
 def of_lab(colours: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from blemish.data.colour import NOTICEABLE, lab
+from blemish.data.colour import visible_change
 from blemish.data.pairs import read_mask
 from blemish.evaluation.figures import middle
 from blemish.evaluation.synthesis.items import LabelledDefect
@@ -45,7 +45,7 @@ def drift_of(
     if twin.shape != picture.shape:
         return None
     differs = (picture != twin).any(axis=2)
-    visible = np.linalg.norm(lab(picture) - lab(twin), axis=2) > NOTICEABLE
+    visible = visible_change(picture, twin)
     asked = _asked(item, label)
     beyond = None
     if asked is not None and item.reach_px is not None:

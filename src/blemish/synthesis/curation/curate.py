@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from blemish.checkpoint import Bundle
-from blemish.data.colour import NOTICEABLE, lab
+from blemish.data.colour import visible_change
 from blemish.data.masks import silhouette
 from blemish.models.critic import Critic
 from blemish.models.projected import pretrained_features
@@ -114,8 +114,7 @@ def drift(
     faint: Bool[np.ndarray, "h w"] | None = None,
 ) -> float:
     """1 - IoU of the label and the visible change, without pixels that should be faint."""
-    far = np.linalg.norm(lab(shrunk(picture)) - lab(shrunk(twin)), axis=2)
-    visible, marked = far > NOTICEABLE, shrunk_mask(label)
+    visible, marked = visible_change(shrunk(picture), shrunk(twin)), shrunk_mask(label)
     if faint is not None:
         marked &= visible | ~shrunk_mask(faint)
     union = (visible | marked).sum()

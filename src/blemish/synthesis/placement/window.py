@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from blemish.checkpoint import Bundle
-from blemish.data.colour import NOTICEABLE, lab, luminance
+from blemish.data.colour import luminance, visible_change
 from blemish.data.masks import box_around
 from blemish.data.pairs import read_mask_for
 from blemish.errors import BundleError
@@ -173,7 +173,7 @@ def _noticed(
 ) -> Bool[np.ndarray, "p q"]:
     """Pieces of the mask of which `NOTICED` or more can be seen."""
     fresh = np.rint(picture + step).clip(0, 255).astype(np.uint8)
-    visible = np.linalg.norm(lab(fresh) - lab(picture), axis=2) > NOTICEABLE
+    visible = visible_change(fresh, picture)
     _, numbers = cv2.connectedComponents(mask.astype(np.uint8))
     pieces = numbers.astype(np.intp)
     sizes = np.bincount(pieces.ravel())
