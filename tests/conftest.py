@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import typechecker
 from tiny import object_statistics, write_bundle
 
 from blemish.checkpoint import Bundle
@@ -44,6 +45,11 @@ def pytest_collection_finish() -> None:
 def one_thread_and_one_seed() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def first_calls_are_checked() -> None:
+    typechecker.calls.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,8 @@ import blemish
 from blemish.api.bundle import OpenBundle
 from blemish.errors import BundleError, DataError, OptionError
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> OpenBundle:

@@ -12,6 +12,8 @@ from blemish.checkpoint import load_codes
 from blemish.data.pairs import read_mask
 from blemish.pictures import read_picture, write_picture
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 EDIT = "--bundle bundle --device cpu --out out"
 SHORT = f"{EDIT} --search-steps 2"
 LAY = "edit defect --image nut.png --mask spot.png --defect crack --like like.png "

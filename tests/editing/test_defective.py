@@ -28,6 +28,8 @@ from blemish.training.finder import FinderTraining, FlawedPictures
 from blemish.windows.paint import load_windows
 from blemish.windows.sources import read_sources
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 PART = replace(CONFIG, resolution=64, defect=None)
 SMALL = FinderConfig(side=64, width=4)
 SHORT = FinderTraining(pool=6)

@@ -13,6 +13,8 @@ from blemish.editing.partfill import PartFiller
 from blemish.originals import Original
 from blemish.pictures import write_picture
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 Y, X = np.mgrid[:64, :64]
 WHOLE = np.hypot(Y - 32, X - 32) < 25
 REPAIR = "repair --image nut.png --mask whole.png --bundle bundle --method part --device cpu"

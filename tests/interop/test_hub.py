@@ -31,6 +31,7 @@ from blemish.hub import names_repository
 
 CARD = "# nut\n\n![Samples](samples.png)\n\n![Not here](gone.png)\n"
 LIBRARY_FILES = {".gitattributes"}
+HOME = Path("so", "deep", "down", "home")  # of the cache, so that what leaves it stays in sight
 
 
 # A door's answer, changed: body and headers, from the door's method and path, and both.
@@ -199,7 +200,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "ENDPOINT", server.address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / HOME / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
     monkeypatch.setenv("HF_TOKEN", "hf_stand_in")
@@ -357,7 +358,7 @@ def test_the_variables_of_the_hub_are_honoured(hub: Hub, bundle: Bundle, tmp_pat
     hub.add("ada/nut", bundle.path)
     online = load_bundle("ada/nut").digest
     code = "import blemish; print(blemish.load('ada/nut').digest)"
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HOME": str(tmp_path / HOME), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
@@ -503,9 +504,9 @@ def test_a_hub_that_lies_is_refused_and_writes_nothing_outside_the_cache(
 
 def files_outside(root: Path) -> set[Path]:
     """All files near the cache that are not in it."""
-    inside = root / "home" / "hub" / "models--ada--nut"
-    locks = root / "home" / "hub" / ".locks" / "models--ada--nut"
-    found = {path for path in root.parent.rglob("*") if path.is_file()}
+    inside = root / HOME / "hub" / "models--ada--nut"
+    locks = root / HOME / "hub" / ".locks" / "models--ada--nut"
+    found = {path for path in root.rglob("*") if path.is_file()}
     return {p for p in found if not (p.is_relative_to(inside) or p.is_relative_to(locks))}
 
 

@@ -19,6 +19,8 @@ from blemish.data.pairs import read_mask_for
 from blemish.originals import read_original
 from blemish.studio.painted import painted
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 FILE = {"content-type": "application/octet-stream"}
 
 
