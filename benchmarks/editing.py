@@ -79,6 +79,7 @@ FILL_NOTE = (
     "of 255. Exemplars: squares copied from around the hole (after Criminisi et al., 2004)."
 )
 EDITED = 0.4  # share of another part's code in an edit
+OTHERS = 4  # parts that each photograph is edited towards
 INVERSIONS: dict[str, InversionMethod] = {
     "in-domain in w+": InDomain(),
     "in-domain in f/w+": InDomain(space="f/w+"),
@@ -251,23 +252,35 @@ class Detail:
         return draw_detailed(self.generator, self.branch, one.target, one.codes, codes)
 
     def lines(self) -> Iterator[str]:
-        """What an edit and back leaves of the detail."""
-        z_dim = self.generator.config.z_dim
-        z = torch.randn(len(self.found), z_dim, generator=torch.Generator().manual_seed(0))
-        again, back = [], []
-        for k, (one, w) in enumerate(zip(self.found, self.generator.codes(z).w, strict=True)):
-            edited = Codes(w=one.codes.w.lerp(w[None], EDITED))
-            there = self.draw(k, edited)
-            returned = draw_detailed(self.generator, self.branch, there, edited, one.codes)
-            again.append(_db(self.draw(k, one.codes), one.target))
-            back.append(_db(returned, one.target))
+        """What edits and back leave of the detail."""
+        again = [self._psnr(k, self.draw(k, one.codes)) for k, one in enumerate(self.found)]
+        back = [self._psnr(k, self._returned(k, other)) for k, other in self._others()]
         plain = fmean(one.psnr for one in self.found)
-        kept = (fmean(back) - plain) / (fmean(again) - plain)
+        gain = fmean(again) - plain
+        left = (fmean(back) - plain) / gain
         yield ""
         yield (
-            f"Consult: after an edit by {EDITED:.0%} towards another part and back, {kept:.0%} of "
-            f"the {fmean(again) - plain:.2f} dB are left that the branch brings."
+            f"Consult: after an edit by {EDITED:.0%} towards another part and back "
+            f"({len(self.found)} photographs, {OTHERS} parts each), {left:.0%} of the {gain:.2f} "
+            "dB are left that the branch brings."
         )
+
+    def _others(self) -> Iterator[tuple[int, Tensor]]:
+        """Number of each photograph, and w of a part to edit it towards."""
+        rng = torch.Generator().manual_seed(0)
+        z = torch.randn(OTHERS, len(self.found), self.generator.config.z_dim, generator=rng)
+        for row in z:
+            yield from enumerate(self.generator.codes(row).w)
+
+    def _returned(self, number: int, other: Tensor) -> Tensor:
+        """Picture of a photograph's codes, after an edit and back."""
+        codes = self.found[number].codes
+        edited = Codes(w=codes.w.lerp(other[None], EDITED))
+        there = self.draw(number, edited)
+        return draw_detailed(self.generator, self.branch, there, edited, codes)
+
+    def _psnr(self, number: int, image: Tensor) -> float:
+        return _db(image, self.found[number].target)
 
 
 def _consulted_row(

@@ -48,7 +48,6 @@ class ConsultTraining:
         ema_kimg: Half-life of the average that is kept, in thousands of pictures.
         pairs: Share of a batch that the generator draws; the rest are photographs.
         misaligned: Probability that the distortion map is misaligned.
-        edit_every: Steps between two edits.
         edit_by: Share of a random code in an edited one, at most.
         pixel_weight: Weight of the squared error.
         feature_weight: Weight of the perceptual loss.
@@ -65,12 +64,11 @@ class ConsultTraining:
     ema_kimg: float = 0.5
     pairs: float = 0.25
     misaligned: float = 0.5
-    edit_every: int = 2
-    edit_by: float = 0.5
+    edit_by: float = 0.7
     pixel_weight: float = 20
     feature_weight: float = 0.5
     align_weight: float = 0.1
-    cycle_weight: float = 10
+    cycle_weight: float = 20
     edit_weight: float = 2
     symmetries: Symmetries = field(default_factory=Symmetries)
 
@@ -119,9 +117,7 @@ class ConsultStage(Stage):
         seen = self.frozen.batches.draw(batch // self.fabric.world_size, rng).image
         with self.fabric.autocast():
             before = self._encoded(seen)
-            terms = self._again(seen, before, rng)
-            if index % self.training.edit_every == 0:
-                terms |= self._edited(seen, before, rng)
+            terms = self._again(seen, before, rng) | self._edited(seen, before, rng)
         weights = self.training.weights()
         loss = torch.stack([weights[k] * v.mean() for k, v in terms.items()]).sum()
         optimiser_step(self.fabric, loss, self.parameters, self.adam)
