@@ -25,7 +25,13 @@ from blemish.inversion.model import load_model
 
 
 def main(
-    bundle: Path, data: Path, /, samples: int = 100, first: int = 0, encode: bool = False
+    bundle: Path,
+    data: Path,
+    /,
+    samples: int = 100,
+    first: int = 0,
+    steps: int | None = None,
+    encode: bool = False,
 ) -> None:
     """Print a row for each sample, and one for each type.
 
@@ -34,6 +40,7 @@ def main(
         data: Folder of its training data.
         samples: Number of samples with a defect.
         first: Leave out the samples before this one, which another process inverts.
+        steps: Steps of the search for the part's code; as many as usual by default.
         encode: Take the encoder's codes; otherwise search.
     """
     torch.set_num_threads(1)
@@ -43,7 +50,7 @@ def main(
     source = source_of(found, DefectFolder(data), model.generator)
     _, own = own_samples(model.generator, source, 2 * samples, beside=beside)
     inverter = DefectInverter(found, model)
-    method: InversionMethod = Encode() if encode else chosen_method(True)
+    method: InversionMethod = Encode() if encode else chosen_method(True, steps=steps)
     print(hardware())
     print("| sample | type | mask IoU | PSNR, dB | in-domain percentile | s |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")

@@ -1,11 +1,12 @@
 """Masks of real defects, to be drawn on other parts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from blemish.data.folder import DefectFolder, Photograph
+from blemish.data.folder import DefectFolder
 from blemish.errors import DataError
 
 
@@ -22,11 +23,7 @@ def read_real_masks(
     Raises:
         DataError: The folder or a mask can't be read, or it has no mask of this type.
     """
-    found = _real_ones(folder, defect, first_third)
-    masks = [mask for photograph in found if (mask := photograph.read_mask()).any()]
-    if not masks:
-        raise _no_real(folder, defect)
-    return masks
+    return list(_masks_of(folder, defect, first_third))
 
 
 def choose_real(
@@ -37,21 +34,23 @@ def choose_real(
     Raises:
         DataError: Same as in `read_real_masks`, for the masks that are read.
     """
-    found = _real_ones(folder, defect, first_third)
-    for k in rng.permutation(len(found)):
-        if (mask := found[k].read_mask()).any():
-            return mask
-    raise _no_real(folder, defect)
+    return next(_masks_of(folder, defect, first_third, rng))
 
 
-def _real_ones(folder: Path, defect: str, first_third: bool) -> list[Photograph]:
+def _masks_of(
+    folder: Path, defect: str, first_third: bool, rng: np.random.Generator | None = None
+) -> Iterator[Bool[np.ndarray, "_ _"]]:
+    """At least one mask, none of them empty; in random order if there is a generator for it."""
     found = DefectFolder(folder).defects_to_learn(defect, first_third=first_third)
-    return [photograph for photograph in found if photograph.mask_path is not None]
-
-
-def _no_real(folder: Path, defect: str) -> DataError:
-    return DataError(
-        got=f"{folder}, which has no mask of a '{defect}'",
-        expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
-        todo="Use a folder that has some, or draw masks of another kind.",
-    )
+    marked = [photograph for photograph in found if photograph.mask_path is not None]
+    nothing = True
+    for k in range(len(marked)) if rng is None else rng.permutation(len(marked)):
+        if (mask := marked[k].read_mask()).any():
+            nothing = False
+            yield mask
+    if nothing:
+        raise DataError(
+            got=f"{folder}, which has no mask of a '{defect}'",
+            expected=f"masks under ground_truth/{defect}/ beside photographs under test/{defect}/",
+            todo="Use a folder that has some, or draw masks of another kind.",
+        )
