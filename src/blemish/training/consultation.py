@@ -68,7 +68,7 @@ class ConsultTraining:
     pixel_weight: float = 20
     feature_weight: float = 0.5
     align_weight: float = 0.1
-    cycle_weight: float = 20
+    cycle_weight: float = 40
     edit_weight: float = 2
     symmetries: Symmetries = field(default_factory=Symmetries)
 
