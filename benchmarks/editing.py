@@ -253,8 +253,8 @@ class Detail:
 
     def lines(self) -> Iterator[str]:
         """What edits and back leave of the detail."""
-        again = [self._psnr(k, self.draw(k, one.codes)) for k, one in enumerate(self.found)]
-        back = [self._psnr(k, self._returned(k, other)) for k, other in self._others()]
+        again = [_db(self.draw(k, one.codes), one.target) for k, one in enumerate(self.found)]
+        back = [_db(self._returned(k, w), self.found[k].target) for k, w in self._others()]
         plain = fmean(one.psnr for one in self.found)
         gain = fmean(again) - plain
         left = (fmean(back) - plain) / gain
@@ -278,9 +278,6 @@ class Detail:
         edited = Codes(w=codes.w.lerp(other[None], EDITED))
         there = self.draw(number, edited)
         return draw_detailed(self.generator, self.branch, there, edited, codes)
-
-    def _psnr(self, number: int, image: Tensor) -> float:
-        return _db(image, self.found[number].target)
 
 
 def _consulted_row(

@@ -1,12 +1,7 @@
 """Codes, cut into items and joined again."""
 
-import numpy as np
-import pytest
 import torch
-from jaxtyping import TypeCheckError
-from typechecker import CHECKED_CALLS
 
-from blemish.pictures import to_tensor
 from blemish.types import Codes
 
 
@@ -37,10 +32,3 @@ def test_the_good_part_keeps_its_own_codes() -> None:
     good = codes(2).good()
     assert good.w_defect is None and good.w_mask is None
     assert torch.equal(good.w, codes(2).w) and good.noise is not None
-
-
-def test_shapes_are_checked_in_the_first_calls_of_a_test() -> None:
-    for _ in range(CHECKED_CALLS):
-        with pytest.raises(TypeCheckError, match="to_tensor"):
-            to_tensor(np.zeros((3, 4), np.uint8))
-    assert to_tensor(np.zeros((3, 4, 3), np.uint8)).shape == (3, 3, 4)

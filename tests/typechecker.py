@@ -30,7 +30,7 @@ def check(function: Function) -> Function:
 
 
 def jaxtyped(*, typechecker: Callable[[Function], Function]) -> Callable[[Any], Any]:
-    """What the import hook puts around each function and class; `jaxtyping.jaxtyped` otherwise."""
+    """Stand-in for `jaxtyping.jaxtyped`, which the import hook puts around what it checks."""
 
     def decorated(thing: Any) -> Any:
         if not isfunction(thing):

@@ -28,7 +28,7 @@ import torch
 
 HEAD, END = b"\x80\x04", b"."
 SPARE = 2**30
-MUTATIONS = 400
+MUTATIONS = 1200
 # Spellings of text in pickles and of names in archives, each a module that Python loads when asked.
 CODECS = ("cp437", "ascii", "latin1", "unicode_escape", "raw_unicode_escape")
 
