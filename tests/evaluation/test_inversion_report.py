@@ -27,8 +27,6 @@ from blemish.inversion.model import Model, load_model
 from blemish.inversion.search import Search
 from blemish.names import InversionName, Space
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 QUICK = Search(steps=1, learning_rate=0.05)
 METHOD_SPACES: list[tuple[InversionName, Space]] = [
     (m, s) for m in METHODS for s in get_args(Space) if (m, s) != ("encode", "z")
