@@ -224,12 +224,12 @@ def _length(config: dict[str, Any], trained: str, kept: str) -> str:
 
 def curation_terms(bundle: Bundle) -> str:
     """Basis of the bounds of curation."""
-    told = [
+    facts = [
         f"{kind}: {len(y.features)} defects"
         + (f", bounds from {y.held_out} held out" if y.held_out else ", each against the others")
         for kind, y in read_defect_stats(bundle).items()
     ]
-    return "; ".join(told) or "none"
+    return "; ".join(facts) or "none"
 
 
 def _images(folder: DefectFolder, split: str | None, side: int) -> Tensor:

@@ -182,7 +182,7 @@ def main(
     lines = [
         heading("Masks from codes", f"scripts/bench masks --data DATA --bundle {bundle}{flag}"),
         f"Real masks in DATA: {data.name}. Probe: area under the curve of a linear classifier of "
-        "mask vectors, 50 % if it can't tell. Distances: Wasserstein, in interquartile ranges of "
+        "mask vectors, 50 % at chance. Distances: Wasserstein, in interquartile ranges of "
         "the real ones, over the features of the vector.",
         "",
         *report(DefectFolder(data), found, everything, sheet),

@@ -78,8 +78,8 @@ class Bench:
         self.generator.requires_grad_(True)
         fake = _stack(self._draw())
         heads = self.critic.judge(self.target), self.critic.judge(fake.detach())
-        judged = _slopes(LOGISTIC.of_critic(*heads).mean(), self.critic)
-        drawn = _slopes(LOGISTIC.of_generator(self.critic.judge(fake)).mean(), self.generator)
+        judged = _gradients(LOGISTIC.of_critic(*heads).mean(), self.critic)
+        drawn = _gradients(LOGISTIC.of_generator(self.critic.judge(fake)).mean(), self.generator)
         return torch.cat([judged, drawn])
 
     def _draw(self) -> Drawing:
@@ -106,11 +106,11 @@ class Row:
 
     def peak_mib(self, path: str) -> float:
         """Memory that the workload takes on that path, in a process of its own."""
-        code = f"from benchmarks.speed import Row; {self!r}.tell_peak({path!r})"
+        code = f"from benchmarks.speed import Row; {self!r}.report_peak({path!r})"
         command = [sys.executable, "-c", code]
         return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
-    def tell_peak(self, path: str) -> None:
+    def report_peak(self, path: str) -> None:
         work = getattr(Bench(self.preset, self.batch), self.workload)
         Path("/proc/self/clear_refs").write_text("5")  # the highest so far is what it is now
         before = highest_mib()
@@ -185,9 +185,9 @@ def _stack(drawing: Drawing) -> Tensor:
     return torch.cat([drawing.image, drawing.mask_logits.tanh()], dim=1)
 
 
-def _slopes(loss: Tensor, module: nn.Module) -> Tensor:
-    slopes = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
-    return torch.cat([slope.flatten() for slope in slopes if slope is not None])
+def _gradients(loss: Tensor, module: nn.Module) -> Tensor:
+    gradients = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
+    return torch.cat([gradient.flatten() for gradient in gradients if gradient is not None])
 
 
 if __name__ == "__main__":

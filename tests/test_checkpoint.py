@@ -216,7 +216,7 @@ def test_a_bundle_is_found_by_its_folder(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch", "", "/", "../src"])
-def test_an_unknown_bundle_is_told_the_known_ones(
+def test_an_unknown_bundle_lists_the_known_ones(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded = Bundle(tmp_path / "bundles" / "nut")

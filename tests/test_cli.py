@@ -194,8 +194,8 @@ def test_complaints_name_their_files(
     shown = capsys.readouterr()
     assert "Error: got " in shown.err
     if not option:
-        told = f"{data}/test/dent/[red] ü.png is not an image"
-        assert any(line.startswith(told) for line in shown.out.splitlines())
+        reported = f"{data}/test/dent/[red] ü.png is not an image"
+        assert any(line.startswith(reported) for line in shown.out.splitlines())
     else:
         found = json.loads(shown.out)
         assert found["complaints"][0]["path"] == "test/dent/[red] ü.png"
@@ -281,7 +281,7 @@ def test_the_time_limit_ends_a_training_that_goes_on_later(
 
 
 @pytest.mark.usefixtures("short_trainings")
-def test_the_second_stage_goes_by_what_the_first_was_told(
+def test_the_second_stage_goes_by_what_the_first_was_reported(
     data: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = Bundle(bundle).config
@@ -327,12 +327,12 @@ def test_a_signal_then_resume(
     )
     wait_for(out / "training" / "generator" / STATE, process)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, reported = process.communicate(timeout=60)
     assert process.returncode == code
-    assert told.count(f"{word}; no incomplete files are left. The checkpoint stands at") == 1
+    assert reported.count(f"{word}; no incomplete files are left. The checkpoint stands at") == 1
     line = f"blemish train generator {data} --out {out} --resume"
-    assert told.rstrip().endswith(f"To go on: {line}")
-    assert "Traceback" not in told
+    assert reported.rstrip().endswith(f"To go on: {line}")
+    assert "Traceback" not in reported
     assert not [*out.rglob(".*")]
 
     done = step_of(out, "generator")
@@ -356,9 +356,9 @@ def test_a_reader_that_leaves_early_is_no_trouble() -> None:
     )
     assert process.stdout and process.stderr
     process.stdout.close()
-    told = process.stderr.read()
+    reported = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(), told) == (141, b"")
+    assert (process.wait(), reported) == (141, b"")
 
 
 def test_the_doctor_names_what_is_missing(
@@ -378,7 +378,7 @@ def test_the_doctor_names_what_is_missing(
     assert todo == [f"  {doctor.TRAIN}", f"  {doctor.FETCH}"]
 
 
-def test_the_doctor_fetches_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_fetches_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def load(name: str, *, download: bool) -> None:
@@ -462,12 +462,12 @@ def test_each_error_has_its_exit_code(
     monkeypatch.setitem(cli.VERBS, "doctor", fail)
     monkeypatch.setenv("BLEMISH_DEBUG", debug)
     assert exit_code("doctor") == code
-    told = capsys.readouterr().err
-    assert text in told
-    assert ("Traceback" in told) == bool(debug)
+    reported = capsys.readouterr().err
+    assert text in reported
+    assert ("Traceback" in reported) == bool(debug)
 
 
-def test_of_several_processes_one_tells(
+def test_of_several_processes_one_reports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")

@@ -87,7 +87,7 @@ def test_a_bundle_with_a_finder_proposes_the_same_twice(place: Path) -> None:
     assert record["proposed_by"] == "finder of bundle"
 
 
-def test_importing_tells_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_importing_reports_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     foreign.write_labelme(place / "source")
     assert exit_code("data import source --out out --json") == 0
     found = json.loads(capsys.readouterr().out)

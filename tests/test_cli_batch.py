@@ -79,13 +79,13 @@ def place(props: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(props: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The folder of a run that nothing broke, and what the run told."""
-    out, told = tmp_path_factory.mktemp("whole") / "out", StringIO()
+    """The folder of a run that nothing broke, and what the run reported."""
+    out, reported = tmp_path_factory.mktemp("whole") / "out", StringIO()
     line = BATCH.replace("recipe.toml", str(props / "recipe.toml"))
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told):
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(reported):
         patch.setattr(IN_ORDER, in_this_process)
         assert exit_code(f"{line} --out {out}") == 0
-    return out, told.getvalue().splitlines()
+    return out, reported.getvalue().splitlines()
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ by_proc = pytest.mark.skipif(
 def test_stopped_twice_it_is_carried_on_as_if_unbroken(
     place: Path, whole: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for end, code, told in ENDS:
+    for end, code, reported in ENDS:
         before = rows_in(place / "out")
         process = start(BATCH)
         wait_for(lambda seen=before: rows_in(place / "out") > seen, process)
@@ -171,7 +171,7 @@ def test_stopped_twice_it_is_carried_on_as_if_unbroken(
         end(process)
         _, shown = process.communicate(timeout=60)
         assert process.returncode == code
-        assert told in shown
+        assert reported in shown
         assert "Traceback" not in shown
         assert before < rows_in(place / "out") < COUNT, "it was stopped on its way"
         wait_for(lambda gone=children: not any(map(alive, gone)))
@@ -188,7 +188,7 @@ def hidden_in(out: Path) -> list[Path]:
 
 
 def kill_a_worker(out: Path) -> None:
-    """One of this process's own, behind the first row."""
+    """One of this process's own, after the first row."""
     wait_for(lambda: rows_in(out) > 0)
     commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in children_of(os.getpid())}
     workers = [pid for pid, command in commands.items() if b"spawn_main" in command.read_bytes()]
@@ -206,9 +206,9 @@ def test_a_worker_that_is_killed_ends_the_run_which_is_carried_on(
         killed = pool.submit(kill_a_worker, place / "out")
         assert exit_code(BATCH) == 1
         killed.result()
-    told = capsys.readouterr().err
-    assert "Error: A process was killed, perhaps because memory ran out." in told
-    assert "Traceback" not in told
+    reported = capsys.readouterr().err
+    assert "Error: A process was killed, perhaps because memory ran out." in reported
+    assert "Traceback" not in reported
     assert 0 < rows_in(place / "out") < COUNT
     assert not hidden_in(place / "out")
     monkeypatch.setattr(IN_ORDER, in_this_process)
@@ -225,7 +225,7 @@ def test_the_figures_are_printed_as_json(
     assert figures["items"] == COUNT
 
 
-def test_a_run_tells_what_it_made(
+def test_a_run_reports_what_it_made(
     place: Path, whole: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, (first, *_, last) = whole
@@ -245,8 +245,8 @@ def test_a_place_that_cannot_be_written_stops_it(
     (place / "out" / "codes").chmod(0o500)
     assert exit_code(BATCH.replace("recipe", "few") + " --workers 2") == 2
     assert processes == [2]
-    told = capsys.readouterr().err
-    assert "codes: writing is not permitted" in told
+    reported = capsys.readouterr().err
+    assert "codes: writing is not permitted" in reported
     assert rows_in(place / "out") == 0
 
 

@@ -32,7 +32,7 @@ BOLT = "crack/bolt_1"
 
 @pytest.fixture(scope="module")
 def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle, a folder of real ones, and one of made ones."""
+    """A bundle, a folder of real images, and one of synthetic ones."""
     root = tmp_path_factory.mktemp("props")
     write_bundle(root / "bundle")
     write_defects(root / "real", n=6)
@@ -82,13 +82,13 @@ def test_what_json_prints_is_what_the_file_holds(
 
 @pytest.mark.parametrize("more", ["", "--everything"])
 def test_twice_is_the_same(more: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = []
+    reported = []
     for _ in range(2):
         assert exit_code(f"{CRITIC} {more} --json") == 0
-        told.append(json.loads(capsys.readouterr().out))
-    assert told[0] == told[1]
-    assert told[0]["everything"] == bool(more)
-    assert told[0]["types"]["crack"]["real_learnt"] == (6 if more else 2)
+        reported.append(json.loads(capsys.readouterr().out))
+    assert reported[0] == reported[1]
+    assert reported[0]["everything"] == bool(more)
+    assert reported[0]["types"]["crack"]["real_learnt"] == (6 if more else 2)
 
 
 def test_auto_takes_the_network_that_is_always_there_and_says_what_that_means(place: Path) -> None:
@@ -156,7 +156,7 @@ WRONG: dict[str, Case] = {
     "an empty real folder": ("--real empty", as_it_is, "empty, without photographs"),
     "an empty made folder": ("--synthetic empty", as_it_is, "empty, without photographs"),
     "a file for real ones": ("--real file", as_it_is, "file, which is a file"),
-    "a file for made ones": ("--synthetic file", as_it_is, "file, which is a file"),
+    "a file for synthetic images": ("--synthetic file", as_it_is, "file, which is a file"),
     "a broken manifest": (
         "",
         write(MANIFEST, "{\n"),

@@ -44,7 +44,7 @@ def test_exporting_is_brief_where_there_is_little_to_tell(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_exporting_tells_what_is_left_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exporting_names_what_is_left_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(place / "made", 0, outcome="refused", reasons=["too faint"])
     edit(place / "made", 1, outcome="failed", reasons=["the photograph is torn"])
     assert exit_code("export made --format coco --out out") == 0
@@ -61,7 +61,9 @@ def test_exporting_tells_what_is_left_out(place: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_exporting_tells_json(place: Path, format: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exporting_reports_json(
+    place: Path, format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert exit_code(f"export made --format {format} --out out --hold-out 0.25 --json") == 0
     found = json.loads(capsys.readouterr().out)
     assert {*found.pop("files")} == {*files_in(place / "out")}
@@ -99,9 +101,9 @@ def test_bad_input_exits_with_2(
 ) -> None:
     before = files_in(place)
     assert exit_code(line) == 2
-    told = capsys.readouterr().err
-    assert says in told
-    assert "Traceback" not in told
+    reported = capsys.readouterr().err
+    assert says in reported
+    assert "Traceback" not in reported
     assert files_in(place) == before
 
 

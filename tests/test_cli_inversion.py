@@ -92,9 +92,9 @@ def test_inverting_by_default_stays_in_the_domain(
     assert "PSNR " in shown.out and " dB in w+, in-domain percentile " in shown.out
     assert shown.err.endswith("out has the codes and images.\n")
     assert names_in(place / "out") == FILES
-    told = figures(place / "out")
-    assert (told["method"], told["space"], told["steps"]) == ("in-domain", "w+", 2)
-    assert {*told["terms"]} == {"pixels", "features", "cycle", "prior"}
+    reported = figures(place / "out")
+    assert (reported["method"], reported["space"], reported["steps"]) == ("in-domain", "w+", 2)
+    assert {*reported["terms"]} == {"pixels", "features", "cycle", "prior"}
 
 
 def test_without_an_encoder_it_projects(place: Path) -> None:
@@ -121,10 +121,10 @@ def test_each_method_in_each_space(
     place: Path, method: str, space: str, more: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(f"{INVERT} --method {method} --space {space} {more} --json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["method"], told["space"]) == (method, space)
-    assert told.pop("image") == "nut.png"
-    assert told == figures(place / "out")
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["method"], reported["space"]) == (method, space)
+    assert reported.pop("image") == "nut.png"
+    assert reported == figures(place / "out")
     codes = load_codes(place / "out" / "codes.safetensors")
     assert codes.space == space
     assert bool(codes.noise) == ("--noise-weight" in more)
@@ -149,8 +149,8 @@ def test_what_a_bundle_without_an_encoder_can_do(
 
 def test_time_can_be_short(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(f"{INVERT} --seconds 1e-9 --json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["outcome"] == "did not converge" and told["steps"] == 0
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["outcome"] == "did not converge" and reported["steps"] == 0
 
 
 @pytest.mark.parametrize("image", ["photographs", "photographs/0.png photographs/1.png nut.png"])
@@ -208,7 +208,7 @@ def test_one_that_cannot_be_read_spoils_no_other(
 
 
 @pytest.mark.parametrize("method", ["encode", "in-domain --steps 3"])
-def test_the_way_can_be_kept(place: Path, method: str) -> None:
+def test_the_trajectory_can_be_kept(place: Path, method: str) -> None:
     assert exit_code(f"{INVERT} --method {method} --trajectory") == 0
     assert names_in(place / "out") == FILES | {"trajectory.png", "curves.png"}
     height, width, _ = read_picture(place / "out" / "trajectory.png").shape
@@ -347,10 +347,10 @@ def test_ctrl_c_leaves_nothing_half_written(place: Path) -> None:
     )
     wait_for(lambda: (place / "out" / "00" / "inversion.json").exists(), process)
     process.send_signal(signal.SIGINT)
-    shown, told = process.communicate(timeout=60)
+    shown, reported = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert not shown and "Traceback" not in told
-    assert told.count("Interrupted; no incomplete files are left. Run it again") == 1
+    assert not shown and "Traceback" not in reported
+    assert reported.count("Interrupted; no incomplete files are left. Run it again") == 1
     written = names_in(place / "out")
     assert not [name for name in written if Path(name).name.startswith(".")]
     done = [folder for folder in (place / "out").iterdir() if (folder / "inversion.json").exists()]

@@ -70,7 +70,7 @@ def test_batch_takes_learned_masks(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "bundle", "told"),
+    ("options", "bundle", "reported"),
     [
         ((), "unmasked", "without a mask generator"),
         (("--where", "centre"), "bundle", "the place centre"),
@@ -83,7 +83,7 @@ def test_what_learned_masks_do_not_take_is_refused(
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
     bundle: str,
-    told: str,
+    reported: str,
 ) -> None:
     assert synthesize(place, tmp_path, "--mask-kind", "learned", *options, bundle=bundle) == 2
-    assert told in capsys.readouterr().err
+    assert reported in capsys.readouterr().err

@@ -87,10 +87,10 @@ def test_an_array_makes_the_whole_and_says_so(
         assert last == f"This was shard {index + 1}/3; after the last one: blemish gather out"
     assert exit_code("gather out") == 0
     assert capsys.readouterr().out.startswith(f"{COUNT} items: ")
-    told = StringIO()
-    with redirect_stdout(told):
+    reported = StringIO()
+    with redirect_stdout(reported):
         assert exit_code(f"{BATCH} --shard auto") == 0
-    assert "out is gathered already" in told.getvalue()
+    assert "out is gathered already" in reported.getvalue()
     before = files_in(place / "out")
     assert exit_code("gather out --json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads(before["report.json"])
@@ -106,7 +106,7 @@ def test_a_shard_runs_once_at_a_time(place: Path, capsys: pytest.CaptureFixture[
         assert exit_code(f"{BATCH} --shard 2/2") == 0
 
 
-def test_a_dry_run_tells_the_items_of_a_shard(
+def test_a_dry_run_names_the_items_of_a_shard(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(f"{BATCH} --shard 2/2 --dry-run") == 0

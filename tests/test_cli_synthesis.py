@@ -89,7 +89,7 @@ def test_making(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     "control, reference",
     [("codes", "none"), ("noise", "distil"), ("condition", "stitch --real real")],
 )
-def test_making_tells_json(
+def test_synthesizing_reports_json(
     place: Path, control: str, reference: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = f"--mask-control {control} --reference {reference} --count 2 --seed 5 --json"
@@ -152,7 +152,7 @@ def test_a_demonstration_needs_no_data(
     before = files_in(tmp_path / "out")
     assert exit_code(DEMO) == 0
     after = files_in(tmp_path / "out")
-    del before["report.html"], after["report.html"]  # it tells the time that was taken
+    del before["report.html"], after["report.html"]  # it has the time that was taken
     assert before == after
 
 
@@ -326,8 +326,10 @@ def test_a_folder_with_another_s_manifest(
     (place / "out").mkdir()
     (place / "out" / "manifest.jsonl").write_text("{}\n")
     assert exit_code(command) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("Error: got out/manifest.jsonl, whose line 1 is not a valid item record")
+    reported = capsys.readouterr().err
+    assert reported.startswith(
+        "Error: got out/manifest.jsonl, whose line 1 is not a valid item record"
+    )
     assert [*(place / "out").iterdir()] == [place / "out" / "manifest.jsonl"]
 
 
@@ -356,10 +358,10 @@ def test_a_full_disk(
 ) -> None:
     full_after(writes, monkeypatch)
     assert exit_code(command) == 2
-    told = capsys.readouterr().err
-    assert told.count("Error: got ") == 1
-    assert "no space is left" in told
-    assert "Traceback" not in told
+    reported = capsys.readouterr().err
+    assert reported.count("Error: got ") == 1
+    assert "no space is left" in reported
+    assert "Traceback" not in reported
     written = files_in(place / "out")
     assert not [name for name in written if Path(name).name.startswith(".")]
     assert len({*written} - {"manifest.jsonl", LOCK}) == writes
@@ -401,7 +403,7 @@ def test_another_folder_gives_the_same_bytes(command: str, place: Path) -> None:
     assert exit_code(f"{command} --out {place / 'deep' / 'other'}") == 0
     one, other = files_in(place / "out"), files_in(place / "deep" / "other")
     for files in (one, other):
-        files.pop("report.html", None)  # it tells the time that was taken
+        files.pop("report.html", None)  # it has the time that was taken
     assert one == other
 
 
@@ -426,7 +428,7 @@ def interrupted(*_: object, **__: object) -> None:
         (DEMO, "blemish.synthesis.synthesize.Synthesizer.make", "Run the same command again"),
     ],
 )
-def test_ctrl_c_tells_how_to_go_on(
+def test_ctrl_c_says_how_to_go_on(
     command: str,
     place_of: str,
     todo: str,
@@ -436,9 +438,9 @@ def test_ctrl_c_tells_how_to_go_on(
 ) -> None:
     monkeypatch.setattr(place_of, interrupted)
     assert exit_code(command) == 130
-    told = capsys.readouterr().err
-    assert told.count(f"Interrupted; no incomplete files are left. {todo}") == 1
-    assert "Traceback" not in told
+    reported = capsys.readouterr().err
+    assert reported.count(f"Interrupted; no incomplete files are left. {todo}") == 1
+    assert "Traceback" not in reported
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")

@@ -20,10 +20,10 @@ def test_train_without_a_stage_prints_its_plan_and_does_nothing(
 ) -> None:
     out = tmp_path / "bundle"
     assert main(["train", str(data), "--out", str(out), "--minutes", "30", "--dry-run"]) == 0
-    told = capsys.readouterr().err
-    assert "4 photographs of good parts, 64 × 64" in told
-    assert "crack: 1 defects on 1 photographs" in told
-    assert "in 25 minutes" in told
+    reported = capsys.readouterr().err
+    assert "4 photographs of good parts, 64 × 64" in reported
+    assert "crack: 1 defects on 1 photographs" in reported
+    assert "in 25 minutes" in reported
     assert not (out / "config.json").exists()
 
 

@@ -125,7 +125,7 @@ def test_a_pgm_of_12_bits_is_scaled_as_its_header_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
-def test_the_header_tells_what_the_pixels_show(tmp_path: Path, tag: int, suffix: str) -> None:
+def test_the_header_says_what_the_pixels_show(tmp_path: Path, tag: int, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = tag
     Image.new("RGB", (7, 9)).save(tmp_path / f"a{suffix}", exif=exif)

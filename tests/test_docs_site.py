@@ -1,4 +1,4 @@
-"""The scripts behind the docs site: pages, executed cells, and complaints about links."""
+"""Scripts of the docs site: pages, executed cells, and complaints about links."""
 
 import importlib.util
 import json

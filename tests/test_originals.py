@@ -210,11 +210,11 @@ def test_what_no_picture_is_read_from_is_no_original(tmp_path: Path, what: str) 
         path.write_bytes(path.read_bytes()[:900])
     elif what != "missing":
         path.write_text("hello" if what == "text" else "")
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as reported:
         read_original(path)
     with pytest.raises(DataError) as known:
         read_picture(path)
-    assert str(told.value) == str(known.value)
+    assert str(reported.value) == str(known.value)
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, share: float) 
         read_picture(path)
 
 
-def test_a_truncated_file_is_refused_whatever_others_told_pillow(
+def test_a_truncated_file_is_refused_whatever_others_reported_pillow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)

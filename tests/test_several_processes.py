@@ -124,8 +124,8 @@ def train(parts: Path, out: Path, *, processes: int, nodes: int = 1, most: int =
         for k in range(nodes)
     ]
     for run in runs:
-        _, told = run.communicate(timeout=400)
-        assert run.returncode == 0, told
+        _, reported = run.communicate(timeout=400)
+        assert run.returncode == 0, reported
     return out
 
 

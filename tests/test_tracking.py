@@ -20,20 +20,20 @@ def without_times(path: Path) -> list[dict[str, float]]:
 
 
 def run(path: Path, *, start: int = 0, steps: int = 8, window: int = 2) -> None:
-    told = Statistics(path, batch=16, resume_step=start)
+    statistics = Statistics(path, batch=16, resume_step=start)
     for step in range(start + 1, steps + 1):
-        told.add({"loss": float(step)})
+        statistics.add({"loss": float(step)})
         if step % window == 0:
-            told.flush(step=step, nimg=step * 16)
+            statistics.flush(step=step, nimg=step * 16)
 
 
 def test_a_line_holds_the_means_of_its_window(tmp_path: Path) -> None:
-    told = Statistics(tmp_path / "stats.jsonl", batch=16)
-    told.add({"loss": 1.0, "r1": 5.0})
-    told.add({"loss": 2.0})
-    text = told.flush(step=2, nimg=32)
-    told.add({"loss": 7.0})
-    told.flush(step=3, nimg=48)
+    statistics = Statistics(tmp_path / "stats.jsonl", batch=16)
+    statistics.add({"loss": 1.0, "r1": 5.0})
+    statistics.add({"loss": 2.0})
+    text = statistics.flush(step=2, nimg=32)
+    statistics.add({"loss": 7.0})
+    statistics.flush(step=3, nimg=48)
     first, second = rows(tmp_path / "stats.jsonl")
     assert first == {"step": 2, "kimg": 0.032, "loss": 1.5, "r1": 5.0, "images_per_s": None}
     assert second["loss"] == 7.0 and "r1" not in second
@@ -82,11 +82,11 @@ def test_a_new_run_begins_a_new_file(tmp_path: Path) -> None:
 def test_curves_have_a_panel_for_each_series(tmp_path: Path) -> None:
     heights = []
     for series in (1, 3):
-        told = Statistics(tmp_path / "stats.jsonl", batch=16)
+        statistics = Statistics(tmp_path / "stats.jsonl", batch=16)
         for step in range(1, 4):
-            told.add({f"loss {k}": 1 / (k + step) for k in range(series)})
-            told.flush(step=step, nimg=step * 100)
-        draw_curves(told.path, tmp_path / "curves.png")
+            statistics.add({f"loss {k}": 1 / (k + step) for k in range(series)})
+            statistics.flush(step=step, nimg=step * 100)
+        draw_curves(statistics.path, tmp_path / "curves.png")
         with Image.open(tmp_path / "curves.png") as picture:
             assert picture.format == "PNG"
             heights.append(picture.height)
@@ -94,12 +94,12 @@ def test_curves_have_a_panel_for_each_series(tmp_path: Path) -> None:
 
 
 def test_a_series_that_began_late_or_never_is_drawn_all_the_same(tmp_path: Path) -> None:
-    told = Statistics(tmp_path / "stats.jsonl", batch=16)
-    told.add({"warm": 1.0})
-    told.flush(step=1, nimg=16)
-    told.add({"critic": 1.0})
-    told.flush(step=2, nimg=32)
-    draw_curves(told.path, tmp_path / "curves.png")
+    statistics = Statistics(tmp_path / "stats.jsonl", batch=16)
+    statistics.add({"warm": 1.0})
+    statistics.flush(step=1, nimg=16)
+    statistics.add({"critic": 1.0})
+    statistics.flush(step=2, nimg=32)
+    draw_curves(statistics.path, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").exists()
 
 
@@ -112,11 +112,11 @@ def test_without_lines_nothing_is_drawn(tmp_path: Path, text: str | None) -> Non
 
 
 def test_a_window_goes_on_where_it_was_cut(tmp_path: Path) -> None:
-    told = Statistics(tmp_path / "a.jsonl", batch=16)
+    statistics = Statistics(tmp_path / "a.jsonl", batch=16)
     for value in (1.0, 0.1, 4.0):
-        told = Statistics(tmp_path / "a.jsonl", batch=16, window=told.window())
-        told.add({"loss": value})
-    told.flush(step=3, nimg=48)
+        statistics = Statistics(tmp_path / "a.jsonl", batch=16, window=statistics.window())
+        statistics.add({"loss": value})
+    statistics.flush(step=3, nimg=48)
     whole = Statistics(tmp_path / "b.jsonl", batch=16)
     for value in (1.0, 0.1, 4.0):
         whole.add({"loss": value})
@@ -128,9 +128,9 @@ def test_progress_goes_to_stderr_and_can_be_silent(capsys: pytest.CaptureFixture
     for quiet in (False, True):
         with ProgressLine("training", 32, quiet=quiet) as line:
             line.update(16)
-        told = capsys.readouterr()
-        assert told.out == ""
-        assert ("training: 16/32" in told.err) != quiet
+        reported = capsys.readouterr()
+        assert reported.out == ""
+        assert ("training: 16/32" in reported.err) != quiet
 
 
 def test_without_a_terminal_there_is_a_line_a_minute_and_one_at_the_end(

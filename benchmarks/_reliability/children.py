@@ -129,7 +129,7 @@ def die_inside_write(number: int) -> Sabotage:
 
 
 def tally(inside: Path, into: Path) -> Sabotage:
-    """Count changes and writes, and tell both in a file."""
+    """Count changes and writes, and write both into a file."""
 
     def sabotage() -> None:
         write, counts = Path.write_bytes, [0, 0]

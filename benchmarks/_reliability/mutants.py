@@ -184,7 +184,7 @@ def mutated(data: bytes, suffix: str, rng: random.Random) -> bytes:
 
 
 def _changed_bytes(data: bytearray, rng: random.Random) -> bytes:
-    # Headers tell most about a file, so that half of the damage falls there.
+    # Headers say most about a file, so that half of the damage falls there.
     at = rng.randrange(min(len(data), 400) if rng.random() < 0.5 else len(data))
     match rng.choice(["cut", "flip", "flips", "doubled", "zeros", "noise", "ones"]):
         case "cut":

@@ -14,7 +14,7 @@ from benchmarks._reliability.scene import Scene, synthesis, training
 from blemish.data.unfinished import MARK
 from blemish.header import read_header
 
-# These tell times, or are the system's lock; all other files must come out with the same bytes.
+# These contain times, or are the system's lock; all other files must come out with the same bytes.
 TIMED = frozenset({"stats.jsonl", "curves.png", "running.lock", "report.html", "report.json"})
 Prepare = Callable[[Path], None]
 
@@ -76,7 +76,7 @@ def verbs(scene: Scene) -> list[Verb]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """A digest of each file below a folder but those that tell times."""
+    """A digest of each file below a folder but those that contain times."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

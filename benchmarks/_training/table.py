@@ -38,8 +38,8 @@ def table(
     heads = ["trial", "differs in (the base's)", *(title for title, _ in columns.values())]
     lines = [_line(heads), _line(["---", "---", *["---:"] * len(columns)])]
     for name, rows in runs.items():
-        told = differences(trials[name], trials[base]) or "(the base)"
-        lines.append(_line([name, told, *_cells(rows, columns)]))
+        changes = differences(trials[name], trials[base]) or "(the base)"
+        lines.append(_line([name, changes, *_cells(rows, columns)]))
     lines += [_line([name, "", *_cells([row], columns)]) for name, row in known.items()]
     return lines
 
@@ -73,8 +73,8 @@ def _cells(rows: Sequence[Row], columns: Mapping[str, tuple[str, str]]) -> list[
     """Cells of a trial's line; the first gives the number of diverged runs."""
     cells = [cell([row.get(key) for row in rows], form) for key, (_, form) in columns.items()]
     diverged = sum(not row for row in rows)
-    told = f" ({diverged} of {len(rows)} diverged)" if diverged else ""
-    return [cells[0] + told, *cells[1:]]
+    diverged_text = f" ({diverged} of {len(rows)} diverged)" if diverged else ""
+    return [cells[0] + diverged_text, *cells[1:]]
 
 
 def _number(row: Row, name: str) -> float:

@@ -23,7 +23,7 @@ from benchmarks.reproduce.outcomes import Places
 from benchmarks.reproduce.plans import PLANS, Length
 from benchmarks.reproduce.recipe import recipe
 from benchmarks.reproduce.report import Report
-from benchmarks.reproduce.run import INTERRUPTED, run, told
+from benchmarks.reproduce.run import INTERRUPTED, in_shell, run
 from benchmarks.reproduce.steps import Step, Ways, chain
 from benchmarks.reproduce.subjects import SUBJECTS, foreign_to, refuse_absent
 from blemish.errors import BlemishError, BundleError, OptionError
@@ -67,7 +67,7 @@ def reproduce(
     ways = Ways(threads=threads, precision=precision, weights=_has_weights())
     steps = chain(name, subject, plan, places, ways)
     if dry_run:
-        print(*(told(step.command) for step in steps), sep="\n")
+        print(*(in_shell(step.command) for step in steps), sep="\n")
         return 0
     refuse_absent(subject, data)
     ensure_writable(work)
@@ -95,7 +95,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _write(name: str, length: Length, places: Places, steps: Sequence[Step], ways: Ways) -> None:
     """Write the report; a quick run writes only into the working folder."""
     if ways.threads is not None:
-        torch.set_num_threads(ways.threads)  # which the report tells
+        torch.set_num_threads(ways.threads)  # which the report names
     quick = length == "quick"
     report = Report(
         name=name,

@@ -9,7 +9,7 @@ from benchmarks._hardware import heading
 from benchmarks.reproduce import tables
 from benchmarks.reproduce.outcomes import Places
 from benchmarks.reproduce.plans import Length, Plan
-from benchmarks.reproduce.run import Spent, spent, told
+from benchmarks.reproduce.run import Spent, in_shell, spent
 from benchmarks.reproduce.steps import Step
 from benchmarks.reproduce.subjects import PROTOCOL, Subject
 from blemish.files import write_atomically
@@ -71,7 +71,7 @@ class Report:
 
     def _commands(self) -> list[str]:
         known = spent(self.places.work)
-        cells = [(s.name, _time(known.get(s.name)), f"`{told(s.command)}`") for s in self.steps]
+        cells = [(s.name, _time(known.get(s.name)), f"`{in_shell(s.command)}`") for s in self.steps]
         rows = ["| step | time | command |", "| --- | ---: | --- |"]
         rows += [f"| {' | '.join(row)} |" for row in cells]
         recipe = self.places.recipe.read_text(encoding="utf-8").strip()

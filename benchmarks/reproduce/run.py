@@ -75,7 +75,7 @@ def run(
     return 0
 
 
-def told(command: Sequence[str]) -> str:
+def in_shell(command: Sequence[str]) -> str:
     """Command in the form that a user types."""
     return shlex.join(command)
 
@@ -91,7 +91,7 @@ def spent(work: Path) -> dict[str, Spent]:
 
 
 def _run_one(step: Step, places: Places, root: Path, environment: Mapping[str, str]) -> int:
-    print(f"$ {told(step.command)}", flush=True)
+    print(f"$ {in_shell(step.command)}", flush=True)
     log = places.log(step.name)
     draft, start, code = log.with_suffix(".part"), time.monotonic(), INTERRUPTED
     try:

@@ -141,10 +141,10 @@ def _card(name: str, subject: Subject, plan: Plan, places: Places) -> Step:
         "licence": f"{subject.licence}, as the data's",
         "story": f"Trained by scripts/reproduce {name}. {PROTOCOL}",
     }
-    told = [word for fact, text in facts.items() for word in (f"--facts.{fact}", text)]
+    stated = [word for fact, text in facts.items() for word in (f"--facts.{fact}", text)]
     bundle = places.bundle(plan.finest.preset)
     words = ("python", "-m", "benchmarks.card", str(bundle), str(places.data))
-    command = (*words, "--out", str(places.card), "--n", str(plan.samples), *told)
+    command = (*words, "--out", str(places.card), "--n", str(plan.samples), *stated)
     return Step(name="card", command=command, done_when=(places.card / "README.md").is_file)
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from benchmarks.reproduce.outcomes import Places
 from blemish.evaluation.synthesis.evaluate import LOOKS
-from blemish.evaluation.utility.page import MEANING, NAMES
-from blemish.evaluation.utility.page import told as in_percent
+from blemish.evaluation.utility.page import MEANING, NAMES, in_percent
 
 NOTHING = "–"
 INVERSION = {  # a column's title, where its figure is, and how it is written

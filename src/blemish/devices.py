@@ -36,7 +36,7 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
 
 @cache
 def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16, as Linux tells; False where nobody tells."""
+    """Whether the processor computes in bfloat16, as Linux reports; False where nothing does."""
     facts = Path("/proc/cpuinfo")
     flags = set(facts.read_text().split()) if facts.exists() else set()
     return bool({"avx512_bf16", "amx_bf16"} & flags)

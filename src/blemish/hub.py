@@ -193,11 +193,11 @@ class _Watch:
         self.replies += 1
         if self.replies > MAX_REPLIES:
             raise self._refusal(f"more than {MAX_REPLIES} replies")
-        told = "/api/" in reply.request.url.path
-        self._check_headers(reply, MAX_JSON_BYTES if told else MAX_FILE_BYTES)
-        if told:
+        is_api = "/api/" in reply.request.url.path
+        self._check_headers(reply, MAX_JSON_BYTES if is_api else MAX_FILE_BYTES)
+        if is_api:
             reply.read()
-        if told and reply.status_code < 400:
+        if is_api and reply.status_code < 400:
             self._check_json(reply.text)
 
     def _check_headers(self, reply: Any, most: int) -> None:

@@ -42,7 +42,7 @@ def open_regular(path: Path, limit: int) -> BufferedReader:
 def read_regular(path: Path, limit: int) -> bytes:
     """The content of a regular file; errors as in `open_regular`."""
     with open_regular(path, limit) as file:
-        content = file.read(limit + 1)  # some files of the system tell a size of 0
+        content = file.read(limit + 1)  # some files of the system report a size of 0
     if len(content) > limit:
         raise IrregularFileError(_too_large(limit))
     return content

@@ -100,19 +100,19 @@ class _Lines:
         self.line = line
 
     def start(self) -> None:
-        self.began = self.told = monotonic()
+        self.began = self.shown = monotonic()
         self.begun_at = self.line.done
 
     def update(self) -> None:
-        if monotonic() - self.told >= EVERY:
-            self._tell()
+        if monotonic() - self.shown >= EVERY:
+            self._show()
 
     def stop(self) -> None:
-        self._tell()
+        self._show()
 
-    def _tell(self) -> None:
-        self.told = monotonic()
-        line, took = self.line, self.told - self.began
+    def _show(self) -> None:
+        self.shown = monotonic()
+        line, took = self.line, self.shown - self.began
         made = line.done - self.begun_at
         left = took * (line.total - line.done) / made if made > 0 else None
         times = f"{_clock(took)} so far" + ("" if left is None else f", {_clock(left)} left")

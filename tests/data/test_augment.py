@@ -57,7 +57,7 @@ def test_order_case_and_spaces_do_not_matter(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["spin", "flip,degrees", "flip rotate", "color"])
-def test_an_unknown_name_is_told_the_choices(text: str) -> None:
+def test_an_unknown_name_lists_the_choices(text: str) -> None:
     with pytest.raises(OptionError, match=r"flip, flip-vertical, rotate, shift, scale, colour"):
         Symmetries.parse(text)
 
@@ -182,18 +182,18 @@ def test_a_zoom_keeps_its_ratio() -> None:
 
 @pytest.mark.parametrize("names", [*EACH, ALL])
 @pytest.mark.parametrize("part", ["image", "mask"])
-def test_slopes_reach_image_and_mask(names: str, part: str) -> None:
+def test_gradients_reach_image_and_mask(names: str, part: str) -> None:
     before = sample(n=8)
     getattr(before, part).requires_grad_()
     before = Sample(image=before.image, mask=before.mask)
     after = augment(before, Symmetries.parse(names), generator=seeded())
-    (slope,) = torch.autograd.grad(getattr(after, part).sum(), getattr(before, part))
-    assert slope.isfinite().all()
-    assert (slope.flatten(1).abs().sum(dim=1) > 0).all()
+    (gradient,) = torch.autograd.grad(getattr(after, part).sum(), getattr(before, part))
+    assert gradient.isfinite().all()
+    assert (gradient.flatten(1).abs().sum(dim=1) > 0).all()
 
 
 @pytest.mark.parametrize("names", ["rotate", ALL])
-def test_slopes_and_their_slopes_are_right(names: str) -> None:
+def test_gradients_and_their_gradients_are_right(names: str) -> None:
     stack = torch.rand(2, 4, 5, 4, dtype=torch.float64, requires_grad=True)
     symmetries = Symmetries.parse(names)
 

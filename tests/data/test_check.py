@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def told(found: Check) -> dict[str, str]:
+def reported(found: Check) -> dict[str, str]:
     return {"/".join(item.path.parts[-3:]): item.text for item in found.complaints}
 
 
@@ -86,12 +86,12 @@ def test_a_sound_folder_has_no_complaints(root: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil, name, text", FAULTS)
-def test_each_fault_is_told_once_with_its_file(
+def test_each_fault_is_reported_once_with_its_file(
     root: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable, name: str, text: str
 ) -> None:
     monkeypatch.setattr(decode, "PIXEL_LIMIT", 16 * 12)
     spoil(root)
-    complaints = told(check(root))
+    complaints = reported(check(root))
     assert list(complaints) == [name]
     assert text in complaints[name]
     assert str(root) not in complaints[name]
@@ -100,7 +100,7 @@ def test_each_fault_is_told_once_with_its_file(
 def test_the_same_pixels_in_another_format_are_a_duplicate(root: Path) -> None:
     picture = pictures.read_picture(root / "train/good/0.png")
     Image.fromarray(picture).save(root / "train/good/9.bmp")
-    assert told(check(root)) == {"train/good/9.bmp": "has the same pixels as train/good/0.png"}
+    assert reported(check(root)) == {"train/good/9.bmp": "has the same pixels as train/good/0.png"}
 
 
 def test_every_file_may_be_bad(root: Path) -> None:
@@ -223,7 +223,7 @@ def test_hidden_files_and_texts_stay_silent(root: Path) -> None:
 def test_a_pipe_and_a_broken_link_are_named(root: Path) -> None:
     os.mkfifo(root / "train/good/pipe.png")
     (root / "train/good/gone.png").symlink_to(root / "nowhere.png")
-    assert told(check(root)) == {
+    assert reported(check(root)) == {
         "train/good/gone.png": "is not read: it is a link to nothing",
         "train/good/pipe.png": "is not read: it is no file",
     }
@@ -233,7 +233,7 @@ def test_a_camera_of_12_bits_is_named_with_its_highest_level(root: Path) -> None
     levels = np.random.default_rng(0).integers(0, 4081, (12, 16)).astype(np.uint16)
     levels[0, 0] = 4080
     Image.fromarray(levels).save(root / "train/good/0.png")
-    text = told(check(root))["train/good/0.png"]
+    text = reported(check(root))["train/good/0.png"]
     assert text.startswith("has 16 bits with levels up to 4080 only")
     assert "--levels 4095" in text
     with read_as(Reading(levels=4095)):
@@ -284,7 +284,7 @@ def test_classes_split_a_photograph_by_the_types_in_its_mask(root: Path) -> None
     levels = np.zeros((12, 16), np.uint8)
     levels[:4], levels[8:] = 1, 2
     Image.fromarray(levels).save(root / MASK)
-    assert "several levels: 0, 1, 2; say with --classes" in told(check(root))[MASK]
+    assert "several levels: 0, 1, 2; say with --classes" in reported(check(root))[MASK]
     with read_as(Reading(classes="1=dent,2=rust")):
         found = check(root)
     assert not found.complaints
@@ -301,7 +301,7 @@ def test_a_turned_mask_of_a_square_photograph_is_a_complaint(root: Path) -> None
     square = np.random.default_rng(8).integers(0, 256, (12, 12, 3), np.uint8)
     Image.fromarray(square).save(root / "test/dent/1.png", exif=exif)
     mark(root / MASK, rows=3, width=12)
-    assert "fits both as it is and turned" in told(check(root))[MASK]
+    assert "fits both as it is and turned" in reported(check(root))[MASK]
 
 
 def test_a_plain_folder_of_photographs_is_looked_at_too(tmp_path: Path) -> None:

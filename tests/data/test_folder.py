@@ -93,13 +93,13 @@ def test_a_missing_root_and_a_file_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inner", ["train/good", "test", "ground_truth/dent", "elsewhere"])
-def test_a_folder_without_photographs_is_told_the_layout(tmp_path: Path, inner: str) -> None:
+def test_a_folder_without_photographs_shows_the_layout(tmp_path: Path, inner: str) -> None:
     (tmp_path / inner).mkdir(parents=True)
     with pytest.raises(DataError, match=r"train/good/\*, test/<type>/\* and ground_truth"):
         DefectFolder(tmp_path)
 
 
-def test_one_folder_too_high_is_told_where_to_look(tmp_path: Path) -> None:
+def test_one_folder_too_high_says_where_to_look(tmp_path: Path) -> None:
     draw(tmp_path / "part/train/good/0.png")
     with pytest.raises(DataError, match=r"Did you mean .*part\?"):
         DefectFolder(tmp_path)

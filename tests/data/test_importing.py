@@ -284,7 +284,7 @@ def boxed(kind: str, source: Path) -> None:
         (source / "classes.txt").write_text("dent\n")
 
 
-def test_both_formats_of_one_source_must_be_told_apart(tmp_path: Path) -> None:
+def test_both_formats_of_one_source_must_be_distinguished(tmp_path: Path) -> None:
     source = tmp_path / "source"
     foreign.write_coco(source)
     (source / "annotations.xml").write_text(foreign.cvat(("good.png", "")))

@@ -107,7 +107,7 @@ def test_directions_are_listed_with_strips(place: Path, capsys: pytest.CaptureFi
         ("--to like.png --to-mask like_mask.png --rows 0-3", 1),
     ],
 )
-def test_a_look_is_changed_and_laid(
+def test_a_look_is_changed_and_placed(
     place: Path, change: str, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(f"{LAY} {change} --json") == 0

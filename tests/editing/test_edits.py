@@ -109,9 +109,9 @@ def test_attributes_follow_what_they_name() -> None:
 
 
 def test_a_boundary_finds_a_linear_attribute() -> None:
-    dice = np.random.default_rng(0)
-    w = dice.normal(size=(600, 8)) * np.linspace(0.5, 2, 8)
-    normal = dice.normal(size=8)
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(600, 8)) * np.linspace(0.5, 2, 8)
+    normal = rng.normal(size=8)
     values = w @ normal
     whitening = Whitening.of(w)
     u = whitening.white(w)

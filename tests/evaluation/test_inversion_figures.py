@@ -102,7 +102,7 @@ def test_figures_are_fit_for_json() -> None:
     assert made == {"a": [None, None, 0.333333], "2": {"b": True, "c": 5}, "d": None}
 
 
-def test_a_regression_tells_separate_kinds() -> None:
+def test_a_regression_separates_distinct_kinds() -> None:
     kind = torch.arange(60) % 3
     features = torch.randn(60, 8) + 8 * torch.eye(3, 8)[kind]
     regression = fit_regression(features, kind, 3)
@@ -112,10 +112,10 @@ def test_a_regression_tells_separate_kinds() -> None:
 def test_a_regression_is_not_swayed_by_units_or_by_numbers() -> None:
     kind = torch.tensor([0] * 40 + [1] * 4)
     features = torch.randn(44, 2) * 0.1 + kind[:, None]
-    told = fit_regression(features, kind, 2)(features)
+    predicted = fit_regression(features, kind, 2)(features)
     scaled = features * torch.tensor([1e-3, 1e3]) + 7
-    assert torch.equal(told, kind)
-    assert torch.equal(fit_regression(scaled, kind, 2)(scaled), told)
+    assert torch.equal(predicted, kind)
+    assert torch.equal(fit_regression(scaled, kind, 2)(scaled), predicted)
 
 
 def test_types_are_learnt_from_the_first_third_and_good_parts(parts: Path, critic: Critic) -> None:
@@ -303,16 +303,16 @@ def row(method: str, in_domain: float | None, psnr: float) -> dict[str, Any]:
 
 
 def test_answers_name_what_the_figures_say() -> None:
-    told = answers([row("encode", 0.9, 20.0), row("optimize", 0.1, 30.0)])
-    assert "encode in w+, 90 %" in told["in_domain"]
-    assert "optimize in w+, 10 %" in told["in_domain"]
-    assert "optimize in w+, 30.00 dB" in told["meaning"]
+    reported = answers([row("encode", 0.9, 20.0), row("optimize", 0.1, 30.0)])
+    assert "encode in w+, 90 %" in reported["in_domain"]
+    assert "optimize in w+, 10 %" in reported["in_domain"]
+    assert "optimize in w+, 30.00 dB" in reported["meaning"]
     turned = answers([row("encode", 0.1, 30.0), row("optimize", 0.9, 20.0)])
     assert "optimize in w+, 90 %" in turned["in_domain"]
     assert "encode in w+, 30.00 dB" in turned["meaning"]
 
 
 def test_answers_to_what_was_not_measured() -> None:
-    told = answers([row("encode", None, 20.0)])
-    assert told["in_domain"] == told["editing"] == told["arbitrary"] == NOTHING
-    assert list(told) == list(QUESTIONS)
+    reported = answers([row("encode", None, 20.0)])
+    assert reported["in_domain"] == reported["editing"] == reported["arbitrary"] == NOTHING
+    assert list(reported) == list(QUESTIONS)

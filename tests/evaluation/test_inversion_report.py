@@ -36,7 +36,7 @@ GROUPS = {"good": 2, "defective": 2, "own": 2, "own defective": 2, "foreign": 2}
 
 @pytest.fixture(autouse=True)
 def without_classifiers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Weights that a machine may have shall change nothing."""
+    """Weights that a machine may have must change nothing."""
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path / "nowhere"))
 
 
@@ -181,7 +181,7 @@ def test_progress_never_goes_back_and_reaches_the_end(
         ("foreign", "foreign", "--foreign was not given"),
     ],
 )
-def test_a_missing_group_is_skipped_and_told(
+def test_a_missing_group_is_skipped_and_reported(
     missing: str,
     group: str,
     note: str,
@@ -199,7 +199,7 @@ def test_a_missing_group_is_skipped_and_told(
     plan = SurveyOptions(images=root, foreign=foreign, samples=2)
     report = put(able, able_model, plan, tmp_path / "out", [("encode", "w")])
     assert {*GROUPS} - {*report["counts"]} == {group}
-    assert any(note in told for told in report["notes"])
+    assert any(note in reported for reported in report["notes"])
     assert (report["rows"][0]["editing"] is None) == (group == "good")
     assert (report["rows"][0]["refusal"] is None) == (group in ("good", "foreign"))
     assert (tmp_path / "out" / "report.html").exists()

@@ -105,7 +105,7 @@ def test_boundary_f_of_lines_counts_the_pixels_near() -> None:
     torch.testing.assert_close(boundary_f(long, short), expected)
 
 
-def test_boundary_f_tells_a_disc_from_its_ring_only_by_the_hole() -> None:
+def test_boundary_f_separates_a_disc_from_its_ring_only_by_the_hole() -> None:
     solid, ring = square((10, 10, 50, 50)), square((10, 10, 50, 50))
     ring[..., 20:40, 20:40] = 0
     assert 0.6 < boundary_f(solid, ring).item() < 0.9
@@ -199,7 +199,7 @@ def test_nearest_finds_the_row_and_its_distance() -> None:
     assert far.item() == pytest.approx(5)
 
 
-def test_memorisation_rate_tells_copies_from_fresh_draws() -> None:
+def test_memorisation_rate_separates_copies_from_fresh_draws() -> None:
     training = torch.randn(2000, 4)
     copies = training[:100] + 1e-4
     assert memorisation_rate(copies, training) == 1

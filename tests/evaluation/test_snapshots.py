@@ -64,7 +64,7 @@ def test_a_generator_that_an_encoder_has_learnt_on_stays(tmp_path: Path) -> None
         keep(bundle, 2)
 
 
-def test_a_snapshot_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_snapshot_that_is_not_there_is_reported(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle", SHAPE)
     before = bundle.digest
     with pytest.raises(BundleError):

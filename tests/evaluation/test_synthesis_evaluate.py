@@ -1,4 +1,4 @@
-"""Made items held against real ones: neighbours, copies, and what else is seen on the way."""
+"""Synthetic items compared with real ones: neighbours, copies and other figures."""
 
 import shutil
 import weakref
@@ -25,7 +25,7 @@ LINES = {name: len(NAMES) - 1 - k for k, name in enumerate(NAMES)}  # of the man
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Weights that a machine may have shall change nothing, and nobody waits for its disk."""
+    """Weights that a machine may have must change nothing, and nobody waits for its disk."""
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path / "nowhere"))
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that

@@ -1,4 +1,4 @@
-"""What is compared, as its folders tell it: what was kept, and how its files are read."""
+"""What is compared, as its folders give it: what was kept, and how its files are read."""
 
 import json
 import shutil
@@ -180,7 +180,7 @@ def test_a_manifest_in_which_nothing_was_kept(text: str, tmp_path: Path) -> None
         read_synthetic(tmp_path)
 
 
-def test_why_nothing_was_kept_is_told(tmp_path: Path) -> None:
+def test_why_nothing_was_kept_is_reported(tmp_path: Path) -> None:
     reasons = ["not real to the critic: 3.0 of at most 2.0", "a duplicate: of bolt_2"]
     line = json.dumps({**GOOD_LINE, "outcome": "refused", "reasons": reasons})
     (tmp_path / "manifest.jsonl").write_text(line + "\n")

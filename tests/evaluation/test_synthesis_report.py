@@ -1,4 +1,4 @@
-"""Made items held against real ones, from two folders to the page and its JSON."""
+"""Synthetic items compared with real ones, from two folders to the page and its JSON."""
 
 import json
 import re
@@ -38,7 +38,7 @@ LINES = {name: len(NAMES) - 1 - k for k, name in enumerate(NAMES)}  # of the man
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Weights that a machine may have shall change nothing, and nobody waits for its disk."""
+    """Weights that a machine may have must change nothing, and nobody waits for its disk."""
     monkeypatch.setenv("BLEMISH_WEIGHTS", str(tmp_path / "nowhere"))
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     monkeypatch.setattr("os.fsync", lambda _: None)  # test_files.py sees to that
@@ -253,7 +253,7 @@ NOTES: dict[str, tuple[Callable[[Path], object], bool, str]] = {
 
 
 @pytest.mark.parametrize("case", NOTES)
-def test_what_a_reader_must_know_is_told(
+def test_what_a_reader_must_know_is_reported(
     case: str, synthetic: Path, real: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     prepared, everything, words = NOTES[case]
@@ -273,7 +273,7 @@ def one_of_each(root: Path) -> Path:
     return root
 
 
-def test_of_one_item_much_is_unknown_and_the_rest_is_told(
+def test_of_one_item_much_is_unknown_and_the_rest_is_reported(
     synthetic: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     real = write_defects(tmp_path / "real", n=1)

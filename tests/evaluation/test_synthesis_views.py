@@ -74,8 +74,8 @@ def test_a_square_is_half_as_large_again_with_the_defect_in_its_middle(
     for axis, begin, length in ((0, 30, high), (1, 40, wide)):
         seen = np.unique(around[:, :, axis])
         assert len(seen) == extent and np.ptp(seen) == extent - 1, "as wide as it is high"
-        before, behind = begin - seen[0], seen[-1] - (begin + length - 1)
-        assert before >= 0 and abs(before - behind) <= (extent - length) % 2
+        before, after = begin - seen[0], seen[-1] - (begin + length - 1)
+        assert before >= 0 and abs(before - after) <= (extent - length) % 2
 
 
 @pytest.mark.parametrize("height, width, extent", [(160, 80, 11), (80, 160, 11), (32, 32, 5)])

@@ -1,4 +1,4 @@
-"""What detectors learn from: the protocol, pasted defects, made ones, and the arms' batches."""
+"""What detectors learn from: the protocol, pasted and synthetic defects, and the arms' batches."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The detector: shapes, slopes, the rate, and that it learns what can be learnt."""
+"""The detector: shapes, gradients, the rate, and that it learns what can be learnt."""
 
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def test_sure_answers_have_finite_logits(real: Protocol) -> None:
         assert np.isfinite(maps).all() and (np.sign(maps) == np.sign(bias)).all()
 
 
-def test_every_parameter_has_a_slope(real: Protocol) -> None:
+def test_every_parameter_has_a_gradient(real: Protocol) -> None:
     detector = fresh_detector(2, seed=0)
     loss_of(detector, of_real(real, 1).at(0), CPU).backward()
     for parameter in detector.parameters():
@@ -141,7 +141,7 @@ def test_the_same_seed_trains_the_same_detector(real: Protocol) -> None:
         assert torch.equal(a, b)
 
 
-def test_progress_is_told_step_by_step(real: Protocol) -> None:
+def test_progress_is_reported_step_by_step(real: Protocol) -> None:
     heard: list[int] = []
     train_detector(
         fresh_detector(2, seed=0), of_real(real, 3), device=CPU, on_progress=heard.append
@@ -156,8 +156,8 @@ def test_what_can_be_learnt_is_learnt(real: Protocol) -> None:
     assert maps.shape == real.tested.masks.shape
     assert pixel_scores(maps, real.tested.marked).ap > 0.8
     odd = [k for k, kind in enumerate(real.tested.kinds) if kind in real.types]
-    told = types_of(detector, real.tested.pictures[odd], CPU)
-    right = [real.types[t] == real.tested.kinds[k] for t, k in zip(told, odd, strict=True)]
+    predicted = types_of(detector, real.tested.pictures[odd], CPU)
+    right = [real.types[t] == real.tested.kinds[k] for t, k in zip(predicted, odd, strict=True)]
     assert np.mean(right) > 0.8
 
 

@@ -147,7 +147,7 @@ def test_arms_and_seeds_differ(whole: Whole) -> None:
     assert len({*runs}) == len(runs)
 
 
-def test_counts_and_options_are_told(whole: Whole) -> None:
+def test_counts_and_options_are_reported(whole: Whole) -> None:
     found = whole[0]
     assert found["counts"]["good"] == {"learnt": 6, "tested": 2}
     one = {"learnt": 2, "tested": 4, "made": 6}
@@ -376,7 +376,7 @@ def test_a_full_disk(writes: int, place: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (place / "out" / "report.json").exists()
 
 
-def test_a_place_that_can_not_be_written_is_told_before_a_training(
+def test_a_place_that_can_not_be_written_is_reported_before_a_training(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "file").write_text("hello")

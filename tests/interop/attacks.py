@@ -263,7 +263,7 @@ def guard() -> Callable[[bool], None]:
 
 
 def _harmless(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Reading the file that was handed over, and what Python tells about itself."""
+    """Reading the file that was handed over, and what Python reports about itself."""
     if event == "open":
         path, mode, flags = arguments
         return str(path).endswith(".case") and (mode or "r")[0] == "r" and not flags & 3

@@ -80,7 +80,7 @@ def test_each_message_says_what_was_got_and_what_to_do(rows: list[dict[str, Any]
         ("a call", "posix.system"),
     ],
 )
-def test_the_name_that_was_called_for_is_told(
+def test_the_name_that_was_called_for_is_reported(
     rows: list[dict[str, Any]], what: str, called: str
 ) -> None:
     (row,) = (row for row in rows if row["what"] == what)
@@ -96,7 +96,7 @@ def test_shapes_and_types_hold_on_the_way_to_a_refusal(tmp_path: Path, family: A
         assert error.value.exit_code == 2, what
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_what_is_no_file_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.pkl", Path("/dev/zero")):
         with pytest.raises(BundleError, match="not a file"):
             read_foreign(path)

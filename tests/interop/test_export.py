@@ -124,7 +124,7 @@ def test_nothing_is_written_of_a_broken_bundle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["stylegan2-ada-state", "onnx"])
-def test_a_file_in_the_way_is_told(bundle: Bundle, tmp_path: Path, format: str) -> None:
+def test_a_file_in_the_way_is_reported(bundle: Bundle, tmp_path: Path, format: str) -> None:
     pytest.importorskip("onnxscript")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file"):

@@ -332,7 +332,7 @@ def test_offline_the_cache_serves(
     assert not hub.visits
 
 
-def test_offline_a_torn_cache_is_told(
+def test_offline_a_torn_cache_is_reported(
     hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add("ada/nut", bundle.path)
@@ -568,7 +568,7 @@ def test_what_names_no_repository(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ada/nut..x", "ada/-nut", "ada/x.git"])
-def test_a_name_that_the_hub_refuses_is_told(hub: Hub, bundle: Bundle, name: str) -> None:
+def test_a_name_that_the_hub_refuses_is_reported(hub: Hub, bundle: Bundle, name: str) -> None:
     with pytest.raises(BundleError, match="which is not a valid repository name"):
         bundle.push_to_hub(name)
 

@@ -57,7 +57,7 @@ def test_the_verb_says_what_was_found_and_what_is_missing(
     assert find_bundle(out).config["source"]["file"] == plain.name
 
 
-def test_the_verb_tells_programs(
+def test_the_verb_reports_to_programs(
     defective: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import_model(defective, tmp_path / "bundle", types="crack", json=True)

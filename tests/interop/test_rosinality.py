@@ -1,4 +1,4 @@
-"""Checkpoints of stylegan2-pytorch: its names here, its mathematics written out as it tells it."""
+"""Checkpoints of stylegan2-pytorch: its names here, its mathematics as it describes them."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -168,7 +168,7 @@ def test_the_mean_of_w_is_made_up_for(tmp_path: Path) -> None:
     assert any("mean of w" in note for note in foreign.notes)
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+def test_what_is_left_out_is_reported(tmp_path: Path) -> None:
     foreign = read_foreign(write(tmp_path / "a.pt", checkpoint()))
     assert any("ada_aug_p, args, g, g_optim" in note for note in foreign.notes)
 
@@ -195,7 +195,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "what, told",
+    "what, reported",
     [
         ("extra", "Blemish does not use: 'g_ema.convs.0.conv.weight_2'"),
         ("extra of the critic", "Blemish does not use: 'd.convs.1.conv3.0.weight'"),
@@ -207,11 +207,11 @@ def _odd(value: dict[str, Any], what: str) -> None:
         ("no average", "without the averaged generator"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path: Path, what: str, told: str) -> None:
+def test_what_does_not_fit_is_refused(tmp_path: Path, what: str, reported: str) -> None:
     value = checkpoint()
     value["g_ema"] = dict(value["g_ema"])
     _odd(value, what)
-    with pytest.raises(BundleError, match=told):
+    with pytest.raises(BundleError, match=reported):
         read_foreign(write(tmp_path / "a.pt", value))
 
 

@@ -82,7 +82,7 @@ def test_a_branch_of_ours_comes_back_with_its_types_named_anew(
         read_foreign(path, types=("crack",))
 
 
-def test_what_the_header_does_not_say_is_told(tmp_path: Path) -> None:
+def test_what_the_header_does_not_say_is_reported(tmp_path: Path) -> None:
     save_tensors(tmp_path / "a.safetensors", networks(TINY)[0].state_dict())
     foreign = read_foreign(tmp_path / "a.safetensors")
     assert any("clamped" in note for note in foreign.notes)
@@ -106,13 +106,13 @@ def test_headers_that_make_no_sense_are_refused(tmp_path: Path, about: dict[str,
 
 
 @pytest.mark.parametrize(
-    "name, told",
+    "name, reported",
     [("io.z", "neither generator nor critic"), ("G.more", "Blemish does not use: 'more'")],
 )
-def test_tensors_of_nothing_known_are_refused(tmp_path: Path, name: str, told: str) -> None:
+def test_tensors_of_nothing_known_are_refused(tmp_path: Path, name: str, reported: str) -> None:
     state = prefixed("G.", networks(TINY)[0].state_dict()) | {name: torch.zeros(1)}
     save_tensors(tmp_path / "a.safetensors", state)
-    with pytest.raises(BundleError, match=told):
+    with pytest.raises(BundleError, match=reported):
         read_foreign(tmp_path / "a.safetensors")
 
 

@@ -132,7 +132,7 @@ def test_a_class_that_is_not_there_is_refused(tmp_path: Path) -> None:
         read_foreign(path, label=3)
 
 
-def test_float16_blocks_are_told_and_channels_last_is_undone(tmp_path: Path) -> None:
+def test_float16_blocks_are_reported_and_channels_last_is_undone(tmp_path: Path) -> None:
     value = snapshot_of(TINY, num_fp16_res=2)
     layer = value["G_ema"].get_submodule("synthesis.b8.conv0")
     layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
@@ -142,7 +142,7 @@ def test_float16_blocks_are_told_and_channels_last_is_undone(tmp_path: Path) -> 
     assert any("float16" in note for note in foreign.notes)
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+def test_what_is_left_out_is_reported(tmp_path: Path) -> None:
     foreign = read_foreign(write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY)))
     assert any("G, augment_pipe, training_set_kwargs" in note for note in foreign.notes)
     assert foreign.missing() == ("defects", "encoder")
@@ -172,7 +172,7 @@ def test_a_generator_alone_is_taken_and_its_critic_missed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name, value, told",
+    "name, value, reported",
     [
         ("architecture", "resnet", "synthesis_kwargs.architecture = resnet"),
         ("resample_filter", [1, 2, 1], "resample_filter = \\[1, 2, 1\\]"),
@@ -185,15 +185,15 @@ def test_a_generator_alone_is_taken_and_its_critic_missed(tmp_path: Path) -> Non
     ],
 )
 def test_options_that_ours_can_not_compute_are_refused(
-    tmp_path: Path, name: str, value: Any, told: str
+    tmp_path: Path, name: str, value: Any, reported: str
 ) -> None:
     path = write_snapshot(tmp_path / "a.pkl", snapshot_of(TINY, **{name: value}))
-    with pytest.raises(BundleError, match=told):
+    with pytest.raises(BundleError, match=reported):
         read_foreign(path)
 
 
 @pytest.mark.parametrize(
-    "more, told",
+    "more, reported",
     [
         ({"architecture": "orig"}, "architecture = orig"),
         ({"epilogue_kwargs": {"mbstd_group_size": None}}, "compares None samples"),
@@ -202,11 +202,11 @@ def test_options_that_ours_can_not_compute_are_refused(
     ],
 )
 def test_critics_that_ours_can_not_compute_are_refused(
-    tmp_path: Path, more: dict[str, Any], told: str
+    tmp_path: Path, more: dict[str, Any], reported: str
 ) -> None:
     value = snapshot_of(TINY)
     value["D"]._init_kwargs.update(more)
-    with pytest.raises(BundleError, match=told):
+    with pytest.raises(BundleError, match=reported):
         read_foreign(write_snapshot(tmp_path / "a.pkl", value))
 
 
@@ -240,7 +240,7 @@ def _odd(value: dict[str, Any], what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "what, told",
+    "what, reported",
     [
         ("extra", "Blemish does not use: 'synthesis.b16.conv1.resample_filter_2'"),
         ("missing", "missing: 'synthesis.b16.conv0.bias'"),
@@ -255,10 +255,10 @@ def _odd(value: dict[str, Any], what: str) -> None:
         ("no average", "without the averaged generator"),
     ],
 )
-def test_networks_that_do_not_fit_are_refused(tmp_path: Path, what: str, told: str) -> None:
+def test_networks_that_do_not_fit_are_refused(tmp_path: Path, what: str, reported: str) -> None:
     value = snapshot_of(TINY)
     _odd(value, what)
-    with pytest.raises(BundleError, match=told) as error:
+    with pytest.raises(BundleError, match=reported) as error:
         read_foreign(write_snapshot(tmp_path / "a.pkl", value))
     assert str(tmp_path / "a.pkl") in error.value.got and error.value.todo
 

@@ -106,8 +106,8 @@ def test_cycle_distance_of_a_constant_offset(deviation: float) -> None:
 
 def test_cycle_distance_has_a_gradient_on_both_sides() -> None:
     w, again = torch.randn(2, 4, 8, requires_grad=True), torch.randn(2, 4, 8, requires_grad=True)
-    slopes = torch.autograd.grad(cycle_distance(w, again, 1.0).sum(), [w, again])
-    assert all(slope.isfinite().all() and slope.any() for slope in slopes)
+    gradients = torch.autograd.grad(cycle_distance(w, again, 1.0).sum(), [w, again])
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
 
 
 @pytest.mark.parametrize("at", [0.0, 12.5, 50.0, 99.5, 99.9, 100.0])
@@ -210,9 +210,7 @@ def test_rows_that_do_not_belong_together_are_found_out(
     assert found.spread_percentile.median() > 75 and found.percentile.median() > 75
 
 
-def test_far_away_is_a_hundred_and_still_tells_how_far(
-    domain: Domain, generator: Generator
-) -> None:
+def test_far_away_is_a_hundred_and_still_says_how_far(domain: Domain, generator: Generator) -> None:
     w = (
         domain.mean
         + (rows(generator, 1) - domain.mean) * torch.tensor([50.0, 500.0])[:, None, None]
@@ -292,9 +290,9 @@ def test_the_same_seed_gives_the_same_domain(generator: Generator, seed: int) ->
 def test_progress_counts_samples(
     generator: Generator, n: int, batch: int, heard: list[int]
 ) -> None:
-    told: list[int] = []
-    fit_domain(generator, n=n, batch=batch, on_progress=told.append)
-    assert told == heard
+    reported: list[int] = []
+    fit_domain(generator, n=n, batch=batch, on_progress=reported.append)
+    assert reported == heard
 
 
 @pytest.mark.parametrize("half", [False, True])

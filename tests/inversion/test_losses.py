@@ -77,12 +77,12 @@ def test_the_drawn_mask_is_cut_at_zero() -> None:
 
 
 @pytest.mark.parametrize("logit", [0.1, 3, 30, 300])
-def test_slopes_reach_logits_that_are_far_off(logit: float) -> None:
+def test_gradients_reach_logits_that_are_far_off(logit: float) -> None:
     target = mask_of(1)
     logits = (logit * (1 - 2 * target)).requires_grad_()
-    (slope,) = torch.autograd.grad(mask_error(logits, target).sum(), logits)
-    assert slope.isfinite().all()
-    assert (slope * (1 - 2 * target) > 1e-3 / 35).all(), "each pulls to its own side"
+    (gradient,) = torch.autograd.grad(mask_error(logits, target).sum(), logits)
+    assert gradient.isfinite().all()
+    assert (gradient * (1 - 2 * target) > 1e-3 / 35).all(), "each pulls to its own side"
 
 
 def test_errors_of_a_batch_are_those_of_its_items() -> None:

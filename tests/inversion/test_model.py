@@ -105,11 +105,11 @@ def test_forgetting_what_is_not_known_writes_nothing(bundle: Bundle, fresh: Bund
 
 def test_what_is_learnt_stands_beside_what_was_known(fresh: Bundle) -> None:
     forget_domain(fresh)
-    before, told = fresh.tensors("statistics"), list[int]()
-    learn_domain(fresh, samples=60, on_progress=told.append)
+    before, reported = fresh.tensors("statistics"), list[int]()
+    learn_domain(fresh, samples=60, on_progress=reported.append)
     after = fresh.tensors("statistics")
     assert all(torch.equal(after[name], before[name]) for name in before)
-    assert told == [50, 60]
+    assert reported == [50, 60]
     model = load_model(fresh)
     assert model.domain is not None and model.recognizer is not None
 

@@ -172,7 +172,7 @@ def test_no_step_leaves_the_mean_of_w(generator: Generator, critic: Critic, targ
     mean = w_statistics(generator).mean
 
     def listen(time: float, *_: object) -> None:
-        if time < 1:  # the end is told too
+        if time < 1:  # the end is reported too
             heard.append(time)
 
     for space in ("w", "w+"):

@@ -38,13 +38,13 @@ def test_places_that_do_not_count_are_not_seen(critic: Critic) -> None:
     assert (likeness.terms(image)["pixels"] > 0).all()
 
 
-def test_slopes_reach_the_image_alone(critic: Critic) -> None:
+def test_gradients_reach_the_image_alone(critic: Critic) -> None:
     image, target = torch.randn(2, 3, 16, 16).requires_grad_(), torch.randn(2, 3, 16, 16)
     likeness = ReconstructionLoss.to(critic, target.requires_grad_())
     assert not any(map.requires_grad for map in likeness.wanted)
-    (slope,) = torch.autograd.grad(likeness.terms(image)["features"].sum(), image)
-    assert slope.isfinite().all()
-    assert slope.any()
+    (gradient,) = torch.autograd.grad(likeness.terms(image)["features"].sum(), image)
+    assert gradient.isfinite().all()
+    assert gradient.any()
 
 
 def test_left_out_places_take_the_mean_colour_of_the_rest() -> None:

@@ -109,7 +109,7 @@ def test_no_step_moves_nothing() -> None:
     assert torch.equal(descend(start, bottom, Search(steps=0)), start)
 
 
-def test_what_comes_back_tracks_no_slope() -> None:
+def test_what_comes_back_tracks_no_gradient() -> None:
     point = torch.ones(2, 1, requires_grad=True)
     outcome = search([point], bowl(point, torch.zeros(2, 1)), {"far": 1}, Search(steps=1))
     found = outcome.terms
@@ -226,7 +226,7 @@ def test_an_item_goes_back_to_where_its_loss_was_a_number() -> None:
     assert outcome.terms["far"].isfinite().all()
 
 
-def test_a_slope_that_is_not_finite_stops_an_item_where_it_is() -> None:
+def test_a_gradient_that_is_not_finite_stops_an_item_where_it_is() -> None:
     point = torch.tensor([[0.0], [1.0]], requires_grad=True)
     terms = lambda _: {"far": point.sqrt().sum(dim=1)}  # noqa: E731
     outcome = search([point], terms, {"far": 1}, Search(steps=3))

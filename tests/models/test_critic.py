@@ -78,9 +78,9 @@ def train(parts: Path, out: Path, critic: CriticConfig) -> Bundle:
 def test_a_dummy_critic_trains_and_comes_back(parts: Path, tmp_path: Path, known: None) -> None:
     bundle = train(parts, tmp_path / "bundle", DummyConfig(rate=0.02))
     lines = (bundle.path / "training" / "generator" / "stats.jsonl").read_text().splitlines()
-    told = {name for line in lines for name in json.loads(line)}
-    assert {"critic", "generator", "sign_real"} <= told
-    assert not told & {"r1", "ada", "path"}
+    reported = {name for line in lines for name in json.loads(line)}
+    assert {"critic", "generator", "sign_real"} <= reported
+    assert not reported & {"r1", "ada", "path"}
     critic = load_critic(bundle)
     assert critic_of(bundle) == critic.config == DummyConfig(rate=0.02)
     assert torch.equal(

@@ -124,7 +124,9 @@ def test_a_generator_without_a_branch_draws_good_parts() -> None:
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("gate", ["hard", "straight-through"])
 @pytest.mark.parametrize("refine", [False, True])
-def test_every_parameter_of_the_branch_gets_a_slope(gate: str, refine: bool, given: bool) -> None:
+def test_every_parameter_of_the_branch_gets_a_gradient(
+    gate: str, refine: bool, given: bool
+) -> None:
     generator = build(gate=gate, refine=refine)
     drawing = generator.draw(codes_of(generator), mask=square() if given else None)
     loss_of_image_and_mask(drawing).backward()
@@ -137,16 +139,16 @@ def test_every_parameter_of_the_branch_gets_a_slope(gate: str, refine: bool, giv
 
 
 @pytest.mark.parametrize("given", [False, True])
-def test_every_row_of_the_codes_gets_a_slope(given: bool) -> None:
+def test_every_row_of_the_codes_gets_a_gradient(given: bool) -> None:
     generator = build()
     codes = codes_of(generator)
     assert codes.w_defect is not None
     w, w_defect = (t.detach().clone().requires_grad_() for t in (codes.w, codes.w_defect))
     drawing = generator.draw(Codes(w=w, w_defect=w_defect), mask=square() if given else None)
     loss_of_image_and_mask(drawing).backward()
-    for slope in (w.grad, w_defect.grad):
-        assert slope is not None and slope.isfinite().all()
-        assert slope.abs().amax(dim=2).min() > 0
+    for gradient in (w.grad, w_defect.grad):
+        assert gradient is not None and gradient.isfinite().all()
+        assert gradient.abs().amax(dim=2).min() > 0
 
 
 def test_without_refinement_the_last_defect_row_is_dead() -> None:
@@ -165,13 +167,13 @@ def test_without_refinement_the_last_defect_row_is_dead() -> None:
 def test_only_a_straight_through_gate_lets_the_image_move_the_mask(gate: str) -> None:
     generator = build(gate=gate)
     image = generator.draw(codes_of(generator)).image
-    (slope,) = torch.autograd.grad(
+    (gradient,) = torch.autograd.grad(
         image.square().mean(),
         [generator.get_parameter("synthesis.res_b16.torgb.weight")],
         allow_unused=True,
     )
-    assert (slope is None) == (gate == "hard")
-    assert slope is None or slope.any()
+    assert (gradient is None) == (gate == "hard")
+    assert gradient is None or gradient.any()
 
 
 def test_both_gates_draw_the_same_to_the_bit() -> None:

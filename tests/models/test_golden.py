@@ -64,18 +64,20 @@ def test_synthesis(stylegan: tuple[dict[str, Tensor], Generator, Critic], noise:
 def test_gradient_of_the_generator(stylegan: tuple[dict[str, Tensor], Generator, Critic]) -> None:
     io, generator, _ = stylegan
     w = io["w_plus"].clone().requires_grad_()
-    (slope,) = torch.autograd.grad(generator.draw(Codes(w=w)).image.square().sum(), w)
+    (gradient,) = torch.autograd.grad(generator.draw(Codes(w=w)).image.square().sum(), w)
     expected = io["grad_sum_img2_wrt_w_plus"]
-    torch.testing.assert_close(slope, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    torch.testing.assert_close(
+        gradient, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item()
+    )
 
 
-def test_critic_and_its_slope(stylegan: tuple[dict[str, Tensor], Generator, Critic]) -> None:
+def test_critic_and_its_gradient(stylegan: tuple[dict[str, Tensor], Generator, Critic]) -> None:
     io, _, critic = stylegan
     image = io["img_noise_const"].clone().requires_grad_()
     logits = critic(image)
     torch.testing.assert_close(logits[:, None], io["d_logits_on_img_noise_const"], **TOLERANCE)
-    (slope,) = torch.autograd.grad(logits.sum(), image)
-    torch.testing.assert_close(slope, io["d_r1_grad"], **TOLERANCE)
+    (gradient,) = torch.autograd.grad(logits.sum(), image)
+    torch.testing.assert_close(gradient, io["d_r1_grad"], **TOLERANCE)
 
 
 def test_path_lengths(stylegan: tuple[dict[str, Tensor], Generator, Critic]) -> None:

@@ -41,7 +41,7 @@ def draw(*shape: int) -> Tensor:
 
 
 def orders(operator: Operator, inputs: list[Tensor]) -> list[Tensor]:
-    """The value, its slope along a fixed direction, and the slope of that slope."""
+    """The value, its gradient along a fixed direction, and the gradient of that gradient."""
     rng = torch.Generator().manual_seed(1)
     leaves = [t.detach().clone().requires_grad_() for t in inputs]
     value = operator(*leaves)
@@ -268,6 +268,6 @@ def test_filters_are_computed_in_single_precision_and_keep_half(doubles: bool) -
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found, wanted.bfloat16(), rtol=0, atol=0)
     along = torch.randn_like(wanted).bfloat16()
-    (slope,) = torch.autograd.grad(found, half, along)
+    (gradient,) = torch.autograd.grad(found, half, along)
     (true,) = torch.autograd.grad(wanted, exact, along.float())
-    torch.testing.assert_close(slope, true.bfloat16(), rtol=0, atol=0)
+    torch.testing.assert_close(gradient, true.bfloat16(), rtol=0, atol=0)

@@ -33,7 +33,7 @@ def test_the_logistic_losses_are_negative_logarithms_of_probabilities() -> None:
 
 
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
-def test_the_logistic_losses_stay_finite_with_slopes(logit: float) -> None:
+def test_the_logistic_losses_stay_finite_with_gradients(logit: float) -> None:
     logits = torch.full((2,), logit, requires_grad=True)
     found = heads(logits)
     (LOGISTIC.of_critic(found, found) + LOGISTIC.of_generator(found)).sum().backward()
@@ -61,7 +61,7 @@ def test_r1_of_a_linear_critic_is_its_squared_weight(n: int) -> None:
     torch.testing.assert_close(r1_penalty(logits, real), weight.square().sum().expand(n))
 
 
-def test_r1_of_a_square_is_four_times_it_and_has_a_slope() -> None:
+def test_r1_of_a_square_is_four_times_it_and_has_a_gradient() -> None:
     real = torch.randn(3, 4, 8, 8, requires_grad=True)
     squares = real.square().sum(dim=(1, 2, 3))
     penalty = r1_penalty(squares, real)
@@ -72,7 +72,7 @@ def test_r1_of_a_square_is_four_times_it_and_has_a_slope() -> None:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_path_lengths_of_a_linear_generator(layers: int) -> None:
-    """Each row adds A w to a picture of 6 × 4, so each row's slope is A' y / √24."""
+    """Each row adds A w to a picture of 6 × 4, so each row's gradient is A' y / √24."""
     a, w = torch.randn(3 * 6 * 4, 5), torch.randn(2, layers, 5, requires_grad=True)
     image = (w.sum(dim=1) @ a.T).view(2, 3, 6, 4)
     noise = torch.randn(2, 3, 6, 4)
@@ -131,7 +131,7 @@ def test_an_undecided_mask_costs_the_logarithm_of_two_and_half_of_dice() -> None
     )
 
 
-def test_slopes_lead_to_a_small_mask_from_where_nothing_is_drawn() -> None:
+def test_gradients_lead_to_a_small_mask_from_where_nothing_is_drawn() -> None:
     mask, logits = torch.zeros(1, 1, 16, 16), torch.full((1, 1, 16, 16), -20.0, requires_grad=True)
     mask[0, 0, 3, 4] = 1
     overlap_error(logits, mask).sum().backward()

@@ -29,7 +29,7 @@ def test_features_halve_from_block_to_block() -> None:
     assert sizes == [(8, 16, 16), (8, 8, 8), (8, 4, 4)]
 
 
-def test_every_parameter_gets_a_slope() -> None:
+def test_every_parameter_gets_a_gradient() -> None:
     critic = ResidualCritic(TINY)
     critic(stack()).square().sum().backward()
     for name, parameter in critic.named_parameters():
@@ -37,7 +37,7 @@ def test_every_parameter_gets_a_slope() -> None:
         assert parameter.grad.any(), name
 
 
-def test_the_penalty_on_slopes_has_slopes_of_its_own() -> None:
+def test_the_penalty_on_gradients_has_gradients_of_its_own() -> None:
     critic, real = ResidualCritic(TINY), stack().requires_grad_()
     r1_penalty(critic(real), real).mean().backward()
     for name, parameter in critic.named_parameters():

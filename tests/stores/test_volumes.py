@@ -82,7 +82,7 @@ def test_a_volume_is_whole_or_missing(
 
 
 @pytest.mark.skipif(resource is None, reason="the system has no limit of a file's size")
-def test_a_disk_that_takes_no_more_is_told(
+def test_a_disk_that_takes_no_more_is_reported(
     store: Store, samples: list[StoredItem], tmp_path: Path
 ) -> None:
     assert resource is not None
@@ -151,7 +151,7 @@ def test_a_file_of_an_item_comes_from_its_volume(name: StoreName, tmp_path: Path
     assert split_member(row["files"]["image"])[1:] == ("nut_1", "image")
 
 
-def test_what_a_volume_lacks_is_told(name: StoreName, tmp_path: Path) -> None:
+def test_what_a_volume_lacks_is_reported(name: StoreName, tmp_path: Path) -> None:
     manifest, row = put(tmp_path, name)
     image = row["files"]["image"]
     with pytest.raises(DataError, match="is gone"):

@@ -231,22 +231,22 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("old, new, told", CHANGES)
+@pytest.mark.parametrize("old, new, reported", CHANGES)
 def test_another_recipe_cannot_carry_on(
-    old: str, new: str, told: str, place: Path, made: Path
+    old: str, new: str, reported: str, place: Path, made: Path
 ) -> None:
     (place / "other.toml").write_text(RECIPE.replace(old, new, 1))
     before = files_in(made)
     with pytest.raises(DataError) as caught:
         BatchFolder(read_recipe(place / "other.toml"), made)
-    assert told in caught.value.got
+    assert reported in caught.value.got
     assert files_in(made) == before
 
 
 def test_nor_can_other_photographs_or_another_bundle(
     recipe: Recipe, place: Path, made: Path
 ) -> None:
-    for name, told in (
+    for name, reported in (
         ("good/2.png", "sha256.good/2.png"),
         ("bundle/config.json", "sha256.bundle"),
     ):
@@ -255,7 +255,7 @@ def test_nor_can_other_photographs_or_another_bundle(
         with pytest.raises(DataError) as caught:
             BatchFolder(read_recipe(recipe.file), made)
         (place / name).write_bytes(before)
-        assert f"{told} was " in caught.value.got
+        assert f"{reported} was " in caught.value.got
 
 
 @pytest.mark.parametrize("options", [{"keep_all": True}, {"device": "cuda"}])
@@ -288,7 +288,7 @@ def test_a_manifest_that_was_edited_is_refused(recipe: Recipe, made: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    "old, new, told",
+    "old, new, reported",
     [
         (1, 1, []),
         ({"a": 1}, {"a": 2}, ["a was 1, is 2"]),
@@ -298,8 +298,8 @@ def test_a_manifest_that_was_edited_is_refused(recipe: Recipe, made: Path, tmp_p
         ({"a": 1, "b": 2}, {"b": 3}, ["a was 1, is absent", "b was 2, is 3"]),
     ],
 )
-def test_differences_are_told_in_words(old: Any, new: Any, told: list[str]) -> None:
-    assert list(differences(old, new)) == told
+def test_differences_are_reported_in_words(old: Any, new: Any, reported: list[str]) -> None:
+    assert list(differences(old, new)) == reported
 
 
 REASONS = {

@@ -54,7 +54,7 @@ def alike(one: Fingerprint, other: Fingerprint) -> bool:
     return known.like("a.png", other, "second") == "first"
 
 
-def test_the_loudest_cell_tells_the_scale() -> None:
+def test_the_loudest_cell_gives_the_scale() -> None:
     for levels in (6, -6, 60, -90):
         good = np.full((H, W, 3), 120, np.uint8)
         mark = fingerprint(lighter(good, disc((H, W), (0.5, 0.5), 0.2), levels), good)

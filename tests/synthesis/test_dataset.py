@@ -240,7 +240,7 @@ def test_a_full_disk_leaves_no_half_file(
 
 
 @pytest.mark.parametrize("closed", ["parent", "folder"])
-def test_a_closed_folder_is_told(closed: str, tmp_path: Path) -> None:
+def test_a_closed_folder_is_reported(closed: str, tmp_path: Path) -> None:
     root = tmp_path / "made"
     root.mkdir()
     where = root if closed == "folder" else tmp_path
@@ -254,7 +254,7 @@ def test_a_closed_folder_is_told(closed: str, tmp_path: Path) -> None:
     assert not [*root.iterdir()] if root.exists() else True
 
 
-def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_reported(tmp_path: Path) -> None:
     (tmp_path / "made").write_text("hello")
     with pytest.raises(OutputError):
         Dataset(tmp_path / "made")
@@ -290,7 +290,7 @@ def test_files_are_of_the_photograph_s_kind(
 @pytest.mark.parametrize("keep_all", [False, True])
 @pytest.mark.parametrize("reasons", [(), ("too faint",), ("too faint", "off the part")])
 @pytest.mark.parametrize("seen", [False, True])
-def test_a_line_tells_the_outcome(
+def test_a_line_gives_the_outcome(
     dataset: Dataset, keep_all: bool, reasons: tuple[str, ...], seen: bool
 ) -> None:
     given = item()

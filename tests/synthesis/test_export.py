@@ -73,7 +73,9 @@ def test_pictures_are_copied_byte_for_byte(
     assert all(pictures[path] == (made / "twin" / Path(path).name).read_bytes() for path in twins)
 
 
-def test_what_is_told_is_what_is_there(made: Path, tmp_path: Path, format: ExportFormat) -> None:
+def test_what_is_reported_is_what_is_there(
+    made: Path, tmp_path: Path, format: ExportFormat
+) -> None:
     done = export(made, tmp_path / "out", format, share=0.5, pairs=True)
     assert {*done.files} == {*files_in(tmp_path / "out")}
     assert len({*done.files}) == len(done.files), "no file is written twice"
@@ -103,10 +105,10 @@ def test_what_lists_pictures_comes_last(made: Path, tmp_path: Path, format: Expo
 
 
 def test_progress_ends_with_all(made: Path, tmp_path: Path, format: ExportFormat) -> None:
-    told: list[float] = []
-    export(made, tmp_path / "out", format, on_progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 1
+    reported: list[float] = []
+    export(made, tmp_path / "out", format, on_progress=reported.append)
+    assert reported == sorted(reported)
+    assert reported[-1] == 1
 
 
 def test_an_empty_folder_will_do(made: Path, tmp_path: Path, format: ExportFormat) -> None:
@@ -154,7 +156,7 @@ def test_an_unfit_item_stops_no_other(tmp_path: Path, format: ExportFormat) -> N
     assert "items that could not be exported (1)" in card
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_file(
+def test_a_full_disk_is_reported_and_leaves_no_half_file(
     made: Path, tmp_path: Path, format: ExportFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = export(made, tmp_path / "whole", format, today=DAY).files
@@ -276,7 +278,7 @@ def test_the_card_hands_on_no_folder_of_its_maker(
 
 
 @pytest.mark.parametrize("how", ["by name", "by option", "under another name"])
-def test_the_card_tells_the_bundle_s_licence(
+def test_the_card_names_the_bundle_s_licence(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = write_bundle(tmp_path / "bundle")

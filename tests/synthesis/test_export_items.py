@@ -35,10 +35,10 @@ def test_items_come_by_name(made: Path) -> None:
     assert {item.size for item in found.items} == {SIZE}
 
 
-def test_progress_is_told(made: Path) -> None:
-    told: list[float] = []
-    read_items(made, on_progress=told.append)
-    assert told == [k / 5 for k in range(1, 6)]
+def test_progress_is_reported(made: Path) -> None:
+    reported: list[float] = []
+    read_items(made, on_progress=reported.append)
+    assert reported == [k / 5 for k in range(1, 6)]
 
 
 def test_nothing_is_written_into_the_folder(made: Path) -> None:

@@ -296,15 +296,15 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("old, new, told", CHANGES)
+@pytest.mark.parametrize("old, new, reported", CHANGES)
 def test_a_shard_of_another_recipe_is_refused(
-    old: str, new: str, told: str, recipe: Recipe, place: Path, tmp_path: Path
+    old: str, new: str, reported: str, recipe: Recipe, place: Path, tmp_path: Path
 ) -> None:
     make(recipe, tmp_path / "out", 1, 2)
     (place / "other.toml").write_text(RECIPE.replace(old, new, 1))
     with pytest.raises(DataError) as caught:
         make(read_recipe(place / "other.toml"), tmp_path / "out", 2, 2)
-    assert told in caught.value.got
+    assert reported in caught.value.got
     with pytest.raises(DataError, match="shards was 2, is 3"):
         make(recipe, tmp_path / "out", 2, 3)
     with pytest.raises(DataError, match="keep_all was false, is true"):

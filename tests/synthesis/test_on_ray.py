@@ -135,7 +135,9 @@ def test_a_run_stopped_twice_is_carried_on(machines: Any, recipe: Recipe, tmp_pa
         on_cluster(recipe, out, store="tar", keep_all=True)
 
 
-def test_a_place_that_takes_nothing_is_told(machines: Any, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_place_that_takes_nothing_is_reported(
+    machines: Any, recipe: Recipe, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     (out / PORTIONS / "000001.tar").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"000001\.tar: a folder is in its place"):

@@ -51,7 +51,7 @@ def test_a_mistake_of_the_user_s_keeps_its_words_on_its_way(tmp_path: Path) -> N
     assert caught.value.expected and caught.value.todo
 
 
-def test_a_process_that_is_killed_is_told_of() -> None:
+def test_a_process_that_is_killed_is_reported_of() -> None:
     with pytest.raises(BlemishError, match="run the same command again to resume"):
         list(in_order(os._exit, [0], workers=1))
 

@@ -57,7 +57,7 @@ FAULTS: list[tuple[Spoil, type[UserError], str]] = [
 
 
 @pytest.mark.parametrize("spoil, kind, message", FAULTS)
-def test_each_fault_is_told(
+def test_each_fault_is_reported(
     spoil: Spoil, kind: type[UserError], message: str, tmp_path: Path
 ) -> None:
     normal, mask = write_scene(tmp_path)

@@ -297,7 +297,7 @@ def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Request) -> N
     assert np.allclose(boxes[1] - boxes[0], 64 * np.array([0.2, 0.3]), atol=2)
 
 
-def test_progress_is_told(worker: Synthesizer, order: Request, tmp_path: Path) -> None:
+def test_progress_is_reported(worker: Synthesizer, order: Request, tmp_path: Path) -> None:
     heard: list[str] = []
     synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, on_progress=heard.append)
     assert heard[0] == "inverting, 0%"
@@ -380,7 +380,7 @@ SHORT: list[tuple[ReferenceName, Callable[[Path], object] | None, type[UserError
 
 
 @pytest.mark.parametrize("reference, spoil, kind, message", SHORT)
-def test_what_a_reference_lacks_is_told_beforehand(
+def test_what_a_reference_lacks_is_reported_beforehand(
     bundle: Bundle,
     tmp_path: Path,
     reference: ReferenceName,

@@ -109,7 +109,7 @@ def state(bundle: Bundle) -> dict[str, Tensor]:
 
 
 def rows(bundle: Bundle) -> list[dict[str, float]]:
-    """What was told of each step, without the pace."""
+    """What was reported of each step, without the pace."""
     lines = (bundle.path / "training" / "encoder" / "stats.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 
@@ -123,8 +123,8 @@ def test_a_training_adds_an_encoder_and_leaves_the_rest(
 ) -> None:
     assert finished.config["encoder_nimg"] == 4 * BATCH
     assert {*finished.config["training"]} == {"generator", "encoder"}
-    told = finished.config["training"]["encoder"]
-    assert told == json.loads(json.dumps(asdict(options(steps=4))))
+    reported = finished.config["training"]["encoder"]
+    assert reported == json.loads(json.dumps(asdict(options(steps=4))))
     for name in ("generator", "critic", "match_critic"):
         assert_same_bits(untrained.tensors(name), finished.tensors(name))
     before, after = untrained.tensors("statistics"), finished.tensors("statistics")
@@ -161,7 +161,7 @@ TERMS = [
 
 
 @pytest.mark.parametrize("recipe, changes, expected", TERMS)
-def test_each_recipe_tells_its_terms(
+def test_each_recipe_reports_its_terms(
     data: Path, fresh: Bundle, recipe: EncoderRecipe, changes: dict[str, Any], expected: set[str]
 ) -> None:
     trained = train(data, fresh, options(recipe, 2, **changes))
@@ -280,8 +280,8 @@ def test_another_seed_is_another_training(data: Path, untrained: Bundle) -> None
     first, again, other = ([*stage.encoder.parameters()] for stage in stages)
     assert all(map(torch.equal, first, again))
     assert not torch.equal(first[0], other[0])
-    told = [stage.step(0, step_rng(0, 0)) for stage in stages[:2]]
-    assert told[0] == told[1]
+    reported = [stage.step(0, step_rng(0, 0)) for stage in stages[:2]]
+    assert reported[0] == reported[1]
 
 
 @pytest.mark.parametrize("everything, good, defects", [(False, 4, 2), (True, 6, 6)])
@@ -344,7 +344,7 @@ def test_both_optimisers_go_by_the_rate(data: Path, untrained: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes, told",
+    "changes, reported",
     [
         ({"pairs": 1.5}, "a fraction of pairs of 1.5"),
         ({"pairs": nan}, "a fraction of pairs of nan"),
@@ -353,8 +353,8 @@ def test_both_optimisers_go_by_the_rate(data: Path, untrained: Bundle) -> None:
         ({"code_weight": nan}, "the code weight nan"),
     ],
 )
-def test_bad_options_are_refused(changes: dict[str, float], told: str) -> None:
-    with pytest.raises(OptionError, match=told):
+def test_bad_options_are_refused(changes: dict[str, float], reported: str) -> None:
+    with pytest.raises(OptionError, match=reported):
         EncoderTraining(**changes)  # type: ignore[arg-type]
 
 

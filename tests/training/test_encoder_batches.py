@@ -84,8 +84,8 @@ def test_a_lesson_has_so_many_of_each(
     assert batch.w_defect is not None
     assert batch.w_defect.shape == (drawn, CONFIG.defect_layers, 16)
     assert (batch.kind[: batch.good] == GOOD).all()
-    told = batch.kind[n - drawn :] != GOOD
-    assert not told[round(drawn * defects) :].any()
+    reported = batch.kind[n - drawn :] != GOOD
+    assert not reported[round(drawn * defects) :].any()
 
 
 @pytest.mark.parametrize("branch", BRANCHES)
@@ -215,6 +215,6 @@ def test_real_masks_under_drawn_flaws_have_the_type_of_the_flaw() -> None:
     assert not same[~of_type].any()
 
 
-def test_no_slope_is_kept(generator: Generator) -> None:
+def test_no_gradient_is_kept(generator: Generator) -> None:
     batch = batches(generator).draw(4, rng())
     assert not any(x.requires_grad for x in (batch.image, batch.mask, batch.w))

@@ -76,7 +76,7 @@ def test_an_error_is_a_number_for_each_picture(
 
 
 @pytest.mark.parametrize("name, side", SIGHTS)
-def test_slopes_reach_the_drawn_pictures_alone(
+def test_gradients_reach_the_drawn_pictures_alone(
     critic: Critic, weights: Path, name: FeatureSource, side: int
 ) -> None:
     drawn, target = pictures(side).requires_grad_(), pictures(side).requires_grad_()

@@ -52,7 +52,7 @@ SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, channel_base=128, chann
 MOVES = Symmetries(flip=True, rotate=True, shift=True, colour=True)
 BATCH = 4
 WARM = 2  # steps of stage 1 that do not count as kimg
-# Adam's first steps are as long whatever the slope, and the sign of a tiny one is the processor's.
+# Adam's first steps are as long whatever the gradient; the sign of a tiny one varies by machine.
 GENTLY: dict[str, Any] = {"learning_rate": 5e-5}
 
 
@@ -112,7 +112,7 @@ def state(bundle: Bundle, name: str) -> dict[str, Tensor]:
 
 
 def rows(bundle: Bundle, name: str) -> list[dict[str, float]]:
-    """What was told of each window, without the pace."""
+    """What was reported of each window, without the pace."""
     lines = (bundle.path / "training" / name / "stats.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 
@@ -145,7 +145,7 @@ def test_a_run_leaves_statistics_curves_grids_and_snapshots(
     assert not list(folder.glob(".*"))
 
 
-def test_every_term_is_told(backbone: Bundle) -> None:
+def test_every_term_is_reported(backbone: Bundle) -> None:
     found = {k for row in rows(backbone, "generator") for k in row}
     assert {"l1", "kl", "critic", "sign_real", "r1", "ada", "generator", "path"} <= found
     assert not unexplained(rows(backbone, "generator"))
@@ -239,7 +239,7 @@ def in_a_process(
 def test_a_run_that_was_killed_goes_on_from_its_checkpoint(
     parts: Path, backbone: Bundle, tmp_path: Path
 ) -> None:
-    """Killed while it writes the second checkpoint, with steps told that the first has not seen."""
+    """Killed while it writes the second checkpoint, after steps that the first lacks."""
     script = """
 save, t.loop.draw_curves = t.loop._save, lambda *_: None
 def save_once(stage, folder, schedule, done, more):
@@ -354,23 +354,25 @@ def test_numbers_that_are_not_finite_end_a_run_and_spare_its_checkpoint(
     parts: Path, fresh: Bundle, monkeypatch: pytest.MonkeyPatch, poison: Any
 ) -> None:
     name = "generator"
-    before, told = state(fresh, name), rows(fresh, name)
+    before, reported = state(fresh, name), rows(fresh, name)
     guarded = loop._guarded_step
 
     def poisoned(stage: Any, index: int, *rest: Any) -> Any:
-        if index == len(told) + 1:
+        if index == len(reported) + 1:
             poison(stage)
         return guarded(stage, index, *rest)
 
     monkeypatch.setattr(loop, "_guarded_step", poisoned)
-    plan = schedule(len(told) + 3, snapshot=100)
-    with pytest.raises(TrainingError, match=rf"diverged at step {len(told) + 1}.*NaN or infinite"):
+    plan = schedule(len(reported) + 3, snapshot=100)
+    with pytest.raises(
+        TrainingError, match=rf"diverged at step {len(reported) + 1}.*NaN or infinite"
+    ):
         train_first(parts, fresh.path, plan, resume=True)
     assert_same_bits(state(fresh, name), before)
     assert load_generator(fresh).get_parameter("synthesis.b4.const").isfinite().all()
     monkeypatch.undo()
     train_first(parts, fresh.path, plan, resume=True)
-    assert rows(fresh, name)[-1]["step"] == len(told) + 3
+    assert rows(fresh, name)[-1]["step"] == len(reported) + 3
 
 
 def test_without_photographs_there_is_nothing_to_learn(parts: Path, tmp_path: Path) -> None:

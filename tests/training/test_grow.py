@@ -97,8 +97,8 @@ def test_the_new_blocks_can_learn(coarse: Bundle) -> None:
     grow(generator, build_critic(ResidualConfig(), config), coarse)
     drawn(generator).square().mean().backward()
     for name in ("b32.torgb.weight", "b32.torgb.bias"):
-        slope = generator.synthesis.get_parameter(name).grad
-        assert slope is not None and slope.abs().max() > 0
+        gradient = generator.synthesis.get_parameter(name).grad
+        assert gradient is not None and gradient.abs().max() > 0
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,6 @@ def test_a_preset_draws_a_part_that_its_critic_judges(name: str) -> None:
     assert logits.isfinite().all()
 
 
-def test_an_unknown_preset_is_told_with_those_that_are_known() -> None:
+def test_an_unknown_preset_is_reported_with_those_that_are_known() -> None:
     with pytest.raises(OptionError, match="nut-64"):
         find_preset("nut-65")

@@ -137,10 +137,10 @@ def test_a_short_run_has_room_for_everything_that_is_varied(name: str, kimg: flo
 
 
 @pytest.mark.parametrize("kimg", [0.1, 0.3, 1, 4, 5, 30])
-def test_a_run_is_told_of_every_quarter(kimg: float) -> None:
+def test_a_run_is_reported_of_every_quarter(kimg: float) -> None:
     schedule = first(kimg=kimg).training.schedule
-    behind = [k for k in range(1, schedule.steps + 1) if k % schedule.snapshot_steps == 0]
-    assert len({*behind, schedule.steps}) in (3, 4)
+    steps = [k for k in range(1, schedule.steps + 1) if k % schedule.snapshot_steps == 0]
+    assert len({*steps, schedule.steps}) in (3, 4)
     assert schedule.snapshot_steps * 4 >= schedule.steps
 
 
@@ -179,7 +179,7 @@ def test_no_seed_at_all_is_refused(seeds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trial", "told"),
+    ("trial", "reported"),
     [
         ("base", ""),
         ("r1-a-fifth", "r1_gamma 0.02 (0.1)"),
@@ -187,12 +187,12 @@ def test_no_seed_at_all_is_refused(seeds: int) -> None:
         ("twice-as-wide", "channel_base 2048 (1024), channel_max 256 (128)"),
     ],
 )
-def test_differences_name_the_base_s_value_in_parentheses(trial: str, told: str) -> None:
-    assert differences(backbones(first())[trial], first()) == told
+def test_differences_name_the_base_s_value_in_parentheses(trial: str, reported: str) -> None:
+    assert differences(backbones(first())[trial], first()) == reported
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ([], "–"),
         ([None, None], "–"),
@@ -202,11 +202,11 @@ def test_differences_name_the_base_s_value_in_parentheses(trial: str, told: str)
         ([-1, 0, 4], "1.00 [-1.00, 4.00]"),
     ],
 )
-def test_a_cell_is_a_mean_with_its_range(values: list[float | None], told: str) -> None:
-    assert cell(values, ".2f") == told
+def test_a_cell_is_a_mean_with_its_range(values: list[float | None], reported: str) -> None:
+    assert cell(values, ".2f") == reported
 
 
-def test_a_table_has_a_cell_for_every_column_and_tells_what_diverged() -> None:
+def test_a_table_has_a_cell_for_every_column_and_says_what_diverged() -> None:
     both = {"base": [{"held_out": 0.5}, {}], "no-warm-start": [{}, {}]}
     lines = table(both, BACKBONE_COLUMNS, backbones(first()), "base", {"real": {"learnt": 1}})
     assert {line.count("|") for line in lines} == {len(BACKBONE_COLUMNS) + 3}
@@ -217,9 +217,9 @@ def test_a_table_has_a_cell_for_every_column_and_tells_what_diverged() -> None:
 def test_the_choice_of_a_snapshot_is_counted_over_all_runs() -> None:
     pairs = [(0.5, 0.25), (0.5, 0.5), (0.25, 0.5), (0.75, 0.25)]
     found: list[Row] = [{"held_out": last, "kept_held_out": kept} for last, kept in pairs]
-    told = snapshot_choice({"base": found[:2], "wide": [*found[2:], {}]})
-    assert "(4)" in told and "0.500 from" in told and "keep 0.375" in told
-    assert "nearer in 2, the same in 1, farther in 1" in told
+    reported = snapshot_choice({"base": found[:2], "wide": [*found[2:], {}]})
+    assert "(4)" in reported and "0.500 from" in reported and "keep 0.375" in reported
+    assert "nearer in 2, the same in 1, farther in 1" in reported
 
 
 def test_nothing_is_said_of_snapshots_where_all_diverged() -> None:
@@ -259,8 +259,8 @@ def test_one_trial_more_trains_that_one_alone(
 ) -> None:
     bench = replace(finished[0], out=copytree(finished[0].out, tmp_path / "out"))
     report(bench, replace(TINY, only="base,half-as-wide", seeds=1))
-    told = [line for line in capfd.readouterr().err.splitlines() if "images_per_s" in line]
-    assert len(told) == 1 and told[0].startswith("half-as-wide-0: held_out ")
+    reported = [line for line in capfd.readouterr().err.splitlines() if "images_per_s" in line]
+    assert len(reported) == 1 and reported[0].startswith("half-as-wide-0: held_out ")
 
 
 @pytest.mark.parametrize("name", ["base-0", "no-warm-start-1"])

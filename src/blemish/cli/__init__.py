@@ -114,7 +114,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _leave_quietly()
     except (Exception, KeyboardInterrupt) as error:
-        return _tell(error)
+        return _report(error)
     return 0
 
 
@@ -164,7 +164,7 @@ def _deferred(verb: Verb) -> Callable[..., Callable[[], None]]:
     return bind
 
 
-def _tell(error: BaseException) -> int:
+def _report(error: BaseException) -> int:
     if os.environ.get("BLEMISH_DEBUG"):
         traceback.print_exception(error)
     code, message = _explain(error)

@@ -154,7 +154,7 @@ def _make_shard(
     if as_json:
         print_json(figures)
         return
-    _tell(figures, made=len(begun) - before, took=time.monotonic() - start)
+    _report(figures, made=len(begun) - before, took=time.monotonic() - start)
     print(f"This was shard {shard}; after the last one: blemish gather {out}")
 
 
@@ -185,7 +185,7 @@ def _plan(recipe: "Recipe", shard: "Shard | None") -> dict[str, Any]:
     return {**known, "shard": {"name": str(shard), "first": items.start, "items": len(items)}}
 
 
-def _tell(figures: dict[str, Any], *, made: int = 0, took: float = 0) -> None:
+def _report(figures: dict[str, Any], *, made: int = 0, took: float = 0) -> None:
     counts = ", ".join(f"{figures[name]} {name}" for name in ("kept", "refused", "failed"))
     pace = f"; {made} made now, {took / made:.1f} s each" if made else ""
     print(f"{figures['items']} items: {counts}{pace}.")
@@ -219,7 +219,7 @@ def _show(
     if as_json:
         print_json(figures)
     else:
-        _tell(figures, made=made, took=took)
+        _report(figures, made=made, took=took)
         print(f"{out}/manifest.jsonl has one line each; {out}/contact_sheet.png shows the last.")
     if figures["failed"] == figures["items"]:
         raise _nothing(figures)

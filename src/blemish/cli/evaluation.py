@@ -131,22 +131,22 @@ def synthesis(
         print_json(report)
         return
     for kind, found in report["types"].items():
-        print(_told(kind, found))
+        print(_line_of(kind, found))
     print(f"{out / 'report.html'} has the figures and images.", file=sys.stderr)
 
 
-def _told(kind: str, found: dict[str, Any]) -> str:
+def _line_of(kind: str, found: dict[str, Any]) -> str:
     """Figures of one type, as one line."""
     distance, drift = found["distances"]["around"]["made"], found["drift"]
-    said = [f"{kind}: {found['made']} synthetic"]
+    parts = [f"{kind}: {found['made']} synthetic"]
     if distance is not None:
-        said.append(f"kernel distance {distance['kernel']:.3f} ± {distance['kernel_spread']:.3f}")
+        parts.append(f"kernel distance {distance['kernel']:.3f} ± {distance['kernel_spread']:.3f}")
     if found["memorised"] is not None:
-        said.append(f"{found['memorised']:.0%} copies of a training defect")
+        parts.append(f"{found['memorised']:.0%} copies of a training defect")
     if drift is not None:
-        said.append(f"IoU of label and change {drift['iou_changed_median']:.2f}")
-        said.append(f"{drift['pixels_changed_outside_label']} pixels changed outside labels")
-    return ", ".join(said)
+        parts.append(f"IoU of label and change {drift['iou_changed_median']:.2f}")
+        parts.append(f"{drift['pixels_changed_outside_label']} pixels changed outside labels")
+    return ", ".join(parts)
 
 
 def _able(encoder: bool) -> tuple[str, ...]:

@@ -173,7 +173,7 @@ def invert(
     _draw([course for course in courses if course is not None], out)
     if all(row["outcome"] == "unreadable" for row in rows):
         raise _nothing(rows)
-    _tell(rows, out, several=several, json=json)
+    _report(rows, out, several=several, json=json)
 
 
 def _detail(
@@ -244,7 +244,7 @@ def _nothing(rows: list[dict[str, Any]]) -> DataError:
     )
 
 
-def _tell(rows: list[dict[str, Any]], out: Path, *, several: bool, json: bool) -> None:
+def _report(rows: list[dict[str, Any]], out: Path, *, several: bool, json: bool) -> None:
     if json:
         print_json(rows if several else rows[0])
         return

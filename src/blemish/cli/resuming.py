@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blemish.cli.training_options import Run, tell
+from blemish.cli.training_options import Run, report
 from blemish.errors import BundleError, OptionError
 from blemish.reading import Reading, current, use
 
@@ -120,7 +120,7 @@ def carry_out(
         fabric = run.launch()
         how = {"resume": run.resume, "minutes": run.minutes, "options": _kept(run, mine)}
         ending = work(fabric, **how)
-    _tell_ending(fabric, ending, folder, *command, done=done, flag=flag)
+    _report_ending(fabric, ending, folder, *command, done=done, flag=flag)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _resumable(folder: Path, *command: object, flag: bool = True) -> Iterator[No
         raise type(error)(_way_on(folder, command, str(error), flag=flag)) from None
 
 
-def _tell_ending(
+def _report_ending(
     fabric: "Fabric",
     ending: "Ending",
     folder: Path,
@@ -148,9 +148,9 @@ def _tell_ending(
 ) -> None:
     """Say what the training made, or after its time limit how to go on."""
     if ending.reason == "finished":
-        return tell(fabric, done)
+        return report(fabric, done)
     where = f"The time limit ended the training after {ending.nimg / 1000:.1f} kimg."
-    tell(fabric, _way_on(folder, command, where, flag=flag))
+    report(fabric, _way_on(folder, command, where, flag=flag))
 
 
 def _way_on(folder: Path, command: Sequence[object], where: str, *, flag: bool) -> str:

@@ -153,7 +153,7 @@ def show(run: Run, **about: Any) -> None:
     print(json.dumps(about | options, indent=2, default=str))
 
 
-def tell(fabric: "Fabric", text: str) -> None:
+def report(fabric: "Fabric", text: str) -> None:
     """Print once, whatever the number of processes."""
     if fabric.is_global_zero:
         print(text, file=sys.stderr)

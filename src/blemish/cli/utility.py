@@ -57,7 +57,7 @@ def utility(
 
     from blemish.devices import choose_device
     from blemish.evaluation.utility.evaluate import prepare_utility
-    from blemish.evaluation.utility.page import NAMES, told
+    from blemish.evaluation.utility.page import NAMES, in_percent
     from blemish.evaluation.utility.plan import UtilityOptions
     from blemish.evaluation.utility.report import report
 
@@ -80,7 +80,9 @@ def utility(
         print_json(found)
         return
     for arm, figures in found["arms"].items():
-        print(f"{arm}: " + ", ".join(f"{NAMES[name]} {told(figures, name)}" for name in NAMES))
+        print(
+            f"{arm}: " + ", ".join(f"{NAMES[name]} {in_percent(figures, name)}" for name in NAMES)
+        )
     if found["answer"] is not None:
         print(found["answer"])
     print(f"{out / 'report.html'} has the figures and maps.", file=sys.stderr)

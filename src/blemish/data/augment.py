@@ -193,8 +193,8 @@ class _Sampling(torch.autograd.Function):
         return F.grid_sample(stack, grid, padding_mode="reflection", align_corners=False)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        return _Spreading.apply(*slopes, *ctx.saved_tensors), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _Spreading.apply(*gradients, *ctx.saved_tensors), None
 
 
 class _Spreading(torch.autograd.Function):
@@ -211,5 +211,5 @@ class _Spreading(torch.autograd.Function):
         return spread
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        return _Sampling.apply(*slopes, *ctx.saved_tensors), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _Sampling.apply(*gradients, *ctx.saved_tensors), None

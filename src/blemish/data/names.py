@@ -69,8 +69,8 @@ def pattern_of(photograph: Path, mask: Path) -> str:
     like = [(stem, pattern) for stem, pattern in _stems(photograph) if _alike(stem, own)]
     _, pattern = min(like, key=lambda found: found[0] != own)
     before = pattern.index("<name>")
-    behind = len(pattern) - before - len("<name>")
-    shown = f"{own[:before]}<name>{own[len(own) - behind :]}"
+    after = len(pattern) - before - len("<name>")
+    shown = f"{own[:before]}<name>{own[len(own) - after :]}"
     return f"{shown}/ (a folder)" if mask.is_dir() else f"{shown}{mask.suffix}"
 
 

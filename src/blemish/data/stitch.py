@@ -46,8 +46,8 @@ class Defects:
 
     def like(self, kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:
         """Indices of defects of given types, or of any if a type has none."""
-        dice = torch.rand(len(kind), len(self), generator=rng)
-        return (dice - (kind.cpu()[:, None] != self.kind).float()).argmax(dim=1)
+        scores = torch.rand(len(kind), len(self), generator=rng)
+        return (scores - (kind.cpu()[:, None] != self.kind).float()).argmax(dim=1)
 
 
 def cut_defects(
@@ -139,10 +139,10 @@ def draw_masks(
         rng: Random generator.
         share_real: Fraction of real masks; the rest are drawn.
     """
-    dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
+    np_rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
     moved = augment_stack(real, replace(symmetries, colour=False), generator=rng) > 0.5
     masks = [
-        moved[k, 0].numpy() if dice.random() < share_real else _drawn(real.shape[-1], dice)
+        moved[k, 0].numpy() if np_rng.random() < share_real else _drawn(real.shape[-1], np_rng)
         for k in range(len(real))
     ]
     placed = mask_to_tensor(np.stack(masks)).to(part.device) * part
@@ -150,8 +150,8 @@ def draw_masks(
     return torch.where(empty, part * _middle(part), placed)
 
 
-def _drawn(side: int, dice: np.random.Generator) -> np.ndarray:
-    return draw_stroke(side, dice) if dice.random() < 0.5 else draw_blob(side, dice)
+def _drawn(side: int, np_rng: np.random.Generator) -> np.ndarray:
+    return draw_stroke(side, np_rng) if np_rng.random() < 0.5 else draw_blob(side, np_rng)
 
 
 def _middle(part: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "1 1 h w"]:

@@ -87,7 +87,7 @@ def of_generator(given: Arguments) -> ArgumentFacts:
     strange = tuple(_strange(given, GENERATOR))
     newer = any(name in given for name in _SYNTHESIS)
     options = given if newer else given.get("synthesis_kwargs") or {}
-    return _told(options, 0, newer, strange)
+    return _facts_of(options, 0, newer, strange)
 
 
 def of_critic(given: Arguments, *, newer: bool = False) -> ArgumentFacts:
@@ -106,7 +106,7 @@ def of_critic(given: Arguments, *, newer: bool = False) -> ArgumentFacts:
         raise RefusedFile(
             f"has a critic that compares {shown(group)} samples", expected="1 or more"
         )
-    return _told(given, group, newer, strange)
+    return _facts_of(given, group, newer, strange)
 
 
 def as_json(value: Any, left: list[int] | None = None, depth: int = 0) -> Any:
@@ -143,7 +143,7 @@ def _strange(given: Arguments, known: Arguments, path: str = "") -> Iterator[str
             )
 
 
-def _told(given: Arguments, group: int, newer: bool, strange: tuple[str, ...]) -> ArgumentFacts:
+def _facts_of(given: Arguments, group: int, newer: bool, strange: tuple[str, ...]) -> ArgumentFacts:
     return ArgumentFacts(
         clamp=_clamp(given, _NEWER_CLAMP if newer else None),
         group=group,

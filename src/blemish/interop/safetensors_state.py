@@ -28,7 +28,7 @@ def from_safetensors(file: Path, facts: Facts) -> Foreign:
     tensors, header = _load(file)
     generator, critic = _split(unwrapped(tensors), unwrapped(_beside(file)))
     generator, critics, notes = completed(generator, {"D": critic})
-    critic, config = critics["D"], config_of(generator, critic, _told(header, facts))
+    critic, config = critics["D"], config_of(generator, critic, _facts_of(header, facts))
     return Foreign(
         config=config,
         generator=fit_generator(generator, config),
@@ -66,7 +66,7 @@ def _load(file: Path) -> tuple[State, dict[str, str]]:
         raise RefusedFile(f"holds numbers that can't be read ({str(error)[:80]})") from error
 
 
-def _told(header: Mapping[str, str], facts: Facts) -> Facts:
+def _facts_of(header: Mapping[str, str], facts: Facts) -> Facts:
     try:
         clamp = header.get("conv_clamp", "none")
         group = int(header.get("mbstd_group_size", "4"))

@@ -50,13 +50,13 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
     """
     networks, added = _completed(dict(_networks(snapshot, nbytes)))
     generator = networks["G_ema"]
-    told = {"G_ema": of_generator(generator.made)}
+    arguments = {"G_ema": of_generator(generator.made)}
     critics = _critics(networks)
-    newer = told["G_ema"].newer
-    told |= {key: of_critic(networks[key].made, newer=newer) for key in critics.values()}
+    newer = arguments["G_ema"].newer
+    arguments |= {key: of_critic(networks[key].made, newer=newer) for key in critics.values()}
     names = networks[critics[3]].state if 3 in critics else ()
-    config = config_of(generator.state, names, _facts(told, facts))
-    _refuse_strange(told, config)
+    config = config_of(generator.state, names, _facts(arguments, facts))
+    _refuse_strange(arguments, config)
 
     def critic(channels: int) -> State | None:
         if channels not in critics:
@@ -69,7 +69,7 @@ def from_snapshot(snapshot: Any, facts: Facts, *, nbytes: int) -> Foreign:
         critic=critic(3),
         match_critic=critic(4),
         source={"options": {key: dict(network.made) for key, network in networks.items()}},
-        notes=(*added, *_notes(snapshot, networks, told)),
+        notes=(*added, *_notes(snapshot, networks, arguments)),
     )
 
 
@@ -111,10 +111,10 @@ def _critics(networks: Mapping[str, _Network]) -> dict[int, str]:
     return found
 
 
-def _facts(told: Mapping[str, ArgumentFacts], facts: Facts) -> Facts:
-    clamp = told["G_ema"].clamp
-    groups = {each.group for key, each in told.items() if key != "G_ema"}
-    if len(groups) > 1 or any(each.clamp != clamp for each in told.values()):
+def _facts(arguments: Mapping[str, ArgumentFacts], facts: Facts) -> Facts:
+    clamp = arguments["G_ema"].clamp
+    groups = {each.group for key, each in arguments.items() if key != "G_ema"}
+    if len(groups) > 1 or any(each.clamp != clamp for each in arguments.values()):
         raise RefusedFile(
             "clamps activations, or compares samples, differently in two networks",
             expected="networks with the same conv_clamp and mbstd_group_size",
@@ -122,21 +122,23 @@ def _facts(told: Mapping[str, ArgumentFacts], facts: Facts) -> Facts:
     return replace(facts, conv_clamp=clamp, critic_group=groups.pop() if groups else 4)
 
 
-def _refuse_strange(told: Mapping[str, ArgumentFacts], config: GeneratorConfig) -> None:
+def _refuse_strange(arguments: Mapping[str, ArgumentFacts], config: GeneratorConfig) -> None:
     # The training options of stage 2 are DFMGAN's own; the branch is known by its tensors.
-    strange = [text for each in told.values() for text in each.strange]
+    strange = [text for each in arguments.values() for text in each.strange]
     if strange and config.defect is None:
         raise RefusedFile(f"has options unknown to Blemish: {', '.join(strange[:6])}")
 
 
 def _notes(
-    snapshot: Mapping[Any, Any], networks: Mapping[str, _Network], told: Mapping[str, ArgumentFacts]
+    snapshot: Mapping[Any, Any],
+    networks: Mapping[str, _Network],
+    arguments: Mapping[str, ArgumentFacts],
 ) -> Iterator[str]:
     left = sorted(shown(str(key))[1:-1] for key in snapshot if str(key) not in networks)
     if left:
         yield f"Left out, because generation does not need them: {', '.join(left[:8])}."
-    if any(each.halves for each in told.values()):
+    if any(each.halves for each in arguments.values()):
         yield "Blocks of float16 are computed in float32, which is more precise."
-    for key, each in told.items():
+    for key, each in arguments.items():
         if each.strange:
             yield f"Options of {key} that Blemish does not know: {', '.join(each.strange[:8])}."

@@ -167,13 +167,13 @@ def search(
         time = step / plan.steps
         with torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=reduced):
             loss = _weighed(terms(time), weights)
-        slopes = torch.autograd.grad(loss.sum(), parameters)
-        items.hear(loss.detach(), _sound(loss, slopes), plan)
+        gradients = torch.autograd.grad(loss.sum(), parameters)
+        items.hear(loss.detach(), _sound(loss, gradients), plan)
         _hold(parameters, kept, loss.isfinite())  # back to the last finite loss
         if not items.moving.any():
             break
         kept = _copies(parameters)
-        adam.step(slopes, plan.rate(time))
+        adam.step(gradients, plan.rate(time))
         if after is not None:
             after()
         _hold(parameters, kept, items.moving)
@@ -191,8 +191,8 @@ def _weighed(found: Terms, weights: dict[str, float]) -> Float[Tensor, " n"]:
     return torch.stack([weights[name] * values for name, values in found.items()]).sum(dim=0)
 
 
-def _sound(loss: Float[Tensor, " n"], slopes: tuple[Tensor, ...]) -> Bool[Tensor, " n"]:
-    finite = [slope.flatten(1).isfinite().all(dim=1) for slope in slopes]
+def _sound(loss: Float[Tensor, " n"], gradients: tuple[Tensor, ...]) -> Bool[Tensor, " n"]:
+    finite = [gradient.flatten(1).isfinite().all(dim=1) for gradient in gradients]
     return torch.stack([loss.isfinite(), *finite]).all(dim=0)
 
 

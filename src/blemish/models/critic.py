@@ -31,7 +31,7 @@ class CriticRules:
         adapt: Whether augmentation by the part's symmetries is adapted to the critic (ADA).
         augmentation: What is always done to what the critic sees, real or generated.
         blur_px: Deviation of a blur of what the critic sees, in pixels, when it comes in. Real
-            pictures can't be told from unsharp ones then (StyleGAN-XL, Sauer et al., 2022).
+            pictures then look like unsharp ones (StyleGAN-XL, Sauer et al., 2022).
         blur_kimg: Length over which that blur fades.
         path_lengths: Whether the generator's path lengths are regularised.
     """

@@ -21,8 +21,8 @@ def r1_penalty(logits: Float[Tensor, " n"], real: Float[Tensor, "n c h w"]) -> F
     Returns:
         The penalty of each sample, before weighting.
     """
-    (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-    return slope.float().square().sum(dim=(1, 2, 3))
+    (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return gradient.float().square().sum(dim=(1, 2, 3))
 
 
 def path_lengths(
@@ -36,8 +36,8 @@ def path_lengths(
         noise: Standard normal, *not* yet divided by the resolution.
     """
     scaled = noise / sqrt(image.shape[2] * image.shape[3])
-    (slope,) = torch.autograd.grad((image * scaled).sum(), w, create_graph=True)
-    return slope.float().square().sum(dim=2).mean(dim=1).sqrt()
+    (gradient,) = torch.autograd.grad((image * scaled).sum(), w, create_graph=True)
+    return gradient.float().square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def multiscale_l1(

@@ -66,7 +66,7 @@ def picture(data: bytes, kind: str = "image/jpeg") -> Response:
     return Response(data, media_type=kind)
 
 
-async def tell_mistake(request: Request, error: Exception) -> Response:
+async def answer_mistake(request: Request, error: Exception) -> Response:
     """Answer for a user's mistake."""
     assert isinstance(error, BlemishError)
     if isinstance(error, UserError):
@@ -74,25 +74,25 @@ async def tell_mistake(request: Request, error: Exception) -> Response:
     return JSONResponse({"got": str(error), "expected": "", "todo": ""}, 500)
 
 
-async def tell_superseded(request: Request, error: Exception) -> Response:
+async def answer_superseded(request: Request, error: Exception) -> Response:
     """Answer to a request for which nobody waits any more."""
     return JSONResponse({"superseded": True}, 409)
 
 
-async def tell_busy(request: Request, error: Exception) -> Response:
+async def answer_busy(request: Request, error: Exception) -> Response:
     """Answer where too much is waiting."""
     return JSONResponse({"refused": "too much work is waiting"}, 503)
 
 
-async def tell_failure(request: Request, error: Exception) -> Response:
+async def answer_failure(request: Request, error: Exception) -> Response:
     """Answer for a failure of our own; the page learns no more than its kind."""
     text = f"a failure of the studio ({type(error).__name__})"
     return JSONResponse({"got": text, "expected": "none", "todo": "See the terminal."}, 500)
 
 
 ERRORS: dict[Any, Any] = {
-    BlemishError: tell_mistake,
-    SupersededError: tell_superseded,
-    BusyError: tell_busy,
-    Exception: tell_failure,
+    BlemishError: answer_mistake,
+    SupersededError: answer_superseded,
+    BusyError: answer_busy,
+    Exception: answer_failure,
 }

@@ -60,10 +60,10 @@ def write_part(path: Path, picture: UInt8[np.ndarray, "h w 3"], mark: str) -> No
 
 def draw_demo_mask(picture: np.ndarray, seed: int) -> np.ndarray:
     """Stroke or blob on the part, as bool `h w`."""
-    dice, part = np.random.default_rng(seed), silhouette(picture)
+    rng, part = np.random.default_rng(seed), silhouette(picture)
     for _ in range(TRIES):
-        shape = draw_stroke if dice.random() < 0.5 else draw_blob
-        mask = shape(len(picture), dice)
+        shape = draw_stroke if rng.random() < 0.5 else draw_blob
+        mask = shape(len(picture), rng)
         if mask.any() and (mask & part).sum() > 0.8 * mask.sum():
             return max(components(mask & part, least=1), key=np.sum)
     return _where_thickest(part)

@@ -107,9 +107,9 @@ class CriticTrainer:
         loss = self.rules.losses.of_critic(on_real, on_fake).mean()
         values = {"critic": loss.item(), "sign_real": over_heads(on_real, torch.sign).mean().item()}
         if penalised:
-            slope = r1_penalty(mean_logit(on_real), real).mean()
-            values["r1"] = slope.item()
-            loss = loss + slope * (self.game.r1_gamma / 2 * self.game.r1_every)
+            penalty = r1_penalty(mean_logit(on_real), real).mean()
+            values["r1"] = penalty.item()
+            loss = loss + penalty * (self.game.r1_gamma / 2 * self.game.r1_every)
         optimiser_step(self.fabric, loss, self.parameters, self.adam)
         if self.rules.adapt:
             logits = gather_values(self.fabric, mean_logit(on_real).detach())

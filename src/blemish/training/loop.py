@@ -297,20 +297,20 @@ class _Writer:
     def __init__(self, stage: Stage, plan: _Plan, out: Path, folder: Path, start: int) -> None:
         self.stage, self.plan, self.out, self.folder = stage, plan, out, folder
         window = read_metadata(folder / STATE).get("window", "{}") if start else "{}"
-        self.told = Statistics(
+        self.statistics = Statistics(
             folder / "stats.jsonl", batch=plan.schedule.batch, resume_step=start, window=window
         )
         self.logger = _logger(plan.options, folder, start)
 
     def hear(self, done: int, values: Mapping[str, float], cause: int) -> str | None:
         """Take a step's values, and write what is due; returns a line's figures."""
-        self.told.add(values)
+        self.statistics.add(values)
         due = self.plan.is_due(done) or cause == TIME_LIMIT
         note = None
         if due or done % self.plan.schedule.log_steps == 0:
-            note = self.told.flush(step=done, nimg=self.plan.nimg(done))
+            note = self.statistics.flush(step=done, nimg=self.plan.nimg(done))
             if self.logger is not None:
-                self.logger.log_metrics(self.told.last, done)
+                self.logger.log_metrics(self.statistics.last, done)
         if due:
             self._snapshot(done)
         if due or cause:  # a signal leaves no more than the checkpoint: it must be quick
@@ -326,10 +326,10 @@ class _Writer:
         nimg, folder = self.plan.nimg(done), self.folder
         self.stage.snapshot(self.out, folder, nimg)
         write_picture(folder / f"samples-{nimg // 1000:06d}.png", self.stage.picture())
-        draw_curves(self.told.path, folder / "curves.png")
+        draw_curves(self.statistics.path, folder / "curves.png")
 
     def _save(self, done: int) -> None:
-        more = {"window": self.told.window(), "options": json.dumps(self.plan.options)}
+        more = {"window": self.statistics.window(), "options": json.dumps(self.plan.options)}
         _save(self.stage, self.folder, self.plan.schedule, done, more)
 
 
@@ -468,7 +468,7 @@ def _restore(stage: Stage, file: Path, schedule: Schedule) -> int:
 
 
 def _step_of(file: Path, about: Mapping[str, str], tensors: int) -> int:
-    """Steps that a state has behind it, if the state is whole."""
+    """Steps of the training that wrote a state, if the state is whole."""
     text = about.get("step", "")
     step = int(text) if text.isdecimal() and len(text) < 18 else -1
     if step < 0:

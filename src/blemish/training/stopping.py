@@ -73,8 +73,8 @@ class Stop:
         mine = self.heard or (TIME_LIMIT if monotonic() > self.deadline else 0)
         if self.fabric.world_size == 1:
             return mine
-        told = torch.tensor(mine, device=self.fabric.device)
-        agreed = self.fabric.all_reduce(told, reduce_op="max")
+        own = torch.tensor(mine, device=self.fabric.device)
+        agreed = self.fabric.all_reduce(own, reduce_op="max")
         assert isinstance(agreed, Tensor)
         return int(agreed)
 

@@ -31,9 +31,9 @@ def sample(model: WindowModel, sources: Sources, kind: str, n: int) -> Iterator[
     """
     marks = sources.marks(sources.types.index(kind))
     for k in range(n):
-        dice, rng = np.random.default_rng(k), torch.Generator().manual_seed(k)
+        np_rng, rng = np.random.default_rng(k), torch.Generator().manual_seed(k)
         source = sources.good[k % len(sources.good)]
-        mask = _mask_on(source, place(source, marks[int(dice.integers(len(marks)))], dice))
+        mask = _mask_on(source, place(source, marks[int(np_rng.integers(len(marks)))], np_rng))
         if mask.sum() >= LEAST_PIXELS:
             codes = model.codes(kind, rng, len(groups(mask)))
             yield paint(model.generator, source.picture, mask, codes, rng), mask

@@ -54,7 +54,7 @@ def test_a_plan_lays_real_masks_again() -> None:
     assert mask.sum() < 0.1 * PART.sum()  # its own size, not a fifth of the part
 
 
-def test_what_can_not_be_laid_is_refused() -> None:
+def test_what_cannot_be_placed_is_refused() -> None:
     plan = MaskOptions(mask_kind="real", where="there")
     rng = np.random.default_rng(0)
     corner = (X > 120) & (Y > 120)

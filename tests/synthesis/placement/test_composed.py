@@ -110,13 +110,15 @@ def test_a_mask_lies_where_its_frame_does(
     assert ((found[0, 0] > 0) & wanted).sum() > 0.85 * union  # one interpolates, one clamps
 
 
-def test_slopes_reach_all_codes(drawer: ComposedDrawer, photograph: Tensor, mask: Tensor) -> None:
+def test_gradients_reach_all_codes(
+    drawer: ComposedDrawer, photograph: Tensor, mask: Tensor
+) -> None:
     leaves = drawer.start(twin_of(drawer), mask, 0, "w", [torch.Generator()])
     assert leaves.mask is not None
     variables = [x.requires_grad_() for x in (leaves.defect, leaves.mask, leaves.w)]
     image = drawer.draw(drawer.codes(leaves, 0, "w"), 0, None).image
-    slopes = torch.autograd.grad(image.square().sum(), variables)
-    assert all(slope.abs().sum() > 0 for slope in slopes)
+    gradients = torch.autograd.grad(image.square().sum(), variables)
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
 @pytest.mark.parametrize("control", ["codes", "condition"])

@@ -68,7 +68,7 @@ def place(generator: Generator, twin: Codes, photograph: Tensor):
 
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("space", SPACES)
-def test_each_way_runs_in_each_space(
+def test_each_control_runs_in_each_space(
     place, generator: Generator, twin: Codes, control: MaskControl, space: CodeSpace
 ) -> None:
     placed = place(SearchOptions(mask_control=control, defect_space=space, defect_steps=8))
@@ -98,14 +98,14 @@ def test_the_codes_draw_what_came_back(place, generator: Generator, control: Mas
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_nothing_that_comes_back_tracks_slopes(place, control: MaskControl) -> None:
+def test_nothing_that_comes_back_tracks_gradients(place, control: MaskControl) -> None:
     placed = place(SearchOptions(mask_control=control, defect_steps=2))
     tensors = [placed.codes.w, placed.codes.w_defect, *placed.codes.noise.values()]
     tensors += [placed.defective, placed.twin, placed.mask_logits, *placed.terms.values()]
     assert not any(tensor.requires_grad for tensor in tensors)
 
 
-def test_each_way_of_searching_is_nearer_than_the_start(place) -> None:
+def test_each_search_is_nearer_than_the_start(place) -> None:
     mask = square(4, 5).expand(2, -1, -1, -1)
     start = mask_error(place(SearchOptions(mask_control="codes", defect_steps=0)).mask_logits, mask)
     found = {
@@ -201,7 +201,7 @@ def test_the_twin_s_own_noise_is_kept(place, generator: Generator, twin: Codes) 
     torch.testing.assert_close(generator.draw(placed.codes.good()).image, placed.twin)
 
 
-def test_the_search_tells_each_step(place) -> None:
+def test_the_search_reports_each_step(place) -> None:
     heard: list[int] = []
     place(SearchOptions(mask_control="codes", defect_steps=8), on_progress=heard.append)
     assert heard == [*range(8), 0, 1], "the fit, then a quarter of it for the polish"

@@ -78,7 +78,7 @@ def test_seeds_take_the_best_in_turn() -> None:
     assert best_aligned(target, [outline(bar(0))], 7) == 0
 
 
-def test_wide_photographs_and_single_pixels_are_laid() -> None:
+def test_wide_photographs_and_single_pixels_are_placed() -> None:
     wide = np.full((60, 200, 3), 90, np.uint8)
     dot = np.zeros((60, 200), bool)
     dot[30, 150] = True

@@ -50,7 +50,7 @@ def test_nothing_is_not_bent(empty: str) -> None:
     np.testing.assert_array_equal(found, shape)
 
 
-def test_chance_bends_by_as_much_as_it_is_told() -> None:
+def test_chance_bends_by_as_much_as_it_is_reported() -> None:
     little, much = (
         np.mean([iou(DISC, bent_at_random(DISC, by, np.random.default_rng(k))) for k in range(20)])
         for by in (0.01, 0.04)

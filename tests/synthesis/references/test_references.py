@@ -90,9 +90,9 @@ def test_references_pull(matching: Critic) -> None:
     (target, mask), (image, _) = pair(), pair()
     for reference in (Stitched(target), distil(matching, target, mask)):
         image = image.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(reference.error(image, mask).sum(), image)
-        assert slope.isfinite().all()
-        assert (slope * mask).any()
+        (gradient,) = torch.autograd.grad(reference.error(image, mask).sum(), image)
+        assert gradient.isfinite().all()
+        assert (gradient * mask).any()
 
 
 def test_a_defect_stitched_onto_its_own_place_stays() -> None:

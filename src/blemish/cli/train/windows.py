@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.resuming import carry_out, recall
-from blemish.cli.training_options import AllNames, Flat, Logger, Run, show, tell
+from blemish.cli.training_options import AllNames, Flat, Logger, Run, report, show
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -136,7 +136,7 @@ def _train(
         if fabric.is_global_zero:
             _keep_most_real(Bundle(out), sources)
             _learn_bounds(Bundle(out), photographs, kinds, everything)
-        tell(fabric, f"{out} draws {', '.join(kinds)}. Next: blemish synthesize --bundle {out}")
+        report(fabric, f"{out} draws {', '.join(kinds)}. Next: blemish synthesize --bundle {out}")
         return ending
 
     done = "The training is finished."
@@ -157,7 +157,7 @@ def _print_plan(
 
     speed = images_per_second(WindowStage(config, training, sources, fabric))
     for line in plan_lines(sources, speed, run.minutes or 0):
-        tell(fabric, line)
+        report(fabric, line)
 
 
 def _learn_bounds(

@@ -16,13 +16,13 @@ NOTHING = "There was no data to measure this."
 
 def answers(rows: Sequence[Row]) -> dict[str, str]:
     """One or two sentences for each question."""
-    told = {
+    found = {
         "in_domain": _in_domain(rows),
         "meaning": _meaning(rows),
         "editing": _editing(rows),
         "arbitrary": _arbitrary(rows),
     }
-    return {name: " ".join(sentences) or NOTHING for name, sentences in told.items()}
+    return {name: " ".join(sentences) or NOTHING for name, sentences in found.items()}
 
 
 def value_at(*path: str) -> Look:
@@ -81,17 +81,17 @@ def _editing(rows: Sequence[Row]) -> list[str]:
 
 
 def _arbitrary(rows: Sequence[Row]) -> list[str]:
-    told = _best(
+    sentences = _best(
         rows, value_at("recovery", "share_recovered"), "Most own samples recovered", _percent
     )
     first = rows[0]["refusal"] if rows else None
     if first is not None and first["auroc_strangeness"] is not None:
-        told.append(
+        sentences.append(
             f"Strangeness tells other objects from held-out good parts: AUROC "
             f"{first['auroc_strangeness']:.3f}."
         )
     refused = value_at("refusal", "foreign_refused")
-    return told + _extremes(rows, refused, "Most other objects refused", "fewest", _percent)
+    return sentences + _extremes(rows, refused, "Most other objects refused", "fewest", _percent)
 
 
 def _best(

@@ -103,8 +103,8 @@ def accuracy(reader: KindReader | None, groups: Sequence[Subjects]) -> dict[str,
     right: dict[str, list[bool]] = {}
     for group in groups:
         if group.codes is None and group.kinds is not None:
-            for told, kind in zip(reader.read(group.image), group.kinds, strict=True):
-                right.setdefault(kind, []).append(told == kind)
+            for read, kind in zip(reader.read(group.image), group.kinds, strict=True):
+                right.setdefault(kind, []).append(read == kind)
     return {
         "network": reader.eyes.name,
         "learnt_from": reader.seen,
@@ -140,9 +140,9 @@ def _of_kinds(trial: MethodTrial, networks: SurveyNetworks) -> dict[str, Any]:
     kinds = trial.subjects.kinds
     if networks.reader is None or kinds is None or not {*kinds} <= {*networks.reader.kinds}:
         return {}
-    told = networks.reader.read(trial.image)
+    of_drawn = networks.reader.read(trial.image)
     of_targets = networks.reader.read(trial.subjects.image)
     return {
-        "type_agreement": share(a == b for a, b in zip(told, kinds, strict=True)),
+        "type_agreement": share(a == b for a, b in zip(of_drawn, kinds, strict=True)),
         "type_agreement_of_targets": share(a == b for a, b in zip(of_targets, kinds, strict=True)),
     }

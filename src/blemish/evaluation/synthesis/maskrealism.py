@@ -138,8 +138,8 @@ def two_sample_auc(
         rows = np.column_stack([x[rest], np.ones(rest.sum())])
         weighted = rows * weight[rest, None]
         ridge = RIDGE / len(rows) * np.diag([*np.ones(x.shape[1]), 0.0])
-        slope = np.linalg.solve(weighted.T @ rows + ridge, rows.T @ y[rest])
-        scores.append(float(np.append(x[left], 1.0) @ slope))
+        coefficients = np.linalg.solve(weighted.T @ rows + ridge, rows.T @ y[rest])
+        scores.append(float(np.append(x[left], 1.0) @ coefficients))
     return auroc(scores[len(synthetic) :], scores[: len(synthetic)])
 
 

@@ -134,8 +134,8 @@ def detector_figures(
     tested = real.tested
     maps = maps_of(detector, tested.pictures, device)
     odd = [index for index, kind in enumerate(tested.kinds) if kind in real.types]
-    told = types_of(detector, tested.pictures[odd], device)
-    right = [real.types[t] == tested.kinds[index] for t, index in zip(told, odd, strict=True)]
+    predicted = types_of(detector, tested.pictures[odd], device)
+    right = [real.types[t] == tested.kinds[index] for t, index in zip(predicted, odd, strict=True)]
     scores = asdict(pixel_scores(maps, tested.marked)) | {"type_accuracy": fmean(right)}
     return scores | _by_type(maps, real), maps
 

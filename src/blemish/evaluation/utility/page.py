@@ -60,7 +60,7 @@ def write_utility_page(
     page.write(out / "report.html")
 
 
-def told(found: dict[str, Any], name: str) -> str:
+def in_percent(found: dict[str, Any], name: str) -> str:
     """Figure of an arm in percent, with its spread if it is known."""
     mean, spread = found["mean"][name], found["spread"][name]
     return f"{100 * mean:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
@@ -88,7 +88,7 @@ def _facts(page: Page, report: dict[str, Any]) -> None:
 
 def _figures(page: Page, arms: dict[str, Any]) -> None:
     page.text("In percent, mean and standard deviation over seeds; higher is better.")
-    rows = [(arm, *(told(found, name) for name in NAMES)) for arm, found in arms.items()]
+    rows = [(arm, *(in_percent(found, name) for name in NAMES)) for arm, found in arms.items()]
     page.table(("arm", *NAMES.values()), rows)
     runs = [
         (arm, run["seed"], *(f"{100 * run[name]:.1f}" for name in NAMES))
@@ -102,7 +102,10 @@ def _types(page: Page, arms: dict[str, Any], types: Sequence[str]) -> None:
     known = [kind for kind in types if all(ap_of(kind) in arm["mean"] for arm in arms.values())]
     if known:
         page.text("AP of each type, on its photographs and the good ones.")
-        rows = [(arm, *(told(found, ap_of(kind)) for kind in known)) for arm, found in arms.items()]
+        rows = [
+            (arm, *(in_percent(found, ap_of(kind)) for kind in known))
+            for arm, found in arms.items()
+        ]
         page.table(("arm", *known), rows)
 
 

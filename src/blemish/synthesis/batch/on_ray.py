@@ -41,8 +41,8 @@ class PortionActor:
         self.maker, self.place = maker, DataPlace(uri)
 
     def __call__(self, block: Numbers) -> Numbers:
-        told = [self._made(int(number)) for number in block[NUMBER]]
-        return {**block, REFUSAL: np.array(told)}
+        refusals = [self._made(int(number)) for number in block[NUMBER]]
+        return {**block, REFUSAL: np.array(refusals)}
 
     def _made(self, number: int) -> str:
         """Make a portion unless it is there; an error of the place comes back as text."""
@@ -175,10 +175,10 @@ def _numbers(maker: Maker) -> "ray.data.Dataset":
     return ray.data.from_items(numbers, override_num_blocks=len(numbers))
 
 
-def _refuse(told: str) -> None:
-    """Raise the error that an actor has told."""
-    if told:
-        got, expected, todo = json.loads(told)
+def _refuse(refusal: str) -> None:
+    """Raise the error that an actor has reported."""
+    if refusal:
+        got, expected, todo = json.loads(refusal)
         raise OutputError(got=got, expected=expected, todo=todo)
 
 

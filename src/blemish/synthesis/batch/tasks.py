@@ -101,7 +101,7 @@ def task_of(recipe: Recipe, index: int) -> Task:
     """
     place, number = recipe.locate(index)
     group = recipe.groups[place]
-    rng = _dice(recipe.seed, _ITEMS, index)
+    rng = _rng_of(recipe.seed, _ITEMS, index)
     seed, mask_seed = (int(seed) for seed in rng.integers(SEEDS, size=2))
     low, high = group.strengths
     strength = max(low, round(low + (high - low) * rng.random(), 4))
@@ -129,8 +129,8 @@ def _photograph(recipe: Recipe, place: int, number: int) -> str | DrawnPart:
         return group.photographs[number * len(group.photographs) // group.count]
     before = sum(earlier.parts or 0 for earlier in recipe.groups[:place])
     part = before + number * (group.parts or 1) // group.count
-    return DrawnPart(number=part, seed=int(_dice(recipe.seed, _PARTS, part).integers(SEEDS)))
+    return DrawnPart(number=part, seed=int(_rng_of(recipe.seed, _PARTS, part).integers(SEEDS)))
 
 
-def _dice(seed: int, stream: int, index: int) -> np.random.Generator:
+def _rng_of(seed: int, stream: int, index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, index)))

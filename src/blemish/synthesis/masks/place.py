@@ -35,9 +35,9 @@ def point_on(region: Bool[np.ndarray, "h w"], u: float, v: float) -> Point:
 
 def _quantile(weights: Int[np.ndarray, " n"], share: float) -> float:
     """Fractional index below which the given fraction, in [0, 1), of all weights lies."""
-    behind = np.cumsum(weights) / weights.sum()
-    step = int(np.searchsorted(behind, share, side="right"))
-    within = 1 - (behind[step] - share) * weights.sum() / weights[step]
+    cumulative = np.cumsum(weights) / weights.sum()
+    step = int(np.searchsorted(cumulative, share, side="right"))
+    within = 1 - (cumulative[step] - share) * weights.sum() / weights[step]
     return step + float(np.clip(within, 0, 0.999))
 
 

@@ -148,9 +148,9 @@ class EncoderStage(Stage):
         terms["code"] = far / self.batches.variance
         if encoding.mask_logits is not None and batch.w_defect is not None:
             assert encoding.kind_logits is not None and encoding.w_defect is not None
-            told = flawed[len(w) - known :]
+            known_flawed = flawed[len(w) - known :]
             rows = encoding.w_defect[len(w) - known :]
-            far = (rows - batch.w_defect).square().mean(dim=(1, 2))[told]
+            far = (rows - batch.w_defect).square().mean(dim=(1, 2))[known_flawed]
             terms["defect_code"] = far / self.batches.defect_variance
             terms["mask"] = overlap_error(encoding.mask_logits, batch.mask)
             terms["kind"] = F.cross_entropy(

@@ -134,12 +134,12 @@ class WindowStage(Stage):
         return self.training.warm_steps
 
     def step(self, index: int, rng: torch.Generator) -> dict[str, float]:
-        dice = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
+        np_rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
         n = self.training.schedule.batch // self.fabric.world_size
         coarse = index * self.training.schedule.batch < self.training.coarse_kimg * 1000
-        real = self._to(self.batches.real(dice, n, coarse=coarse))
+        real = self._to(self.batches.real(np_rng, n, coarse=coarse))
         warm = index < self.training.warm_steps
-        tasks = self._tasks(real, dice, warm=warm, coarse=coarse)
+        tasks = self._tasks(real, np_rng, warm=warm, coarse=coarse)
         values = self._learn(real, tasks, rng, warm)
         pace = {"batch": self.training.schedule.batch, "ema_kimg": self.training.ema_kimg}
         follow_after(self.average, self.generator, index, **pace)
@@ -147,12 +147,12 @@ class WindowStage(Stage):
         return values
 
     def _tasks(
-        self, real: RealWindows, dice: np.random.Generator, *, warm: bool, coarse: bool
+        self, real: RealWindows, np_rng: np.random.Generator, *, warm: bool, coarse: bool
     ) -> Tasks:
         n = len(real)
         own = n if warm else max(1, n // 4)
         kinds = real.kind[own:].tolist()
-        placed = self.batches.good(dice, kinds, real.size, coarse=coarse)
+        placed = self.batches.good(np_rng, kinds, real.size, coarse=coarse)
         return Tasks.joined(real, own, None if placed is None else placed.to(self.fabric.device))
 
     def _learn(
@@ -256,12 +256,12 @@ def window_grid(
     generator: WindowGenerator, batches: WindowBatches, *, n: int = 12, seed: int = 0
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Good windows with holes, two defects under each by random codes, real ones below."""
-    dice, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    np_rng, rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     kinds = [k % len(generator.config.types) for k in range(n)]
     device = next(generator.parameters()).device
     rows: list[Tensor] = []
     for side in batches.sides:
-        window = batches.good(dice, kinds, side)
+        window = batches.good(np_rng, kinds, side)
         assert window is not None
         kind = torch.tensor(kinds, device=device)
         holes = window.image * (1 - window.mask) - 0.2 * window.mask
@@ -274,7 +274,7 @@ def window_grid(
                 for k in range(n)
             ]
             shown.append(torch.cat(drawn).float().cpu())
-        shown.append(batches.real_of(dice, kinds, side).window.image)
+        shown.append(batches.real_of(np_rng, kinds, side).window.image)
         rows += [F.interpolate(x, size=128, mode="area") for x in shown]
     return grid([picture for row in rows for picture in to_picture(row)], n)
 
@@ -330,9 +330,9 @@ def train_windows(
 
 def _partners(kind: Int[Tensor, " n"], rng: torch.Generator) -> Int[Tensor, " n"]:
     """For each item another of its type, itself where there is none."""
-    dice = torch.rand(len(kind), len(kind), generator=rng)
-    dice = dice + (kind[:, None] == kind) * 2.0 - torch.eye(len(kind))
-    return dice.argmax(dim=1)
+    scores = torch.rand(len(kind), len(kind), generator=rng)
+    scores = scores + (kind[:, None] == kind) * 2.0 - torch.eye(len(kind))
+    return scores.argmax(dim=1)
 
 
 def _on(fabric: Fabric, module: Module) -> Module:
