@@ -41,7 +41,7 @@ from blemish.synthesis.masks.learned import load_masks
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.part import GoodPart
 from blemish.synthesis.request import read_request
-from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, in_turn, synthesize
 from blemish.windows.paint import NETWORK as WINDOWS
 from blemish.windows.paint import groups, load_windows, paint
 
@@ -122,7 +122,7 @@ def synthesis_figures(bundle: Bundle, folder: DefectFolder) -> dict[str, str]:
         requests = [read_request(part, mask, kind, worker.types) for mask in masks[:5]]
         with TemporaryDirectory() as place:
             made = [
-                synthesize(worker, [request], Dataset(Path(place)), count=1, seed=0)[0]
+                synthesize(worker, in_turn([request]), Dataset(Path(place)), count=1, seed=0)[0]
                 for request in requests
             ]
         ious = [row["scores"]["iou_requested"] for row in made]

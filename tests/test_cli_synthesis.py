@@ -114,6 +114,17 @@ def test_making_more_keeps_what_is_there(place: Path, capsys: pytest.CaptureFixt
     assert len(then["manifest.jsonl"].splitlines()) == 5
 
 
+def test_each_seed_draws_a_mask_of_its_own(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"{WINDOW} --mask-kind blob --area 0.05 --json"
+    assert exit_code(f"{line} --seed 4 --count 3") == 0
+    together = json.loads(capsys.readouterr().out)
+    assert len({row["requested"] for row in together}) == 3
+    assert exit_code(f"{line} --seed 6 --out alone") == 0
+    (alone,) = json.loads(capsys.readouterr().out)
+    assert alone == together[2]
+    assert files_in(place / "alone" / "test").items() <= files_in(place / "out" / "test").items()
+
+
 def test_a_seed_that_changed_nothing_is_named(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

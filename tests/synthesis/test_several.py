@@ -21,7 +21,7 @@ from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.part import GoodPart
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.request import COMBINED, Request, read_requests
-from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, in_turn, synthesize
 
 PLACES = ((0.4, 0.4), (0.6, 0.6))
 
@@ -64,7 +64,7 @@ def test_each_method_lays_several_types_on_one_photograph(
     bundle: Bundle, place: Path, tmp_path: Path, way: PlacementName
 ) -> None:
     by = worker(bundle, way, place)
-    (row,) = synthesize(by, [both(place)], Dataset(tmp_path), count=1, seed=3)
+    (row,) = synthesize(by, in_turn([both(place)]), Dataset(tmp_path), count=1, seed=3)
     assert row["type"] == COMBINED
     assert [one["type"] for one in row["defects"]] == [*TYPES]
     assert not check(tmp_path).complaints
@@ -98,7 +98,7 @@ def test_masks_of_one_type_keep_the_type(bundle: Bundle, place: Path, tmp_path: 
     masks = [place / f"{number}.png" for number in (1, 2)]
     requests = read_requests(GoodPart.read(place / "nut.png"), masks, TYPES[:1], TYPES)
     by = worker(bundle, "window", place)
-    (row,) = synthesize(by, requests, Dataset(tmp_path), count=1, seed=0)
+    (row,) = synthesize(by, in_turn(requests), Dataset(tmp_path), count=1, seed=0)
     assert row["type"] == TYPES[0]
     assert len(row["defects"]) == 2
     assert "classes" not in row and "classes" not in row["files"]
@@ -118,7 +118,7 @@ def test_classes_of_one_mask_are_the_masks_of_their_types(place: Path) -> None:
 def test_same_seed_gives_the_same_bytes(bundle: Bundle, place: Path, tmp_path: Path) -> None:
     by = worker(bundle, "window", place)
     for name in ("a", "b"):
-        synthesize(by, [both(place)], Dataset(tmp_path / name), count=2, seed=1)
+        synthesize(by, in_turn([both(place)]), Dataset(tmp_path / name), count=2, seed=1)
     assert files_in(tmp_path / "a") == files_in(tmp_path / "b")
 
 

@@ -13,7 +13,7 @@ from blemish.synthesis.composite import carry, soft_cover
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.strength import faded
-from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, in_turn, synthesize
 
 SIZES = [(64, 64), (512, 512), (900, 1200), (33, 47), (1, 80)]
 
@@ -114,7 +114,7 @@ def test_an_item_fades_by_its_seed_and_keeps_its_label(tmp_path: Path) -> None:
         worker = Synthesizer(bundle, SynthesisOptions(uneven=uneven, method="window"))
         request = request_of(tmp_path / "good.png", tmp_path / "mask.png", "crack", worker.types)
         root = tmp_path / f"made{uneven}"
-        (row,) = synthesize(worker, [request], Dataset(root), count=1, seed=seed)
+        (row,) = synthesize(worker, in_turn([request]), Dataset(root), count=1, seed=seed)
         assert row["options"]["uneven"] == uneven
         files = row["files"]
         made, label = read_picture(root / files["image"]), read_mask(root / files["mask"])

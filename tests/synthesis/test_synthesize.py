@@ -33,7 +33,7 @@ from blemish.synthesis.placement.drawn import SearchPlacement
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.references.stitch import StitchSource
 from blemish.synthesis.request import Request
-from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, in_turn, synthesize
 
 CONTROLS = get_args(MaskControl)
 REFERENCES = get_args(ReferenceName)
@@ -73,7 +73,7 @@ def make(worker: Synthesizer, order: Request, tmp_path: Path) -> Make:
     def make(
         name: str, count: int, seed: int = 0, *, by: Synthesizer = worker, of: Request = order
     ):
-        rows = synthesize(by, [of], Dataset(tmp_path / name), count=count, seed=seed)
+        rows = synthesize(by, in_turn([of]), Dataset(tmp_path / name), count=count, seed=seed)
         return tmp_path / name, rows
 
     return make
@@ -299,7 +299,9 @@ def test_another_mask_puts_the_defect_elsewhere(make: Make, order: Request) -> N
 
 def test_progress_is_reported(worker: Synthesizer, order: Request, tmp_path: Path) -> None:
     heard: list[str] = []
-    synthesize(worker, [order], Dataset(tmp_path), count=2, seed=0, on_progress=heard.append)
+    synthesize(
+        worker, in_turn([order]), Dataset(tmp_path), count=2, seed=0, on_progress=heard.append
+    )
     assert heard[0] == "inverting, 0%"
     assert [words for words in heard if words.startswith("made")] == [
         f"made {worker.items.name(order, seed)}" for seed in (0, 1)
@@ -311,7 +313,7 @@ def test_bad_counts_and_seeds(
     worker: Synthesizer, order: Request, tmp_path: Path, count: int, seed: int
 ) -> None:
     with pytest.raises(OptionError):
-        synthesize(worker, [order], Dataset(tmp_path), count=count, seed=seed)
+        synthesize(worker, in_turn([order]), Dataset(tmp_path), count=count, seed=seed)
     assert not [*tmp_path.iterdir()]
 
 
@@ -568,9 +570,8 @@ def test_a_stronger_defect_is_seen_more(make: Make, whole: Bundle, order: Reques
 
 def test_masks_are_taken_in_turn(make: Make, whole: Bundle, order: Request, tmp_path: Path) -> None:
     other = replace(order, requested=np.roll(order.requested, 6, axis=1))
-    rows = synthesize(
-        Synthesizer(whole, SynthesisOptions()), [order, other], Dataset(tmp_path), count=4, seed=1
-    )
+    worker, requests = Synthesizer(whole, SynthesisOptions()), in_turn([order, other])
+    rows = synthesize(worker, requests, Dataset(tmp_path), count=4, seed=1)
     asked = [read_mask(tmp_path / row["files"]["requested"]) for row in rows]
     for seed, mask in zip(range(1, 5), asked, strict=True):
         assert np.array_equal(mask, [order, other][seed % 2].requested)

@@ -19,7 +19,7 @@ from blemish.synthesis.batch.recipe import read_recipe
 from blemish.synthesis.dataset import Dataset
 from blemish.synthesis.demo import draw_part
 from blemish.synthesis.options import SynthesisOptions
-from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, in_turn, synthesize
 from blemish.windows.codes import LookReader, codes_like
 from blemish.windows.paint import WindowModel, load_windows, paint
 
@@ -131,7 +131,7 @@ def test_items_keep_their_latents_and_codes(bundle: Bundle, place: Path) -> None
     options = SynthesisOptions(like=place / "real.png", like_mask=place / "real_mask.png")
     by = Synthesizer(bundle, options)
     request = request_of(place / "nut.png", place / "where.png", TYPES[0], TYPES)
-    first, second = synthesize(by, [request], Dataset(place / "out"), count=2, seed=0)
+    first, second = synthesize(by, in_turn([request]), Dataset(place / "out"), count=2, seed=0)
     assert by.method == "window"
     codes = load_codes(place / "out" / first["files"]["codes"])
     assert codes.z is not None

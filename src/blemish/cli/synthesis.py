@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +20,14 @@ from blemish.synthesis.removed import refuse_removed
 if TYPE_CHECKING:
     import numpy as np
 
+    from blemish.synthesis.part import GoodPart
+    from blemish.synthesis.request import Request
     from blemish.synthesis.synthesize import Synthesizer
 
 Masks = Annotated[
-    tuple[Path, ...], UseAppendAction, arg(help_behavior_hint="(default: one is drawn)")
+    tuple[Path, ...],
+    UseAppendAction,
+    arg(help_behavior_hint="(default: one is drawn for each defect)"),
 ]
 Flat = Annotated[SynthesisOptions, arg(name="")]
 
@@ -52,7 +57,7 @@ def synthesize(
         strength: Strength of the defect, from barely visible (0.1) to full (1).
         bundle: Folder of a bundle, or the name of a shipped one.
         count: Number of different defects; their seeds are consecutive.
-        seed: Random seed of the first defect.
+        seed: Random seed of the first defect, and of its mask if that is drawn.
         out: Folder of the data set; existing items are not made again.
         device: Device to compute on; auto uses CUDA if available.
         json: Print the manifest's rows of these items as JSON.
@@ -64,8 +69,8 @@ def synthesize(
     from blemish.synthesis.batch.record import refuse_batch
     from blemish.synthesis.dataset import Dataset
     from blemish.synthesis.part import GoodPart
-    from blemish.synthesis.request import draw_request, read_requests
-    from blemish.synthesis.synthesize import Synthesizer
+    from blemish.synthesis.request import read_requests
+    from blemish.synthesis.synthesize import Synthesizer, in_turn
     from blemish.synthesis.synthesize import synthesize as make
 
     refuse_seeds(seed, count)
@@ -78,20 +83,37 @@ def synthesize(
         worker.prepare(kind)
     part, known = GoodPart.read(normal), {"types": worker.types, "strength": strength}
     if mask:
-        requests = read_requests(part, mask, defect, options=options, **known)
+        request_of = in_turn(read_requests(part, mask, defect, options=options, **known))
     else:
-        learned = worker.networks.masks if options.mask_kind == "learned" else None
-        place = {"seed": seed, "folder": out / "drawn", "learned": learned}
-        requests = [draw_request(part, options, defect, **place, **known)]
+        drawn = partial(_drawn_request, worker, part, defect, options, out / "drawn", strength)
+        request_of = lru_cache(1)(drawn)
+        request_of(seed)  # what can't be drawn is refused before anything is written
     dataset = Dataset(out)
     with carried_on(), alone(out), Progress("placing", count) as progress:
-        rows = make(worker, requests, dataset, count=count, seed=seed, on_progress=progress.say)
+        rows = make(worker, request_of, dataset, count=count, seed=seed, on_progress=progress.say)
     if json:
         print_json(rows)
     else:
         for row in rows:
             print(_line(out, row))
         print(f"{out / 'contact_sheet.png'} shows them.")
+
+
+def _drawn_request(
+    worker: "Synthesizer",
+    part: "GoodPart",
+    defect: tuple[str, ...],
+    options: SynthesisOptions,
+    folder: Path,
+    strength: float,
+    seed: int,
+) -> "Request":
+    """Request of a seed whose masks are drawn."""
+    from blemish.synthesis.request import draw_request
+
+    learned = worker.networks.masks if options.mask_kind == "learned" else None
+    known = {"strength": strength, "learned": learned}
+    return draw_request(part, options, defect, worker.types, seed=seed, folder=folder, **known)
 
 
 def refuse_removed_options(args: Sequence[str]) -> None:
@@ -138,7 +160,7 @@ def demo(
     from blemish.synthesis.demo import draw_scene
     from blemish.synthesis.part import GoodPart
     from blemish.synthesis.request import read_request
-    from blemish.synthesis.synthesize import Synthesizer
+    from blemish.synthesis.synthesize import Synthesizer, in_turn
     from blemish.synthesis.synthesize import synthesize as make
 
     if min(parts, count) < 1:
@@ -159,7 +181,7 @@ def demo(
             request = read_request(GoodPart.read(normal), mask, worker.types[0], worker.types)
             rows += make(
                 worker,
-                [replace(request, generated=True)],
+                in_turn([replace(request, generated=True)]),
                 dataset,
                 count=count,
                 seed=seed,

@@ -157,9 +157,14 @@ class Synthesizer:
         return found.reasons, found.scores
 
 
+def in_turn(requests: Sequence[Request]) -> Callable[[int], Request]:
+    """Requests that consecutive seeds use in turn."""
+    return lambda seed: requests[seed % len(requests)]
+
+
 def synthesize(
     synthesizer: Synthesizer,
-    requests: Sequence[Request],
+    request_of: Callable[[int], Request],
     dataset: Dataset,
     *,
     count: int,
@@ -170,7 +175,7 @@ def synthesize(
 
     Args:
         synthesizer: Synthesizer of a bundle.
-        requests: Requests, all on one photograph; seeds use them in turn.
+        request_of: Request of each seed, such as `in_turn` gives; all on one photograph.
         dataset: Data set for the items.
         count: Number of items.
         seed: Random seed of the first item.
@@ -187,7 +192,7 @@ def synthesize(
     known = {row["name"]: row for row in dataset.rows()}
     twin, rows = None, []
     for s in range(seed, seed + count):
-        request = requests[s % len(requests)]
+        request = request_of(s)
         name = synthesizer.items.name(request, s)
         if name not in known:
             if twin is None:

@@ -18,7 +18,7 @@ from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.placement.methods import PLACEMENT
 from blemish.synthesis.placement.task import PlacedDefect, PlacementMethod
 from blemish.synthesis.request import Request
-from blemish.synthesis.synthesize import Synthesizer, synthesize
+from blemish.synthesis.synthesize import Synthesizer, in_turn, synthesize
 
 
 class Flat:
@@ -62,7 +62,7 @@ def test_a_method_without_a_bundle_makes_items(options: SynthesisOptions, tmp_pa
     assert not options.needs_bundle
     worker = Synthesizer(None, options)
     request = request_of(*write_scene(tmp_path), "dent", worker.types)
-    (row,) = synthesize(worker, [request], Dataset(tmp_path / "made"), count=1, seed=3)
+    (row,) = synthesize(worker, in_turn([request]), Dataset(tmp_path / "made"), count=1, seed=3)
     assert (row["bundle"], row["outcome"]) == (None, "kept")
     assert {*row["files"]} == {"image", "mask", "twin", "requested"}
     assert (row["options"]["way"], row["options"]["colour"]) == ("optimize", 7)
