@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from scenery import DISC, shadowed
 from tiny import TYPES, part, request_of, spot, write_defects, write_scene
 
 from blemish.data.masks import silhouette
@@ -13,11 +15,12 @@ from blemish.data.pairs import read_mask
 from blemish.decode import decode
 from blemish.errors import DataError, OptionError, UserError
 from blemish.levels import as_stored
+from blemish.names import MaskKind
 from blemish.originals import Original
 from blemish.pictures import write_picture
 from blemish.synthesis.options import SynthesisOptions
 from blemish.synthesis.part import GoodPart
-from blemish.synthesis.request import Request, draw_request, read_requests
+from blemish.synthesis.request import Request, draw_request, drawn_on, read_requests
 
 Spoil = Callable[[Path, Path], object]
 CORNER = spot(at=(0.1, 0.1))
@@ -307,3 +310,13 @@ def drawn(normal: Path, folder: Path, **options: Any) -> Request:
     return draw_request(
         GoodPart.read(normal), plan, ["crack"], TYPES, seed=0, folder=folder, **options
     )
+
+
+@pytest.mark.parametrize("options", [{"where": "edge"}, {"region": "edge"}, {"off_part": "refuse"}])
+@pytest.mark.parametrize("kind", ["blob", "spots", "scratch"])
+def test_nothing_is_drawn_on_a_shadow(kind: MaskKind, options: dict[str, Any]) -> None:
+    good = GoodPart(Path("nut.png"), Original(levels=shadowed()))
+    plan = SynthesisOptions(mask_kind=kind, area=0.02, **options)
+    masks = [drawn_on(good, plan, "crack", seed) for seed in range(8)]
+    beside = ~cv2.dilate(DISC.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    assert not any((mask & beside).any() for mask in masks)

@@ -42,7 +42,7 @@ class MaskWish:
         kind: Kind of mask.
         type: Type of the defect.
         seed: Random seed.
-        area: Area as a fraction of the part; None leaves it to the usual range.
+        area: Area as a fraction of the part; None for the usual one.
     """
 
     bundle: str
@@ -155,9 +155,8 @@ class DraftPlacer:
             UserError: The part has no room for it, or the mask generator does not know the type.
         """
         worker = self.synthesizer(wish.bundle, "window")
-        area: dict[str, Any] = {} if wish.area is None else {"area": wish.area}
         real = self.real if wish.kind == "real" else None
-        options = SynthesisOptions(mask_kind=wish.kind, real=real, **area)
+        options = SynthesisOptions(mask_kind=wish.kind, real=real, area=wish.area)
         learned = worker.networks.masks if wish.kind == "learned" else None
         return drawn_on(opened.part, options, wish.type, wish.seed, learned)
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from blemish.data.masks import components, draw_blob, draw_stroke, silhouette
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.files import ensure_writable, write_atomically
 from blemish.marks import with_mark
 from blemish.models.generator import Generator
@@ -60,7 +61,7 @@ def write_part(path: Path, picture: UInt8[np.ndarray, "h w 3"], mark: str) -> No
 
 def draw_demo_mask(picture: np.ndarray, seed: int) -> np.ndarray:
     """Stroke or blob on the part, as bool `h w`."""
-    rng, part = np.random.default_rng(seed), silhouette(picture)
+    rng, part = np.random.default_rng(seed), unshadowed_silhouette(picture)
     for _ in range(TRIES):
         shape = draw_stroke if rng.random() < 0.5 else draw_blob
         mask = shape(len(picture), rng)

@@ -31,6 +31,7 @@ from blemish.names import (
 from blemish.synthesis.removed import refuse_removed
 
 MOST_AREA = 0.5
+USUAL_AREA = (0.005, 0.03)
 MOST_ELASTIC = 0.1
 MOST_ANCHORS = 1000
 PLACES = get_args(MaskPlace)
@@ -180,7 +181,9 @@ class MaskOptions(RegionOptions):
     """
 
     mask_kind: Annotated[MaskKind | None, arg(help_behavior_hint="")] = None
-    area: Annotated[Range, AREA] = (0.005, 0.03)
+    area: Annotated[
+        Range | None, AREA, arg(help_behavior_hint="(default: 0.005,0.03; of real masks their own)")
+    ] = None
     where: Annotated[Where, WHERE] = "anywhere"
     off_part: Annotated[
         OffPart | None, arg(help_behavior_hint="(default: clip if it is drawn)")
@@ -218,6 +221,8 @@ class MaskOptions(RegionOptions):
     @property
     def areas(self) -> tuple[float, float]:
         """Minimum and maximum area."""
+        if self.area is None:
+            return USUAL_AREA
         return self.area if isinstance(self.area, tuple) else (self.area, self.area)
 
 

@@ -200,12 +200,12 @@ def request_under(
     """
     kind = _known(kind, types)
     _refuse_unfit(mask, requested, part)
-    allowed = allowed_on(options, part.picture, part.mask)
+    allowed = allowed_on(options, part.picture, part.unshadowed)
     if allowed is not None:
         known = {"where": "in the region", "name": str(mask)}
         requested = cut_to(allowed, requested, options.off_part, **known)
     if options.off_part is not None:
-        requested = cut_to(part.mask, requested, options.off_part, name=str(mask))
+        requested = cut_to(part.unshadowed, requested, options.off_part, name=str(mask))
     return Request(
         part=part,
         mask=mask,
@@ -293,15 +293,15 @@ def drawn_on(
         DataError: A real mask or the region can't be read, or no learned mask is found.
         OptionError: The part has no room for such a mask.
     """
-    region = allowed_on(options, part.picture, part.mask)
+    region = allowed_on(options, part.picture, part.unshadowed)
     if options.mask_kind == "learned":
         assert learned is not None, "a mask generator draws it"
         return learned_mask(learned, part.unshadowed, kind, seed, options.off_part, region)
     rng, real = np.random.default_rng(seed), ()
     if options.mask_kind == "real" and options.real is not None:
         real = (choose_real(options.real, kind, rng, first_third=options.first_third),)
-    anchors = anchors_on(options, part.picture, part.mask)
-    return draw_mask(options, part.mask, rng, real, region=region, anchors=anchors)
+    anchors = anchors_on(options, part.picture, part.unshadowed)
+    return draw_mask(options, part.unshadowed, rng, real, region=region, anchors=anchors)
 
 
 def _masks_in(folder: Path) -> list[Path]:

@@ -178,7 +178,8 @@ def test_a_scratch_tapers(seed: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("off_part", OFF_PARTS)
 def test_a_generator_draws_what_its_seed_says(kind: MaskKind, off_part: OffPart) -> None:
-    part, plan = ellipse(96, 96), MaskOptions(mask_kind=kind, off_part=off_part)
+    part = ellipse(96, 96)
+    plan = MaskOptions(mask_kind=kind, area=(0.005, 0.03), off_part=off_part)
     masks = [draw(plan, part, seed) for seed in range(3)]
     again = [draw(plan, part, seed) for seed in range(3)]
     assert all((one == other).all() for one, other in zip(masks, again, strict=True))
@@ -265,6 +266,18 @@ def test_a_line_is_clipped_to(kind: MaskKind) -> None:
     part = line(40, 400)
     mask = draw(MaskOptions(mask_kind=kind, area=0.1), part, 0)
     assert mask.sum() == pytest.approx(0.1 * part.sum(), rel=0.2)
+
+
+def test_a_real_mask_has_its_own_size_unless_another_is_given() -> None:
+    disc = np.hypot(*(np.mgrid[:50, :50] - 25)) < 6
+    part = ellipse(200, 200)
+    for area, size in ((None, disc.mean() * part.size), (0.01, 0.01 * part.sum())):
+        plan = MaskOptions(mask_kind="real", area=area)
+        mask = draw_mask(plan, part, np.random.default_rng(0), [disc])
+        assert mask.sum() == pytest.approx(size, rel=0.2)
+    wide = np.ones((50, 50), bool)
+    with pytest.raises(OptionError, match=r"a mask \(real\) of its own size, and only"):
+        draw_mask(MaskOptions(mask_kind="real"), part, np.random.default_rng(0), [wide])
 
 
 @pytest.mark.parametrize("kind", KINDS)

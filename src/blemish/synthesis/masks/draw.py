@@ -44,6 +44,8 @@ def draw_mask(
 ) -> Bool[np.ndarray, "h w"]:
     """Draw a mask on the part, with an area within a fifth of the plan's.
 
+    A real mask whose area the plan leaves open covers as much of the photograph as of its own.
+
     Of several places, the first one is used where most of the shape is on the part (all of it if
     clipping is refused). At another resolution the same random generator draws the same mask up to
     a pixel or two, unless the first place was a near miss there.
@@ -64,8 +66,14 @@ def draw_mask(
         return _repositioned(plan, part, rng, real, region)
     room = inside_box(part, plan.where)
     room = room if region is None else room & region
-    target = _target(plan, part, room, rng)
-    shape = _shape(plan, real, rng)
+    target = float(rng.uniform(*plan.areas) * part.sum())
+    if plan.mask_kind in SHAPES:
+        shape = SHAPES[plan.mask_kind](rng)
+    else:
+        mask = _one_of(plan, real, rng)
+        shape = shape_of_mask(mask[:, ::-1] if rng.random() < 0.5 else mask)
+        target = mask.mean() * part.size if plan.area is None else target
+    _refuse_no_room(plan, target, part, room)
     guess = (target / shape.area) ** 0.5
     tries = candidates_of(shape, room, plan.where, rng.random((TRIES, 3)), anchors)
     least, canvas = (ENOUGH_KEPT, room) if plan.off_part != "refuse" else (1, np.ones_like(room))
@@ -95,15 +103,6 @@ def _repositioned(
     raise _no_place(plan, f"a part where no place for it was found in {TRIES} tries")
 
 
-def _shape(
-    plan: MaskOptions, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
-) -> Shape:
-    if plan.mask_kind in SHAPES:
-        return SHAPES[plan.mask_kind](rng)
-    chosen = _one_of(plan, real, rng)
-    return shape_of_mask(chosen[:, ::-1] if rng.random() < 0.5 else chosen)
-
-
 def _one_of(
     plan: MaskOptions, real: Sequence[Bool[np.ndarray, "_ _"]], rng: np.random.Generator
 ) -> Bool[np.ndarray, "_ _"]:
@@ -124,28 +123,27 @@ def _fits(kind: MaskKind, mask: Bool[np.ndarray, "h w"], target: float) -> bool:
     return bool(abs(mask.sum() - target) <= AREA_TOLERANCE * target) and several
 
 
-def _target(
+def _refuse_no_room(
     plan: MaskOptions,
+    target: float,
     part: Bool[np.ndarray, "h w"],
     room: Bool[np.ndarray, "h w"],
-    rng: np.random.Generator,
-) -> float:
-    """Area in pixels, if there is room for it."""
-    target = float(rng.uniform(*plan.areas) * part.sum())
-    if target < LEAST_PIXELS:
+) -> None:
+    """Refuse a target area, in pixels, that is tiny or too large."""
+    if min(target, part.sum()) < LEAST_PIXELS:
         raise _no_place(plan, f"a part of {part.sum()} pixels, which gives {target:.1f}")
     if target > MOST_OF_ROOM * room.sum():
-        raise _no_place(
-            plan, f"{room.sum()} pixels of the part in the box or region, which is too few"
-        )
-    return target
+        few = f"only {room.sum()} pixels of the part in the box or region for {target:.0f}"
+        raise _no_place(plan, few)
 
 
 def _no_place(plan: MaskOptions, where: str) -> OptionError:
     least, most = plan.areas
-    share = f"{least:.2%}" if least == most else f"{least:.2%} to {most:.2%}"
+    size = (f"{least:.2%}" if least == most else f"{least:.2%} to {most:.2%}") + " of the part"
+    if plan.mask_kind == "real" and plan.area is None:
+        size = "its own size"
     return OptionError(
-        got=f"a mask ({plan.mask_kind}) of {share} of the part, and {where}",
+        got=f"a mask ({plan.mask_kind}) of {size}, and {where}",
         expected=f"a place on the part for it, and {LEAST_PIXELS} pixels or more",
         todo="Choose another area or place, or use a larger photograph.",
     )

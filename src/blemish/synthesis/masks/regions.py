@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from blemish.data.masks import silhouette
 from blemish.data.pairs import read_mask
+from blemish.data.shadow import unshadowed_silhouette
 from blemish.errors import DataError
 from blemish.pictures import read_picture
 from blemish.synthesis.masks.place import inside_box, ruled
@@ -29,7 +29,7 @@ def allowed_on(
     Args:
         options: The region.
         picture: Photograph of the good part.
-        part: Silhouette of the part.
+        part: Silhouette of the part, without its shadow.
 
     Raises:
         DataError: The map or its photograph can't be read, the map has another size than its
@@ -106,4 +106,4 @@ def _part_of(photograph: Path) -> PosedPart:
 @lru_cache(KNOWN)
 def _read(photograph: Path, _changed: int, _size: int) -> PosedPart:
     picture = read_picture(photograph)
-    return PosedPart(picture, silhouette(picture))
+    return PosedPart(picture, unshadowed_silhouette(picture))
