@@ -12,7 +12,7 @@ from blemish.pictures import grid, read_picture, write_picture
 from blemish.synthesis.dataset import Dataset
 
 PICTURE = Path(__file__).parent.parent / "docs/images/batch.png"
-CELL, COLUMNS = 112, 8
+CELL, COLUMNS = 140, 8
 
 
 def main(made: Path, /) -> None:
