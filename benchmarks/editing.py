@@ -37,6 +37,7 @@ from blemish.editing.directions import NETWORK, Direction, read_directions
 from blemish.editing.fill import margin_of, widened
 from blemish.editing.fillers import HoleFiller, open_filler
 from blemish.editing.find import ComparisonSearch, DefectSearch, by_finder, defect_search
+from blemish.editing.membrane import erased
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.evaluation.figures import middle
@@ -141,6 +142,7 @@ def fillers(
     return {
         **{method: drawn(filler) for method, filler in networks.items()},
         "exemplars": lambda hole, _: fill_by_exemplars(hole.picture, hole.mask),
+        "membrane alone": lambda hole, _: erased(hole.picture, hole.mask),
         "Telea": by(cv2.INPAINT_TELEA),
         "Navier-Stokes": by(cv2.INPAINT_NS),
     }

@@ -11,9 +11,9 @@ from tiny import part, spot, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.data.pairs import read_mask
-from blemish.editing.fill import Filler, erased, filled_with, spread, widened
+from blemish.editing.fill import Filler, filled_with, spread, widened
 from blemish.editing.find import find_defect
-from blemish.editing.membrane import levelled, membrane
+from blemish.editing.membrane import FEW, erased, levelled, membrane
 from blemish.editing.seam import judge_filling
 from blemish.errors import BundleError, DataError
 from blemish.notes import note
@@ -191,12 +191,23 @@ def test_bad_input_is_refused(
     assert not (place / "out").exists()
 
 
-def test_a_membrane_continues_a_plane_exactly() -> None:
-    y, x = np.mgrid[:24, :30].astype(float)
+@pytest.mark.parametrize("size", [1, 8])  # the larger one starts from half the size
+def test_a_membrane_continues_a_plane_exactly(size: int) -> None:
+    y, x = np.mgrid[: 24 * size, : 30 * size] / size
     plane = np.stack([2 * x - y, x + 3 * y, np.full_like(x, 7)], axis=2)
     hole = np.hypot(y - 11, x - 15) < 7
+    assert (hole.sum() > FEW) == (size > 1)
     error = np.where(hole[:, :, None], 0.0, plane)
-    np.testing.assert_allclose(membrane(error, hole), plane, atol=0.2)
+    np.testing.assert_allclose(membrane(error, hole), plane, atol=0.05)
+
+
+def test_erasing_leaves_no_edge_in_a_hole() -> None:
+    """A photograph of two halves, dark and light, with a hole across the edge."""
+    halves = np.full((96, 96, 3), 60, np.uint8)
+    halves[48:] = 180
+    hole = np.hypot(*(np.mgrid[:96, :96] - 48)) < 20
+    steps = np.abs(np.diff(erased(halves, hole)[:, 48, 0].astype(int)))
+    assert steps.max() < 20, "120 levels fall over the hole"
 
 
 def test_levelling_takes_a_constant_tint_away_and_keeps_detail() -> None:

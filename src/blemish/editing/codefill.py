@@ -16,8 +16,9 @@ from torch import Tensor
 
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
-from blemish.editing.fill import Filling, erased, filled_with, refuse_hole
+from blemish.editing.fill import Filling, filled_with, refuse_hole
 from blemish.editing.grain import grained
+from blemish.editing.membrane import erased
 from blemish.editing.seam import judge_filling
 from blemish.inversion.descent import Found
 from blemish.inversion.invert import Inversion, judge

@@ -2,9 +2,9 @@
 
 The hole is erased first, so that what was there has no influence. The windows draw the type good at
 the photograph's own scale, in the hole and a rim around it; where they differ from the photograph
-on the rim, the tone inside the hole is corrected (`membrane`). Near the outline a smooth
-continuation of the surroundings knows the tone better than any code does, so both are mixed there,
-with a share s of the continuation that falls with the distance d from the outline:
+on the rim, the tone inside the hole is corrected (`membrane`). Near the outline a membrane that
+continues the surroundings knows the tone better than any code does, so both are mixed there, with a
+share s of the membrane that falls with the distance d from the outline:
 
     s = SMOOTH exp(-d / (DEPTH side)).
 
@@ -25,7 +25,7 @@ from blemish.data.colour import luminance
 from blemish.data.masks import box_around
 from blemish.data.shadow import unshadowed_silhouette
 from blemish.devices import one_thread
-from blemish.editing.membrane import levelled
+from blemish.editing.membrane import erased, levelled
 from blemish.editing.seam import FillScores, judge_filling
 from blemish.errors import DataError
 from blemish.models.window_generator import GOOD
@@ -35,8 +35,6 @@ from blemish.originals import Original
 from blemish.types import Codes
 from blemish.windows.paint import WindowModel, groups, load_good_windows, paint
 
-ERASED_AROUND = 16  # pixels around a hole that its erasing may read
-ERASED_RADIUS = 5
 SMOOTH = 0.5  # share of the smooth continuation at the outline
 DEPTH = 3 / 32  # of the shorter side, over which that share falls
 RIM = 6  # window pixels around a hole that are drawn as well
@@ -170,18 +168,6 @@ def covers_part(picture: Picture, hole: Mask) -> bool:
 def greyed(picture: Picture) -> Picture:
     """A picture without colours."""
     return np.repeat(np.rint(luminance(picture)).astype(np.uint8), 3, axis=2)
-
-
-def erased(picture: Picture, hole: Mask) -> Picture:
-    """The photograph with its surroundings continued smoothly into a hole (Navier-Stokes).
-
-    Source: Bertalmio et al., "Navier-Stokes, fluid dynamics, and image and video inpainting", 2001.
-    """
-    box = box_around(hole, ERASED_AROUND)
-    inside = hole[box].astype(np.uint8)
-    blank = picture.copy()
-    blank[box] = cv2.inpaint(picture[box], inside, ERASED_RADIUS, cv2.INPAINT_NS)
-    return blank
 
 
 def spread(fillings: Sequence[Filling]) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 from blemish.checkpoint import Bundle, save_codes
 from blemish.data.closeup import close_up
 from blemish.editing.codefill import CodeFilling
-from blemish.editing.fill import Filling, erased, spread
+from blemish.editing.fill import Filling, spread
+from blemish.editing.membrane import erased
 from blemish.files import write_atomically
 from blemish.originals import Original
 from blemish.pictures import grid, write_picture

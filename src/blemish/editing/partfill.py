@@ -13,7 +13,8 @@ from jaxtyping import Bool
 from blemish.checkpoint import Bundle
 from blemish.devices import one_thread
 from blemish.editing.codefill import CodeFilling, filled_with_drawing
-from blemish.editing.fill import erased, refuse_hole
+from blemish.editing.fill import refuse_hole
+from blemish.editing.membrane import erased
 from blemish.editing.seam import judge_filling
 from blemish.inversion.indomain import InDomain
 from blemish.inversion.invert import judge, targets_of
