@@ -83,7 +83,7 @@ def test_a_saved_inversion_is_edited_without_a_search(
 def test_transplanting_takes_a_box_or_a_mask(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for region in ("--box 0.25,0.25,0.75,0.75", "--mask spot.png"):
+    for region in ("--box 0.25,0.25,0.5,0.5", "--mask spot.png"):
         assert exit_code(f"edit transplant nut.png other.png {region} {SHORT} --json") == 0
         row = report(capsys)
         assert row["edit"] == "transplant" and 0 < row["region_share"] < 1
@@ -135,6 +135,7 @@ def test_a_look_is_changed_and_placed(
         ("edit move nut.png --direction tone --bundle plain --out out", "without directions"),
         (f"edit transplant nut.png other.png {EDIT}", "neither"),
         (f"edit transplant nut.png other.png --box 1,2 {EDIT}", "1,2"),
+        (f"edit transplant nut.png other.png --box 0.5,0.5,0.6,0.2 {EDIT}", "0.5,0.5,0.6,0.2"),
         (f"edit transplant nut.png other.png --mask empty.png {EDIT}", "empty.png"),
         (f"edit transplant nut.png other.png --box 0,0,1,1 --method encode {EDIT}", "encode"),
         (f"edit mix nut.png other.png --fidelity consult {EDIT}", "consultation"),

@@ -75,7 +75,7 @@ def decoded_file(data: bytes) -> np.ndarray:
     [
         ("mix", {"rows": "middle"}, "--rows middle"),
         ("interpolate", {"steps": 3}, "--steps 3"),
-        ("transplant", {"box": "0.2,0.2,0.7,0.7"}, "--box 0.2,0.2,0.7,0.7"),
+        ("transplant", {"box": "0.2,0.2,0.5,0.5"}, "--box 0.2,0.2,0.5,0.5"),
     ],
 )
 def test_two_photographs_have_the_bytes_of_the_command_line(

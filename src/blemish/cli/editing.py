@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from blemish.inversion.model import Model
 
 PartName = Annotated[str, Positional, arg(metavar="PART")]
-Box = Annotated[str | None, arg(metavar="L,T,R,B", help_behavior_hint="(default: none)")]
+Box = Annotated[str | None, arg(metavar="X,Y,W,H", help_behavior_hint="(default: none)")]
 MaskFile = Annotated[Path | None, arg(help_behavior_hint="(default: none)")]
 MOST_STEPS = 100
 
@@ -254,7 +254,7 @@ def transplant(
         a: Part that gives the context: a photograph, a folder written by 'blemish invert', or
             seed:N for a drawn part.
         b: Part that gives the region, given likewise.
-        box: The region: left, top, right and bottom as fractions of the picture.
+        box: The region: x,y,width,height as fractions of the picture.
         mask: The region as a mask of any size, brighter on the region.
         search: Options of the in-domain search.
         run: Bundle, seed and output.

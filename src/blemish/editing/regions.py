@@ -10,20 +10,24 @@ from blemish.data.pairs import read_mask
 from blemish.errors import DataError, OptionError
 from blemish.pictures import fit_mask
 
+ROUNDING = 1e-6  # of the sum of two fractions
+
 
 def box_region(text: str, side: int) -> Bool[Tensor, "h w"]:
     """Region of a box.
 
     Args:
-        text: Left, top, right and bottom as fractions of the picture.
+        text: x,y,width,height as fractions of the picture.
         side: Side of the picture, in pixels.
 
     Raises:
-        OptionError: They are not four fractions in order, or less than a pixel.
+        OptionError: They are not four fractions inside the picture, or less than a pixel.
     """
     region = torch.zeros(side, side, dtype=torch.bool)
-    left, top, right, bottom = (round(at * side) for at in _fractions(text))
-    region[top:bottom, left:right] = True
+    x, y, width, height = _fractions(text)
+    rows = slice(round(y * side), round((y + height) * side))
+    columns = slice(round(x * side), round((x + width) * side))
+    region[rows, columns] = True
     if not region.any():
         raise _no_box(text)
     return region
@@ -50,7 +54,8 @@ def _fractions(text: str) -> list[float]:
         found = [float(word) for word in text.split(",")]
     except ValueError:
         raise _no_box(text) from None
-    if len(found) != 4 or not all(0 <= at <= 1 for at in found):
+    inside = len(found) == 4 and all(0 <= at <= 1 for at in found)
+    if not inside or max(found[0] + found[2], found[1] + found[3]) > 1 + ROUNDING:
         raise _no_box(text)
     return found
 
@@ -58,6 +63,6 @@ def _fractions(text: str) -> list[float]:
 def _no_box(text: str) -> OptionError:
     return OptionError(
         got=f"the box '{text}'",
-        expected="left,top,right,bottom as fractions from 0 to 1, such as 0.2,0.2,0.6,0.5",
+        expected="x,y,width,height as fractions of the picture, such as 0.2,0.2,0.4,0.3",
         todo="Correct the box.",
     )

@@ -12,7 +12,7 @@ const DRAWN = "drawn";
 export class PartMode {
   /** @param desk the view: its photograph, bundle, and what the bundle is able to do. */
   constructor(desk) {
-    Object.assign(this, { desk, latest: new Latest(), known: new Set(), searches: new Map(), shown: [], chosen: 0, box: [0.3, 0.3, 0.7, 0.7] });
+    Object.assign(this, { desk, latest: new Latest(), known: new Set(), searches: new Map(), shown: [], chosen: 0, box: [0.3, 0.3, 0.4, 0.4] });
     this.sliders = new Sliders(() => this.changed(60));
     this.more = new Sliders(() => this.changed(60));
     this.panel = this.#panel();
@@ -179,10 +179,10 @@ export class PartMode {
     await draw(this.figures[0], this.first64);
     if (this.verb.value !== "transplant") return;
     const canvas = this.figures[0].querySelector("canvas"), c = canvas.getContext("2d"), side = canvas.width;
-    const [left, top, right, low] = this.box.map((at) => at * side);
+    const [x, y, wide, high] = this.box.map((at) => at * side);
     for (const [width, colour] of [[3, "rgb(0 0 0 / .5)"], [1.4, "#ffffff"]]) {
       Object.assign(c, { lineWidth: (width * side) / 400, strokeStyle: colour });
-      c.strokeRect(left, top, right - left, low - top);
+      c.strokeRect(x, y, wide, high);
     }
   }
 
@@ -230,7 +230,7 @@ export class PartMode {
   }
 }
 
-/** Let a box be drawn on a canvas with the mouse, in shares of its side. */
+/** Let a box (x, y, width, height) be drawn on a canvas with the mouse, in shares of its side. */
 function chooseBox(canvas, chosen) {
   let from = null;
   const at = (event) => [event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight].map((one) => Math.min(1, Math.max(0, one)));
@@ -242,7 +242,7 @@ function chooseBox(canvas, chosen) {
     if (!from) return;
     const [x, y] = from, [u, v] = at(event);
     from = null;
-    if (Math.abs(u - x) > 0.03 && Math.abs(v - y) > 0.03) chosen([Math.min(x, u), Math.min(y, v), Math.max(x, u), Math.max(y, v)].map((one) => Math.round(one * 1000) / 1000));
+    if (Math.abs(u - x) > 0.03 && Math.abs(v - y) > 0.03) chosen([Math.min(x, u), Math.min(y, v), Math.abs(u - x), Math.abs(v - y)].map((one) => Math.floor(one * 1000) / 1000));
   });
 }
 
