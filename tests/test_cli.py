@@ -1,9 +1,11 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +83,14 @@ def step_of(out: Path, stage: str) -> int:
 def test_the_help_pages_are_the_documentation() -> None:
     again = "python -m blemish.cli.docs > docs/cli.md"
     assert docs.pages() == DOCS.read_text(encoding="utf-8"), f"Refresh it: {again}"
+
+
+def test_descriptions_are_wrapped_where_a_line_is_full() -> None:
+    lines = [line.strip("│") for line in DOCS.read_text(encoding="utf-8").splitlines()]
+    for line, after in pairwise(lines):
+        described = line.startswith(" ") and re.search(r"\S {2,}\S|^ {12,}\S", line.rstrip())
+        if described and re.match(r" {12,}\S", after):
+            assert len(f"{line.rstrip()} {after.split()[0]}") >= len(line), (line, after)
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

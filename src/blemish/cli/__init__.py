@@ -8,12 +8,14 @@ the standard library only when it is called, so that help starts fast.
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, wraps
+from inspect import cleandoc, unwrap
 from threading import current_thread, main_thread
 from typing import Annotated, Any, Union
 
@@ -51,6 +53,7 @@ from blemish.errors import BlemishError, Terminated, UserError
 from blemish.version import __version__
 
 Verb = Callable[..., None]
+CONTINUATION = re.compile(r"\n {8,}(?=\S)")
 
 VERBS: dict[str, Verb | dict[str, Verb]] = {
     "data": {"check": reads(data.check), "import": annotations.import_annotations},
@@ -161,6 +164,8 @@ def _deferred(verb: Verb) -> Callable[..., Callable[[], None]]:
     def bind(*args: Any, **kwargs: Any) -> Any:
         return partial(verb, *args, **kwargs)
 
+    # tyro keeps line breaks in the description of an argument, so that each becomes one line.
+    unwrap(verb).__doc__ = CONTINUATION.sub(" ", cleandoc(verb.__doc__ or ""))
     return bind
 
 

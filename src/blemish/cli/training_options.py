@@ -28,6 +28,7 @@ BundleNames = Annotated[str | None, arg(metavar="NAME,...", help_behavior_hint=O
 CriticOption = Annotated[CriticKind | None, arg(help_behavior_hint=OF_PRESET)]
 Logger = Annotated[LoggerName | None, arg(help_behavior_hint="(default: none)")]
 Grown = Annotated[str | None, arg(metavar="BUNDLE", help_behavior_hint="(default: none)")]
+Threads = Annotated[int | None, arg(help_behavior_hint="(default: PyTorch's choice)")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,8 @@ class Run:
     """Options of a training run.
 
     Attributes:
-        kimg: Training length, in kimg: thousands of images shown to the critic. On one CPU core at
-            64², one kimg takes about 1 minute for the generator; at 128², 2 to 4 times as long.
+        kimg: Training length, in kimg: thousands of images shown to the critic. One kimg of the
+            generator takes about a minute on one CPU core at 64², and 2 to 4 minutes at 128².
         minutes: Time limit; the training then stops with a snapshot, and --resume continues it.
         batch: Images per step, over all processes.
         seed: Random seed.
@@ -62,7 +63,7 @@ class Run:
     ] = None
     processes: Annotated[int | None, arg(help_behavior_hint="(default: 1)")] = None
     nodes: Annotated[int | None, arg(help_behavior_hint="(default: 1)")] = None
-    threads: Annotated[int | None, arg(help_behavior_hint="(default: PyTorch's choice)")] = None
+    threads: Threads = None
     log: Logger = None
     resume: Flag = False
     dry_run: Flag = False

@@ -1,6 +1,9 @@
 """`blemish train consultation`."""
 
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.train.beside import train_beside
@@ -8,12 +11,13 @@ from blemish.cli.training_options import BundleNames, Flat, Run
 from blemish.names import ConsultTransform
 
 USUAL: ConsultTransform = "gated"
+Transform = Annotated[ConsultTransform | None, arg(help_behavior_hint=f"(default: {USUAL})")]
 
 
 def consultation(
     data: Data,
     bundle: Path,
-    transform: ConsultTransform | None = None,
+    transform: Transform = None,
     symmetries: BundleNames = None,
     everything: Flag = False,
     run: Flat = Run(),

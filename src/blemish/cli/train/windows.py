@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.cli.options import Data, Flag
 from blemish.cli.resuming import carry_out, recall
-from blemish.cli.training_options import AllNames, Flat, Logger, Run, report, show
+from blemish.cli.training_options import AllNames, Flat, Logger, Run, Threads, report, show
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,7 +47,7 @@ def whole(
     types: AllNames = None,
     everything: Flag = False,
     seed: int = 0,
-    threads: int | None = None,
+    threads: Threads = None,
     log: Logger = None,
     dry_run: Flag = False,
 ) -> None:
