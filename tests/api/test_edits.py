@@ -45,7 +45,7 @@ def test_edits_refuse_what_they_cannot_do(opened: OpenBundle) -> None:
 def test_fillings_and_repairs_leave_the_rest_alone(opened: OpenBundle) -> None:
     fillings = opened.fill(part(), spot(), count=2, seed=5)
     assert [one.seed for one in fillings] == [5, 6]
-    repaired = opened.repair(part(), spot(), grow=1)
+    repaired = opened.repair(part(), spot(), margin=1)
     for one in (*fillings, repaired):
         assert (one.picture.levels[~one.hole] == part()[~one.hole]).all()
     assert repaired.hole.sum() > fillings[0].hole.sum()

@@ -109,7 +109,7 @@ def test_a_bundle_of_windows_alone_can_find_and_repair(
     monkeypatch.setattr("blemish.training.finder.FinderTraining", lambda: SHORT)
     monkeypatch.setattr("blemish.models.finder.FinderConfig", lambda: SMALL)
     assert exit_code(f"train finder {data} --bundle {alone.path} --device cpu") == 0
-    line = f"repair --image red.png --bundle {alone.path} --grow 0 --device cpu --out out"
+    line = f"repair --image red.png --bundle {alone.path} --margin 0 --device cpu --out out"
     assert exit_code(line) == 0
     assert (read_mask(place / "out" / "hole.png") == spot()).all()
 
@@ -133,7 +133,9 @@ def test_pictures_depend_on_seed_and_number_alone(bundle: Bundle, data: Path) ->
 
 
 def test_the_finder_says_what_repair_replaces(place: Path, bundle: Bundle) -> None:
-    assert exit_code("repair --image red.png --bundle bundle --grow 0 --device cpu --out out") == 0
+    assert (
+        exit_code("repair --image red.png --bundle bundle --margin 0 --device cpu --out out") == 0
+    )
     assert (read_mask(place / "out" / "hole.png") == spot()).all()
     with pytest.raises(DataError, match="no defect is found"):
         defect_search(bundle, lambda: load_model(bundle))(part())

@@ -100,8 +100,8 @@ def test_detail_is_softer_near_the_outline_than_deep_in_the_hole() -> None:
 
 
 def test_repair_replaces_a_margin_as_well(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(f"{REPAIR} --grow 2 --json") == 0
-    assert json.loads(capsys.readouterr().out)["grown_px"] == 2
+    assert exit_code(f"{REPAIR} --margin 2 --json") == 0
+    assert json.loads(capsys.readouterr().out)["margin_px"] == 2
     hole = read_mask(place / "out" / "hole.png")
     assert (hole == widened(spot(), 2)).all() and hole.sum() > spot().sum()
 
@@ -147,7 +147,7 @@ def test_repair_without_a_mask_compares_with_the_reconstruction(
 ) -> None:
     monkeypatch.setattr("blemish.editing.find.find_defect", lambda *_: spot())
     without = REPAIR.replace(" --mask spot.png", "")
-    assert exit_code(f"{without} --grow 0") == 0
+    assert exit_code(f"{without} --margin 0") == 0
     assert (read_mask(place / "out" / "hole.png") == spot()).all()
 
 
@@ -180,7 +180,7 @@ def test_windows_without_good_material_are_refused(tmp_path: Path) -> None:
         (FILL.replace("spot.png", "small.png"), "32 × 32"),
         (f"{FILL} --count 0", "--count 0"),
         (f"{FILL} --seed -1", "-1"),
-        (f"{REPAIR} --grow -1", "--grow -1"),
+        (f"{REPAIR} --margin -1", "a margin of -1 pixels"),
         (f"{FILL} --bundle gone", "gone"),
     ],
 )

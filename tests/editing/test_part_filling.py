@@ -45,7 +45,7 @@ def test_a_part_is_drawn_in_the_hole_alone(bundle: Bundle) -> None:
 
 
 def test_the_command_writes_codes_to_edit(place: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert exit_code(f"{REPAIR} --grow 0 --out out") == 0
+    assert exit_code(f"{REPAIR} --margin 0 --out out") == 0
     assert json.loads((place / "out" / "filled.json").read_text())["method"] == "part"
     assert (place / "out" / "nut_00" / "codes.safetensors").is_file()
     assert "guess" not in caplog.text
@@ -55,14 +55,14 @@ def test_repair_draws_a_part_where_the_hole_covers_it(place: Path) -> None:
     write_picture(place / "spot.png", spot())
     for mask, method in (("whole", "part"), ("spot", "windows")):
         line = REPAIR.replace("--method part ", "").replace("whole.png", f"{mask}.png")
-        assert exit_code(f"{line} --grow 0 --out {mask}") == 0
+        assert exit_code(f"{line} --margin 0 --out {mask}") == 0
         assert json.loads((place / mask / "filled.json").read_text())["method"] == method
 
 
 def test_windows_without_an_encoder_repair_a_whole_part(place: Path) -> None:
     write_bundle(place / "plain", windows=True)
     line = REPAIR.replace("--method part ", "").replace("--bundle bundle", "--bundle plain")
-    assert exit_code(f"{line} --grow 0 --out out") == 0
+    assert exit_code(f"{line} --margin 0 --out out") == 0
     assert json.loads((place / "out" / "filled.json").read_text())["method"] == "windows"
 
 

@@ -156,7 +156,7 @@ def test_outside_the_hole_a_photograph_of_16_bits_with_alpha_stays(page: Page) -
     _, data = cv2.imencode(".png", levels[..., [2, 1, 0, 3]])
     found = page.client.post("/api/photographs?name=deep.png", content=data.tobytes(), headers=FILE)
     id = found.json()["id"]
-    wish = {"bundle": str(page.bundle), "verb": "repair", "mask": runs(spot()), "grow": 2}
+    wish = {"bundle": str(page.bundle), "verb": "repair", "mask": runs(spot()), "margin": 2}
     ours = saved(page, f"/api/photographs/{id}/fill/save", wish)
     kept = page.post(f"/api/photographs/{id}/fill/keep", wish)
     file = page.studio.photographs.find(kept["id"]).path

@@ -164,7 +164,7 @@ class OpenBundle:
         photo: Photo,
         defect: Photo | None = None,
         *,
-        grow: int | None = None,
+        margin: int | None = None,
         seed: int = 0,
         method: FillChoice = "auto",
     ) -> Filling:
@@ -175,7 +175,7 @@ class OpenBundle:
             defect: Mask of the defect, of the photograph's size; without it the bundle's finder
                 looks for the defect, or the photograph is compared with its in-domain
                 reconstruction.
-            grow: Pixels around the mask that are replaced as well; by default 1/32 of the side.
+            margin: Pixels around the mask that are replaced as well; by default 1/32 of the side.
             seed: Random seed.
             method: Filling method; auto is "part" for a defect that covers the part, if the bundle
                 has an encoder, and "windows" otherwise. See `fill`.
@@ -185,7 +185,7 @@ class OpenBundle:
             BundleError: The bundle lacks the networks of the method.
         """
         filler = self._filler(method)
-        return repair_photograph(filler, self._search, photo, defect, grow=grow, seed=seed)
+        return repair_photograph(filler, self._search, photo, defect, margin=margin, seed=seed)
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Publish it; see `checkpoint.Bundle.push_to_hub`."""

@@ -110,7 +110,7 @@ def repair_photograph(
     photo: Photo,
     defect: Photo | None,
     *,
-    grow: int | None = None,
+    margin: int | None = None,
     seed: int = 0,
 ) -> Filling:
     """Replace a defect by good material; see `OpenBundle.repair`."""
@@ -121,5 +121,6 @@ def repair_photograph(
     else:
         marked = mask_of(defect, original, "good")
     refuse_hole(marked)
-    around = margin_of(*marked.shape) if grow is None else max(0, grow)
+    height, width = marked.shape
+    around = margin_of(height, width, margin)
     return filler.fill(original, widened(marked, around), seed, smooth=False)

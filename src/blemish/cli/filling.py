@@ -90,7 +90,7 @@ def fill(image: Path, mask: Path, out: Path = Path("filled"), run: FlatFill = Fi
 def repair(
     image: Path,
     mask: MaskFile = None,
-    grow: Annotated[
+    margin: Annotated[
         int | None, arg(help_behavior_hint="(default: 1/32 of the longer side)")
     ] = None,
     out: Path = Path("repaired"),
@@ -105,7 +105,7 @@ def repair(
         mask: The defect: a mask of the photograph's size, brighter on the defect. Without it the
             bundle's finder looks for the defect; a bundle without one compares the photograph with
             its in-domain reconstruction.
-        grow: Pixels around the mask that are replaced as well.
+        margin: Pixels around the mask that are replaced as well.
         out: Folder for the pictures, the mask that was replaced, the codes, a strip of close-ups
             and figures.
         run: Number of repairs, bundle and seed.
@@ -117,15 +117,13 @@ def repair(
     run.check()
     photograph = read_original(image)
     height, width = photograph.levels.shape[:2]
-    around = margin_of(height, width) if grow is None else grow
-    if around < 0:
-        raise OptionError(got=f"--grow {grow}", expected="0 or more", todo="Correct the option.")
+    around = margin_of(height, width, margin)
     given = mask is not None
     marked = read_mask_for(photograph.header, mask) if given else _found(image, photograph, run)
     refuse_hole(marked)
     hole = widened(marked, around)
     refuse_hole(hole)
-    facts = {"mask": str(mask) if given else None, "grown_px": around}
+    facts = {"mask": str(mask) if given else None, "margin_px": around}
     _make("repair", image, photograph, hole, out, run, facts)
 
 

@@ -27,7 +27,7 @@ from blemish.data.shadow import unshadowed_silhouette
 from blemish.devices import one_thread
 from blemish.editing.membrane import erased, levelled
 from blemish.editing.seam import FillScores, judge_filling
-from blemish.errors import DataError
+from blemish.errors import DataError, OptionError
 from blemish.models.window_generator import GOOD
 from blemish.names import FillMethod
 from blemish.notes import note
@@ -186,6 +186,16 @@ def widened(mask: Mask, pixels: int) -> Mask:
     return cv2.dilate(mask.astype(np.uint8), disc) > 0
 
 
-def margin_of(height: int, width: int) -> int:
-    """Usual margin around the mask of a defect, in pixels."""
-    return ceil(max(height, width) * MARGIN_SHARE)
+def margin_of(height: int, width: int, margin: int | None = None) -> int:
+    """Margin around the mask of a defect, in pixels: the given one, or the usual one.
+
+    Raises:
+        OptionError: The given one is negative.
+    """
+    if margin is None:
+        return ceil(max(height, width) * MARGIN_SHARE)
+    if margin < 0:
+        raise OptionError(
+            got=f"a margin of {margin} pixels", expected="0 or more", todo="Correct the margin."
+        )
+    return margin

@@ -17,7 +17,7 @@ from blemish.studio.photographs import Opened
 from blemish.studio.views import changed_crop, outline_points
 
 MOST_COUNT = 24
-MOST_GROWTH = 1000
+MOST_MARGIN = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class FillWish:
         bundle: Name of the bundle.
         verb: fill takes the mask as it is, repair adds a margin.
         mask: The hole, or the defect.
-        grow: Pixels of the margin; None takes the usual one.
+        margin: Pixels around the mask that are replaced as well; None takes the usual number.
         seed: Random seed of the first filling.
         count: Number of fillings; their seeds are consecutive.
     """
@@ -36,19 +36,20 @@ class FillWish:
     bundle: str
     verb: Literal["fill", "repair"]
     mask: PaintedMask
-    grow: int | None = None
+    margin: int | None = None
     seed: int = 0
     count: int = 1
 
     def __post_init__(self) -> None:
         limit({"the seed": (self.seed, 0, 2**31 - 1), "the number": (self.count, 1, MOST_COUNT)})
-        limit({"the margin": (self.grow or 0, 0, MOST_GROWTH)})
+        limit({"the margin": (self.margin or 0, 0, MOST_MARGIN)})
 
-    def margin(self, opened: Opened) -> int:
+    def margin_on(self, opened: Opened) -> int:
         """Pixels around the mask that are replaced as well."""
         if self.verb == "fill":
             return 0
-        return margin_of(*opened.size) if self.grow is None else self.grow
+        height, width = opened.size
+        return margin_of(height, width, self.margin)
 
     def hole(self, opened: Opened) -> Bool[np.ndarray, "h w"]:
         """Pixels to replace.
@@ -58,7 +59,7 @@ class FillWish:
         """
         marked = self.mask.mask(*opened.size)
         refuse_hole(marked)
-        hole = widened(marked, self.margin(opened))
+        hole = widened(marked, self.margin_on(opened))
         refuse_hole(hole)
         return hole
 
@@ -94,7 +95,7 @@ def save_all(
         out: New folder.
     """
     about = {"edit": wish.verb, "image": str(opened.path), "mask": str(mask)}
-    about |= {"grown_px": wish.margin(opened)} if wish.verb == "repair" else {}
+    about |= {"margin_px": wish.margin_on(opened)} if wish.verb == "repair" else {}
     fillings = _filled(filler, opened, wish, wish.count)
     ensure_writable(out)
     return save_fillings(out, opened.path.stem, opened.original, fillings, bundle, about)

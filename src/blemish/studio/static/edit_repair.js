@@ -39,14 +39,14 @@ export class RepairMode {
 
   #panel() {
     this.verb = options(h("select", { onchange: () => this.changed() }), [["repair", t("verb.repair")], ["fill", t("verb.fill")]], "repair");
-    this.grow = h("input", { type: "number", min: "0", max: "1000", placeholder: t("auto"), oninput: () => this.changed(150) });
+    this.width = h("input", { type: "number", min: "0", max: "1000", placeholder: t("auto"), oninput: () => this.changed(150) });
     this.seed = h("input", { type: "number", min: "0", max: "2147483647", value: "0", oninput: () => this.changed(150) });
     this.count = h("input", { type: "number", min: "1", max: "24", value: "4", "aria-label": t("variants.number") });
     const find = h("button", { type: "button", class: "grow", onclick: () => this.#find() }, t("find"));
     const show = h("button", { type: "button", onclick: () => this.#showVariants() }, t("variants.show"));
     const dice = iconButton("dice", t("dice"), () => this.#setSeed(Math.floor(Math.random() * 1e6)));
     this.finder = h("div", { class: "row" }, find);
-    this.margin = field(t("margin"), grow(this.grow));
+    this.margin = field(t("margin"), grow(this.width));
     this.said = h("ul", { class: "said", "aria-live": "polite" });
     this.scores = h("dl", { class: "scores" });
     return [
@@ -62,8 +62,8 @@ export class RepairMode {
   }
 
   #wish() {
-    const grown = this.grow.value === "" ? {} : { grow: Math.max(0, Math.round(Number(this.grow.value))) };
-    return { bundle: this.desk.bundle.value, verb: this.verb.value, mask: this.desk.mask.runs(), ...grown, seed: Number(this.seed.value) || 0 };
+    const margin = this.width.value === "" ? {} : { margin: Math.max(0, Math.round(Number(this.width.value))) };
+    return { bundle: this.desk.bundle.value, verb: this.verb.value, mask: this.desk.mask.runs(), ...margin, seed: Number(this.seed.value) || 0 };
   }
 
   #number() {
