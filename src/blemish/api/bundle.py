@@ -250,7 +250,7 @@ def _order(
 ) -> Request:
     part = GoodPart(_named(photo, MEMORY), original_of(photo))
     if mask is None:
-        learned = worker.networks.masks if options.mask_kind == "learned" else None
+        learned = worker.networks.masks_for(options.mask_kind)
         requested = drawn_on(part, options, kind, seed, learned)
         options = replace(options, off_part=None)
     else:

@@ -111,7 +111,7 @@ def _drawn_request(
     """Request of a seed whose masks are drawn."""
     from blemish.synthesis.request import draw_request
 
-    learned = worker.networks.masks if options.mask_kind == "learned" else None
+    learned = worker.networks.masks_for(options.mask_kind)
     known = {"strength": strength, "learned": learned}
     return draw_request(part, options, defect, worker.types, seed=seed, folder=folder, **known)
 

@@ -157,7 +157,7 @@ class DraftPlacer:
         worker = self.synthesizer(wish.bundle, "window")
         real = self.real if wish.kind == "real" else None
         options = SynthesisOptions(mask_kind=wish.kind, real=real, area=wish.area)
-        learned = worker.networks.masks if wish.kind == "learned" else None
+        learned = worker.networks.masks_for(wish.kind)
         return drawn_on(opened.part, options, wish.type, wish.seed, learned)
 
     def warm_up(self, opened: Opened, name: str, method: Method) -> None:

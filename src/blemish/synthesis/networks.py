@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from blemish.checkpoint import Bundle
 from blemish.models.generator import Generator
 from blemish.models.load import load_generator
+from blemish.names import MaskKind
 from blemish.recognition import Recognizer
 from blemish.synthesis.masks.learned import MaskModel, load_masks
 from blemish.synthesis.placement.drawn import SearchPlacement
@@ -55,6 +56,14 @@ class Networks:
         """
         assert self.bundle is not None, "learned masks are drawn by a bundle"
         return load_masks(self.bundle)
+
+    def masks_for(self, kind: MaskKind | None) -> MaskModel | None:
+        """The mask generator if it draws masks of a kind; else None, and it is not loaded.
+
+        Raises:
+            BundleError: It is needed, and the bundle has none.
+        """
+        return self.masks if kind == "learned" else None
 
     @cached_property
     def recognizer(self) -> Recognizer | None:

@@ -32,6 +32,7 @@ from blemish.synthesis.removed import refuse_removed
 
 MOST_AREA = 0.5
 USUAL_AREA = (0.005, 0.03)
+USUAL_AREAS = f"(default: {USUAL_AREA[0]},{USUAL_AREA[1]}; of real masks their own)"
 MOST_ELASTIC = 0.1
 MOST_ANCHORS = 1000
 PLACES = get_args(MaskPlace)
@@ -181,9 +182,7 @@ class MaskOptions(RegionOptions):
     """
 
     mask_kind: Annotated[MaskKind | None, arg(help_behavior_hint="")] = None
-    area: Annotated[
-        Range | None, AREA, arg(help_behavior_hint="(default: 0.005,0.03; of real masks their own)")
-    ] = None
+    area: Annotated[Range | None, AREA, arg(help_behavior_hint=USUAL_AREAS)] = None
     where: Annotated[Where, WHERE] = "anywhere"
     off_part: Annotated[
         OffPart | None, arg(help_behavior_hint="(default: clip if it is drawn)")

@@ -200,8 +200,9 @@ def request_under(
     """
     kind = _known(kind, types)
     _refuse_unfit(mask, requested, part)
-    allowed = allowed_on(options, part.picture, part.unshadowed)
-    if allowed is not None:
+    if options.region is not None:  # without one, no shadow need be found
+        allowed = allowed_on(options, part.picture, part.unshadowed)
+        assert allowed is not None
         known = {"where": "in the region", "name": str(mask)}
         requested = cut_to(allowed, requested, options.off_part, **known)
     if options.off_part is not None:

@@ -103,7 +103,7 @@ class Workplace:
             masks = [task.here / mask for mask in task.masks]
             (request,) = read_requests(part, masks, task.kinds, options=options, **known)
             return request
-        learned = synthesizer.networks.masks if options.mask_kind == "learned" else None
+        learned = synthesizer.networks.masks_for(options.mask_kind)
         place = {"seed": task.mask_seed, "folder": self.root / "drawn", "learned": learned}
         return draw_request(part, options, task.kinds, **place, **known)
 
