@@ -163,3 +163,18 @@ def test_on_a_terminal_a_long_note_squeezes_nothing(width: int) -> None:
         assert "━" * 10 in first  # half of the bar
     assert "24.0/48.0 kimg" in first and ":--" in first
     assert " ".join("".join(f"{x} " for x in below).split()) == " ".join(note.split())
+
+
+def test_time_left_is_at_the_pace_of_the_part_under_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(tracking, "monotonic", lambda: now)
+    with ProgressLine("warming up", 200) as line:
+        for done in range(1, 161):
+            now += 0.5 if done <= 100 else 10.0
+            line.update(done, what="warming up" if done < 100 else "training")
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == "training: 160/200, 0:10:50 so far, 0:06:40 left"
+    )

@@ -94,28 +94,34 @@ class _Silence:
 
 
 class _Lines:
-    """Whole lines, for logs."""
+    """Whole lines, for logs; the time left is that at the pace of the part under way."""
 
     def __init__(self, line: ProgressLine) -> None:
         self.line = line
 
     def start(self) -> None:
         self.began = self.shown = monotonic()
-        self.begun_at = self.line.done
+        self._begin_part()
 
     def update(self) -> None:
+        if self.line.what != self.part:
+            self._begin_part()
         if monotonic() - self.shown >= EVERY:
             self._show()
 
     def stop(self) -> None:
         self._show()
 
+    def _begin_part(self) -> None:
+        self.part, self.part_began, self.begun_at = self.line.what, monotonic(), self.line.done
+
     def _show(self) -> None:
         self.shown = monotonic()
-        line, took = self.line, self.shown - self.began
-        made = line.done - self.begun_at
-        left = took * (line.total - line.done) / made if made > 0 else None
-        times = f"{_clock(took)} so far" + ("" if left is None else f", {_clock(left)} left")
+        line, made = self.line, self.line.done - self.begun_at
+        rest, took = line.total - line.done, self.shown - self.part_began
+        left = took * rest / made if made > 0 else None
+        times = f"{_clock(self.shown - self.began)} so far"
+        times += "" if left is None else f", {_clock(left)} left"
         text = f"{line.what}: {line.count or 'begun'}, {times}"
         print(text + (f"; {line.note}" if line.note else ""), file=sys.stderr, flush=True)
 
