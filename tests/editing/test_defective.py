@@ -157,9 +157,9 @@ def test_a_searching_method_draws_the_defect_again(
 ) -> None:
     asked = list[np.ndarray]()
 
-    def noted(generator, picture, part, logits, codes):
+    def noted(windows, picture, part, logits, latent, kind):
         asked.append(logits)
-        return np.roll(logits > 0, 1, axis=1), codes
+        return np.roll(logits > 0, 1, axis=1), windows.codes_of(latent, kind)
 
     monkeypatch.setattr("blemish.editing.defective.redraw", noted)
     line = "invert --image red.png good.png --defect --bundle bundle --device cpu --steps 2"

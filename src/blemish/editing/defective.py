@@ -142,14 +142,15 @@ class DefectInverter:
         searched: bool,
     ) -> Inversion:
         """The inversion of a part, with the defect's mask, its code and its drawing."""
-        generator, good = self.windows.generator, to_picture(part.image[0])
-        latents = self.looks.latents(picture, mask)[:1]
-        code = self.windows.codes_of(latents, self._kind(latents), keep=True)
+        good, latent = to_picture(part.image[0]), self.looks.latents(picture, mask)[:1]
+        kind = self._kind(latent)
         if searched:
-            mask, code = redraw(
-                generator, picture, good, np.where(mask, logits, -abs(logits)), code
-            )
-        drawn = paint(generator, good, mask, code, torch.Generator().manual_seed(seed))
+            evidence = np.where(mask, logits, -abs(logits))
+            mask, code = redraw(self.windows, picture, good, evidence, latent, kind)
+        else:
+            code = self.windows.codes_of(latent, kind, keep=True)
+        rng = torch.Generator().manual_seed(seed)
+        drawn = paint(self.windows.generator, good, mask, code, rng)
         return replace(
             part,
             codes=replace(part.codes, w_defect=code.w, z=code.z),

@@ -2,14 +2,19 @@ r"""Mask and code of a defect, searched for by drawing the defect again.
 
 A finder knows the outline of a defect to a pixel or two; drawing tells the rest where the part
 without it is known. With t that part, x the picture and W the frozen window generator, the search
-minimises over the logits l of the mask and a row w of the defect code
+minimises over the logits l of the mask and the latent z of the defect, whose code w(z) so stays in
+the domain of the generator (a free code would make up for errors of the mask),
 
-    \lVert W(t, m, w) - x \rVert_1 + \lambda \lVert \nabla m \rVert_1,    m = \sigma(s l).
+    \lVert W(t, m, w(z)) - x \rVert_1 + \lambda \lVert \nabla m \rVert_1
+    + \mu \lVert z \rVert_2^2,    m = \sigma(s l).
 
 The sharpness s rises, so that m ends near zeros and ones. The logits start from the finder's,
-capped, so that what it missed can still appear. t is a reconstruction of the part, with its error
-outside of the defect, blurred, taken away. If more than `EXACT` of that error is left, as on
-most photographs, the mask would take up the errors of the part: only the code is searched for.
+capped, so that what it missed can still appear; the latent starts from the encoder's or from that
+of a real defect, whichever draws the nearest picture. t is the picture itself, and in a hole around
+the defect a reconstruction of the part, with its tone corrected (`membrane`). If the reconstruction
+leaves more than `EXACT` of error around the hole, as on most photographs, the mask would take up
+the errors of the part: only the code is searched for, and it may leave the domain, as real looks
+do.
 """
 
 from collections.abc import Sequence
@@ -23,21 +28,26 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from blemish.editing.fill import widened
+from blemish.editing.membrane import levelled
 from blemish.inversion.search import Search, Terms, search
 from blemish.models.window_generator import MARGIN, WindowGenerator, WindowInput
 from blemish.pictures import to_tensor
 from blemish.types import Codes
 from blemish.windows.frames import depths_in
-from blemish.windows.paint import PieceGroup, groups
+from blemish.windows.paint import PieceGroup, WindowModel, groups
 from blemish.windows.sources import SourcePhotograph
 from blemish.windows.views import View, cut_picture
 
 PLAN = Search(steps=80, learning_rate=0.3)
-WEIGHTS = {"likeness": 1.0, "outline": 0.04}
-CODE_RATE = 0.04 / 0.3  # learning rate of the code over that of the logits
+WEIGHTS = {"likeness": 1.0, "outline": 0.04, "latent": 0.3}
+LATENT_RATE = 2 / 3  # learning rate of the latent over that of the logits
+ROW_RATE = 0.04 / 0.3  # the same of a row of the code
 CAP = 1.5  # largest size of a logit
 SHARPEST = 10.0  # factor of the logits at the end
-HOLE = 1 / 42  # of the side: how far around the mask a picture may show the defect
+HIDDEN = 1 / 42  # of the side: how far around a finder's mask a picture may show the defect
+SEEN = 3  # levels, averaged over a pixel or two, by which a defect differs from the part
+REACH = 1 / 10  # of the side: how far beyond a finder's mask its defect may reach
+HOLE = 1 / 84  # of the side: margin around what differs
 BLUR = 1 / 42  # of the side: blur of the part's error
 NEAR = 1 / 20  # of the side: how far around the hole the error that is left is measured
 EXACT = 0.012  # mean absolute error, of pictures in [-1, 1]
@@ -45,78 +55,134 @@ EXACT = 0.012  # mean absolute error, of pictures in [-1, 1]
 Picture = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
 Logits = Float32[np.ndarray, "h w"]
+Latent = Float[Tensor, "1 z"]
 
 
 def redraw(
-    generator: WindowGenerator, picture: Picture, part: Picture, logits: Logits, codes: Codes
+    windows: WindowModel,
+    picture: Picture,
+    part: Picture,
+    logits: Logits,
+    latent: Latent,
+    kind: str,
 ) -> tuple[Mask, Codes]:
     """Mask and code whose drawing is nearest to a picture; those of the start if none is nearer.
 
     Args:
-        generator: Frozen window generator.
+        windows: Windows with a frozen generator.
         picture: The picture with the defect.
         part: A reconstruction of the part without it.
         logits: Logits of the mask by a finder, somewhere above zero.
-        codes: A first guess of the defect's code, one item.
+        latent: A first guess of the defect's latent.
+        kind: A first guess of its type.
 
     Returns:
-        The mask and the code; a code that was searched for has no latent.
+        The mask, and the code; one that left the domain has no latent.
     """
     start = logits > 0
-    good, error = corrected(part, picture, start)
-    drawn = _Drawn(generator, picture, good, start)
-    known = torch.tensor(logits.clip(-CAP, CAP), device=codes.w.device)[None, None]
-    known.requires_grad_(error <= EXACT)
-    change = torch.zeros_like(codes.w[:, :1]).requires_grad_()
+    ground, error = ground_of(picture, part, start)
+    drawn = _Drawn(windows.generator, picture, ground, start)
+    name, first = _nearest_look(windows, drawn, start, latent, kind)
+    guess = windows.codes_of(first, name, keep=True)
+    known = torch.tensor(logits.clip(-CAP, CAP), device=first.device)[None, None]
+    exact = error <= EXACT
+    change = torch.zeros_like(first if exact else guess.w[:, :1]).requires_grad_()
 
-    def row(by: Tensor) -> Float[Tensor, "1 layers d"]:
-        return codes.w + CODE_RATE * by
+    def code() -> Codes:
+        if exact:
+            return windows.codes_of(first + LATENT_RATE * change, name, keep=True)
+        return replace(guess, w=guess.w + ROW_RATE * change, z=None)
 
     def terms(time: float) -> Terms:
-        binary = time == 1 or not known.requires_grad
-        mask = (known > 0).float() if binary else (_sharpness(time) * known).sigmoid()
-        return {"likeness": drawn.distance(mask, row(change)), "outline": _outline(mask)}
+        soft = exact and time < 1
+        mask = (_sharpness(time) * known).sigmoid() if soft else (known > 0).float()
+        at = code()
+        extreme = change.new_zeros(1) if at.z is None else at.z.square().sum(dim=1)
+        likeness = drawn.distance(mask, at.w)
+        return {"likeness": likeness, "outline": _outline(mask), "latent": extreme}
 
     @torch.no_grad()
     def cap() -> None:
         known.clamp_(-CAP, CAP)
 
     with torch.no_grad():
-        first = _total(terms(1.0))
-    leaves = [leaf for leaf in (known, change) if leaf.requires_grad]
+        before = _total(terms(1.0))
+    leaves = [known.requires_grad_(), change] if exact else [change]
     reduced = PLAN.reduced(drawn.side)
     outcome = search(leaves, terms, WEIGHTS, PLAN, reduced=reduced, after=cap)
     found = known.detach()[0, 0].cpu().numpy() > 0
-    if not (found.any() and _total(outcome.terms) < first):
-        return start, codes
-    return found, replace(codes, w=row(change.detach()), z=None)
+    if not (found.any() and _total(outcome.terms) < before):
+        return start, guess
+    with torch.no_grad():
+        return found, code().detached()
 
 
-def corrected(part: Picture, picture: Picture, mask: Mask) -> tuple[Picture, float]:
-    """A reconstruction of a part with its colours corrected, and how far it still is.
+def ground_of(picture: Picture, part: Picture, mask: Mask) -> tuple[Picture, float]:
+    """The picture with a part's reconstruction in a hole around a defect.
 
     Args:
-        part: The reconstruction.
-        picture: What it reconstructs, but for the defect.
-        mask: The defect.
+        picture: The picture with the defect.
+        part: A reconstruction of the part without it.
+        mask: The defect by a finder.
 
     Returns:
-        The part less its blurred error, and the mean absolute error of that around the defect, of
-        pictures in [-1, 1].
+        That picture, and the error of the reconstruction around the hole.
     """
     side = len(picture)
-    hole = widened(mask, max(1, round(HOLE * side)))
+    hidden = widened(mask, _pixels(HIDDEN, side))
+    away = picture.astype(np.float32) - levelled(picture, part, hidden)
+    differs = np.abs(cv2.GaussianBlur(away, (0, 0), 1.5)).max(axis=-1) > SEEN
+    reached = mask | (differs & widened(mask, _pixels(REACH, side)))
+    _, pieces = cv2.connectedComponents(reached.astype(np.uint8))
+    hole = widened(np.isin(pieces, np.unique(pieces[mask])), _pixels(HOLE, side))
+    ground = np.where(hole[..., None], levelled(picture, part, hole), picture)
+    return ground, error_around(picture, part, hidden)
+
+
+def error_around(picture: Picture, part: Picture, hole: Mask) -> float:
+    """Error of a part's reconstruction around a hole, beyond what a blur of it explains.
+
+    Args:
+        picture: What it reconstructs outside of the hole.
+        part: The reconstruction.
+        hole: The hole.
+
+    Returns:
+        Its mean absolute value, of pictures in [-1, 1]; infinite if nothing is around the hole.
+    """
+    side = len(picture)
+    around = widened(hole, _pixels(NEAR, side)) & ~hole
+    if not around.any():
+        return float("inf")
     seen = (~hole).astype(np.float32)
     error = (picture.astype(np.float32) - part) * seen[..., None]
-    blurred = cv2.GaussianBlur(error, (0, 0), BLUR * side)
-    share = cv2.GaussianBlur(seen, (0, 0), BLUR * side)
-    good = part + blurred / np.maximum(share, 1e-6)[..., None]
-    good = np.rint(good).clip(0, 255).astype(np.uint8)
-    around = widened(hole, max(1, round(NEAR * side))) & ~hole
-    if not around.any():
-        return good, float("inf")
-    left = np.abs(picture[around].astype(np.float32) - good[around])
-    return good, float(left.mean() / 127.5)
+    share = np.maximum(cv2.GaussianBlur(seen, (0, 0), BLUR * side), 1e-6)[..., None]
+    left = error - cv2.GaussianBlur(error, (0, 0), BLUR * side) / share
+    return float(np.abs(left[around]).mean() / 127.5)
+
+
+def _nearest_look(
+    windows: WindowModel, drawn: "_Drawn", mask: Mask, latent: Latent, kind: str
+) -> tuple[str, Latent]:
+    """Type and latent, of a first guess and of real defects, that draw the nearest picture.
+
+    Args:
+        windows: Windows with a frozen generator.
+        drawn: The picture to be drawn.
+        mask: Mask of the drawings.
+        latent: A first guess of the latent.
+        kind: A first guess of the type.
+    """
+    known = [(name, z) for name in windows.types for z in windows.real.get(name, latent[:0])]
+    looks = [(kind, latent), *((name, z[None]) for name, z in known)]
+    there = torch.tensor(mask[None, None], dtype=torch.float32, device=drawn.device)
+
+    @torch.no_grad()
+    def distance(look: tuple[str, Latent]) -> float:
+        return float(drawn.distance_of_largest(there, windows.codes_of(look[1], look[0]).w))
+
+    name, nearest = min(looks, key=distance)
+    return name, nearest.to(drawn.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +211,7 @@ class _Drawn:
     """Distance of a picture from the drawing of a mask and a code, as `windows.paint` draws."""
 
     def __init__(
-        self, generator: WindowGenerator, picture: Picture, good: Picture, mask: Mask
+        self, generator: WindowGenerator, picture: Picture, ground: Picture, mask: Mask
     ) -> None:
         self.generator = generator
         pieces = groups(mask)
@@ -153,18 +219,26 @@ class _Drawn:
         before = np.zeros_like(mask)
         self.windows = list[_Window]()
         for k, group in enumerate(pieces):
-            shown = np.where(before[..., None], picture, good)
+            shown = np.where(before[..., None], picture, ground)
             view = group.view(min(mask.shape))
             window = _window(view, shown, picture, nearest == k)
             self.windows.append(window.to(next(generator.parameters()).device))
             before = before | (nearest == k)
         self.side = max(len(window.target[0, 0]) for window in self.windows)
+        self.device = self.windows[0].target.device
+        self.largest = max(range(len(pieces)), key=lambda k: pieces[k].area)
 
     def distance(
         self, mask: Float[Tensor, "1 1 h w"], row: Float[Tensor, "1 layers d"]
     ) -> Float[Tensor, " 1"]:
         """Sum of absolute differences over the windows' pixels, means of the colours."""
         return torch.stack([self._one(window, mask, row) for window in self.windows]).sum(dim=0)
+
+    def distance_of_largest(
+        self, mask: Float[Tensor, "1 1 h w"], row: Float[Tensor, "1 layers d"]
+    ) -> Float[Tensor, " 1"]:
+        """The same over the window of the largest group alone."""
+        return self._one(self.windows[self.largest], mask, row)
 
     def _one(
         self, window: _Window, mask: Float[Tensor, "1 1 h w"], row: Float[Tensor, "1 layers d"]
@@ -228,6 +302,10 @@ def _nearest(pieces: Sequence[PieceGroup], shape: tuple[int, ...]) -> np.ndarray
         outside[group.top : group.top + h, group.left : group.left + w] = ~group.mask
         away.append(depths_in(outside))
     return np.argmin(away, axis=0)
+
+
+def _pixels(share: float, side: int) -> int:
+    return max(1, round(share * side))
 
 
 def _sharpness(time: float) -> float:
