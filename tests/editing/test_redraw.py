@@ -88,7 +88,7 @@ def test_a_search_starts_from_the_look_that_draws_the_nearest_picture(
     torch.testing.assert_close(found.z, right, atol=1e-5, rtol=0)
 
 
-def test_a_part_that_is_not_exact_keeps_its_mask(
+def test_on_a_part_that_is_not_exact_the_mask_stays_and_the_code_leaves_its_domain(
     windows: WindowModel, drawn: tuple[np.ndarray, Codes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blemish.editing.redraw.PLAN", SHORT)
@@ -96,8 +96,9 @@ def test_a_part_that_is_not_exact_keeps_its_mask(
     grain = np.random.default_rng(0).integers(-20, 21, picture.shape)
     noisy = (picture.astype(int) + grain).clip(0, 255).astype(np.uint8)
     logits = blurred_logits(spot())
-    mask, _ = redraw(windows, noisy, part(), logits, latent_of(codes), windows.types[0])
+    mask, found = redraw(windows, noisy, part(), logits, latent_of(codes), windows.types[0])
     assert (mask == (logits > 0)).all()
+    assert found.z is None and not torch.equal(found.w, codes.w)
 
 
 def test_a_search_that_finds_nothing_nearer_keeps_the_start(

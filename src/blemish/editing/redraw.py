@@ -82,24 +82,15 @@ def redraw(
     start = logits > 0
     ground, error = ground_of(picture, part, start)
     drawn = _Drawn(windows.generator, picture, ground, start)
-    name, first = _nearest_look(windows, drawn, start, latent, kind)
-    guess = windows.codes_of(first, name, keep=True)
-    known = torch.tensor(logits.clip(-CAP, CAP), device=first.device)[None, None]
     exact = error <= EXACT
-    change = torch.zeros_like(first if exact else guess.w[:, :1]).requires_grad_()
-
-    def code() -> Codes:
-        if exact:
-            return windows.codes_of(first + LATENT_RATE * change, name, keep=True)
-        return replace(guess, w=guess.w + ROW_RATE * change, z=None)
+    look = _Look(windows, *_nearest_look(windows, drawn, start, latent, kind), free=not exact)
+    known = torch.tensor(logits.clip(-CAP, CAP), device=look.start.w.device)[None, None]
 
     def terms(time: float) -> Terms:
         soft = exact and time < 1
         mask = (_sharpness(time) * known).sigmoid() if soft else (known > 0).float()
-        at = code()
-        extreme = change.new_zeros(1) if at.z is None else at.z.square().sum(dim=1)
-        likeness = drawn.distance(mask, at.w)
-        return {"likeness": likeness, "outline": _outline(mask), "latent": extreme}
+        likeness = drawn.distance(mask, look.code().w)
+        return {"likeness": likeness, "outline": _outline(mask), "latent": look.rarity()}
 
     @torch.no_grad()
     def cap() -> None:
@@ -107,14 +98,12 @@ def redraw(
 
     with torch.no_grad():
         before = _total(terms(1.0))
-    leaves = [known.requires_grad_(), change] if exact else [change]
+    leaves = [known.requires_grad_(), look.change] if exact else [look.change]
     reduced = PLAN.reduced(drawn.side)
     outcome = search(leaves, terms, WEIGHTS, PLAN, reduced=reduced, after=cap)
     found = known.detach()[0, 0].cpu().numpy() > 0
-    if not (found.any() and _total(outcome.terms) < before):
-        return start, guess
-    with torch.no_grad():
-        return found, code().detached()
+    better = found.any() and _total(outcome.terms) < before
+    return (found, look.code().detached()) if better else (start, look.start)
 
 
 def ground_of(picture: Picture, part: Picture, mask: Mask) -> tuple[Picture, float]:
@@ -159,6 +148,39 @@ def error_around(picture: Picture, part: Picture, hole: Mask) -> float:
     share = np.maximum(cv2.GaussianBlur(seen, (0, 0), BLUR * side), 1e-6)[..., None]
     left = error - cv2.GaussianBlur(error, (0, 0), BLUR * side) / share
     return float(np.abs(left[around]).mean() / 127.5)
+
+
+class _Look:
+    """The code of a defect while it is searched for.
+
+    Args:
+        windows: Windows with a frozen generator.
+        kind: Type of the defect.
+        latent: Latent that the search starts from.
+        free: Vary one row of w for all layers, and not the latent.
+
+    Attributes:
+        start: The code of that latent.
+        change: Leaf of the search.
+    """
+
+    def __init__(self, windows: WindowModel, kind: str, latent: Latent, *, free: bool) -> None:
+        self.windows, self.kind, self.latent, self.free = windows, kind, latent, free
+        self.start = windows.codes_of(latent, kind, keep=True).detached()
+        self.change = torch.zeros_like(self.start.w[:, :1] if free else latent).requires_grad_()
+
+    def code(self) -> Codes:
+        """The code with its change; one that left the domain has no latent."""
+        if not self.free:
+            return self.windows.codes_of(self._changed_latent(), self.kind, keep=True)
+        return replace(self.start, w=self.start.w + ROW_RATE * self.change, z=None)
+
+    def rarity(self) -> Float[Tensor, " 1"]:
+        """Squared length of the latent."""
+        return self._changed_latent().square().sum(dim=1)
+
+    def _changed_latent(self) -> Latent:
+        return self.latent if self.free else self.latent + LATENT_RATE * self.change
 
 
 def _nearest_look(
