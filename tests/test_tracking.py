@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -133,14 +134,25 @@ def test_progress_goes_to_stderr_and_can_be_silent(capsys: pytest.CaptureFixture
         assert ("training: 16/32" in reported.err) != quiet
 
 
-def test_without_a_terminal_there_is_a_line_a_minute_and_one_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Move the progress lines' clock on by some seconds."""
     now = 0.0
+
+    def on(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
     monkeypatch.setattr(tracking, "monotonic", lambda: now)
+    return on
+
+
+def test_without_a_terminal_there_is_a_line_a_minute_and_one_at_the_end(
+    wait: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     with ProgressLine("training", 300) as line:
         for done in range(1, 301):
-            now += 1.0
+            wait(1.0)
             line.update(done, note=f"loss {done}")
     *minutes, _, end = capsys.readouterr().err.splitlines()
     assert minutes[0] == "training: 60/300, 0:01:00 so far, 0:04:00 left; loss 60"
@@ -166,13 +178,11 @@ def test_on_a_terminal_a_long_note_squeezes_nothing(width: int) -> None:
 
 
 def test_time_left_is_at_the_pace_of_the_part_under_way(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    wait: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(tracking, "monotonic", lambda: now)
     with ProgressLine("warming up", 200) as line:
         for done in range(1, 161):
-            now += 0.5 if done <= 100 else 10.0
+            wait(0.5 if done <= 100 else 10.0)
             line.update(done, what="warming up" if done < 100 else "training")
     assert (
         capsys.readouterr().err.splitlines()[-1]

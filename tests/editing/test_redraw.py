@@ -116,7 +116,9 @@ def test_a_search_that_finds_nothing_nearer_keeps_the_start(
 def test_an_even_error_of_the_part_counts_for_nothing_and_grain_does() -> None:
     picture = part()
     dark = (picture.astype(int) - 9).clip(0, 255).astype(np.uint8)
-    assert error_around(picture, dark, spot()) < EXACT
+    good, error = ground_of(picture, dark, spot())
+    assert error < EXACT
+    assert np.abs(good.astype(int) - picture)[spot()].mean() < 2
     grain = np.random.default_rng(0).integers(-20, 21, picture.shape)
     noisy = (picture.astype(int) + grain).clip(0, 255).astype(np.uint8)
     assert error_around(noisy, picture, spot()) > EXACT
