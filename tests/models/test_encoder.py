@@ -7,7 +7,7 @@ from tiny import CONFIG, write_bundle
 
 from blemish.checkpoint import Bundle
 from blemish.errors import BundleError
-from blemish.models.encoder import Encoder, Encoding, load_encoder
+from blemish.models.encoder import Encoder, Encoding, ResidualBlock, load_encoder
 from blemish.models.generator import DefectConfig, GeneratorConfig
 
 PLAIN = replace(CONFIG, defect=None)
@@ -54,6 +54,17 @@ def test_what_is_read_has_the_shapes_of_codes(config: GeneratorConfig, training:
     assert found.mask_logits.shape == (3, 1, config.resolution, config.resolution)
     assert found.kind_logits is not None
     assert found.kind_logits.shape == (3, max(1, len(config.defect.types)))
+
+
+def test_pooling_before_the_shortcut_gives_the_same_with_fixed_statistics() -> None:
+    block = ResidualBlock(4, 6).requires_grad_(False)
+    for _ in range(3):
+        block(torch.randn(8, 4, 16, 16) * 2 + 1)
+    x = torch.randn(2, 4, 16, 16)
+    block.eval()
+    found = block(x)
+    block.training = True  # the block alone: its normalisations keep their fixed statistics
+    assert torch.allclose(found, block(x), atol=1e-6)
 
 
 @every_shape
