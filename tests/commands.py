@@ -15,6 +15,7 @@ from blemish.cli import main
 
 BLEMISH = (sys.executable, "-m", "blemish")
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+IN_ORDER = "blemish.synthesis.batch.batch.in_order"
 
 
 def exit_code(line: str) -> int:
@@ -64,6 +65,11 @@ def in_this_process(
 ) -> Iterator[Any]:
     """What `pool.in_order` gives, where it would prove nothing to start processes for it."""
     yield from map(work, inputs)
+
+
+def draw_in_this_process(patch: pytest.MonkeyPatch) -> None:
+    """Batches start no workers, which takes seconds each time."""
+    patch.setattr(IN_ORDER, in_this_process)
 
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen | None = None) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import typechecker
+from commands import draw_in_this_process
 from tiny import object_statistics, write_bundle
 
 from blemish.checkpoint import Bundle
@@ -88,6 +89,11 @@ def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
 
     descent_search = descent.search
     monkeypatch.setattr(descent, "search", search)
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_in_this_process(monkeypatch)
 
 
 @pytest.fixture(scope="session")

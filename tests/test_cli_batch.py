@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from commands import (
     BLEMISH,
+    IN_ORDER,
     ONE_THREAD,
     assert_parsing_fails,
+    draw_in_this_process,
     exit_code,
     in_this_process,
     wait_for,
@@ -38,7 +40,6 @@ draw = {{ kind = "blob", area = [0.05, 0.1] }}
 strength = [0.5, 1]
 invert = {{ steps = 2 }}
 """
-IN_ORDER = "blemish.synthesis.batch.batch.in_order"
 BATCH = "batch recipe.toml --device cpu --workers 1 --out out"
 
 
@@ -83,7 +84,7 @@ def whole(props: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     out, reported = tmp_path_factory.mktemp("whole") / "out", StringIO()
     line = BATCH.replace("recipe.toml", str(props / "recipe.toml"))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(reported):
-        patch.setattr(IN_ORDER, in_this_process)
+        draw_in_this_process(patch)
         assert exit_code(f"{line} --out {out}") == 0
     return out, reported.getvalue().splitlines()
 
@@ -176,7 +177,7 @@ def test_stopped_twice_it_is_carried_on_as_if_unbroken(
         assert before < rows_in(place / "out") < COUNT, "it was stopped on its way"
         wait_for(lambda gone=children: not any(map(alive, gone)))
         assert not hidden_in(place / "out") or end is kill
-    monkeypatch.setattr(IN_ORDER, in_this_process)
+    draw_in_this_process(monkeypatch)
     assert exit_code(BATCH) == 0
     assert rows_in(place / "out") == COUNT
     assert files_in(place / "out") == files_in(whole[0])
@@ -211,7 +212,7 @@ def test_a_worker_that_is_killed_ends_the_run_which_is_carried_on(
     assert "Traceback" not in reported
     assert 0 < rows_in(place / "out") < COUNT
     assert not hidden_in(place / "out")
-    monkeypatch.setattr(IN_ORDER, in_this_process)
+    draw_in_this_process(monkeypatch)
     assert exit_code(BATCH) == 0
     assert files_in(place / "out") == files_in(whole[0])
 

@@ -61,6 +61,7 @@ def test_paste_takes_learned_masks(place: Path, tmp_path: Path) -> None:
     assert synthesize(place, tmp_path, "--mask-kind", "learned", *real) == 0
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_batch_takes_learned_masks(place: Path, tmp_path: Path) -> None:
     recipe = place / "recipe.toml"
     group = '[[group]]\ndefect = "paint"\ncount = 2\nphotographs = "nut.png"\n'

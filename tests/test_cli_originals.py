@@ -215,6 +215,7 @@ def test_a_mask_of_another_size_is_refused(
     assert not (place / "out").exists()
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_a_batch_on_photographs_of_every_kind(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from commands import assert_refused, exit_code, in_this_process
+from commands import assert_refused, draw_in_this_process, exit_code
 from tiny import part, spot, write_bundle, write_parts
 
 from blemish.data import check
@@ -85,6 +85,7 @@ def test_12_bits_are_refused_until_the_camera_is_named(
     assert not check(place / "out").complaints, "what was written says itself what is white"
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_a_recipe_names_the_camera(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "recipe.toml").write_text(RECIPE.format(levels=""))
     assert exit_code(BATCH) == 2
@@ -141,7 +142,7 @@ def test_a_photograph_of_something_else_is_said_aloud(
     asked: list[Any] = []
     answer = "blemish.recognition.Recognizer.is_foreign"
     monkeypatch.setattr(answer, lambda _, picture: asked.append(picture) or foreign)
-    monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+    draw_in_this_process(monkeypatch)
     recipe = RECIPE.format(levels="").replace("camera.tif", "nut.png")
     (place / "recipe.toml").write_text(recipe)
     assert exit_code(LINE.format(name="nut.png") if verb == "synthesize" else BATCH) == 0

@@ -9,7 +9,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from commands import BLEMISH, ONE_THREAD, assert_refused, exit_code, in_this_process, wait_for
+from commands import (
+    BLEMISH,
+    ONE_THREAD,
+    assert_refused,
+    draw_in_this_process,
+    exit_code,
+    wait_for,
+)
 from same import files_in
 from tiny import write_bundle
 
@@ -26,7 +33,6 @@ parts = 4
 draw = {{ kind = "blob", area = [0.05, 0.1] }}
 invert = {{ steps = 2 }}
 """
-IN_ORDER = "blemish.synthesis.batch.batch.in_order"
 BATCH = "batch recipe.toml --device cpu --workers 1 --out out"
 
 
@@ -37,11 +43,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return tmp_path
-
-
-@pytest.fixture
-def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(IN_ORDER, in_this_process)
 
 
 def start(shard: str) -> subprocess.Popen[str]:
@@ -66,7 +67,7 @@ def test_two_at_once_of_which_one_is_killed_are_the_whole(
     assert rows_in(place / "out", "2-of-2") < COUNT // 2, "it was killed on its way"
     _, shown = first.communicate()
     assert first.returncode == 0, shown
-    monkeypatch.setattr(IN_ORDER, in_this_process)
+    draw_in_this_process(monkeypatch)
     assert exit_code("gather out") == 2
     assert exit_code(f"{BATCH} --shard 2/2") == 0
     assert exit_code("gather out") == 0

@@ -68,6 +68,7 @@ def test_an_item_says_how_it_was_made(opened: OpenBundle, tmp_path: Path) -> Non
     assert files[0] == files[1] and not described(files[0]["twin"])
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_generated_parts_are_synthetic_as_well(opened: OpenBundle, tmp_path: Path) -> None:
     group = 'defect = "paint"\ncount = 1\nparts = 1\nmask_kind = "blob"\narea = 0.05\n'
     text = f'bundle = "{opened.files.path}"\n[[group]]\n{group}'

@@ -1,5 +1,6 @@
 """Trainings by several processes, of one machine or of several: every stage, on the CPU."""
 
+import json
 import os
 import socket
 import subprocess
@@ -125,7 +126,7 @@ def train(parts: Path, out: Path, *, processes: int, nodes: int = 1, most: int =
     ]
     for run in runs:
         _, reported = run.communicate(timeout=400)
-        assert run.returncode == 0, reported
+        assert run.returncode == 0 and "deprecated" not in reported, reported
     return out
 
 
@@ -140,6 +141,14 @@ def test_all_processes_end_with_the_same_weights(stage: str, two_processes: Path
     ranks = [load_tensors(folder / f"rank-{k}.safetensors")[0] for k in (0, 1)]
     assert ranks[0]
     assert_same_bits(*ranks)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_process_writes_the_statistics(stage: str, two_processes: Path) -> None:
+    """Four steps, and one before them where there is a warm start."""
+    file = two_processes / stage / "training" / stage / "stats.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [*range(1, 5 if stage == "encoder" else 6)]
 
 
 def test_a_gradient_that_some_processes_lack_is_shared(two_processes: Path) -> None:

@@ -72,6 +72,7 @@ def test_an_item_is_the_same_by_its_index(made: RecipeItems) -> None:
         made[4]
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_items_are_those_of_the_command(made: RecipeItems, recipe: Path, tmp_path: Path) -> None:
     line = f"batch {recipe} --out {tmp_path / 'cli'} --workers 1 --device cpu --keep-all"
     assert exit_code(line) == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from commands import in_this_process
+from commands import draw_in_this_process
 from same import files_in
 from tiny import write_recipe
 
@@ -133,7 +133,7 @@ def test_the_figures_are_those_of_the_rows(made: Path) -> None:
 def test_stopped_and_carried_on_by_one_process_it_is_the_same(
     stop: int, recipe: Recipe, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+    draw_in_this_process(monkeypatch)
     rows = BatchFolder(recipe, tmp_path / "out").make(workers=1)
     begun = [next(rows) for _ in range(stop)]
     rows.close()

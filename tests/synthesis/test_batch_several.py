@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import in_this_process
+from commands import draw_in_this_process
 from tiny import part, spot, write_bundle
 
 from blemish.data.pairs import read_mask
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows_of(place: Path, root: Path, store: StoreName = "folder") -> list[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+        draw_in_this_process(patch)
         patch.setenv("BLEMISH_DEBUG", "1")
         batch = BatchFolder(read_recipe(place / "recipe.toml"), root, keep_all=True, store=store)
         rows = [*batch.make(workers=1)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import in_this_process
+from commands import draw_in_this_process
 from same import files_in
 from tiny import write_recipe
 
@@ -66,12 +66,12 @@ def recipe(place: Path) -> Recipe:
 
 def set_up(patch: pytest.MonkeyPatch) -> None:
     """No processes, and a wide bound, so that some of the few items are near-duplicates."""
-    patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+    draw_in_this_process(patch)
     patch.setattr("blemish.synthesis.curation.duplicates.ALIKE", 0.8)
 
 
 @pytest.fixture(autouse=True)
-def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def every_test_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(monkeypatch)
 
 

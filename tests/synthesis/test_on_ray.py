@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import in_this_process
+from commands import draw_in_this_process
 from same import files_in
 from tiny import write_recipe
 
@@ -70,7 +70,7 @@ def near_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
 def by_processes(recipe: Recipe, root: Path, store: StoreName) -> dict[str, bytes]:
     """Files of a run without a cluster."""
     with pytest.MonkeyPatch.context() as patch, alone(root):
-        patch.setattr("blemish.synthesis.batch.batch.in_order", in_this_process)
+        draw_in_this_process(patch)
         batch = BatchFolder(recipe, root, store=store)
         assert len([*batch.make(workers=1)]) == len(recipe)
         batch.finish()

@@ -424,33 +424,3 @@ def golden(name: str, found: list[dict[str, float]]) -> None:
 def test_ten_steps_of_the_first_stage_are_golden(parts: Path, tmp_path: Path) -> None:
     plan = schedule(10, snapshot=100)
     golden("generator", rows(train_first(parts, tmp_path / "b", plan, **GENTLY), "generator"))
-
-
-def test_two_processes_end_with_the_same_weights(parts: Path, tmp_path: Path) -> None:
-    script = """
-parts, out = map(Path, sys.argv[1:])
-t.torch.set_num_threads(1)
-t.loop.draw_curves = lambda *_: None
-fabric = t.make_fabric("cpu", processes=2)
-fabric.launch()
-kept = []
-run = t.loop.run
-def run_and_keep(stage, *rest, **options):
-    kept.append(stage)
-    run(stage, *rest, **options)
-import blemish.training.generator as train
-train.run = run_and_keep
-training = t.first_stage(t.counted(t.schedule(4, snapshot=3)))
-t.train_generator(t.DefectFolder(parts), t.SHAPE, training, fabric, out)
-file = out / f"rank-{fabric.global_rank}.safetensors"
-t.checkpoint.save_tensors(file, kept[0].state().state_dict())
-"""
-    ended = in_a_process(tmp_path, script, parts, tmp_path / "b")
-    assert ended.returncode == 0 and "deprecated" not in ended.stderr, ended.stderr
-    ranks = [load_tensors(tmp_path / "b" / f"rank-{k}.safetensors")[0] for k in (0, 1)]
-    for rank in ranks:
-        for network in ("generator", "average"):  # measured by the process that writes the bundle
-            del rank[f"{network}.mapping.w_avg"]
-    assert_same_bits(*ranks)
-    assert [row["step"] for row in rows(Bundle(tmp_path / "b"), "generator")] == [1, 2, 3, 4]
-    assert load_generator(Bundle(tmp_path / "b")).config == SHAPE
