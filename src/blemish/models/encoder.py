@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
         y = self.conv1(F.leaky_relu(self.conv0(x), 0.2))
         if self.training:
             return F.leaky_relu(F.avg_pool2d(y + self.skip(x), 2), 0.2)
-        # With fixed statistics the shortcut is affine, so pooling first gives the same for a quarter.
+        # With fixed statistics the shortcut is affine: pooled first, it is the same for a quarter.
         return F.leaky_relu(F.avg_pool2d(y, 2) + self.skip(F.avg_pool2d(x, 2)), 0.2)
 
 
