@@ -1,10 +1,10 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from commands import draw_in_this_process
+from commands import IN_ORDER, draw_in_this_process
 from same import files_in
 from tiny import write_recipe
 
@@ -127,6 +127,24 @@ def test_the_figures_are_those_of_the_rows(made: Path) -> None:
         "000002_1_torn",
         "000003_1_torn",
     ]
+
+
+def test_what_stopped_processes_leave_half_written_is_removed(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, foreign = tmp_path / "out/parts/.blemish-123.probe", tmp_path / "out/parts/.mine"
+
+    def stopped(*_: Any, workers: int) -> Iterator[Any]:
+        for path in (left, foreign):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"half")
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(IN_ORDER, stopped)
+    with pytest.raises(KeyboardInterrupt):
+        list(BatchFolder(recipe, tmp_path / "out").make(workers=1))
+    assert foreign.exists() and not left.exists()
 
 
 @pytest.mark.parametrize("stop", [1, 4, COUNT - 1])
