@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 from same import assert_same_bits, files_in
 from tiny import CONFIG, write_bundle, write_parts
+from torch import Tensor
 
-from blemish.checkpoint import load_tensors
+from blemish.checkpoint import Bundle, load_tensors
 from blemish.devices import make_fabric
 from blemish.errors import OptionError
+from blemish.models.load import load_generator
 
 STAGES = ("generator", "encoder", "windows", "masks")
+# Measured by the process that writes the bundle, or from a process's own share of a batch.
+OF_ONE_PROCESS = ("w_avg", "running_mean", "running_var")
 SCRIPT = """
 import sys
 from dataclasses import replace
@@ -55,7 +59,7 @@ end = loop._run
 
 def end_and_keep(stage, plan, fabric, out, folder, start, stop):
     ending = end(stage, plan, fabric, out, folder, start, stop)
-    weights = dict(stage.state().named_parameters())
+    weights = stage.state().state_dict()
     checkpoint.save_tensors(folder / f"rank-{fabric.global_rank}.safetensors", weights)
     fabric.barrier()
     return ending
@@ -135,12 +139,23 @@ def two_processes(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return train(parts, tmp_path_factory.mktemp("processes") / "b", processes=2)
 
 
+def common(file: Path) -> dict[str, Tensor]:
+    """Weights and statistics of a process that all of them share."""
+    known = load_tensors(file)[0]
+    return {name: known[name] for name in known if not name.endswith(OF_ONE_PROCESS)}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_all_processes_end_with_the_same_weights(stage: str, two_processes: Path) -> None:
     folder = two_processes / stage / "training" / stage
-    ranks = [load_tensors(folder / f"rank-{k}.safetensors")[0] for k in (0, 1)]
+    ranks = [common(folder / f"rank-{k}.safetensors") for k in (0, 1)]
     assert ranks[0]
     assert_same_bits(*ranks)
+
+
+def test_the_generator_has_the_shape_that_was_asked_for(two_processes: Path) -> None:
+    shape = replace(CONFIG, z_dim=8, w_dim=8, channel_base=128, channel_max=8, defect=None)
+    assert load_generator(Bundle(two_processes / "generator")).config == shape
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -175,7 +190,7 @@ def test_two_machines_carry_on_what_two_processes_began_as_if_unbroken(
     assert weights(again) == weights(two_processes)
     for stage in STAGES:
         file = Path(stage) / "training" / stage / "rank-1.safetensors"
-        assert_same_bits(*(load_tensors(root / file)[0] for root in (again, two_processes)))
+        assert_same_bits(*(common(root / file) for root in (again, two_processes)))
 
 
 def test_machines_that_would_wait_forever_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,12 +202,6 @@ def sweep(folder: Path) -> None:
             _remove_unclaimed(path)
 
 
-def sweep_below(folder: Path) -> None:
-    """Remove what killed writers left in a folder and in all folders inside it; see `sweep`."""
-    for place, _, _ in os.walk(folder):
-        sweep(Path(place))
-
-
 def ensure_writable(folder: Path) -> None:
     """Create `folder` with its parents and check that a file can be written into it.
 

@@ -129,10 +129,11 @@ def test_the_figures_are_those_of_the_rows(made: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("folder", ["parts", "drawn"])
 def test_what_stopped_processes_leave_half_written_is_removed(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: str, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, foreign = tmp_path / "out/parts/.blemish-123.probe", tmp_path / "out/parts/.mine"
+    left, foreign = (tmp_path / "out" / folder / name for name in (".blemish-123.probe", ".mine"))
 
     def stopped(*_: Any, workers: int) -> Iterator[Any]:
         for path in (left, foreign):

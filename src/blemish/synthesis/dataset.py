@@ -39,7 +39,8 @@ SHEET = "contact_sheet.png"
 SHEET_ROWS = 12
 SHEET_SIDE = 192
 
-FOLDERS = ("twin", "requested", "codes", "classes")  # beside those of each type
+# Beside those of each type; the last two hold masks and parts that a run has drawn.
+FOLDERS = ("twin", "requested", "codes", "classes", "drawn", "parts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

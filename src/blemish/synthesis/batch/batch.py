@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import DataError
-from blemish.files import ensure_writable, sweep_below
+from blemish.files import ensure_writable
 from blemish.manifest import Row
 from blemish.names import StoreName
 from blemish.stores.store import check_store
@@ -145,14 +145,9 @@ def made(
     """
     tasks = (task_of(recipe, index) for index in indices)
     workers = max(1, min(workers, len(indices)))
-    try:
-        with closing(in_order(workplace.make, tasks, workers=workers)) as results:
-            for index, result in zip(indices, results, strict=True):
-                yield row_of(task_of(recipe, index), result)
-    except BaseException:
-        # The processes exit at once, in the middle of a file, too.
-        sweep_below(workplace.root)
-        raise
+    with closing(in_order(workplace.make, tasks, workers=workers)) as results:
+        for index, result in zip(indices, results, strict=True):
+            yield row_of(task_of(recipe, index), result)
 
 
 def finish(dataset: Dataset) -> dict[str, Any]:
